@@ -1,0 +1,157 @@
+"""The question and its scale.
+
+A rubric is any 2 to 11 integers with a description each, gaps allowed. What a score means comes
+from the rubric alone. A question may name fields in braces, `{output}`, `{context}`: a format
+writes there what it calls that field, and a sample without it is refused, not guessed at.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Self
+
+from pydantic import field_serializer, model_validator
+
+from glider.core.base import Frozen, content_hash
+from glider.core.errors import MissingField, RubricError
+from glider.core.samples import Sample
+
+_BRACED = re.compile(r"\{(input|context|reference|output)\}")
+
+
+class Rubric(Frozen):
+    """Score to description, scores strictly rising."""
+
+    levels: Mapping[int, str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_mapping(cls, value: Any) -> Any:
+        # A rubric is written as the bare mapping {1: "...", 2: "..."} in YAML and JSONL.
+        levels = (
+            value["levels"] if isinstance(value, Mapping) and set(value) == {"levels"} else value
+        )
+        if not isinstance(levels, Mapping):
+            raise RubricError(f"a rubric maps scores to descriptions, not {levels!r:.80}")
+        return {"levels": _whole_scores(levels)}
+
+    @model_validator(mode="after")
+    def _checked(self) -> Self:
+        if not 2 <= len(self.levels) <= 11:
+            raise RubricError(
+                f"a rubric needs 2 to 11 levels, this one has {len(self.levels)}",
+                hint="describe at least the lowest and the highest score",
+            )
+        if list(self.levels) != sorted(self.levels):
+            raise RubricError(f"levels must rise; got {list(self.levels)}")
+        return self
+
+    @field_serializer("levels")
+    def _plain(self, levels: Mapping[int, str]) -> dict[int, str]:
+        return dict(levels)
+
+    @cached_property
+    def scores(self) -> tuple[int, ...]:
+        """Every legal score, rising."""
+        return tuple(self.levels)
+
+    @property
+    def low(self) -> int:
+        """The lowest score."""
+        return self.scores[0]
+
+    @property
+    def high(self) -> int:
+        """The highest score."""
+        return self.scores[-1]
+
+    def normalize(self, score: float) -> float:
+        """The score in 0..1: lowest level 0, highest 1."""
+        return (score - self.low) / (self.high - self.low)
+
+
+def _whole_scores(levels: Mapping[Any, Any]) -> dict[int, str]:
+    scores: dict[int, str] = {}
+    for key, description in levels.items():
+        try:
+            score = int(str(key).strip())
+        except ValueError:
+            raise RubricError(f"level {key!r} is not a whole number") from None
+        if score in scores:
+            raise RubricError(f"level {score} is there twice")
+        if not isinstance(description, str) or not description.strip():
+            raise RubricError(f"level {score} has no description")
+        scores[score] = description.strip()
+    return scores
+
+
+class Criterion(Frozen):
+    """One named question with its rubric ("pass criteria" in the GLIDER paper)."""
+
+    name: str
+    question: str
+    rubric: Rubric
+    title: str = ""
+    group: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rubric_from_mapping(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and not str(value.get("name", "")).strip():
+            raise ValueError("a criterion needs a name")
+        if isinstance(value, Mapping) and not str(value.get("question", "")).strip():
+            raise ValueError("a criterion needs a question")
+        return value
+
+    @property
+    def heading(self) -> str:
+        """The title a person reads; the name where there is none."""
+        return self.title or self.name
+
+    @cached_property
+    def content_id(self) -> str:
+        """Hash of what is put to the judge: name, title, question, rubric."""
+        return content_hash([self.name, self.heading, self.question, self.rubric.model_dump()])
+
+    def question_for(self, sample: Sample, labels: Mapping[str, str]) -> str:
+        """The question with each braced field written as the format calls it.
+
+        Args:
+            labels: field name to label, for every field of the sample.
+
+        Raises:
+            MissingField: the question names a field that the sample does not have.
+        """
+
+        def label(match: re.Match[str]) -> str:
+            role = match[1]
+            if role == "output":
+                return " and ".join(labels[field.name] for field in sample.judged)
+            field = sample.with_role(role)  # type: ignore[arg-type]
+            if field is None:
+                raise MissingField(self.name, role, [f.name for f in sample.fields])
+            return labels[field.name]
+
+        return _BRACED.sub(label, self.question).strip()
+
+
+def pairwise(criterion: Criterion) -> Criterion:
+    """The same question asked of two outputs: 0 says the first is better, 1 the second."""
+    top = criterion.rubric.levels[criterion.rubric.high]
+    return Criterion(
+        name=criterion.name,
+        title=f"{criterion.heading}, compared",
+        group=criterion.group,
+        question=(
+            "Which of the two outputs, {output}, is better under this criterion? The order in "
+            f"which they are shown must not matter. {criterion.question.strip()} "
+            f"The best an output can be: {top}"
+        ),
+        rubric=Rubric(levels={0: "the first output is better", 1: "the second output is better"}),
+    )
+
+
+def merged(name: str, criteria: tuple[Criterion, ...], rubric: Rubric) -> Criterion:
+    """Several requirements folded into one criterion with one score (GLIDER's multi-criteria)."""
+    lines = [f"{n}. {c.heading}: {c.question.strip()}" for n, c in enumerate(criteria, start=1)]
+    return Criterion(name=name, question="\n".join(lines), rubric=rubric)

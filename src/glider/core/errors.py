@@ -1,0 +1,265 @@
+"""Everything that can go wrong, as one tree.
+
+GliderError                     every error we raise; .hint says what to do about it
+├── SetupError                    wrong before any model is asked; a retry cannot help
+│   ├── RubricError                 levels missing, repeated or out of order
+│   ├── CriterionError              a criterion file that cannot be used
+│   ├── UnknownName                 .kind .name .near
+│   └── MissingExtra                .feature .install
+├── TaskError                     this sample cannot be put to this criterion
+│   └── MissingField                .field
+├── BackendError                  .retryable
+│   ├── Unavailable                 retryable: not reachable, overloaded, connection lost
+│   ├── TimedOut                    retryable: no whole answer before the deadline
+│   ├── RateLimited                 retryable; .retry_after_s
+│   ├── BadResponse                 retryable: an answer that is not of the protocol
+│   ├── Refused                     key, permission, unknown model
+│   ├── Filtered                    the provider's content filter held the answer back
+│   ├── PromptTooLong               .tokens .limit
+│   └── BudgetSpent                 the run's cost limit is reached
+├── ReadError                     the model answered and it cannot be used; .raw_text
+│   ├── Truncated                   the answer reached max_tokens
+│   ├── MissingPart                 .part: "score", "reasoning", "json"
+│   └── ScoreOutsideRubric          .score .allowed
+├── DataError                     .path .line
+│   ├── BadRecord
+│   └── UnknownSchemaVersion
+├── ModelFileError                a model file that is missing, damaged or cannot be fetched
+└── RunError
+    └── ManifestMismatch            what differs, key by key
+
+A failed judgment is a value: `Failure.of(error)` keeps the class's `code`. Codes are stable names
+that users count and filter by.
+"""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from typing import ClassVar
+
+
+class GliderError(Exception):
+    """Base of all our errors."""
+
+    code: ClassVar[str] = "error"
+    retryable: bool = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+class SetupError(GliderError):
+    """Wrong before any model is asked."""
+
+    code = "setup"
+
+
+class RubricError(SetupError):
+    """A rubric needs 2 to 11 different levels in rising order."""
+
+    code = "rubric"
+
+
+class CriterionError(SetupError):
+    """A criterion file that cannot be read as a criterion."""
+
+    code = "criterion"
+
+
+class UnknownName(SetupError):
+    """A name nobody knows; the message offers the nearest ones."""
+
+    code = "unknown_name"
+
+    def __init__(self, kind: str, name: str, known: Sequence[str], *, hint: str | None = None):
+        self.kind, self.name = kind, name
+        self.near = tuple(get_close_matches(name, known, n=3, cutoff=0.5))
+        meant = f"; did you mean {' or '.join(map(repr, self.near))}?" if self.near else ""
+        listed = ", ".join(sorted(known)[:12]) + (", ..." if len(known) > 12 else "")
+        super().__init__(f"no {kind} called {name!r}{meant} known: {listed}", hint=hint)
+
+
+class MissingExtra(SetupError):
+    """An optional package is not installed."""
+
+    code = "missing_extra"
+
+    def __init__(self, feature: str, extra: str) -> None:
+        self.feature = feature
+        self.install = f"pip install 'glider-judge[{extra}]'"
+        super().__init__(f"{feature} needs an optional package", hint=self.install)
+
+
+class TaskError(GliderError):
+    """This sample cannot be put to this criterion."""
+
+    code = "task"
+
+
+class MissingField(TaskError):
+    """The criterion names a field that the sample does not have."""
+
+    code = "missing_field"
+
+    def __init__(self, criterion: str, field: str, present: Sequence[str]) -> None:
+        self.field = field
+        super().__init__(
+            f"criterion {criterion!r} needs the field {field!r}; "
+            f"the sample has {', '.join(present)}"
+        )
+
+
+class BackendError(GliderError):
+    """The engine or endpoint did not give an answer."""
+
+    code = "backend"
+
+
+class Unavailable(BackendError):
+    """Not reachable, overloaded, or the connection was lost."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class TimedOut(BackendError):
+    """No whole answer before the deadline."""
+
+    code = "timeout"
+    retryable = True
+
+
+class RateLimited(BackendError):
+    """The endpoint asked us to wait."""
+
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class BadResponse(BackendError):
+    """The endpoint answered something that is not of the protocol: HTML, half a JSON, nothing."""
+
+    code = "bad_response"
+    retryable = True
+
+
+class Refused(BackendError):
+    """Key, permission, unknown model or a request the endpoint will never take."""
+
+    code = "refused"
+
+
+class Filtered(BackendError):
+    """The provider's content filter held the answer back."""
+
+    code = "filtered"
+
+
+class PromptTooLong(BackendError):
+    """The prompt does not fit the model's context."""
+
+    code = "prompt_too_long"
+
+    def __init__(self, tokens: int | None, limit: int | None) -> None:
+        self.tokens, self.limit = tokens, limit
+        super().__init__(
+            f"prompt has {tokens if tokens is not None else 'too many'} tokens; "
+            f"the limit is {limit if limit is not None else 'not stated'}",
+            hint="shorten the text, use a model with a longer context, or pass --truncate",
+        )
+
+
+class BudgetSpent(BackendError):
+    """The run's cost limit is reached; nothing more is asked."""
+
+    code = "budget_spent"
+
+
+class ReadError(GliderError):
+    """The model answered and we cannot use it."""
+
+    code = "unreadable"
+
+    def __init__(self, message: str, *, raw_text: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.raw_text = raw_text
+
+
+class Truncated(ReadError):
+    """The answer reached its token limit before it was complete."""
+
+    code = "truncated"
+
+
+class MissingPart(ReadError):
+    """A part of the answer is not there."""
+
+    code = "missing_part"
+
+    def __init__(self, part: str, *, raw_text: str = "") -> None:
+        self.part = part
+        super().__init__(f"the answer has no readable {part}", raw_text=raw_text)
+
+
+class ScoreOutsideRubric(ReadError):
+    """The model wrote a score the rubric does not have."""
+
+    code = "score_outside_rubric"
+
+    def __init__(self, score: str, allowed: Sequence[int], *, raw_text: str = "") -> None:
+        self.score, self.allowed = score, tuple(allowed)
+        super().__init__(
+            f"the judge answered {score!r}; the rubric allows {', '.join(map(str, allowed))}",
+            raw_text=raw_text,
+        )
+
+
+class DataError(GliderError):
+    """A file of the user's that cannot be read."""
+
+    code = "data"
+
+    def __init__(
+        self, message: str, *, path: str = "", line: int | None = None, hint: str | None = None
+    ) -> None:
+        self.path, self.line = path, line
+        where = f"{path}:{line}: " if path and line is not None else f"{path}: " if path else ""
+        super().__init__(where + message, hint=hint)
+
+
+class BadRecord(DataError):
+    """One row that is not a sample; the other rows go on."""
+
+    code = "bad_record"
+
+
+class UnknownSchemaVersion(DataError):
+    """Written by a newer Glider than this one."""
+
+    code = "schema_version"
+
+
+class ModelFileError(GliderError):
+    """A model file that is missing, damaged or cannot be fetched."""
+
+    code = "model_file"
+
+
+class RunError(GliderError):
+    """A run folder that cannot be used as asked."""
+
+    code = "run"
+
+
+class ManifestMismatch(RunError):
+    """Resuming under other settings would mix two experiments."""
+
+    code = "manifest_mismatch"

@@ -1,0 +1,76 @@
+"""The words between judging and backends: messages in, text out. No criterion, no rubric."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from glider.core.judgments import Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How tokens are drawn. Greedy unless asked, so that a run can be repeated."""
+
+    temperature: float = 0.0
+    """0 takes the likeliest token."""
+    top_p: float = 1.0
+    max_tokens: int = 512
+    """Longest answer, the prompt not counted. Reaching it is a `truncated` failure."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grammar:
+    """What the answer may look like, for engines that can hold a model to it."""
+
+    lark: str
+    """llguidance's Lark dialect; describes the answer after the opening."""
+    json_schema: Mapping[str, Any] | None = None
+    """The same as JSON Schema, where the answer is one JSON object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """Ask for the probability of each of these texts at one place of the answer.
+
+    `after` is the literal text that stands right before the label; its last occurrence counts.
+    """
+
+    texts: tuple[str, ...]
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRequest:
+    """One prompt for one answer."""
+
+    id: str
+    messages: tuple[Message, ...]
+    opening: str = ""
+    """How the answer begins; given to the model, and part of the returned text."""
+    decoding: Decoding = field(default_factory=Decoding)
+    grammar: Grammar | None = None
+    labels: Labels | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One answer."""
+
+    text: str
+    """The whole answer, the request's opening included."""
+    finish: Literal["stop", "length"] = "stop"
+    label_logprobs: Mapping[str, float] | None = None
+    """Natural-log probability of each label, unconstrained; None where not asked or not known."""
+    constrained: bool = False
+    """The grammar was enforced while decoding."""
+    usage: Usage = field(default_factory=Usage)
+    retries: int = 0

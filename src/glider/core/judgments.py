@@ -1,0 +1,198 @@
+"""What comes back: a Judgment, a Failure, or a Comparison of two outputs.
+
+A failed judgment is a value with a stage and a code. It is never a number, and it stays in the
+denominator of every figure.
+"""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, NoReturn, Self
+
+from pydantic import Field as _Field
+from pydantic import TypeAdapter
+
+from glider.core.base import Frozen
+from glider.core.errors import BackendError, GliderError, ReadError
+from glider.core.tasks import JudgeTask
+
+SCHEMA_VERSION = 1
+
+Match = Literal["exact", "folded", "unplaced"]
+Stage = Literal["load", "prepare", "generate", "read"]
+
+
+class Span(Frozen):
+    """A place in a field: half-open, in Unicode code points, `text[start:end]`."""
+
+    field: str
+    start: int
+    end: int
+
+
+class Highlight(Frozen):
+    """A phrase the judge called decisive, and where it stands in the judged text.
+
+    `exact`: the phrase is there letter for letter. `folded`: it is there but for case, spacing
+    or typographic marks. `unplaced`: it could not be found, and no place is invented.
+    """
+
+    phrase: str
+    spans: tuple[Span, ...] = ()
+    match: Match = "unplaced"
+
+
+class Usage(Frozen):
+    """What an answer cost: tokens, seconds from asking to answer, money where a price is set."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    seconds: float = 0.0
+    cost: float | None = None
+
+    def __add__(self, other: "Usage") -> "Usage":
+        costs = [cost for cost in (self.cost, other.cost) if cost is not None]
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            seconds=self.seconds + other.seconds,
+            cost=sum(costs) if costs else None,
+        )
+
+
+class Cut(Frozen):
+    """A text that was shortened to fit: the first `kept` of `of` code points were judged."""
+
+    field: str
+    kept: int
+    of: int
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class _Outcome(Frozen):
+    version: int = SCHEMA_VERSION
+    task_id: str
+    sample_id: str
+    criterion: str
+    judge: str
+    """Who spoke: provider/model@revision and format, enough to ask again."""
+    made_at: str = _Field(default_factory=_now)
+
+
+class Judgment(_Outcome):
+    """One answer of one judge."""
+
+    kind: Literal["judgment"] = "judgment"
+    score: int
+    """The most likely level."""
+    normalized: float
+    """The score in 0..1 of its rubric."""
+    expected: float | None = None
+    """Probability-weighted mean over the levels; the mean over samples where there are several."""
+    score_probs: Mapping[int, float] | None = None
+    """Probability of each level, summing to 1; None where the backend tells nothing of it."""
+    mass: float | None = None
+    """Share of probability that lay on legal levels before normalising; low is a warning sign."""
+    reasoning: str | None = None
+    highlights: tuple[Highlight, ...] = ()
+    sampled: tuple[float, ...] = ()
+    """Expected (or written) score of each sampled answer, where several were drawn."""
+    cuts: tuple[Cut, ...] = ()
+    usage: Usage = Usage()
+    raw_text: str = ""
+
+    @property
+    def doubt(self) -> float | None:
+        """Entropy of the level probabilities in 0..1: 0 is certain, 1 is all levels alike."""
+        if self.score_probs is None:
+            return None
+        entropy = -sum(p * math.log(p) for p in self.score_probs.values() if p > 0)
+        return entropy / math.log(len(self.score_probs))
+
+    def or_raise(self) -> Self:
+        """The judgment itself; a Failure raises here."""
+        return self
+
+
+class Failure(_Outcome):
+    """A judgment that could not be made, with where and why."""
+
+    kind: Literal["failure"] = "failure"
+    stage: Stage
+    code: str
+    message: str
+    retryable: bool = False
+    raw_text: str | None = None
+
+    @classmethod
+    def of(cls, error: GliderError, task: JudgeTask, *, judge: str) -> Self:
+        """Keep an error as a value; the stage follows from the error's family."""
+        stage: Stage = "prepare"
+        if isinstance(error, ReadError):
+            stage = "read"
+        elif isinstance(error, BackendError) and error.code != "prompt_too_long":
+            stage = "generate"
+        return cls(
+            task_id=task.id,
+            sample_id=task.sample.id,
+            criterion=task.criterion.name,
+            judge=judge,
+            stage=stage,
+            code=error.code,
+            message=str(error),
+            retryable=error.retryable,
+            raw_text=getattr(error, "raw_text", None),
+        )
+
+    def or_raise(self) -> NoReturn:
+        """Raise what went wrong."""
+        raise JudgmentFailed(self)
+
+
+class JudgmentFailed(GliderError):
+    """Raised by `or_raise` on a Failure; `.failure` has the record."""
+
+    code = "judgment_failed"
+
+    def __init__(self, failure: Failure) -> None:
+        self.failure = failure
+        super().__init__(f"{failure.stage}/{failure.code}: {failure.message}")
+
+
+class Comparison(_Outcome):
+    """Two outputs of one sample against each other, asked in one or both orders."""
+
+    kind: Literal["comparison"] = "comparison"
+    first: str
+    """Name of the field shown first in the first order."""
+    second: str
+    preferred: str | None
+    """Name of the better field; None for a tie or where no order could be judged."""
+    p_first: float | None
+    """Probability that `first` is better, averaged over the orders; None where none was judged."""
+    flipped: bool | None
+    """The two orders named different winners; None where not both could be judged."""
+    orders: tuple["Judgment | Failure", ...]
+    """The judgments behind it: as shown, then swapped. Scores are 0 (first shown) or 1."""
+
+    def or_raise(self) -> Self:
+        """The comparison; raises if no order could be judged."""
+        if self.p_first is None:
+            for outcome in self.orders:
+                outcome.or_raise()
+        return self
+
+
+Outcome = Annotated[Judgment | Failure | Comparison, _Field(discriminator="kind")]
+
+_ADAPTER: TypeAdapter[Judgment | Failure | Comparison] = TypeAdapter(Outcome)
+
+
+def outcome_from(data: Mapping[str, Any]) -> Judgment | Failure | Comparison:
+    """Read an outcome back from plain data, told apart by `kind`."""
+    return _ADAPTER.validate_python(data)

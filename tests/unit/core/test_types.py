@@ -1,0 +1,118 @@
+"""Samples, rubrics, criteria, tasks, outcomes: what they take, refuse and promise."""
+
+import pytest
+from pydantic import ValidationError
+
+from glider import Criterion, Failure, JudgeTask, Judgment, Rubric, Sample
+from glider.core.criteria import merged, pairwise
+from glider.core.errors import MissingField, PromptTooLong, RubricError, Truncated, Unavailable
+from glider.core.judgments import JudgmentFailed, outcome_from
+
+YES_NO = {0: "no", 1: "yes"}
+
+
+@pytest.mark.parametrize(
+    ("levels", "problem"),
+    [
+        ({1: "only"}, "2 to 11 levels, this one has 1"),
+        ({n: "x" for n in range(12)}, "2 to 11 levels, this one has 12"),
+        ({2: "b", 1: "a"}, r"levels must rise; got \[2, 1\]"),
+        ({"1": "a", 1: "b"}, "level 1 is there twice"),
+        ({"one": "a", 2: "b"}, "level 'one' is not a whole number"),
+        ({1.5: "a", 2: "b"}, "level 1.5 is not a whole number"),
+        ({1: "", 2: "b"}, "level 1 has no description"),
+        ("1 to 5", "a rubric maps scores to descriptions"),
+    ],
+)
+def test_a_rubric_that_cannot_be_used_says_why(levels, problem):
+    with pytest.raises(RubricError, match=problem):
+        Rubric.model_validate(levels)
+
+
+@pytest.mark.parametrize(
+    ("levels", "score", "normalized"),
+    [(YES_NO, 1, 1.0), ({1: "a", 2: "b", 5: "c"}, 2, 0.25), ({-2: "a", 2: "b"}, 0, 0.5)],
+)
+def test_any_scale_maps_onto_0_to_1(levels, score, normalized):
+    assert Rubric.model_validate(levels).normalize(score) == normalized
+
+
+def test_a_rubric_survives_json():
+    rubric = Rubric.model_validate({1: "a", 10: "b"})
+    assert Rubric.model_validate_json(rubric.model_dump_json()) == rubric
+    assert rubric.scores == (1, 10)
+
+
+@pytest.mark.parametrize(
+    ("build", "problem"),
+    [
+        (lambda: Sample.of(input="only a question"), "at least one field with the role 'judged'"),
+        (lambda: Sample.of("a", OUTPUT="b"), "must differ"),
+        (lambda: Sample.of("a", **{"<x>": "b"}), "must start with a letter"),
+        (lambda: Sample.of("a", **{"x" * 65: "b"}), "at most 64"),
+    ],
+)
+def test_a_sample_that_cannot_be_judged_says_why(build, problem):
+    with pytest.raises(ValidationError, match=problem):
+        build()
+
+
+def test_ids_follow_content_not_names_or_order_of_making():
+    one, other = Sample.of("text", id="a"), Sample.of("text", id="b")
+    criterion = Criterion(name="c", question="q?", rubric=YES_NO)
+    assert JudgeTask(one, criterion).id == JudgeTask(other, criterion).id
+    changed = Criterion(name="c", question="q!", rubric=YES_NO)
+    assert JudgeTask(one, criterion).id != JudgeTask(one, changed).id
+    # Stored journals rely on this never changing.
+    assert JudgeTask(one, criterion).id == "e43410113fa354c8"
+
+
+def test_a_question_names_fields_and_a_missing_one_is_an_error():
+    criterion = Criterion(
+        name="faithful", question="Is the {output} in the {context}? {json} {}", rubric=YES_NO
+    )
+    sample = Sample.of("text", context="source")
+    labels = {"output": "OUT", "context": "CTX"}
+    assert criterion.question_for(sample, labels) == "Is the OUT in the CTX? {json} {}"
+    with pytest.raises(MissingField, match="needs the field 'context'; the sample has output"):
+        criterion.question_for(Sample.of("text"), {"output": "OUT"})
+
+
+def test_pairwise_and_merged_criteria_keep_the_question():
+    criterion = Criterion(name="c", question="Is the {output} short?", rubric=YES_NO)
+    assert pairwise(criterion).rubric.scores == (0, 1)
+    assert "Is the {output} short?" in pairwise(criterion).question
+    both = merged("both", (criterion, criterion), Rubric.model_validate({1: "a", 2: "b"}))
+    assert both.question.count("Is the {output} short?") == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "stage", "code", "retryable"),
+    [
+        (MissingField("c", "context", ["output"]), "prepare", "missing_field", False),
+        (PromptTooLong(9001, 4096), "prepare", "prompt_too_long", False),
+        (Unavailable("gone"), "generate", "unavailable", True),
+        (Truncated("cut", raw_text="Score: "), "read", "truncated", False),
+    ],
+)
+def test_a_failure_keeps_stage_code_and_text(error, stage, code, retryable):
+    task = JudgeTask(Sample.of("text", id="s1"), Criterion(name="c", question="q", rubric=YES_NO))
+    failure = Failure.of(error, task, judge="j")
+    assert (failure.stage, failure.code, failure.retryable) == (stage, code, retryable)
+    assert failure.sample_id == "s1"
+    assert outcome_from(failure.model_dump(mode="json")) == failure
+    with pytest.raises(JudgmentFailed, match=f"{stage}/{code}"):
+        failure.or_raise()
+
+
+@pytest.mark.parametrize(
+    ("probs", "doubt"),
+    [({1: 1.0, 2: 0.0}, 0.0), ({1: 0.5, 2: 0.5}, 1.0), ({1: 0.25, 2: 0.25, 3: 0.25, 4: 0.25}, 1.0)],
+)
+def test_doubt_is_entropy_from_0_to_1(probs, doubt):
+    judgment = Judgment(
+        task_id="t", sample_id="s", criterion="c", judge="j", score=1, normalized=0.0,
+        score_probs=probs,
+    )  # fmt: skip
+    assert judgment.doubt == pytest.approx(doubt)
+    assert outcome_from(judgment.model_dump(mode="json")) == judgment
