@@ -1,0 +1,224 @@
+"""Criteria by the name they ship under, or from a user's file.
+
+A file is YAML (one criterion, a list, or several documents) or JSON (one, or a list). Whatever
+is wrong in it is said with file and line: a key twice, a key nobody knows, a level that is no
+number. Nothing is filled in and nothing unknown is passed over.
+
+A name that ends in .yaml, .yml or .json, or that holds a slash, is a file; others are shipped.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from glider.core.criteria import Criterion
+from glider.core.errors import CriterionError, RubricError, UnknownName
+
+_SUFFIXES = (".yaml", ".yml", ".json")
+_SAID = {
+    "missing": "is missing",
+    "string_type": "must be text",
+    "model_type": "must be a mapping",
+    "dict_type": "must be a mapping",
+}
+
+
+def load_criterion(name_or_path: str | Path) -> Criterion:
+    """One criterion, by shipped name or from a file that holds exactly one.
+
+    Raises:
+        UnknownName: no shipped criterion of that name.
+        CriterionError: the file is not there, cannot be used, or holds several.
+        RubricError: its rubric has a level twice, too few, or out of order.
+    """
+    criteria = load_criteria(name_or_path)
+    if len(criteria) > 1:
+        names = ", ".join(criterion.name for criterion in criteria)
+        raise CriterionError(f"{name_or_path}: holds {len(criteria)} criteria: {names}")
+    return criteria[0]
+
+
+def load_criteria(name_or_path: str | Path) -> list[Criterion]:
+    """All criteria of a file, in its order; or the one shipped under a name.
+
+    Raises:
+        UnknownName, CriterionError, RubricError: as `load_criterion`.
+    """
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or name.lower().endswith(_SUFFIXES) or "/" in name:
+        return _from_file(Path(name_or_path))
+    if name not in _shipped_names():
+        raise UnknownName(
+            "criterion",
+            name,
+            _shipped_names(),
+            hint="for a criterion of your own, name a file ending in .yaml or .json",
+        )
+    return [_shipped(name)]
+
+
+def library() -> dict[str, Criterion]:
+    """Every shipped criterion by name, sorted."""
+    return {name: _shipped(name) for name in _shipped_names()}
+
+
+@cache
+def _shipped_names() -> tuple[str, ...]:
+    entries = files("glider").joinpath("criteria").iterdir()
+    return tuple(sorted(e.name.removesuffix(".yaml") for e in entries if e.name.endswith(".yaml")))
+
+
+@cache
+def _shipped(name: str) -> Criterion:
+    entry = files("glider").joinpath("criteria", f"{name}.yaml")
+    (criterion,) = _criteria(entry.read_text("utf-8"), f"{name}.yaml")
+    return criterion
+
+
+def _from_file(path: Path) -> list[Criterion]:
+    if not path.name.lower().endswith(_SUFFIXES):
+        raise CriterionError(f"{path}: a criterion file ends in .yaml, .yml or .json")
+    try:
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        near = get_close_matches(path.stem, _shipped_names(), n=1)
+        hint = f"one called {near[0]!r} is shipped" if near else None
+        raise CriterionError(f"{path}: no such file", hint=hint) from None
+    except OSError as exc:
+        raise CriterionError(f"{path}: cannot be read: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        byte = exc.object[exc.start]
+        line = exc.object.count(b"\n", 0, exc.start) + 1
+        raise CriterionError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8") from exc
+    return _criteria(text, str(path))
+
+
+def _criteria(text: str, path: str) -> list[Criterion]:
+    read = _json_entries if path.lower().endswith(".json") else _yaml_entries
+    found: dict[str, Criterion] = {}
+    for data, lines in read(text, path):
+        criterion = _criterion(data, lines, path)
+        if criterion.name in found:
+            raise CriterionError(
+                f"{_at(path, lines, 'name')}: criterion {criterion.name!r} is there twice"
+            )
+        found[criterion.name] = criterion
+    if not found:
+        raise CriterionError(f"{path}: holds no criterion")
+    return list(found.values())
+
+
+def _criterion(data: Any, lines: Mapping[str, int], path: str) -> Criterion:
+    if not isinstance(data, Mapping):
+        raise CriterionError(
+            f"{_at(path, lines)}: a criterion is a mapping with name, question and rubric, "
+            f"not {type(data).__name__}"
+        )
+    try:
+        return Criterion.model_validate(data)
+    except RubricError as exc:
+        raise RubricError(f"{_at(path, lines, 'rubric')}: {exc.message}", hint=exc.hint) from exc
+    except ValidationError as exc:
+        problems = []
+        for error in exc.errors(include_url=False):
+            key = str(error["loc"][0]) if error["loc"] else ""
+            where = ".".join(map(str, error["loc"]))
+            problems.append(f"{_at(path, lines, key)}: {where} {_said(error, key)}".strip())
+        raise CriterionError("; ".join(problems)) from exc
+
+
+def _said(error: Any, key: str) -> str:
+    if error["type"] == "extra_forbidden":
+        near = get_close_matches(key, list(Criterion.model_fields), n=1)
+        return "is no key of a criterion" + (f"; did you mean {near[0]!r}?" if near else "")
+    return _SAID.get(error["type"], str(error["msg"]).removeprefix("Value error, "))
+
+
+def _at(path: str, lines: Mapping[str, int], key: str = "") -> str:
+    line = lines.get(key, lines.get(""))
+    return path if line is None else f"{path}:{line}"
+
+
+# Plain data, with the line of each key; under "" the line where the criterion begins.
+
+_Entries = Iterator[tuple[Any, dict[str, int]]]
+
+
+def _yaml_entries(text: str, path: str) -> _Entries:
+    try:
+        loader = yaml.SafeLoader(text)
+        while loader.check_node() and (node := loader.get_node()):
+            _refuse_repeats(node, loader, path, inside="", seen=set())
+            data = loader.construct_document(node)
+            if isinstance(node, yaml.SequenceNode):
+                yield from zip(data, map(_key_lines, node.value), strict=True)
+            elif data is not None:  # nothing stands between two `---`
+                yield data, _key_lines(node)
+    except yaml.MarkedYAMLError as exc:
+        line = f":{exc.problem_mark.line + 1}" if exc.problem_mark else ""
+        said = " ".join(part for part in (exc.context, exc.problem) if part)
+        raise CriterionError(
+            f"{path}{line}: not YAML: {said}", hint="put text with ': ' or '#' in quotes"
+        ) from exc
+    except (yaml.YAMLError, RecursionError, ValueError) as exc:
+        raise CriterionError(f"{path}: not YAML: {str(exc).partition(chr(10))[0]}") from exc
+
+
+def _key_lines(node: yaml.Node) -> dict[str, int]:
+    lines = {"": node.start_mark.line + 1}
+    if isinstance(node, yaml.MappingNode):
+        lines |= {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
+    return lines
+
+
+def _refuse_repeats(
+    node: yaml.Node, loader: yaml.SafeLoader, path: str, *, inside: str, seen: set[int]
+) -> None:
+    """YAML lets the last of two equal keys win; here that is an error."""
+    if id(node) in seen:  # an alias: the node has been looked at, and may hold itself
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeats(item, loader, path, inside=inside, seen=seen)
+    if isinstance(node, yaml.MappingNode):
+        keys: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue  # not hashable, which the loader says better
+            name = str(loader.construct_object(key))  # 2, '2' and 02 are one level
+            if name in keys:
+                raise _repeated(name, f"{path}:{key.start_mark.line + 1}", inside == "rubric")
+            keys.add(name)
+            _refuse_repeats(value, loader, path, inside=name, seen=seen)
+
+
+def _repeated(name: str, where: str, in_rubric: bool) -> CriterionError | RubricError:
+    if in_rubric:
+        return RubricError(f"{where}: level {name} is there twice")
+    return CriterionError(f"{where}: the key {name!r} is there twice")
+
+
+def _json_entries(text: str, path: str) -> _Entries:
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise _repeated(key, path, key.strip().lstrip("+-").isdecimal())
+        return dict(pairs)
+
+    try:
+        data = json.loads(text, object_pairs_hook=once)
+    except json.JSONDecodeError as exc:
+        raise CriterionError(f"{path}:{exc.lineno}: not JSON: {exc.msg}") from exc
+    except (ValueError, RecursionError) as exc:
+        raise CriterionError(f"{path}: not JSON: {exc}") from exc
+    for value in data if isinstance(data, list) else [data]:
+        yield value, {}
