@@ -1,0 +1,100 @@
+"""What made a run. Two runs with the same manifest asked the same questions of the same model."""
+
+import hashlib
+import platform
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from glider._version import __version__
+from glider.core.base import Frozen
+
+_LIBRARIES = ("xllamacpp", "llguidance", "torch", "transformers", "aiohttp", "pydantic")
+_WHERE_AND_WHEN = {"run_id", "created_at", "input_path", "libraries", "python"}
+"""Keys that may differ between a run and its continuation."""
+
+
+class Manifest(Frozen):
+    """Everything that decides what a run's outcomes are, and when and where it was made."""
+
+    version: int = 1
+    run_id: str
+    created_at: str
+    glider: str
+    code_sha256: str
+    """Hash of the package's own source."""
+    judge: str
+    """Model with revision, and format with options."""
+    settings: dict[str, Any]
+    criteria: dict[str, str]
+    """Name to content hash."""
+    input_path: str
+    input_sha256: str | None
+    """None for standard input, which cannot be resumed."""
+    python: str
+    libraries: dict[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        run_id: str,
+        judge: str,
+        settings: dict[str, Any],
+        criteria: dict[str, str],
+        input_path: str,
+        input_sha256: str | None,
+    ) -> "Manifest":
+        """Describe a run that starts now, on this machine."""
+        return cls(
+            run_id=run_id,
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            glider=__version__,
+            code_sha256=code_sha256(),
+            judge=judge,
+            settings=settings,
+            criteria=criteria,
+            input_path=input_path,
+            input_sha256=input_sha256,
+            python=platform.python_version(),
+            libraries=_installed(),
+        )
+
+    def differences(self, other: "Manifest") -> list[str]:
+        """One line per key that differs and matters: 'settings.seed: 1 before, 2 now'."""
+        return _compare(self._decisive(), other._decisive(), "")
+
+    def _decisive(self) -> dict[str, Any]:
+        return {k: v for k, v in self.model_dump().items() if k not in _WHERE_AND_WHEN}
+
+
+def _compare(before: Any, now: Any, path: str) -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        lines = []
+        for key in sorted({*before, *now}):
+            lines += _compare(before.get(key), now.get(key), f"{path}.{key}" if path else key)
+        return lines
+    return [] if before == now else [f"{path}: {before!r} before, {now!r} now"]
+
+
+@cache
+def code_sha256() -> str:
+    """Hash of every source file of the package, names included; 12 hexadecimal digits."""
+    root = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(str(path.relative_to(root)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def _installed() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,304 @@
+"""A run is a folder; its journal only ever grows.
+
+    manifest.json    what made the run; written once
+    criteria.json    the criteria, as asked
+    samples.jsonl    {"row", "id", "fields", "metadata"}: each row's texts, once
+    journal.jsonl    {"row", "outcome"}: one line per outcome, as it is ready
+    summary.json     figures over the journal; can be made anew at any time
+    report.html      made by `glider report`
+
+Every line is written whole, in one call, before the next outcome is taken: a process killed at any
+moment leaves at most one broken last line, which opening the run again cuts off and judges anew.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from glider.core.criteria import Criterion
+from glider.core.errors import DataError, ManifestMismatch, RunError, UnknownSchemaVersion
+from glider.core.judgments import SCHEMA_VERSION, Comparison, Failure, Judgment, outcome_from
+from glider.core.samples import Sample
+from glider.store.manifest import Manifest
+
+
+class RunFolder:
+    """An open run: knows what is done, and records what comes."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        """Use `create` or `resume`."""
+        self.path, self.manifest = path, manifest
+        self.n_done = 0
+        self._done: dict[tuple[str, ...], bytearray] = {}
+        self._last_sample = -1
+        self._criteria: list[Criterion] = []
+        self._lock = _lock(path / ".lock")
+        self._samples = _append_only(path / "samples.jsonl")
+        self._journal = _append_only(path / "journal.jsonl")
+
+    @classmethod
+    def create(cls, path: Path, manifest: Manifest, criteria: Sequence[Criterion]) -> Self:
+        """Start a run in a new or empty folder.
+
+        Raises:
+            RunError: the folder holds something, or cannot be written.
+        """
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise RunError(
+                    f"{path} is not empty",
+                    hint="--resume goes on with a run; --run names another folder",
+                )
+            _write(path / "criteria.json", [c.model_dump(mode="json") for c in criteria])
+            _write(path / "manifest.json", manifest.model_dump(mode="json"))
+            run = cls(path, manifest)
+            run._criteria = list(criteria)
+            return run
+        except OSError as exc:
+            raise RunError(f"cannot write {path}: {exc.strerror or exc}") from exc
+
+    @classmethod
+    def resume(cls, path: Path, manifest: Manifest, *, retry_failures: bool = False) -> Self:
+        """Go on with a run.
+
+        Args:
+            manifest: what the continuation would be; it must agree with the run's own.
+            retry_failures: forget failures that a retry may mend, so that they are judged anew.
+
+        Raises:
+            ManifestMismatch: what differs, key by key.
+            RunError: there is no run, it is in use, or standard input was its input.
+        """
+        before = load_manifest(path)
+        if before.input_sha256 is None:
+            raise RunError("a run over standard input cannot be resumed")
+        different = before.differences(manifest)
+        if different:
+            raise ManifestMismatch(
+                "this is not the same run:\n  " + "\n  ".join(different),
+                hint="start a new run, or go back to the settings it was started with",
+            )
+        for name in ("samples.jsonl", "journal.jsonl"):
+            _cut_broken_tail(path / name)
+        if retry_failures:
+            _forget_retryable(path / "journal.jsonl")
+        run = cls(path, before)
+        for row, outcome in _lines(path / "journal.jsonl"):
+            run._mark(row, _key(outcome))
+        for row, _ in _lines(path / "samples.jsonl", body=None):
+            run._last_sample = row
+        run._criteria = load_criteria(path)
+        return run
+
+    def record_criterion(self, criterion: Criterion) -> None:
+        """Keep a criterion that came with its row; at most the first of each name."""
+        if all(criterion.name != known.name for known in self._criteria):
+            self._criteria.append(criterion)
+            _write(self.path / "criteria.json", [c.model_dump(mode="json") for c in self._criteria])
+
+    def is_done(self, row: int, criterion: str, first: str = "", second: str = "") -> bool:
+        """There is an outcome for this row under this criterion (and pair)."""
+        bits = self._done.get((criterion, first, second))
+        return bits is not None and row // 8 < len(bits) and bool(bits[row // 8] >> row % 8 & 1)
+
+    def record_sample(self, row: int, sample: Sample) -> None:
+        """Keep a row's texts, once; rows come in rising order."""
+        if row > self._last_sample:
+            body = {
+                "row": row,
+                "id": sample.id,
+                "fields": [field.model_dump() for field in sample.fields],
+                "metadata": sample.metadata,
+            }
+            self._append(self._samples, body)
+            self._last_sample = row
+
+    def record(self, row: int, outcome: Judgment | Failure | Comparison) -> None:
+        """Write one outcome. When this returns, a killed process keeps it.
+
+        Raises:
+            RunError: the disk is full or gone; what was written before is safe.
+        """
+        body = outcome.model_dump(mode="json")
+        self._append(self._journal, {"row": row, "outcome": body})
+        self._mark(row, _key(body))
+
+    def _append(self, file: int, body: dict[str, Any]) -> None:
+        line = (json.dumps(body, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+        try:
+            written = os.write(file, line)
+            while written < len(line):
+                written += os.write(file, line[written:])
+        except OSError as exc:
+            raise RunError(
+                f"cannot write to {self.path}: {exc.strerror}",
+                hint="what was judged is kept; free some space and go on with --resume",
+            ) from exc
+
+    def _mark(self, row: int, key: tuple[str, ...]) -> None:
+        # One bit a row: a million rows are 125 kB, not a set of a million tuples.
+        bits = self._done.setdefault(key, bytearray())
+        if row // 8 >= len(bits):
+            bits.extend(bytes(max(row // 8 + 1 - len(bits), len(bits), 64)))
+        bits[row // 8] |= 1 << row % 8
+        self.n_done += 1
+
+    def close(self) -> None:
+        """Put everything on disk; safe to call twice."""
+        for file in (self._samples, self._journal):
+            if file >= 0:
+                os.fsync(file)
+                os.close(file)
+        self._samples = self._journal = -1
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def load_manifest(path: Path) -> Manifest:
+    """The manifest of the run in `path`.
+
+    Raises:
+        RunError: there is no run there.
+    """
+    file = path / "manifest.json"
+    try:
+        data = json.loads(file.read_text("utf-8"))
+    except OSError as exc:
+        raise RunError(f"{path} is no run: it has no manifest.json") from exc
+    except ValueError as exc:
+        raise RunError(f"{file} is damaged: {exc}") from exc
+    if data.get("version") != 1:
+        raise UnknownSchemaVersion(
+            f"written by a newer Glider (manifest version {data.get('version')})", path=str(file)
+        )
+    return Manifest.model_validate(data)
+
+
+def load_criteria(path: Path) -> list[Criterion]:
+    """The criteria of the run in `path`, as they were asked."""
+    data = json.loads((path / "criteria.json").read_text("utf-8"))
+    return [Criterion.model_validate(item) for item in data]
+
+
+def outcomes(path: Path) -> Iterator[tuple[int, Judgment | Failure | Comparison]]:
+    """(row, outcome) pairs of the run in `path`, in the order they were made."""
+    for row, body in _lines(path / "journal.jsonl"):
+        yield row, outcome_from(body)
+
+
+def samples(path: Path) -> Iterator[tuple[int, Sample]]:
+    """(row, sample) pairs of the run in `path`."""
+    for row, data in _lines(path / "samples.jsonl", body=None):
+        yield row, Sample(id=data["id"], fields=data["fields"], metadata=data["metadata"])
+
+
+def _lines(path: Path, body: str | None = "outcome") -> Iterator[tuple[int, dict[str, Any]]]:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return  # being written, or cut by a kill
+            try:
+                data = json.loads(line)
+                found = data[body] if body else data
+                row = data["row"]
+            except (ValueError, KeyError, TypeError) as exc:
+                raise DataError("damaged line", path=str(path), line=number) from exc
+            if body and found.get("version", 0) > SCHEMA_VERSION:
+                raise UnknownSchemaVersion(
+                    f"outcome version {found['version']}; this Glider reads {SCHEMA_VERSION}",
+                    path=str(path),
+                    line=number,
+                )
+            yield row, found
+
+
+def _key(outcome: dict[str, Any]) -> tuple[str, ...]:
+    return outcome["criterion"], outcome.get("first", ""), outcome.get("second", "")
+
+
+def _cut_broken_tail(path: Path) -> None:
+    """Drop a last line without its end: it was being written when the process died."""
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        end = size
+        while end > 0:
+            step = min(1 << 16, end)
+            file.seek(end - step)
+            at = file.read(step).rfind(b"\n")
+            if at >= 0:
+                end = end - step + at + 1
+                break
+            end -= step
+        if end < size:
+            file.truncate(end)
+
+
+def _forget_retryable(path: Path) -> None:
+    """Rewrite the journal without failures that a retry may mend; atomically."""
+    if not path.exists():
+        return
+    kept = path.with_suffix(".kept")
+    with path.open("rb") as source, kept.open("wb") as target:
+        for line in source:
+            outcome = json.loads(line)["outcome"]
+            parts = outcome.get("orders", [outcome])
+            if not any(part["kind"] == "failure" and part["retryable"] for part in parts):
+                target.write(line)
+        target.flush()
+        os.fsync(target.fileno())
+    kept.replace(path)
+
+
+def _append_only(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+
+def _lock(path: Path) -> int:
+    """One process writes a run; the lock goes with the process, however it ends."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(file)
+        raise RunError(f"{path.parent} is in use by another process") from exc
+    return file
+
+
+def _write(path: Path, data: Any) -> None:
+    """Write JSON whole or not at all."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    new.replace(path)
+
+
+def write_summary(path: Path, summary: dict[str, Any]) -> None:
+    """Put the run's figures beside its journal."""
+    _write(path / "summary.json", summary)
