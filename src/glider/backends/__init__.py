@@ -1,0 +1,40 @@
+"""Messages to text. A backend knows its engine; it knows no criterion and no rubric."""
+
+from collections.abc import Callable
+from typing import Any
+
+from glider.backends.base import Backend
+from glider.core.errors import SetupError
+from glider.core.plugins import Registry
+
+BACKENDS: Registry[type[Backend]] = Registry(
+    kind="backend",
+    group="glider.backends",
+    builtin={
+        "embedded": "glider.backends.embedded:EmbeddedBackend",
+        "openai": "glider.backends.openai_http:OpenAIBackend",
+        "fast": "glider.backends.fast:FastBackend",
+        "hf": "glider.backends.transformers:TransformersBackend",
+        "scripted": "glider.backends.scripted:ScriptedBackend",
+    },
+)
+
+
+def open_backend(name: str, **options: Any) -> Backend:
+    """Open a backend by `provider/model`; a bare provider takes its own default model.
+
+    Raises:
+        UnknownName: no such provider, or no such model.
+        SetupError: an option the provider does not have, or a provider that needs a model's name.
+    """
+    provider, _, model = name.partition("/")
+    if name.endswith(".gguf"):
+        provider, model = "embedded", name
+    make: Callable[..., Backend] = BACKENDS.get(provider)
+    try:
+        return make(model, **options) if model else make(**options)
+    except TypeError as exc:
+        # Only a wrong call of the constructor is the user's; a TypeError inside it is ours.
+        if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
+            raise SetupError(f"backend {provider!r}: {exc}") from exc
+        raise

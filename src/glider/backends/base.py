@@ -1,0 +1,80 @@
+"""The contract of a backend: take a request, give a future of its answer.
+
+How a backend is made fast is its own business: slots, batches, an event loop. Callers keep up to
+`limits.in_flight` requests with it and never more. A future ends in a Generation or in a
+BackendError; every foreign error is translated before it gets here. `glider.testing` has the
+suite that every backend passes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from glider.core.errors import BackendError
+from glider.core.generation import Generation, GenerationRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a backend takes at once."""
+
+    in_flight: int
+    """Requests worth keeping with it; more would only wait."""
+    context_tokens: int | None = None
+    """Prompt and answer together; None where the backend does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a backend can do; what it cannot, it refuses at set-up or marks in the answer."""
+
+    grammar: bool = False
+    """Holds the model to `request.grammar`."""
+    label_logprobs: bool = False
+    """Fills `label_logprobs` for `request.labels`."""
+    explanations: bool = True
+    """Writes text beyond a label; a score-only engine does not."""
+    prefix_cache: bool = False
+    """Gains when requests that share a beginning come one after another."""
+
+
+class Backend(ABC):
+    """One engine or endpoint with one model loaded."""
+
+    id: str
+    """provider/model@revision: enough to ask the same weights again."""
+    limits: Limits
+    capabilities: Capabilities
+
+    @abstractmethod
+    def submit(self, request: GenerationRequest) -> "Future[Generation]":
+        """Take a request; the future ends in a Generation or a BackendError. Does not block."""
+
+    def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation | BackendError]:
+        """Answer every request: same length, same order, an error in the place of an answer."""
+        futures = [self.submit(request) for request in requests]
+        answers: list[Generation | BackendError] = []
+        for future in futures:
+            try:
+                answers.append(future.result())
+            except BackendError as error:
+                answers.append(error)
+        return answers
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of everything; safe to call twice. Open futures end in an error."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

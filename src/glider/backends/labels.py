@@ -1,0 +1,97 @@
+"""From next-token log-probabilities to the probability of each label.
+
+Labels may be several tokens long, and one may begin another ("1" and "10"). Tokens are compared
+as text, so any tokenizer will do. Nothing is rescaled here: how little mass lies on the labels is
+doubt, and callers may want to see it.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+from glider.core.generation import Labels
+
+Distribution = Mapping[str, float]
+"""Token text to natural-log probability; the likeliest tokens, not always all."""
+
+
+def label_logprobs(
+    labels: Sequence[str],
+    first: Distribution,
+    deeper: Callable[[str], Distribution | None],
+) -> dict[str, float] | None:
+    """Log-probability of each label.
+
+    Args:
+        labels: the label texts.
+        first: the distribution where a label begins.
+        deeper: the distribution after a given beginning of a label, or None where unknown. Asked
+            only where the first token leaves two labels possible.
+
+    Returns:
+        Label to log-probability (-inf: not among the listed tokens); None if some label could
+        not be told from another.
+    """
+    found = dict.fromkeys(labels, -math.inf)
+    todo: list[tuple[str, float, Distribution]] = [("", 0.0, first)]
+    while todo:
+        prefix, logprob, distribution = todo.pop()
+        reached: dict[str, float] = {}
+        for token, token_logprob in distribution.items():
+            # "4" and " 4" are different tokens for one label, so their mass is added up.
+            text = token.lstrip() if not prefix else token
+            begun = prefix + text
+            if text and any(label.startswith(begun) for label in labels):
+                reached[begun] = _add(reached.get(begun, -math.inf), token_logprob)
+        continued = sum(math.exp(value) for value in reached.values())
+        if prefix in found:
+            stays = max(1.0 - continued, 0.0)
+            found[prefix] = logprob + (math.log(stays) if stays > 0 else -math.inf)
+        for begun, mass in reached.items():
+            possible = [label for label in labels if label.startswith(begun)]
+            if len(possible) == 1:
+                found[possible[0]] = _add(found[possible[0]], logprob + mass)
+                continue
+            below = deeper(begun)
+            if below is None:
+                return None
+            todo.append((begun, logprob + mass, below))
+    return found
+
+
+def _add(a: float, b: float) -> float:
+    high, low = max(a, b), min(a, b)
+    return high if low == -math.inf else high + math.log1p(math.exp(low - high))
+
+
+def from_answer(
+    labels: Labels,
+    opening: str,
+    tokens: Sequence[tuple[str, Distribution]],
+    deeper: Callable[[str], Distribution | None],
+) -> dict[str, float] | None:
+    """Label log-probabilities out of a generated answer.
+
+    Args:
+        opening: the text before the first generated token.
+        tokens: each generated token's text with the distribution it was drawn from.
+        deeper: as above; the part of the answer before the label is passed with the beginning.
+
+    Returns:
+        None where the answer has no place for a label.
+    """
+    answer = opening + "".join(text for text, _ in tokens)
+    at = answer.rfind(labels.after)
+    if at < 0:
+        return None
+    place = at + len(labels.after)
+    position = len(opening)
+    for text, distribution in tokens:
+        if position == place or (position < place < position + len(text)):
+            # A token that carries the end of `after` with it cannot be split.
+            if position < place:
+                return None
+            return label_logprobs(
+                labels.texts, distribution, lambda begun: deeper(answer[:place] + begun)
+            )
+        position += len(text)
+    return None

@@ -1,0 +1,363 @@
+"""Any OpenAI-compatible endpoint: hosted, or vLLM, SGLang, llama.cpp, Ollama on your own machine.
+
+Finds by itself how many requests the endpoint carries, waits when told to, retries what may pass,
+and never spends above a limit. One thread runs one event loop; `submit` only hands over. It reads
+no environment variable (the system's proxy settings apart) and logs neither keys nor texts.
+
+The convention to know: a request is one *attempt* after another; the deadline, the reserved money
+and the seconds in the usage are an attempt's, the retry count is the request's.
+"""
+
+import asyncio
+import json
+import logging
+import random
+import threading
+import time
+import urllib.parse
+import urllib.request
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from glider.backends._limits import Budget, Pace, Price
+from glider.backends._openai_wire import GrammarKind, Wire, retry_after, usage_of
+from glider.backends.base import Backend, Capabilities, Limits
+from glider.core.errors import (
+    BackendError,
+    BadResponse,
+    BudgetSpent,
+    Refused,
+    SetupError,
+    TimedOut,
+    Unavailable,
+)
+from glider.core.generation import Generation, GenerationRequest
+
+__all__ = ["GrammarKind", "OpenAIBackend", "Price"]
+
+_log = logging.getLogger(__name__)
+
+# ASCII, so that half a surrogate pair in a judged text can be sent at all.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+_OVERLOADED = (408, 429, 503, 504, 529)
+_FIRST_BACKOFF_S = 0.5
+_LONGEST_BACKOFF_S = 30.0
+_LONGEST_PAUSE_S = 300.0
+"""An endpoint that asks for a longer rest is not waited for."""
+
+# uvicorn, so vLLM too, closes idle connections after 5 s; a request must not meet that.
+_KEEPALIVE_S = 4.0
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    request: GenerationRequest
+    future: "Future[Generation]"
+    retries: int = 0
+
+
+class OpenAIBackend(Backend):
+    """Chat completions over HTTP."""
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        timeout_s: float = 120.0,
+        max_retries: int = 6,
+        max_in_flight: int = 64,
+        price: Price | None = None,
+        max_cost: float | None = None,
+        grammar: GrammarKind = "auto",
+    ) -> None:
+        """Prepare; nothing is asked yet.
+
+        Args:
+            base_url: up to and with /v1; OpenAI's own if not given.
+            timeout_s: from asking to the last byte of the answer, for each attempt.
+            max_retries: further attempts for errors that may pass.
+            max_in_flight: the most requests open at once; how many really are, is found out.
+            max_cost: of all requests together, in the unit of `price`; never exceeded as long
+                as the endpoint counts tokens honestly.
+            grammar: how this endpoint is held to a grammar. `auto` and `json-schema` do it for
+                requests that have a JSON schema, `vllm` and `llama.cpp` for all.
+
+        Raises:
+            SetupError: an address, a key or a number that cannot be used.
+        """
+        url = urllib.parse.urlsplit((base_url or "https://api.openai.com/v1").rstrip("/"))
+        if url.scheme not in ("http", "https") or not url.hostname or url.username:
+            raise SetupError(
+                "base_url must be http(s)://HOST[:PORT]/PATH without a user name",
+                hint="for example http://127.0.0.1:8000/v1",
+            )
+        key = (api_key or "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise SetupError("api_key has characters that no HTTP header can carry")
+        if not timeout_s > 0 or max_retries < 0 or max_in_flight < 1:
+            raise SetupError(
+                "timeout_s is above 0, max_retries 0 or more, max_in_flight 1 or more; "
+                f"got {timeout_s}, {max_retries}, {max_in_flight}"
+            )
+        self.id = f"openai/{model}"
+        self.limits = Limits(in_flight=max_in_flight)
+        self.capabilities = Capabilities(
+            grammar=grammar in ("vllm", "llama.cpp"), label_logprobs=True
+        )
+        self._url = url._replace(path=url.path + "/chat/completions").geturl()
+        self._proxy = _proxy_for(url.scheme, url.hostname)
+        # Bodies are small, so identity: nothing to unpack, and nothing that unpacks to gigabytes.
+        self._headers = {
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "glider",
+        }
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._timeout_s = timeout_s
+        self._max_retries = max_retries
+        self._wire = Wire(model, grammar, key)
+        self._pace = Pace(max_in_flight)
+        self._budget = Budget(price, max_cost)
+
+        self._lock = threading.Lock()  # Guards the next three, shared with submitting threads.
+        self._inbox: deque[_Job] = deque()
+        self._called = False
+        self._closed = False
+        # From here on, all belongs to the loop's thread.
+        self._waiting: deque[_Job] = deque()
+        self._open: set[_Job] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stop = asyncio.Event()
+        started: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(started)), name="glider-openai", daemon=True
+        )
+        self._thread.start()
+        self._loop = started.result()
+
+    def submit(self, request: GenerationRequest) -> "Future[Generation]":
+        job = _Job(request, Future())
+        with self._lock:
+            if self._closed:
+                job.future.set_exception(_closed())
+                return job.future
+            self._inbox.append(job)
+            # One call takes many requests over; waking the loop costs more than all the rest.
+            if not self._called:
+                self._called = True
+                self._loop.call_soon_threadsafe(self._take_over)
+        return job.future
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._loop.call_soon_threadsafe(self._stop.set)
+        # A callback of a future runs in that thread, and may close the backend.
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    # ---- the loop's thread
+
+    async def _serve(self, started: "Future[asyncio.AbstractEventLoop]") -> None:
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEPALIVE_S)
+        async with aiohttp.ClientSession(
+            connector=connector,
+            headers=self._headers,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        ) as self._session:
+            started.set_result(asyncio.get_running_loop())
+            await self._stop.wait()
+            self._take_over()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            for job in list(self._open):
+                self._settle(job, _closed())
+
+    def _take_over(self) -> None:
+        with self._lock:
+            self._called = False
+            jobs, self._inbox = self._inbox, deque()
+        for job in jobs:
+            if job.future.set_running_or_notify_cancel():
+                self._open.add(job)
+                self._waiting.append(job)
+        self._pump()
+
+    def _pump(self) -> None:
+        """Begin as many attempts as pace and budget allow."""
+        while self._waiting and not self._stop.is_set() and self._pace.ready(self._loop.time()):
+            job = self._waiting[0]
+            try:
+                sent = self._wire.body(job.request)
+                body = _encode(sent).encode("ascii")
+            except (TypeError, ValueError, RecursionError) as error:  # A schema that is no JSON.
+                self._waiting.popleft()
+                self._settle(job, error)
+                continue
+            worst = self._budget.worst_case(len(body), job.request.decoding.max_tokens)
+            if not self._budget.fits(worst):
+                if self._pace.in_flight:
+                    return  # What is open may cost less than was set aside for it.
+                self._waiting.popleft()
+                self._settle(job, _budget_spent(self._budget.spent))
+                continue
+            self._waiting.popleft()
+            self._budget.reserve(worst)
+            self._pace.begin()
+            task = self._loop.create_task(self._attempt(job, sent, body, worst))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _attempt(self, job: _Job, sent: dict[str, Any], body: bytes, reserved: float) -> None:
+        """Ask once; then settle the request or put it back."""
+        began = self._loop.time()
+        status, rest_s = 0, None
+        cost = reserved  # What is not known to be cheaper has to count in full.
+        outcome: Generation | Exception | None
+        try:
+            status, rest_s, data = await self._post(job.request.id, body)
+            if status == 200:
+                reply = self._wire.parse(data)
+                usage = usage_of(reply, self._loop.time() - began)
+                charged = self._budget.priced(usage)
+                cost = reserved if charged is None else charged
+                text, finish, label_logprobs, constrained = self._wire.answer(
+                    reply, job.request, sent
+                )
+                outcome = Generation(
+                    text=text,
+                    finish=finish,
+                    label_logprobs=label_logprobs,
+                    constrained=constrained,
+                    usage=usage.model_copy(update={"cost": charged}),
+                    retries=job.retries,
+                )
+            else:
+                cost = 0.0
+                outcome = self._refused(status, data, rest_s, sent)
+        except _NeverReached as error:
+            cost, outcome = 0.0, error
+        except Exception as error:  # noqa: BLE001 - a mistake of ours too: nobody waits for ever
+            outcome = error
+        self._budget.settle(reserved, cost)
+        patient = rest_s is None or rest_s <= _LONGEST_PAUSE_S
+        trouble = status in _OVERLOADED or isinstance(outcome, TimedOut)
+        pause_s = rest_s if trouble and rest_s is not None and patient else 0.0
+        self._pace.end(began, self._loop.time(), trouble=trouble, pause_s=pause_s)
+        if pause_s:
+            self._loop.call_later(pause_s + 0.001, self._pump)  # Timers may ring a little early.
+        if outcome is None:
+            self._waiting.appendleft(job)
+        elif (
+            isinstance(outcome, BackendError)
+            and outcome.retryable
+            and patient
+            and job.retries < self._max_retries
+        ):
+            job.retries += 1
+            backoff_s = _backoff_s(job.request.id, job.retries)
+            _log.debug("attempt %d ended as %s", job.retries, outcome.code)
+            self._loop.call_later(backoff_s, self._again, job)
+        else:
+            self._settle(job, outcome)
+        self._pump()
+
+    async def _post(self, request_id: str, body: bytes) -> tuple[int, float | None, bytes]:
+        """Status, seconds of rest asked for, and body of the reply.
+
+        Foreign errors are not kept as causes: some of them hold the request's headers, and so
+        the key.
+        """
+        try:
+            # The deadline holds for all of it: a reply may also come a byte a second.
+            async with (
+                asyncio.timeout(self._timeout_s),
+                self._session.post(
+                    self._url,
+                    data=body,
+                    headers={"x-request-id": _header(request_id)},
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                ) as reply,
+            ):
+                data = await reply.read()
+                rest_s = retry_after(reply.headers.get("Retry-After"), time.time())
+                return reply.status, rest_s, data
+        except TimeoutError:
+            raise TimedOut(f"no whole answer within {self._timeout_s:g} s") from None
+        except aiohttp.ClientSSLError as exc:
+            raise Refused(f"no secure connection: {type(exc).__name__}") from None
+        except aiohttp.ClientConnectorError as exc:
+            raise _NeverReached(
+                f"cannot reach {exc.host}:{exc.port}: {exc.os_error.strerror or 'no address'}"
+            ) from None
+        except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as exc:
+            raise BadResponse(f"a broken reply: {type(exc).__name__}") from None
+        except (aiohttp.ClientError, OSError) as exc:
+            raise Unavailable(f"connection lost: {type(exc).__name__}") from None
+
+    def _refused(
+        self, status: int, data: bytes, rest_s: float | None, sent: dict[str, Any]
+    ) -> BackendError | None:
+        """The error, or None if the request can go again without a field."""
+        dropped = self._wire.drop(status, data, sent)
+        if not dropped:
+            return self._wire.refusal(status, data, rest_s)
+        _log.warning("%s takes no %s; going on without", self.id, " and ".join(dropped))
+        return None
+
+    def _again(self, job: _Job) -> None:
+        self._waiting.appendleft(job)  # It has waited longest.
+        self._pump()
+
+    def _settle(self, job: _Job, outcome: Generation | Exception) -> None:
+        self._open.discard(job)
+        if isinstance(outcome, Generation):
+            job.future.set_result(outcome)
+        else:
+            job.future.set_exception(outcome)
+
+
+class _NeverReached(Unavailable):
+    """No connection, so nothing can have been charged."""
+
+
+def _closed() -> Unavailable:
+    return Unavailable("the backend is closed")
+
+
+def _budget_spent(spent: float) -> BudgetSpent:
+    return BudgetSpent(
+        f"{spent:.6g} is spent, and one more answer could cost more than the limit leaves",
+        hint="raise max_cost",
+    )
+
+
+def _backoff_s(request_id: str, attempt: int) -> float:
+    """Exponential with full jitter, always the same for a request: runs can be repeated."""
+    longest = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0 ** min(attempt - 1, 10))
+    return random.Random(f"{request_id}/{attempt}").uniform(0.0, longest)
+
+
+def _header(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
+    return urllib.parse.quote(text, errors="backslashreplace")
+
+
+def _proxy_for(scheme: str, host: str) -> str | None:
+    if host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(host):
+        return None
+    return urllib.request.getproxies().get(scheme)
