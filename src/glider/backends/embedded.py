@@ -1,0 +1,200 @@
+"""llama.cpp inside the process: the default backend; CPU, no key, no network.
+
+One wheel (`xllamacpp`) with grammar, log-probabilities and a prefix cache per slot. The engine
+also opens an HTTP port on loopback; a random key that never leaves this object closes it to others.
+Grammars go to its built-in llguidance, which is silent about one it cannot compile: whether an
+answer kept to it is therefore always read from the answer.
+"""
+
+import os
+import secrets
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from glider.backends.base import Backend, Capabilities, Limits
+from glider.backends.catalog import DEFAULT, Progress, find
+from glider.backends.gguf_header import context_length, control_tokens, read_header
+from glider.backends.labels import Distribution, from_answer
+from glider.core.errors import (
+    BackendError,
+    MissingExtra,
+    ModelFileError,
+    PromptTooLong,
+    Refused,
+    Unavailable,
+)
+from glider.core.generation import Generation, GenerationRequest
+from glider.core.judgments import Usage
+from glider.text.defuse import defuse_literals
+
+_TOP = 50
+"""Next-token alternatives asked for: room for eleven labels and their spellings."""
+
+
+class EmbeddedBackend(Backend):
+    """A GGUF model run by llama.cpp on this machine's processors."""
+
+    def __init__(
+        self,
+        model: str = DEFAULT,
+        *,
+        slots: int = 4,
+        context_tokens: int | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            model: a catalogue name (fetched on first use) or a path that ends in .gguf.
+            slots: requests worked on at once; each has a context and a prefix cache of its own.
+            context_tokens: prompt and answer of one request; at most what the model was trained
+                on, 4096 if not given.
+            threads: processors to use; all that this process may use if not given.
+
+        Raises:
+            UnknownName: no such model.
+            ModelFileError: the file cannot be fetched, is damaged, or is no model.
+        """
+        try:
+            import xllamacpp
+        except ImportError as exc:
+            raise MissingExtra("the embedded engine", "embedded") from exc
+        file = find(model, progress)
+        header = read_header(file.path)
+        trained = context_length(header) or 4096
+        context = min(context_tokens or 4096, trained)
+        cores = threads or _cores()
+        self.id = f"embedded/{file.name}@{file.sha256[:12]}"
+        self.limits = Limits(in_flight=2 * slots, context_tokens=context)
+        self.capabilities = Capabilities(grammar=True, label_logprobs=True, prefix_cache=True)
+        self._control_tokens = control_tokens(header)
+        params = xllamacpp.CommonParams()
+        params.model.path = str(file.path)
+        params.n_parallel = slots
+        params.n_ctx = context * slots
+        params.cpuparams.n_threads = cores
+        params.cpuparams_batch.n_threads = cores
+        params.api_keys = [secrets.token_hex(32)]
+        params.ui = False
+        params.endpoint_slots = False
+        params.warmup = False
+        params.verbosity = 0
+        # The engine's default keeps up to 8 GiB of old prompts in memory.
+        params.cache_ram_mib = 256
+        try:
+            self._engine: Any = xllamacpp.Server(params)
+        except RuntimeError as exc:
+            raise ModelFileError(f"the engine cannot load {file.path}") from exc
+        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="glider-embedded")
+        self._closed = threading.Event()
+
+    def submit(self, request: GenerationRequest) -> "Future[Generation]":
+        try:
+            return self._pool.submit(self._answer, request)
+        except RuntimeError:
+            refused: Future[Generation] = Future()
+            refused.set_exception(Unavailable("the backend is closed"))
+            return refused
+
+    def _answer(self, request: GenerationRequest) -> Generation:
+        if self._closed.is_set():
+            raise Unavailable("the backend is closed")
+        started = time.perf_counter()
+        messages = [
+            {"role": m.role, "content": defuse_literals(m.content, self._control_tokens)}
+            for m in request.messages
+        ]
+        decoding = request.decoding
+        body: dict[str, Any] = {
+            "messages": messages,
+            "max_tokens": decoding.max_tokens,
+            "temperature": decoding.temperature,
+            "top_p": decoding.top_p,
+            "seed": decoding.seed,
+            "cache_prompt": True,
+        }
+        if request.grammar is not None:
+            body["grammar"] = "%llguidance {}\n" + request.grammar.lark
+        if request.labels is not None:
+            body |= {"logprobs": True, "top_logprobs": _TOP}
+        answer = self._complete(body, request.opening)
+        choice, used = answer["choices"][0], answer["usage"]
+        cut_off = choice["finish_reason"] == "length"
+        if cut_off and used["completion_tokens"] < decoding.max_tokens:
+            # The context was full before the answer was.
+            room = (self.limits.context_tokens or 0) - decoding.max_tokens
+            raise PromptTooLong(used["prompt_tokens"], room)
+        text = choice["message"].get("content") or ""
+        if not text.startswith(request.opening):
+            text = request.opening + text
+        logprobs = None
+        if request.labels is not None:
+            logprobs = from_answer(
+                request.labels,
+                _as_bytes(request.opening),
+                [_token(item) for item in (choice.get("logprobs") or {}).get("content", [])],
+                lambda begun: self._next(body, begun),
+            )
+        return Generation(
+            text=text,
+            finish="length" if cut_off else "stop",
+            label_logprobs=logprobs,
+            constrained=request.grammar is not None,
+            usage=Usage(
+                prompt_tokens=used["prompt_tokens"],
+                completion_tokens=used["completion_tokens"],
+                cached_tokens=(used.get("prompt_tokens_details") or {}).get("cached_tokens", 0),
+                seconds=round(time.perf_counter() - started, 4),
+            ),
+        )
+
+    def _next(self, body: dict[str, Any], begun: str) -> Distribution | None:
+        """What would follow if the answer began like this; the prefix cache makes it cheap."""
+        asked = {key: value for key, value in body.items() if key != "grammar"}
+        asked |= {"max_tokens": 1, "temperature": 0.0}
+        answer = self._complete(asked, begun.encode("latin-1").decode("utf-8", "replace"))
+        content = (answer["choices"][0].get("logprobs") or {}).get("content", [])
+        return _token(content[0])[1] if content else None
+
+    def _complete(self, body: dict[str, Any], opening: str) -> dict[str, Any]:
+        messages = list(body["messages"])
+        if opening:
+            messages.append({"role": "assistant", "content": opening})
+        answer = self._engine.handle_chat_completions({**body, "messages": messages})
+        if "error" in answer:
+            raise _error(answer["error"])
+        return dict(answer)
+
+    def close(self) -> None:
+        self._closed.set()
+        self._pool.shutdown(wait=True)
+        self._engine = None
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _as_bytes(text: str) -> str:
+    # Tokens may end inside a character; one char per byte keeps their places countable.
+    return text.encode().decode("latin-1")
+
+
+def _token(item: dict[str, Any]) -> tuple[str, Distribution]:
+    spread: dict[str, float] = {}
+    for top in item["top_logprobs"]:
+        spread[bytes(top["bytes"]).decode("latin-1")] = top["logprob"]
+    return bytes(item["bytes"]).decode("latin-1"), spread
+
+
+def _error(error: dict[str, Any]) -> BackendError:
+    if error.get("type") == "exceed_context_size_error":
+        return PromptTooLong(error.get("n_prompt_tokens"), error.get("n_ctx"))
+    if error.get("code") == 400:
+        return Refused(f"the engine refused the request: {error.get('message')}")
+    return Unavailable(f"the engine failed: {error.get('message')}")

@@ -1,0 +1,71 @@
+"""Read the key-value header of a GGUF file; no tensor is touched.
+
+The `gguf` package reads headers too, but maps and wraps every vocabulary entry (seconds for a
+50,000-token vocabulary), and this is needed at each start.
+Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+"""
+
+import struct
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from glider.core.errors import ModelFileError
+
+_SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}  # fmt: skip  # noqa: E501
+_STRING, _ARRAY = 8, 9
+_CONTROL_TYPES = {3, 4}
+"""Token types `control` and `user defined`: both are matched as a whole in a prompt."""
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Every key of the file with its value.
+
+    Raises:
+        ModelFileError: not a GGUF file, or cut off inside its header.
+    """
+    try:
+        with path.open("rb") as file:
+            if file.read(4) != b"GGUF":
+                raise ModelFileError(f"{path} is not a GGUF file")
+            _, _, n_keys = struct.unpack("<IQQ", file.read(20))
+            return {_string(file): _value(file, _number(file, "I")) for _ in range(n_keys)}
+    except (struct.error, KeyError, MemoryError, OverflowError) as exc:
+        raise ModelFileError(f"{path} has a damaged GGUF header") from exc
+    except OSError as exc:
+        raise ModelFileError(f"cannot read {path}: {exc.strerror}") from exc
+
+
+def control_tokens(header: dict[str, Any]) -> tuple[str, ...]:
+    """The texts that the model's tokenizer turns into single control tokens."""
+    tokens = header.get("tokenizer.ggml.tokens", [])
+    types = header.get("tokenizer.ggml.token_type", [])
+    return tuple(
+        token for token, type_ in zip(tokens, types, strict=False) if type_ in _CONTROL_TYPES
+    )
+
+
+def context_length(header: dict[str, Any]) -> int | None:
+    """Tokens the model was trained to read at once."""
+    value = header.get(f"{header.get('general.architecture')}.context_length")
+    return int(value) if value is not None else None
+
+
+def _number(file: BinaryIO, kind: str) -> Any:
+    return struct.unpack("<" + kind, file.read(struct.calcsize("<" + kind)))[0]
+
+
+def _string(file: BinaryIO) -> str:
+    # Some vocabularies hold tokens that are no whole UTF-8 sequence.
+    return file.read(_number(file, "Q")).decode("utf-8", "replace")
+
+
+def _value(file: BinaryIO, kind: int) -> Any:
+    if kind == _STRING:
+        return _string(file)
+    if kind == _ARRAY:
+        item, length = _number(file, "I"), _number(file, "Q")
+        if item in _SCALARS:
+            layout = f"<{length}{_SCALARS[item]}"
+            return list(struct.unpack(layout, file.read(struct.calcsize(layout))))
+        return [_value(file, item) for _ in range(length)]
+    return _number(file, _SCALARS[kind])
