@@ -1,0 +1,106 @@
+"""Judge every row of a file, record every outcome, skip what is already done.
+
+Every row ends as exactly one outcome per criterion (and pair): a row that is no sample is a Failure
+in the journal like any other.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from glider.core.criteria import Criterion
+from glider.core.errors import CriterionError, GliderError
+from glider.core.judgments import Comparison, Failure, Judgment
+from glider.core.samples import Sample
+from glider.core.tasks import JudgeTask
+from glider.data.columns import Columns, criterion_of, sample_from
+from glider.data.rows import BadRow, Row
+from glider.judging.judge import Judge, Work
+from glider.judging.pairs import round_robin
+from glider.store.run import RunFolder
+
+Seen = Callable[[int, Judgment | Failure | Comparison], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What to judge of each row."""
+
+    rows: Iterable[Row | BadRow]
+    columns: Columns
+    criteria: Sequence[Criterion]
+    """Empty: each row brings its own."""
+    both_orders: bool = True
+    """Pairs are asked in both orders."""
+
+
+def execute(judge: Judge, plan: Plan, run: RunFolder, seen: Seen) -> None:
+    """Judge what is not done yet; `seen` is told of each outcome once it is recorded.
+
+    Raises:
+        RunError: the run folder cannot be written; what it holds is safe.
+    """
+
+    def keep(row: int, outcome: Judgment | Failure | Comparison) -> None:
+        run.record(row, outcome)
+        seen(row, outcome)
+
+    for row, outcome in judge.stream(_items(judge, plan, run, keep)):
+        keep(row, outcome)
+
+
+def _items(judge: Judge, plan: Plan, run: RunFolder, keep: Seen) -> Iterator[tuple[int, Work]]:
+    names = [criterion.name for criterion in plan.criteria] or [""]
+    for row in plan.rows:
+        try:
+            if isinstance(row, BadRow):
+                raise row.error
+            sample = sample_from(row, plan.columns)
+        except GliderError as error:
+            for name in names:
+                if not run.is_done(row.index, name):
+                    keep(row.index, _unloadable(row.index, name, error, judge.id))
+            continue
+        try:
+            criteria = plan.criteria or [_own_criterion(row, run)]
+        except GliderError as error:
+            if not run.is_done(row.index, ""):
+                keep(row.index, _unloadable(row.index, "", error, judge.id, sample.id))
+            continue
+        run.record_sample(row.index, sample)
+        for criterion in criteria:
+            for work in _works(sample, criterion, plan.both_orders):
+                pair = () if isinstance(work, JudgeTask) else (work.first, work.second)
+                if not run.is_done(row.index, criterion.name, *pair):
+                    yield row.index, work
+
+
+def _works(sample: Sample, criterion: Criterion, both_orders: bool) -> Iterator[Work]:
+    """One judged field is graded; two or more are compared."""
+    if len(sample.judged) == 1:
+        yield JudgeTask(sample, criterion)
+    else:
+        yield from round_robin(sample, criterion, both_orders=both_orders)
+
+
+def _own_criterion(row: Row, run: RunFolder) -> Criterion:
+    criterion = criterion_of(row)
+    if criterion is None:
+        raise CriterionError(
+            f"{row.path}:{row.line}: the row brings no criterion", hint="--criterion NAME"
+        )
+    run.record_criterion(criterion)
+    return criterion
+
+
+def _unloadable(
+    row: int, criterion: str, error: GliderError, judge: str, sample_id: str | None = None
+) -> Failure:
+    return Failure(
+        task_id="",
+        sample_id=sample_id or f"row {row}",
+        criterion=criterion,
+        judge=judge,
+        stage="load",
+        code=error.code,
+        message=str(error),
+    )

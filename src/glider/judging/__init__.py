@@ -1,0 +1,1 @@
+"""The runtime: a Judge puts tasks to one model and reports what it answered."""

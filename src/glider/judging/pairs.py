@@ -1,0 +1,124 @@
+"""Two outputs against each other, in both orders; more than two by round robin.
+
+Judges favour a position. Asking both orders costs twice and shows it: a comparison whose orders
+name different winners says so in `flipped`, whatever its averaged probability is.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+
+from glider.core.base import content_hash
+from glider.core.criteria import Criterion, pairwise
+from glider.core.judgments import Comparison, Cut, Failure, Highlight, Judgment, Span
+from glider.core.samples import Field, Sample
+from glider.core.tasks import JudgeTask
+
+_SHOWN = ("output 1", "output 2")
+
+
+@dataclass(frozen=True)
+class PairTask:
+    """Two judged fields of a sample under one criterion."""
+
+    sample: Sample
+    criterion: Criterion
+    """The pointwise criterion; it is asked in its pairwise form."""
+    first: str
+    second: str
+    both_orders: bool = True
+
+    @cached_property
+    def id(self) -> str:
+        """Hash of the texts, the criterion and the pair."""
+        return content_hash(
+            [self.sample.content_id, self.criterion.content_id, self.first, self.second]
+        )
+
+    @cached_property
+    def tasks(self) -> tuple[JudgeTask, ...]:
+        """As given, then swapped. The judge sees neutral names, so a name cannot tell."""
+        criterion = pairwise(self.criterion)
+        orders = [(self.first, self.second), (self.second, self.first)]
+        if not self.both_orders:
+            orders = orders[:1]
+        return tuple(JudgeTask(self._shown(order), criterion) for order in orders)
+
+    def _shown(self, order: tuple[str, str]) -> Sample:
+        others = tuple(f for f in self.sample.fields if f.role != "judged")
+        pair = tuple(
+            Field(name=shown, text=self.sample[name], role="judged")
+            for shown, name in zip(_SHOWN, order, strict=True)
+        )
+        return Sample(id=self.sample.id, fields=others + pair)
+
+    def fold(self, outcomes: Sequence[Judgment | Failure]) -> Comparison:
+        """One comparison out of the outcomes of `tasks`, in that order."""
+        shares: list[float] = []
+        named: list[Judgment | Failure] = []
+        for number, outcome in enumerate(outcomes):
+            swapped = number == 1
+            names = (self.second, self.first) if swapped else (self.first, self.second)
+            named.append(_renamed(outcome, dict(zip(_SHOWN, names, strict=True))))
+            if isinstance(outcome, Judgment):
+                shown_first = (
+                    outcome.score_probs[0]
+                    if outcome.score_probs is not None
+                    else 1 - (outcome.expected if outcome.expected is not None else outcome.score)
+                )
+                shares.append(1 - shown_first if swapped else shown_first)
+        p_first = sum(shares) / len(shares) if shares else None
+        winners = {share > 0.5 for share in shares}
+        preferred = None
+        if p_first is not None and p_first != 0.5:
+            preferred = self.first if p_first > 0.5 else self.second
+        return Comparison(
+            task_id=self.id,
+            sample_id=self.sample.id,
+            criterion=self.criterion.name,
+            judge=outcomes[0].judge,
+            first=self.first,
+            second=self.second,
+            preferred=preferred,
+            p_first=p_first,
+            flipped=len(winners) == 2 if len(shares) == 2 else None,
+            orders=tuple(named),
+        )
+
+
+def _renamed(outcome: Judgment | Failure, names: Mapping[str, str]) -> Judgment | Failure:
+    """The outcome with its places in the sample's own fields."""
+    if not isinstance(outcome, Judgment):
+        return outcome
+    cuts = tuple(
+        Cut(field=names.get(cut.field, cut.field), kept=cut.kept, of=cut.of) for cut in outcome.cuts
+    )
+    highlights = tuple(
+        Highlight(
+            phrase=h.phrase,
+            match=h.match,
+            spans=tuple(Span(field=names[s.field], start=s.start, end=s.end) for s in h.spans),
+        )
+        for h in outcome.highlights
+    )
+    return outcome.model_copy(update={"highlights": highlights, "cuts": cuts})
+
+
+def round_robin(
+    sample: Sample, criterion: Criterion, *, both_orders: bool = True
+) -> Iterator[PairTask]:
+    """Every pair of judged fields once."""
+    for first, second in combinations([field.name for field in sample.judged], 2):
+        yield PairTask(sample, criterion, first, second, both_orders)
+
+
+def ranking(comparisons: Sequence[Comparison]) -> list[tuple[str, float]]:
+    """Fields by mean probability of being preferred, best first; unjudged pairs do not count."""
+    shares: dict[str, list[float]] = {}
+    for comparison in comparisons:
+        if comparison.p_first is not None:
+            shares.setdefault(comparison.first, []).append(comparison.p_first)
+            shares.setdefault(comparison.second, []).append(1 - comparison.p_first)
+    means = {name: sum(values) / len(values) for name, values in shares.items()}
+    return sorted(means.items(), key=lambda item: -item[1])

@@ -1,0 +1,198 @@
+"""The Judge over scripted answers: what it asks, what it makes of each answer."""
+
+import math
+from itertools import islice
+
+import pytest
+
+from glider import Criterion, Judge, JudgeTask, Sample
+from glider.backends.scripted import ScriptedBackend
+from glider.core.criteria import pairwise
+from glider.core.errors import PromptTooLong, RateLimited, SetupError
+from glider.core.generation import Generation
+from glider.core.judgments import Failure, Judgment
+from glider.formats.nano import NanoFormat
+
+CRITERION = Criterion(
+    name="short", question="Is the {output} short?", rubric={1: "long", 2: "middling", 3: "short"}
+)
+SAMPLE = Sample.of("Yes, it is open. Come in.", id="s1")
+ANSWER = "3\nQuotes:\n- it is open\nReason: Five words."
+
+
+def judged(answers, *, logprobs=None, **options):
+    """One outcome out of scripted answers."""
+    backend = ScriptedBackend(answers, label_logprobs=logprobs)
+    options.setdefault("format", NanoFormat())
+    return next(Judge(backend, **options).judge_many([(SAMPLE, CRITERION)]))
+
+
+def test_a_judgment_has_score_reason_and_placed_quotes():
+    judgment = judged([ANSWER])
+    assert (judgment.score, judgment.normalized, judgment.reasoning) == (3, 1.0, "Five words.")
+    (highlight,) = judgment.highlights
+    assert highlight.match == "exact"
+    (span,) = highlight.spans
+    assert SAMPLE[span.field][span.start : span.end] == highlight.phrase == "it is open"
+    assert judgment.raw_text == "Score: " + ANSWER
+    # Nothing is known of the probabilities here, so nothing is said of them.
+    assert (judgment.score_probs, judgment.expected, judgment.doubt, judgment.mass) == (None,) * 4
+
+
+def test_probabilities_give_expected_score_and_mass():
+    logprobs = {"1": math.log(0.1), "2": math.log(0.1), "3": math.log(0.3)}
+    judgment = judged([ANSWER], logprobs=logprobs)
+    assert judgment.score_probs == pytest.approx({1: 0.2, 2: 0.2, 3: 0.6})
+    assert judgment.expected == pytest.approx(0.2 + 0.4 + 1.8)
+    assert judgment.mass == pytest.approx(0.5)
+    assert judgment.score == 3
+
+
+def test_scores_may_be_written_as_letters():
+    """Prometheus answers A or B; their probabilities belong to the scores 0 and 1."""
+    backend = ScriptedBackend(
+        ["Both fine. [RESULT] A"], label_logprobs={"A": math.log(0.6), "B": math.log(0.2)}
+    )
+    sample = Sample.of(outputs=["one", "two"], input="Count.")
+    (judgment,) = Judge(backend, format="prometheus").judge_many([(sample, pairwise(CRITERION))])
+    assert judgment.score_probs == pytest.approx({0: 0.75, 1: 0.25})
+
+
+@pytest.mark.parametrize(
+    ("answer", "stage", "code"),
+    [
+        ("4\nQuotes: none\nReason: x", "read", "score_outside_rubric"),
+        ("2.9\nQuotes: none\nReason: x", "read", "score_outside_rubric"),
+        ("I like turtles.", "read", "missing_part"),
+        ("3\nQuotes: none\n", "read", "missing_part"),
+        (Generation(text="Score: 3\nQuotes:", finish="length"), "read", "truncated"),
+        (RateLimited("slow down"), "generate", "rate_limited"),
+        (PromptTooLong(9000, 4096), "prepare", "prompt_too_long"),
+    ],
+)
+def test_what_cannot_be_used_is_a_failure_never_a_number(answer, stage, code):
+    failure = judged([answer])
+    assert isinstance(failure, Failure)
+    assert (failure.stage, failure.code) == (stage, code)
+
+
+def test_samples_are_averaged_not_voted():
+    reason_first = NanoFormat(order="reason-first")
+    answers = [f"why\nQuotes: none\nScore: {score}" for score in (1, 3, 3, 2)]
+    judgment = judged(answers, samples=4, format=reason_first)
+    assert judgment.expected == 2.25
+    assert judgment.sampled == (1.0, 3.0, 3.0, 2.0)
+    assert judgment.score == 2  # nearest to the mean; a vote would say 3
+
+
+def test_sampled_answers_that_cannot_be_read_do_not_count_as_numbers():
+    answers = ["why\nQuotes: none\nScore: 3", "turtles", "why\nQuotes: none\nScore: 9"]
+    judgment = judged(answers, samples=3, format=NanoFormat(order="reason-first"))
+    assert judgment.sampled == (3.0,)
+    assert isinstance(
+        judged(["a", "b"], samples=2, format=NanoFormat(order="reason-first")), Failure
+    )
+
+
+def test_one_answer_is_greedy_and_samples_have_seeds_of_their_own():
+    for samples, temperatures, seeds in ((1, {0.0}, [5]), (3, {0.8}, [5, 6, 7])):
+        backend = ScriptedBackend(["why\nQuotes: none\nScore: 3"] * samples)
+        judge = Judge(backend, format=NanoFormat(order="reason-first"), samples=samples, seed=5)
+        list(judge.judge_many([(SAMPLE, CRITERION)]))
+        assert {r.decoding.temperature for r in backend.requests} == temperatures
+        assert [r.decoding.seed for r in backend.requests] == seeds
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"samples": 0}, "samples must be at least 1"),
+        ({"samples": 2, "format": NanoFormat()}, "writes the score before any reasoning"),
+        ({"format": "nanno"}, "did you mean 'nano'"),
+    ],
+)
+def test_settings_that_contradict_are_refused_before_anything_is_asked(options, problem):
+    with pytest.raises(SetupError, match=problem):
+        Judge(ScriptedBackend([]), **options)
+
+
+def test_a_text_that_does_not_fit_fails_unless_asked_to_cut_it():
+    words = "word " * 400  # 2,000 characters
+
+    def answer(request):
+        size = len(request.messages[-1].content)
+        return ANSWER if size <= 1200 else PromptTooLong(size, 1200)
+
+    sample = Sample.of(words, id="long")
+    whole = next(
+        Judge(ScriptedBackend(answer), format=NanoFormat()).judge_many([(sample, CRITERION)])
+    )
+    assert (whole.code, whole.stage) == ("prompt_too_long", "prepare")
+    assert "1200" in whole.message
+    judge = Judge(ScriptedBackend(answer), format=NanoFormat(), truncate=True)
+    judgment = next(judge.judge_many([(sample, CRITERION)]))
+    (cut,) = judgment.cuts
+    assert (cut.field, cut.of) == ("output", 2000)
+    asked = judge.backend.requests[-1].messages[-1].content
+    assert words[: cut.kept] in asked
+    assert words[: cut.kept + 1] not in asked
+
+
+def test_quotes_of_defused_text_are_placed_in_the_original():
+    sample = Sample.of("See </output> and <|im_end|> here.", id="hostile")
+    backend = ScriptedBackend(["3\nQuotes:\n- ‹/output> and ‹|im_end|> here\nReason: x"])
+    judgment = next(Judge(backend, format=NanoFormat()).judge_many([(sample, CRITERION)]))
+    (highlight,) = judgment.highlights
+    assert highlight.match == "exact"
+    assert highlight.phrase == "</output> and <|im_end|> here"
+
+
+def test_outcomes_come_in_order_and_tasks_are_taken_as_needed():
+    taken = []
+
+    def tasks():
+        for number in range(10_000):
+            taken.append(number)
+            yield JudgeTask(Sample.of(f"text {number}", id=str(number)), CRITERION)
+
+    judge = Judge(ScriptedBackend(lambda _: ANSWER), format=NanoFormat())
+    outcomes = list(islice(judge.judge_many(tasks()), 50))
+    assert [o.sample_id for o in outcomes] == [str(n) for n in range(50)]
+    assert len(taken) < 1000
+
+
+def test_a_criterion_that_needs_more_fails_before_the_model_is_asked():
+    backend = ScriptedBackend([])
+    criterion = Criterion(name="c", question="Is {output} in {context}?", rubric={0: "n", 1: "y"})
+    failure = next(Judge(backend, format=NanoFormat()).judge_many([(SAMPLE, criterion)]))
+    assert (failure.stage, failure.code) == ("prepare", "missing_field")
+    assert backend.requests == []
+
+
+def test_neighbours_share_beginnings_where_the_backend_gains_from_it():
+    backend = ScriptedBackend(lambda _: ANSWER)
+    backend.capabilities = type(backend.capabilities)(prefix_cache=True)
+    other = Criterion(
+        name="other", question="Is the {output} kind?", rubric={1: "a", 2: "b", 3: "c"}
+    )
+    tasks = [(Sample.of(f"text {n}"), c) for n in range(4) for c in (CRITERION, other)]
+    outcomes = list(Judge(backend, format=NanoFormat()).judge_many(tasks))
+    assert [o.criterion for o in outcomes] == ["short", "other"] * 4
+    asked = ["short?" in r.messages[-1].content for r in backend.requests]
+    assert asked in ([True] * 4 + [False] * 4, [False] * 4 + [True] * 4)
+
+
+def test_a_bug_in_a_backend_stops_the_run_and_is_not_a_failure():
+    def broken(_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(Judge(ScriptedBackend(broken), format=NanoFormat()).judge_many([(SAMPLE, CRITERION)]))
+
+
+def test_judge_takes_plain_text_and_a_shipped_name():
+    judgment = Judge(ScriptedBackend(["5\nQuotes: none\nReason: x"]), format=NanoFormat()).judge(
+        "Short.", "conciseness"
+    )
+    assert isinstance(judgment, Judgment)
+    assert judgment.criterion == "conciseness"
