@@ -1,0 +1,5 @@
+"""Runs made readable for people."""
+
+from glider.report.html import build_report
+
+__all__ = ["build_report"]
