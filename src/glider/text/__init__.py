@@ -1,0 +1,1 @@
+"""Strings only: making judged text harmless inside a prompt, and finding quoted phrases in it."""

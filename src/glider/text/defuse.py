@@ -1,0 +1,53 @@
+"""Keep judged text from being read as structure: our tags, control tokens, control characters.
+
+Every replacement is one code point for one code point, so a place in the defused text is the
+same place in the original. Nothing else is touched: an instruction written in plain words stays
+what it is, text under judgment.
+"""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+# C0 and C1 controls but tab, newline and carriage return; the marks that reverse or hide text;
+# and tag characters, which spell ASCII that a reader does not see and a model does.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
+)
+# The shape of control tokens in chat templates: <|im_end|>, <｜User｜>, <s>, <<SYS>>, [INST] ...
+_CONTROL_TOKENS = re.compile(
+    r"<(?=[|｜][^<>|｜\n]{0,64}[|｜]>)|<(?=/?s>|(?:start|end)_of_turn>|</?SYS>>)|\[(?=/?INST\])"
+)
+_HARMLESS = {"<": "‹", "[": "⁅"}
+
+
+@lru_cache(maxsize=512)
+def _tag_pattern(tags: frozenset[str]) -> re.Pattern[str]:
+    names = "|".join(re.sub(r"\\ |_", r"[\\s_]+", re.escape(tag)) for tag in sorted(tags))
+    # Never two runs of spaces side by side: a hostile text of spaces would cost their square.
+    return re.compile(rf"<(?=\s*(?:/\s*)?(?:{names})\s*(?:/\s*)?>)", re.IGNORECASE)
+
+
+def defuse(text: str, tags: Iterable[str] = ()) -> str:
+    """Make `text` unable to open or close any of `tags` or to look like a control token.
+
+    Args:
+        text: text of unknown origin.
+        tags: names used as `<name>` in the prompt around it, any case.
+
+    Returns:
+        Text of the same length; `<` of a look-alike becomes `‹`, a control character `\ufffd`.
+    """
+    text = _CONTROLS.sub("\ufffd", text)
+    text = _CONTROL_TOKENS.sub(lambda m: _HARMLESS[m[0]], text)
+    reserved = frozenset(tags)
+    return _tag_pattern(reserved).sub("‹", text) if reserved else text
+
+
+def defuse_literals(text: str, literals: Iterable[str]) -> str:
+    """Break each literal (a model's own control tokens) at its first character."""
+    for literal in literals:
+        if len(literal) > 1 and literal in text:
+            head = _HARMLESS.get(literal[0], "\ufffd")
+            text = text.replace(literal, head + literal[1:])
+    return text
