@@ -1,0 +1,23 @@
+"""How to ask and how to read. Pure: a task gives the same bytes, any text gives an answer."""
+
+from typing import Any
+
+from glider.core.plugins import Registry
+from glider.formats.base import Format
+
+FORMATS: Registry[type[Format]] = Registry(
+    kind="format",
+    group="glider.formats",
+    builtin={
+        "nano": "glider.formats.nano:NanoFormat",
+        "glider": "glider.formats.glider:GliderFormat",
+        "prometheus": "glider.formats.prometheus:PrometheusFormat",
+        "flow-judge": "glider.formats.flow_judge:FlowJudgeFormat",
+        "chat-json": "glider.formats.chat_json:ChatJsonFormat",
+    },
+)
+
+
+def make_format(name: str, **options: Any) -> Format:
+    """Build a format by name; options it does not know are an error."""
+    return FORMATS.get(name)(**options)

@@ -1,0 +1,153 @@
+"""Our own form for small models: short, and in two orders.
+
+*Score first*: the score's whole distribution is read in one forward pass; quotes and a reason
+follow only when asked for. *Reason first*: reason, quotes, then the score.
+
+Layout decides what a prefix cache can share. `criterion-first` shares the criterion among many
+samples; `sample-first` shares a long text among many criteria. A score depends on it a little, so
+it is fixed within a run and recorded.
+"""
+
+from typing import Literal, get_args
+
+from glider.core.errors import MissingPart, ReadError, SetupError
+from glider.core.generation import Grammar, Labels, Message
+from glider.core.tasks import JudgeTask
+from glider.formats.base import Format, Prompt, Reading, legal_score, shown_texts
+from glider.formats.grammar import one_of, quote_rules
+
+Order = Literal["score-first", "reason-first"]
+Layout = Literal["criterion-first", "sample-first"]
+
+_SYSTEM = "You are a strict, fair judge of text."
+_REASON_CHARS = 240
+_MAX_QUOTES = 2
+_MAX_TOKENS = 960
+"""Enough for the longest reason and quotes in any script: up to three tokens a character are spent
+on those a tokenizer does not know, so an answer held to the grammar is never cut."""
+
+
+class NanoFormat(Format):
+    """Plain labelled lines: `Score: 4`, `Quotes:` with one quote a line, `Reason: ...`."""
+
+    name = "nano"
+
+    def __init__(
+        self,
+        *,
+        order: Order = "score-first",
+        explain: bool = True,
+        layout: Layout = "criterion-first",
+    ) -> None:
+        """Choose the order of the answer and of the prompt.
+
+        Args:
+            explain: ask for quotes and a reason; False gives the bare score, in one token.
+        """
+        if order not in get_args(Order) or layout not in get_args(Layout):
+            raise SetupError(
+                f"order is one of {get_args(Order)}, layout one of {get_args(Layout)}; "
+                f"got {order!r}, {layout!r}"
+            )
+        if order == "reason-first" and not explain:
+            raise SetupError("reason-first answers have a reason; use score-first without one")
+        self.order, self.layout = order, layout
+        self.explains = explain
+        self.reasons_before_score = order == "reason-first"
+
+    @property
+    def id(self) -> str:
+        return f"nano/{self.order}/{self.layout}" + ("" if self.explains else "/bare")
+
+    def shown(self, task: JudgeTask) -> dict[str, str]:
+        return shown_texts(task.sample, {f.name: f.name for f in task.sample.fields})
+
+    def render(self, task: JudgeTask) -> Prompt:
+        criterion, sample = task.criterion, task.sample
+        labels = {field.name: field.name for field in sample.fields}
+        scale = "\n".join(f"{s} = {text}" for s, text in criterion.rubric.levels.items())
+        question = criterion.question_for(sample, labels)
+        asked = f"Criterion: {criterion.heading}\n{question}\nScores:\n{scale}"
+        shown = self.shown(task)
+        texts = "\n".join(f"<{name}>\n{text}\n</{name}>" for name, text in shown.items())
+        parts = [asked, texts] if self.layout == "criterion-first" else [texts, asked]
+        judged = " and ".join(field.name for field in sample.judged)
+        rubric = criterion.rubric
+        last = f"Judge the {judged}: {criterion.heading}, {rubric.low} to {rubric.high}."
+        score_first = self.order == "score-first"
+        return Prompt(
+            messages=(
+                Message("system", _SYSTEM),
+                Message("user", "\n\n".join([*parts, last])),
+            ),
+            opening="Score: " if score_first else "Reason: ",
+            grammar=self.grammar(task),
+            labels=Labels(texts=tuple(map(str, rubric.scores)), after="Score: "),
+            max_tokens=_MAX_TOKENS if self.explains else max(len(str(s)) for s in rubric.scores),
+            whole_at_limit=not self.explains,
+        )
+
+    def grammar(self, task: JudgeTask) -> Grammar:
+        score = one_of([str(s) for s in task.criterion.rubric.scores])
+        if not self.explains:
+            return Grammar(lark=f"start: {score}\n")
+        shown = self.shown(task)
+        rules, any_text = quote_rules([shown[field.name] for field in task.sample.judged])
+        quotes = (
+            f'"Quotes:\\n" ("- " quote "\\n"){{1,{_MAX_QUOTES}}}'
+            if any_text
+            else '"Quotes: none\\n"'
+        )
+        reason = f"REASON: /[^\\s][^\\n]{{0,{_REASON_CHARS}}}/"
+        if self.order == "score-first":
+            start = f'start: ({score}) "\\n" {quotes} "Reason: " REASON'
+        else:
+            start = f'start: REASON "\\n" {quotes} "Score: " ({score})'
+        return Grammar(lark="\n".join(filter(None, [start, reason, rules])) + "\n")
+
+    def read(self, text: str, task: JudgeTask) -> Reading:
+        rubric = task.criterion.rubric
+        if not self.explains:
+            head, _, tail = text.partition("\n")
+            if not head.startswith("Score: ") or tail.strip():
+                raise MissingPart("score", raw_text=text)
+            score = legal_score(head.removeprefix("Score: "), rubric, raw_text=text)
+            return Reading(score=score)
+        lines = text.rstrip().split("\n")
+        written = lines.pop(0 if self.order == "score-first" else -1)
+        if not written.startswith("Score: "):
+            raise MissingPart("score", raw_text=text)
+        if any(line.startswith("Score:") for line in lines):
+            raise ReadError("the answer has more than one line with a score", raw_text=text)
+        score = legal_score(written.removeprefix("Score: "), rubric, raw_text=text)
+        phrases: list[str] = []
+        reason: list[str] = []
+        part: list[str] | None = None
+        for line in lines:
+            if line.rstrip() in ("Quotes:", "Quotes: none"):
+                part = phrases
+            elif line.startswith("Reason: ") and not reason:
+                part = reason
+                reason.append(line.removeprefix("Reason: "))
+            elif part is phrases:
+                if line.startswith("- ") and (phrase := line.removeprefix("- ").strip()):
+                    phrases.append(phrase)
+            elif part is reason:
+                reason.append(line)
+        reasoning = "\n".join(reason).strip()
+        if not reasoning:
+            raise MissingPart("reasoning", raw_text=text)
+        return Reading(score=score, reasoning=reasoning, phrases=tuple(dict.fromkeys(phrases)))
+
+    def target(self, reading: Reading, task: JudgeTask) -> str:
+        score = f"Score: {reading.score}"
+        if not self.explains:
+            return score
+        quotes = (
+            "Quotes:\n" + "\n".join(f"- {phrase}" for phrase in reading.phrases)
+            if reading.phrases
+            else "Quotes: none"
+        )
+        reason = f"Reason: {reading.reasoning or ''}"
+        parts = [score, quotes, reason] if self.order == "score-first" else [reason, quotes, score]
+        return "\n".join(parts)

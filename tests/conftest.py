@@ -1,0 +1,1 @@
+"""Being here puts this folder on the import path: tables that several tests share stand beside."""
