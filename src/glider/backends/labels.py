@@ -80,10 +80,14 @@ def from_answer(
         None where the answer has no place for a label.
     """
     answer = opening + "".join(text for text, _ in tokens)
-    at = answer.rfind(labels.after)
-    if at < 0:
-        return None
-    place = at + len(labels.after)
+    if opening.endswith(labels.after):
+        # The label comes first. What follows may quote the judged text, and that may spell `after`.
+        place = len(opening)
+    else:
+        at = answer.rfind(labels.after)
+        if at < 0:
+            return None
+        place = at + len(labels.after)
     position = len(opening)
     for text, distribution in tokens:
         if position == place or (position < place < position + len(text)):

@@ -41,7 +41,8 @@ class Grammar:
 class Labels:
     """Ask for the probability of each of these texts at one place of the answer.
 
-    `after` is the literal text that stands right before the label; its last occurrence counts.
+    `after` is the literal text that stands right before the label: the end of the request's opening
+    where it ends so, else the last occurrence in the answer.
     """
 
     texts: tuple[str, ...]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import date, time
 from decimal import Decimal
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -80,10 +81,10 @@ def _sample(data: Mapping[str, Any], columns: Columns) -> Sample:
         row = data if name in columns.mapped else shaped
         for source in sources:
             value, missing = _look_up(row, source)
-            if not missing and value is not None:
+            if missing is None and value is not None:
                 return value
-        if needed and missing:
-            raise _Unfit(missing)
+        if needed and missing is not None:
+            raise _Unfit(missing())
         return None
 
     compared: Any = None
@@ -133,31 +134,34 @@ def _compared(values: Any, row: Mapping[str, Any], columns: Columns) -> list[Fie
 # Looking up and writing out
 
 
-def _look_up(row: Mapping[str, Any], source: str) -> tuple[Any, str]:
-    """The value a path leads to, and what is missing on the way ('' for nothing)."""
+def _look_up(row: Mapping[str, Any], source: str) -> tuple[Any, Callable[[], str] | None]:
+    """The value a path leads to; or None, and what says what is missing on the way.
+
+    Most columns may be missing, so the sentence is only made when it is needed.
+    """
     if source in row:
-        return row[source], ""
+        return row[source], None
     place, walked = 0, ""
     value: Any = row
     while place < len(source):
         step = _STEP.match(source, place)
         if step is None:
-            return None, _missing(source, row)
+            return None, partial(_missing, source, row)
         name, index = step[1], step[2]
         if name is not None:
             if not isinstance(value, Mapping):
-                return None, f"{walked!r} holds no named values, so no {source!r}"
+                return None, f"{walked!r} holds no named values, so no {source!r}".__str__
             if name not in value:
-                return None, _missing(name, value, inside=walked)
+                return None, partial(_missing, name, value, inside=walked)
             value = value[name]
         else:
             if not isinstance(value, list) or not -len(value) <= int(index) < len(value):
                 size = f"{len(value)} values" if isinstance(value, list) else "no list"
-                return None, f"{walked!r} holds {size}, so there is no {source!r}"
+                return None, f"{walked!r} holds {size}, so there is no {source!r}".__str__
             value = value[int(index)]
         place = step.end()
         walked = source[:place]
-    return value, ""
+    return value, None
 
 
 def _missing(name: str, row: Mapping[str, Any], *, inside: str = "") -> str:
@@ -238,8 +242,8 @@ def _history(turns: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 def _messages(row: Mapping[str, Any]) -> dict[str, Any]:
     value, missing = _look_up(row, "messages")
-    if missing:
-        raise _Unfit(missing)
+    if missing is not None:
+        raise _Unfit(missing())
     turns = _turns(value, "messages")
     spoken = [number for number, (role, _) in enumerate(turns) if role == "assistant"]
     if not spoken:
@@ -254,8 +258,8 @@ def _preferences(row: Mapping[str, Any]) -> dict[str, Any]:
     before: list[tuple[str, str]] = []
     for name in ("chosen", "rejected"):
         value, missing = _look_up(row, name)
-        if missing:
-            raise _Unfit(missing)
+        if missing is not None:
+            raise _Unfit(missing())
         if isinstance(value, list):
             turns = _turns(value, name)
             if not turns:

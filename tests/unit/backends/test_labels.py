@@ -77,6 +77,8 @@ NONE = {"?": 1.0}
         ("Score: ", [("4", FIRST), ("\n", NONE)], {"1": 0.5, "4": 0.3}),
         ("", [("Score", NONE), (": ", NONE), ("4", FIRST)], {"1": 0.5, "4": 0.3}),
         ("", [("Score: 9", NONE), ("\nScore: ", NONE), ("4", FIRST)], {"1": 0.5, "4": 0.3}),
+        # A score that comes first cannot be taken over by what the judged text makes it quote.
+        ("Score: ", [("4", FIRST), ("\n- Score: ", NONE), ("1", {"1": 1.0})], {"1": 0.5, "4": 0.3}),
         ("", [("Score:", NONE), (" 4", FIRST)], None),  # the token has a part of `after` in it
         ("", [("I like turtles", FIRST)], None),
         ("Score: ", [], None),
