@@ -20,7 +20,7 @@ from glider.core.errors import (
     TaskError,
 )
 from glider.report import build_report
-from glider.report.html import FAILURE_HELP, coverage, share_of
+from glider.report.figures_html import FAILURE_HELP, coverage, share_of
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -192,6 +192,43 @@ def test_figures_of_a_summary_are_shown_as_they_are(run):
     words = said(build(run))
     assert "3.21 3.01 to 3.41" in words
     assert "Failed 2 of 50 Answer cut off 2" in words
+
+
+@pytest.mark.parametrize("summary", [None, {"criteria": {}}, {"criteria": {}, "finished": False}])
+def test_a_run_that_was_stopped_says_so_above_its_figures(run, summary):
+    if summary is not None:
+        (run / "summary.json").write_text(json.dumps(summary), "utf-8")
+    edit(run, "journal.jsonl", lambda _: [judged(0, 4), judged(1, 5), lost(2, "timeout")])
+    words = said(build(run))
+    notice = (
+        "This run was stopped before its end: 3 outcomes are there. "
+        f"Go on with --run {run} --resume . Judged 2 of 3"
+    )
+    assert notice in words
+
+
+def test_a_finished_run_has_no_notice(run):
+    (run / "summary.json").write_text(json.dumps({"criteria": {}, "finished": True}), "utf-8")
+    assert "stopped before its end" not in build(run)
+
+
+def test_the_folder_in_the_notice_can_be_pasted_into_a_shell(run):
+    odd = run.rename(run.with_name("a <b> run"))
+    assert f"<code>--run &#x27;{odd.parent}/a &lt;b&gt; run&#x27; --resume</code>" in build(odd)
+
+
+def test_a_stopped_run_over_standard_input_is_not_told_to_go_on(run):
+    edit(run, "manifest.json", lambda lines: [
+        '"input_sha256": null,' if "input_sha256" in line else line for line in lines
+    ])  # fmt: skip
+    edit(run, "journal.jsonl", lambda _: [judged(0, 4)])
+    assert "stopped before its end: 1 outcome is there. Judged 1 of 1" in said(build(run))
+
+
+def test_a_damaged_summary_is_refused(run):
+    (run / "summary.json").write_text('{"criteria": ', "utf-8")
+    with pytest.raises(RunError, match=r"summary\.json is damaged"):
+        build(run)
 
 
 def test_comparisons_show_wins_and_flips(run):
