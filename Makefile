@@ -1,0 +1,63 @@
+# make demo   environment, model, and thirty texts judged under three criteria
+# make test   everything that is checked, as CI runs it; TORCH=1 adds the torch backends
+# make check  format, lint, types, layers
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+UV     := $(shell command -v uv 2>/dev/null)
+TORCH  ?= 0
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+ifeq ($(UV),)
+INSTALL := $(BIN)/python -m pip install --quiet
+MAKE_VENV := $(PYTHON) -m venv $(VENV)
+else
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
+MAKE_VENV := $(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+endif
+
+.PHONY: demo test check format clean browser
+
+demo: $(VENV)/.core
+	$(BIN)/glider demo
+
+test: $(VENV)/.dev $(if $(filter 1,$(TORCH)),$(VENV)/.torch) browser
+	$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(BIN)/python:
+	$(MAKE_VENV)
+
+$(VENV)/.core: pyproject.toml | $(BIN)/python
+	$(INSTALL) -e .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(INSTALL) -e '.[dev]'
+	touch $(VENV)/.core $@
+
+# The CPU build where the index has one; on Linux elsewhere this brings CUDA packages.
+$(VENV)/.torch: $(VENV)/.dev
+	$(INSTALL) torch==2.13.0
+	$(INSTALL) -e '.[dev,torch]'
+	touch $@
+
+# The report is tested in a real browser where there is one; CI may install it.
+browser:
+ifeq ($(CI),true)
+	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
+	|| { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
+endif
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
