@@ -58,6 +58,11 @@ class EmbeddedBackend(Backend):
             UnknownName: no such model.
             ModelFileError: the file cannot be fetched, is damaged, or is no model.
         """
+        # The engine's OpenMP threads spin while they wait: with a busy neighbour on the same
+        # processors that costs far more than it saves. A short spin was as fast as the default
+        # when alone and 1.4 times as fast beside one busy process (experiments/LOG.md). OpenMP
+        # reads this once, when it is loaded.
+        os.environ.setdefault("GOMP_SPINCOUNT", "300")
         try:
             import xllamacpp
         except ImportError as exc:
