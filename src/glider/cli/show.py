@@ -111,8 +111,8 @@ def line_for(outcome: Judgment | Failure | Comparison) -> Text:
 
 
 def print_line(outcome: Judgment | Failure | Comparison) -> None:
-    """Print one outcome as one line on standard output."""
-    _out.print(line_for(outcome))
+    """Print one outcome as one line on standard output, cut to the width there is."""
+    _out.print(line_for(outcome), no_wrap=True, overflow="ellipsis", crop=True)
 
 
 def show_summary(summary: Mapping[str, Any]) -> None:

@@ -49,7 +49,9 @@ class RunFolder:
         """
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
+            # A folder whose making was cut short holds no outcome yet, and can be made anew.
+            begun = {".lock", "criteria.json", "criteria.json.new", "manifest.json.new"}
+            if any(file.name not in begun for file in path.iterdir()):
                 raise RunError(
                     f"{path} is not empty",
                     hint="--resume goes on with a run; --run names another folder",

@@ -114,6 +114,13 @@ def test_a_folder_that_is_somebody_elses_is_left_alone(tmp_path, prepare, proble
         RunFolder.create(folder, manifest(), [CRITERION])
 
 
+def test_a_folder_whose_making_was_killed_can_be_made_anew(tmp_path):
+    RunFolder.create(tmp_path, manifest(), [CRITERION]).close()
+    for name in ("manifest.json", "journal.jsonl", "samples.jsonl"):
+        (tmp_path / name).unlink()
+    RunFolder.create(tmp_path, manifest(), [CRITERION]).close()
+
+
 def test_two_processes_cannot_write_one_run(tmp_path):
     with RunFolder.create(tmp_path, manifest(), [CRITERION]):
         program = (
