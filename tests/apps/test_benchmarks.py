@@ -1,0 +1,83 @@
+"""Every benchmark runs at a tiny size and writes a result that can be read."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from glider.backends.catalog import DEFAULT, cache_dir
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = cache_dir() / "models" / DEFAULT / f"{DEFAULT}.q8_0.gguf"
+DATA = ROOT.parent / "shared" / "data"
+
+needs_model = pytest.mark.skipif(not MODEL.exists(), reason="the model is not fetched yet")
+needs_data = pytest.mark.skipif(not DATA.exists(), reason="the records are not here")
+
+
+def bench(script, tmp_path, *options):
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "benchmarks" / f"{script}.py"),
+            "--out",
+            str(tmp_path),
+            *options,
+        ],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / f"{script}.json").read_text("utf-8"))
+    assert result["facts"]["cores"] >= 1
+    assert result["table"].strip() == done.stdout.strip()
+    return result
+
+
+def test_overhead(tmp_path):
+    result = bench("overhead", tmp_path, "--n=20", "--reps=2", "--concurrency=4", "--delay=0.01")
+    rows = [(r["subject"], r["n"], r["judged"], r["requests"]) for r in result["runs"]]
+    api = ("glider, Judge.stream", 20, 20, 20)
+    cli = ("glider, `glider judge`", 20, 20, 20)
+    assert rows == [api, cli, cli, api]  # The second repetition goes backwards.
+    # Nothing is faster than concurrency / delay.
+    assert all(r["n"] / r["seconds"] < 4 / 0.01 for r in result["runs"])
+
+
+@pytest.mark.slow
+def test_faults(tmp_path):
+    sizes = ("--n=60", "--rows=20", "--kills=3", "--longest=1.5", "--connections=4")
+    result = bench("faults", tmp_path, *sizes, "--disk-rows=30")
+    assert result["broken"] == []
+    assert sum(result["a"][0]["outcomes"].values()) == 60
+    assert (result["b"]["wanted"], result["b"]["lost"], result["b"]["doubled"]) == (40, 0, 0)
+    assert (result["c"]["exit_code"], result["c"]["lost"]) == (3, 0)
+
+
+@pytest.mark.slow
+@needs_model
+@needs_data
+def test_throughput(tmp_path):
+    result = bench(
+        "throughput", tmp_path, "--n=2", "--reps=1", "--tries=1", "--only=embedded, bare"
+    )
+    assert {run["system"] for run in result["runs"]} == {
+        "ours, embedded, bare",
+        "ours, embedded, bare, not ordered",
+    }
+    assert all(run["judged"] == 2 and run["tokens_computed"] > 0 for run in result["runs"])
+
+
+@pytest.mark.slow
+@needs_model
+def test_reading(tmp_path):
+    sizes = ("--demo=1", "--records=0", "--agree=0", "--free-tokens=24")
+    result = bench("reading", tmp_path, *sizes)
+    held = [run for run in result["runs"] if run["grammar"]]
+    assert [run["asked"] for run in held] == [1, 1, 1]
+    assert sum(run["judged"] for run in held) >= 2
+    assert all(run["spans_wrong"] == 0 for run in result["runs"])
