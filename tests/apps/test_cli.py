@@ -22,6 +22,14 @@ ROWS = [
 ]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def interruptible():
+    """What a shell starts in the background ignores Ctrl-C, and so would all it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(scope="module")
 def server():
     with FakeServer(answer=ANSWER) as running:
