@@ -10,7 +10,8 @@ import os
 import secrets
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Any
 
 from glider.backends.base import Backend, Capabilities, Limits
@@ -31,6 +32,16 @@ from glider.text.defuse import defuse_literals
 
 _TOP = 50
 """Next-token alternatives asked for: room for eleven labels and their spellings."""
+_SHORT_TOKENS = 8
+"""Answers up to this long are all prompt: one slot reads them best, its cache shared by all."""
+_IN_FLIGHT = 64
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    request: GenerationRequest
+    future: "Future[Generation]"
+    prompt: str
 
 
 class EmbeddedBackend(Backend):
@@ -40,7 +51,7 @@ class EmbeddedBackend(Backend):
         self,
         model: str = DEFAULT,
         *,
-        slots: int = 4,
+        slots: int = 8,
         context_tokens: int | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
@@ -73,7 +84,7 @@ class EmbeddedBackend(Backend):
         context = min(context_tokens or 4096, trained)
         cores = threads or _cores()
         self.id = f"embedded/{file.name}@{file.sha256[:12]}"
-        self.limits = Limits(in_flight=2 * slots, context_tokens=context)
+        self.limits = Limits(in_flight=_IN_FLIGHT, context_tokens=context)
         self.capabilities = Capabilities(grammar=True, label_logprobs=True, prefix_cache=True)
         self._control_tokens = control_tokens(header)
         params = xllamacpp.CommonParams()
@@ -88,25 +99,67 @@ class EmbeddedBackend(Backend):
         params.warmup = False
         params.verbosity = 0
         # The engine's default keeps up to 8 GiB of old prompts in memory.
-        params.cache_ram_mib = 256
+        params.cache_ram_mib = 0
         try:
             self._engine: Any = xllamacpp.Server(params)
         except RuntimeError as exc:
             raise ModelFileError(f"the engine cannot load {file.path}") from exc
-        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="glider-embedded")
-        self._closed = threading.Event()
+        self._slots = slots
+        self._waiting: list[_Job] = []
+        self._changed = threading.Condition()
+        self._closed = False
+        self._workers = [
+            threading.Thread(
+                target=self._work, args=(slot,), name=f"glider-slot-{slot}", daemon=True
+            )
+            for slot in range(slots)
+        ]
+        for worker in self._workers:
+            worker.start()
 
     def submit(self, request: GenerationRequest) -> "Future[Generation]":
-        try:
-            return self._pool.submit(self._answer, request)
-        except RuntimeError:
-            refused: Future[Generation] = Future()
-            refused.set_exception(Unavailable("the backend is closed"))
-            return refused
+        prompt = "\n".join(message.content for message in request.messages)
+        job = _Job(request, Future(), prompt)
+        with self._changed:
+            if self._closed:
+                job.future.set_exception(Unavailable("the backend is closed"))
+            else:
+                self._waiting.append(job)
+                self._changed.notify_all()
+        return job.future
 
-    def _answer(self, request: GenerationRequest) -> Generation:
-        if self._closed.is_set():
-            raise Unavailable("the backend is closed")
+    def _work(self, slot: int) -> None:
+        """Answer in one slot, always what shares most with the slot's cache, until closed."""
+        last = ""
+        while True:
+            with self._changed:
+                job = self._choose(slot, last)
+                while job is None and not self._closed:
+                    self._changed.wait()
+                    job = self._choose(slot, last)
+                if job is None:
+                    return
+                self._waiting.remove(job)
+            last = job.prompt
+            try:
+                job.future.set_result(self._answer(job.request, slot))
+            except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+                job.future.set_exception(error)
+
+    def _choose(self, slot: int, last: str) -> _Job | None:
+        able = [
+            job
+            for job in self._waiting
+            if slot == 0 or job.request.decoding.max_tokens > _SHORT_TOKENS
+        ]
+        if not able:
+            return None
+        if not last:
+            # Neighbours share most: slots that begin far apart leave each other's alone.
+            return able[len(able) * slot // self._slots]
+        return max(able, key=lambda job: _shared(last, job.prompt))
+
+    def _answer(self, request: GenerationRequest, slot: int) -> Generation:
         started = time.perf_counter()
         messages = [
             {"role": m.role, "content": defuse_literals(m.content, self._control_tokens)}
@@ -120,6 +173,7 @@ class EmbeddedBackend(Backend):
             "top_p": decoding.top_p,
             "seed": decoding.seed,
             "cache_prompt": True,
+            "id_slot": slot,
         }
         if request.grammar is not None:
             body["grammar"] = "%llguidance {}\n" + request.grammar.lark
@@ -174,9 +228,27 @@ class EmbeddedBackend(Backend):
         return dict(answer)
 
     def close(self) -> None:
-        self._closed.set()
-        self._pool.shutdown(wait=True)
+        with self._changed:
+            self._closed = True
+            given_up, self._waiting = self._waiting, []
+            self._changed.notify_all()
+        for job in given_up:
+            job.future.set_exception(Unavailable("the backend is closed"))
+        for worker in self._workers:
+            worker.join()
         self._engine = None
+
+
+def _shared(one: str, other: str) -> int:
+    """Length of the common beginning, by halving: texts are long and slices compare fast."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _cores() -> int:

@@ -21,6 +21,7 @@ Layout = Literal["criterion-first", "sample-first"]
 
 _SYSTEM = "You are a strict, fair judge of text."
 _REASON_CHARS = 240
+_WORDS = r"\S{1,120}( \S{1,120}){0,29}"
 _MAX_QUOTES = 2
 _MAX_TOKENS = 960
 """Enough for the longest reason and quotes in any script: up to three tokens a character are spent
@@ -98,7 +99,8 @@ class NanoFormat(Format):
             if any_text
             else '"Quotes: none\\n"'
         )
-        reason = f"REASON: /[^\\s][^\\n]{{0,{_REASON_CHARS}}}/"
+        # Bounded in words too: small models slip into counting, where a word is a digit.
+        reason = f"REASON: /{_WORDS}/ & /[^\\n]{{1,{_REASON_CHARS}}}/"
         if self.order == "score-first":
             start = f'start: ({score}) "\\n" {quotes} "Reason: " REASON'
         else:
