@@ -82,7 +82,8 @@ def facts() -> dict[str, Any]:
             continue
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": " ".join(sys.argv),
+        # Folders are the reader's own business.
+        "command": " ".join(Path(word).name if "/" in word else word for word in sys.argv),
         "glider": __version__,
         "code_sha256": code_sha256(),
         "python": platform.python_version(),
@@ -91,6 +92,13 @@ def facts() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "load_at_start": round(os.getloadavg()[0], 2),
         "libraries": libraries,
+    }
+
+
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The options of a script; of a folder only its name."""
+    return {
+        key: value.name if isinstance(value, Path) else value for key, value in vars(args).items()
     }
 
 

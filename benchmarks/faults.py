@@ -29,7 +29,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common import HERE, facts, numbered_tasks, ours_environment, parser, save, span, table
+from common import (
+    HERE,
+    facts,
+    numbered_tasks,
+    ours_environment,
+    parser,
+    save,
+    settings,
+    span,
+    table,
+)
 
 from glider.backends.openai_http import OpenAIBackend
 from glider.core.judgments import Failure
@@ -325,7 +335,7 @@ def main() -> None:
     checks = Checks()
     result: dict[str, Any] = {
         "facts": facts(),
-        "settings": {key: str(value) for key, value in vars(args).items()},
+        "settings": settings(args),
     }
     result["a"] = [
         faulty_endpoint(args.n, args.rate, args.seed + i, checks) for i in range(args.reps)

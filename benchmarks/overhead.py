@@ -28,6 +28,7 @@ from common import (
     peer_python,
     run_subject,
     save,
+    settings,
     span,
     table,
     write_tasks,
@@ -80,7 +81,7 @@ def main() -> None:
 
     pythons = {name: peer_python(args.peers, spec[0]) for name, spec in _PEERS.items()}
     names = [_API, _CLI, *(name for name, python in pythons.items() if python)]
-    result: dict[str, Any] = {"facts": facts(), "settings": _plain(vars(args)), "runs": []}
+    result: dict[str, Any] = {"facts": facts(), "settings": settings(args), "runs": []}
     with tempfile.TemporaryDirectory(prefix="glider-bench-") as folder:
         tasks = numbered_tasks(max(args.n, args.peer_n), args.seed)
         ours, theirs = Path(folder, "ours.jsonl"), Path(folder, "theirs.jsonl")
@@ -117,10 +118,6 @@ def main() -> None:
     result["table"] = _table(result["runs"], names, args.concurrency / args.delay)
     print(result["table"])
     print(save(args.out, "overhead", result), file=sys.stderr)
-
-
-def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    return {key: str(v) if isinstance(v, Path) else v for key, v in settings.items()}
 
 
 def _rows_for_cli(folder: Path, tasks: list[JudgeTask]) -> Path:

@@ -23,7 +23,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from common import drawn_tasks, facts, parser, save, table, with_data
+from common import drawn_tasks, facts, parser, save, settings, table, with_data
 
 from glider.backends.base import Backend
 from glider.backends.catalog import CATALOG, DEFAULT, _fetch_wheel
@@ -182,7 +182,7 @@ def main() -> None:
             sets[name] = drawn_tasks(args.data, name, args.records, args.seed)
     result: dict[str, Any] = {
         "facts": facts(),
-        "settings": {key: str(value) for key, value in vars(args).items()},
+        "settings": settings(args),
         "runs": [],
     }
     with EmbeddedBackend() as backend:

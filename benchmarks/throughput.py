@@ -32,6 +32,7 @@ from common import (
     records,
     run_subject,
     save,
+    settings,
     span,
     table,
     task_of,
@@ -72,16 +73,16 @@ def main() -> None:
     made.add_argument("--peer-n", type=int, default=20, help="records for each peer")
     made.add_argument("--peers", type=Path, help="folder made by peers/setup.sh")
     made.add_argument("--torch", type=Path, help="a Python with torch and transformers")
-    made.add_argument("--only", default="", help="only systems whose name has this in it")
+    made.add_argument("--only", default="", help="only systems whose name has one of these|in it")
     made.add_argument("--tries", type=int, default=3, help="of each raw prefill timing")
     args = made.parse_args()
     result: dict[str, Any] = {
         "facts": facts(),
-        "settings": {key: str(value) for key, value in vars(args).items()},
+        "settings": settings(args),
     }
     with tempfile.TemporaryDirectory(prefix="glider-bench-") as name:
         bench = Bench(args, Path(name))
-        systems = [s for s in bench.systems() if args.only in s]
+        systems = [s for s in bench.systems() if any(o in s for o in args.only.split("|"))]
         limits: list[dict[str, dict[str, Any]]] = []
         runs: list[dict[str, Any]] = []
         for repetition in range(args.reps):
@@ -94,10 +95,11 @@ def main() -> None:
                     runs.append(run)
                     rate = 60 * run["n"] / run["seconds"]
                     print(f"{repetition} {system}, {data_set}: {rate:.1f}/min", file=sys.stderr)
-    result |= {"raw_prefill": limits, "runs": runs}
-    result["table"] = _tables(runs, limits)
+                    # After each, since an hour of measuring may be cut short.
+                    result |= {"raw_prefill": limits, "runs": runs}
+                    result["table"] = _tables(runs, limits)
+                    save(args.out, "throughput", result)
     print(result["table"])
-    print(save(args.out, "throughput", result), file=sys.stderr)
 
 
 class Bench:
