@@ -88,9 +88,7 @@ class JudgeSettings:
                     f"--order, --layout and --no-explain are for the nano format, not {name!r}"
                 )
             return name
-        if isinstance(default, Format) and not default.explains:
-            given["explain"] = False
-        if not self.explain:
+        if not self.explain or (isinstance(default, Format) and not default.explains):
             given["explain"] = False
         return make_format(name, **given)
 
