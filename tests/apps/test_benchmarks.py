@@ -81,3 +81,13 @@ def test_reading(tmp_path):
     assert [run["asked"] for run in held] == [1, 1, 1]
     assert sum(run["judged"] for run in held) >= 2
     assert all(run["spans_wrong"] == 0 for run in result["runs"])
+
+
+def test_simulation(tmp_path):
+    result = bench("simulation", tmp_path, "--reps=3", "--resamples=99")
+    assert len(result["coverage"]) == 2 * 5 * 10
+    assert all(row["given"] + row["undefined"] == 3 for row in result["coverage"])
+    assert all(0 <= row["permutation"] <= row["tests"] <= 3 for row in result["null"])
+    # The truth is a figure of the population, not of the draws.
+    pearson = {row["truth"] for row in result["coverage"] if row["statistic"] == "Pearson"}
+    assert len(pearson) == 2

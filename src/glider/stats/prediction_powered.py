@@ -1,0 +1,173 @@
+"""The true mean or pass rate of a whole set, from few human labels and many judgments.
+
+Prediction-powered inference with power tuning (PPI++: Angelopoulos, Duchi and Zrnic 2023, arXiv
+2311.01453): the judge says how the labelled items differ from the others, the labels say how far
+the judge may be believed. It holds for any judge; a useless one gets the power 0 and the plain
+mean of the labels is left.
+
+It rests on one thing: the labelled items are a random draw from the set. Labels all alike, or
+fewer than three clusters, give no interval.
+
+Arrays of labelled items have shape (n,), of the others (m,); equal cluster codes in both mean the
+same cluster. Small samples: Student's t, and a residual variance that pays for the tuned power.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glider.stats.clustered import (
+    clustered_mean,
+    clustered_share,
+    codes,
+    mean_variance,
+    quantile_t,
+)
+from glider.stats.clustered import sums as cluster_sums
+from glider.stats.estimates import Estimate, Undefined
+from glider.stats.statistic import Floats, Ints
+
+FEWEST_OF_A_KIND = 5
+"""With fewer passes (or fails) than this among the labels, no variance can be believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Powered:
+    """A mean with the judge's help, and what the labels say alone."""
+
+    estimate: Estimate | Undefined
+    classical: Estimate | Undefined
+    power: float = 0.0
+    """How much of the judge's difference is believed: 0 nothing, 1 all of it."""
+    labels_worth: float | None = None
+    """As many labels without the judge would give as narrow an interval; None without its help."""
+
+
+def prediction_powered_mean(
+    labels: Floats,
+    judged: Floats,
+    others: Floats,
+    *,
+    clusters: Ints,
+    other_clusters: Ints,
+    power: float | None = None,
+    low: float = -np.inf,
+    high: float = np.inf,
+) -> Powered:
+    """Mean human label of everything like this set, with a 95 % interval.
+
+    Args:
+        labels: human labels, shape (n,).
+        judged: the judge's scores of the same items, on any scale, shape (n,).
+        others: its scores of the items nobody labelled, shape (m,).
+        power: use this power; tuned for the narrowest interval if not given (eq. 6 of the paper,
+            over clusters; not cut to 0..1, since scores and labels may differ in scale).
+        low: smallest label there can be.
+        high: largest label there can be.
+    """
+    classical = clustered_mean(labels, clusters, low=low, high=high)
+    n, m = len(labels), len(others)
+    tuned = power is None
+    n_labelled = codes(clusters)[1]
+    df = n_labelled - (2 if tuned else 1)
+    if isinstance(classical, Undefined):
+        return Powered(classical, classical)
+    if df < 1 or m == 0 or (tuned and np.ptp(judged) == 0):
+        return Powered(classical, classical)
+    group, n_groups = codes(np.concatenate([clusters, other_clusters]))
+    ours, theirs = group[:n], group[n:]
+    # Each cluster's pull on: the mean label, the judge's mean there, the judge's mean elsewhere.
+    label = cluster_sums((labels - labels.mean()) / n, ours, n_groups)
+    near = cluster_sums((judged - judged.mean()) / n, ours, n_groups)
+    far = cluster_sums((others - others.mean()) / m, theirs, n_groups)
+    if power is None:
+        gap = near - far
+        power = float(label @ gap / (gap @ gap))
+    mean = float(labels.mean() + power * (others.mean() - judged.mean()))
+    pull = (label - power * near) * np.sqrt(n_labelled / df) + power * far
+    half = quantile_t(df) * float(np.sqrt(pull @ pull))
+    method = f"prediction-powered (PPI++, power {power:.2f}), Student t, 95 %"
+    if n_labelled < n:
+        method = method.replace("Student t", f"Student t over {n_labelled} clusters")
+    value, bottom, top = (float(np.clip(x, low, high)) for x in (mean, mean - half, mean + half))
+    alone = quantile_t(n_labelled - 1) * float(np.sqrt(mean_variance(labels, *codes(clusters))))
+    estimate = Estimate(value, bottom, top, n, 0, method)
+    return Powered(estimate, classical, power, n * (alone / half) ** 2)
+
+
+def prediction_powered_rate(
+    passes: Floats,
+    judged: Floats,
+    others: Floats,
+    *,
+    clusters: Ints,
+    other_clusters: Ints,
+    power: float | None = None,
+) -> Powered:
+    """Share that people would pass; as `prediction_powered_mean` for labels that are 0 or 1.
+
+    Beside it stands the exact interval of the labels alone. With fewer than five passes or fails
+    the judge's help cannot be measured and only the exact interval is given.
+    """
+    classical = clustered_share(passes > 0, clusters)
+    rarer = int(min(passes.sum(), len(passes) - passes.sum()))
+    if rarer < FEWEST_OF_A_KIND:
+        kind = "passed" if passes.sum() == rarer else "failed"
+        reason = f"only {rarer} of the {len(passes)} labelled items {kind}"
+        return Powered(Undefined(reason, len(passes), 0), classical)
+    found = prediction_powered_mean(
+        passes,
+        judged,
+        others,
+        clusters=clusters,
+        other_clusters=other_clusters,
+        power=power,
+        low=0.0,
+        high=1.0,
+    )
+    return Powered(found.estimate, classical, found.power, found.labels_worth)
+
+
+def half_width(
+    n: int, *, spread: float, correlation: float, total: int | None, design: float = 1.0
+) -> float:
+    """Expected half of a 95 % interval from n labels.
+
+    Args:
+        spread: standard deviation of the labels.
+        correlation: of judge and labels, Pearson; 0 for no judge.
+        total: items in the whole set; None where judgments are as good as unlimited.
+        design: how many times fewer independent items n are worth (clusters).
+    """
+    df = n / design - (2 if correlation else 1)
+    if df < 1:
+        return float("inf")
+    rest = 1.0 if total is None else 1 - n / total
+    variance = spread**2 / n * design * (1 - correlation**2 * rest)
+    if correlation:
+        variance *= (df + 1) / df  # the tuned power is paid for
+    return quantile_t(df) * float(np.sqrt(variance))
+
+
+def labels_needed(
+    width: float, *, spread: float, correlation: float, total: int | None, design: float = 1.0
+) -> int | None:
+    """Fewest labels whose 95 % interval reaches at most `width` to either side.
+
+    None where labelling the whole set would not do, or more than ten million are needed.
+    """
+    most = 10_000_000 if total is None else total
+
+    def enough(n: int) -> bool:
+        return (
+            half_width(n, spread=spread, correlation=correlation, total=total, design=design)
+            <= width
+        )
+
+    if not enough(most):
+        return None
+    low, high = 0, most
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
