@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from glider.core.base import content_hash
-from glider.core.criteria import Criterion
-from glider.core.samples import Sample
+from glider.core.criteria import Criterion, pairwise
+from glider.core.samples import Field, Sample
+
+COMPARED = ("output 1", "output 2")
+"""What two compared outputs are called to the judge, in the order it reads them."""
 
 
 @dataclass(frozen=True)
@@ -19,3 +22,16 @@ class JudgeTask:
     def id(self) -> str:
         """Hash of both contents: the same texts under the same criterion, in any file or run."""
         return content_hash([self.sample.content_id, self.criterion.content_id])
+
+
+def compared(sample: Sample, criterion: Criterion, first: str, second: str) -> JudgeTask:
+    """Two judged fields against each other, in this order, under a pointwise criterion.
+
+    The judge sees neutral names, so a name cannot tell.
+    """
+    others = tuple(field for field in sample.fields if field.role != "judged")
+    pair = tuple(
+        Field(name=shown, text=sample[name], role="judged")
+        for shown, name in zip(COMPARED, (first, second), strict=True)
+    )
+    return JudgeTask(Sample(id=sample.id, fields=others + pair), pairwise(criterion))

@@ -164,6 +164,11 @@ def _look_up(row: Mapping[str, Any], source: str) -> tuple[Any, Callable[[], str
     return value, None
 
 
+def value_at(data: Mapping[str, Any], path: str) -> Any:
+    """What a column or path (`meta.subset`) holds; None where it leads nowhere."""
+    return _look_up(data, path)[0]
+
+
 def _missing(name: str, row: Mapping[str, Any], *, inside: str = "") -> str:
     names = [str(key) for key in row]
     near = get_close_matches(name, names, n=1, cutoff=0.5)

@@ -1,0 +1,1 @@
+"""Texts that people have judged: what a judge is measured against and trained on."""

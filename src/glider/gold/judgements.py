@@ -1,0 +1,183 @@
+"""Labelled records in the project's format: one JSON object a line with its text, criterion, label.
+
+`input`, `context`, `reference` and `output` (or two `outputs`) are the texts; `criterion`,
+`rubric` and `scale` say what was asked, where the set does not; `label` is the gold: a number on
+`scale`, or of a pair 0, 1 or 0.5. `annotators` holds single ratings, `meta.spans` highlights as
+places in `output`, `rationale` what people wrote. Any table that `data.rows` opens will do.
+
+A record without a usable label gives no item. Nothing is mended: a label outside its scale, an
+id that was used before, a highlight that lies outside the text are left out and counted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glider.core.base import content_hash
+from glider.core.criteria import Criterion
+from glider.core.errors import BadRecord, CriterionError
+from glider.core.judgments import Span
+from glider.core.samples import Sample
+from glider.data.columns import PRESETS, Columns, criterion_of, sample_from, value_at
+from glider.data.rows import BadRow, Row, open_rows
+from glider.gold.items import Item, Loaded, Notes
+
+if TYPE_CHECKING:
+    from glider.gold.sets import LabelledSet
+
+_LONGEST_KEY = 64
+
+
+class Unfit(ValueError):
+    """The record gives no item; the message says why, in words that many records share."""
+
+
+def read(labelled: "LabelledSet", path: Path) -> Loaded:
+    """The items of a file, in its order, and what was odd.
+
+    Raises:
+        DataError: the file as a whole cannot be read.
+    """
+    plain = PRESETS["judgements"]
+    columns = replace(
+        plain,
+        fields={name: at for name, at in plain.fields.items() if name not in labelled.hidden},
+        kept=(),
+    )
+    notes = Notes()
+    items: list[Item] = []
+    asked: dict[str, Criterion | None] = {}
+    seen: set[tuple[str, str]] = set()
+    for row in open_rows(path):
+        try:
+            if isinstance(row, BadRow):
+                raise row.error
+            part = key_at(row.data, labelled.part) if labelled.part else labelled.name
+            if part is None:
+                raise Unfit(f"no {labelled.part} to tell its part")
+            if part not in asked:
+                asked[part] = labelled.asked(part)
+            item = _item(row, labelled, part, asked[part], columns, notes)
+            name = (item.sample.id, item.criterion.name)
+            if name in seen:
+                raise Unfit("an id used before under the same criterion")
+            seen.add(name)
+            items.append(item)
+        except (Unfit, BadRecord, CriterionError) as exc:
+            place = f":{row.line}: "
+            notes.add(f"left out, {str(exc).partition(place)[2] or exc}", row.line)
+    return Loaded(items, notes.sentences())
+
+
+def key_at(data: Mapping[str, Any], path: str) -> str | None:
+    """What a column or path holds, as a short text to group by; None where it is empty."""
+    value = value_at(data, path)
+    text = "" if value is None else str(value)
+    if len(text) > _LONGEST_KEY:  # a whole document
+        return content_hash(text)
+    return text.strip() or None
+
+
+def number(value: Any) -> float:
+    """A label as a number.
+
+    Raises:
+        Unfit: there is none, or it is no number.
+    """
+    if value is None or value == "":
+        raise Unfit("no label")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise Unfit("a label that is no number") from None
+
+
+def _item(
+    row: Row,
+    labelled: "LabelledSet",
+    part: str,
+    asked: Criterion | None,
+    columns: Columns,
+    notes: Notes,
+) -> Item:
+    data = row.data
+    gold = number(data.get("label"))
+    sample = sample_from(row, columns)
+    pair = len(sample.judged) == 2
+    if pair is not (labelled.kind == "pairs"):
+        raise Unfit("two outputs in a set that has no pairs" if pair else "not two outputs")
+    criterion = asked or criterion_of(row)
+    if criterion is None:
+        raise Unfit("no criterion, and the set has no question for its part")
+    scale = _scale(data, criterion, pair)
+    if pair and gold not in (0, 0.5, 1):
+        raise Unfit("a label of a pair that is not 0, 1 or 0.5")
+    if not scale[0] <= gold <= scale[1]:
+        raise Unfit("a label outside its scale")
+    cluster = key_at(data, labelled.cluster) if labelled.cluster else None
+    if labelled.cluster and cluster is None:
+        notes.add(f"no {labelled.cluster}, so a cluster of its own", row.line)
+    reason = data.get("rationale")
+    return Item(
+        sample=sample,
+        criterion=criterion,
+        gold=gold,
+        scale=scale,
+        part=part,
+        cluster=cluster or sample.id,
+        ratings=_ratings(data.get("annotators"), scale, notes, row.line),
+        spans=() if pair else _spans(value_at(data, "meta.spans"), sample, notes, row.line),
+        reason=reason.strip() or None if isinstance(reason, str) else None,
+        lang=data.get("lang") or labelled.languages[0],
+        group=(key_at(data, labelled.group) or "") if labelled.group else "",
+    )
+
+
+def _scale(data: Mapping[str, Any], criterion: Criterion, pair: bool) -> tuple[float, float]:
+    if pair:
+        return 0.0, 1.0
+    match data.get("scale"):
+        case [int() | float() as low, int() | float() as high] if low < high:
+            return float(low), float(high)
+        case None:
+            return float(criterion.rubric.low), float(criterion.rubric.high)
+        case _:
+            raise Unfit("a scale that is not [lowest, highest]")
+
+
+def _ratings(values: Any, scale: tuple[float, float], notes: Notes, line: int) -> tuple[float, ...]:
+    """Single ratings where several people judged.
+
+    A list of lists has a row for each sentence and a column for each person; a person's rating of
+    the whole is the mean of the column.
+    """
+    if not values:
+        return ()
+    try:
+        if all(isinstance(value, list) for value in values):
+            people = zip(*values, strict=True)
+            ratings = tuple(sum(map(float, own)) / len(own) for own in people)
+        else:
+            ratings = tuple(map(float, values))
+        if not all(scale[0] <= rating <= scale[1] for rating in ratings):
+            raise ValueError
+    except (TypeError, ValueError):
+        notes.add("single ratings that are no numbers on the scale, not used", line)
+        return ()
+    return ratings if len(ratings) > 1 else ()
+
+
+def _spans(values: Any, sample: Sample, notes: Notes, line: int) -> tuple[Span, ...]:
+    """Highlights in order, each place once."""
+    (output,) = sample.judged
+    found: set[tuple[int, int]] = set()
+    for value in values or ():
+        start, end = value.get("start"), value.get("end")
+        if start is None or end is None:
+            notes.add("a highlight without a place in the output, not used", line)
+        elif not 0 <= start < end <= len(output.text):
+            notes.add("a highlight outside the output, not used", line)
+        else:
+            found.add((start, end))
+    return tuple(Span(field=output.name, start=start, end=end) for start, end in sorted(found))
