@@ -1,0 +1,376 @@
+"""The figures of a calibration: plain records that a terminal, a page or a gate can show.
+
+Each has its interval, its n and one sentence on what it means for the user. A figure without an
+honest value says why.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.random import Generator
+
+from glider.calibration.labelled import LabelledRun
+from glider.calibration.readings import AgreeOn
+from glider.calibration.truth import Truth
+from glider.core.base import Frozen
+from glider.stats.calibration import (
+    CalibrationError,
+    calibration_error,
+    log_losses,
+    reliability,
+    squared_errors,
+)
+from glider.stats.clustered import clustered_mean, clustered_share
+from glider.stats.estimates import Estimate, Undefined
+from glider.stats.resampling import bootstrap
+from glider.stats.selective import Certified, aurc, risk_coverage
+from glider.stats.statistic import Bools, Floats, Ints
+
+Unit = Literal["share", "points", ""]
+
+
+class Finding(Frozen):
+    """One number, or why there is none."""
+
+    name: str
+    """Stable, for programs."""
+    title: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int
+    """Labelled items it rests on."""
+    unit: Unit = ""
+    """`share`: 0..1, shown in per cent; `points`: the labels' scale."""
+    method: str = ""
+    undefined: str = ""
+    """Why there is no value."""
+    meaning: str = ""
+    """What it means for the user, in one sentence."""
+
+    @classmethod
+    def of(
+        cls,
+        estimate: Estimate | Undefined,
+        *,
+        name: str,
+        title: str,
+        unit: Unit = "",
+        meaning: str = "",
+    ) -> "Finding":
+        """A finding out of an estimate."""
+        if isinstance(estimate, Undefined):
+            return cls(
+                name=name,
+                title=title,
+                value=None,
+                n=estimate.n,
+                unit=unit,
+                undefined=estimate.reason,
+                meaning=meaning,
+            )
+        return cls(
+            name=name,
+            title=title,
+            value=estimate.value,
+            low=estimate.low,
+            high=estimate.high,
+            n=estimate.n,
+            unit=unit,
+            method=estimate.method,
+            meaning=meaning,
+        )
+
+
+class ReliabilityRow(Frozen):
+    """One point of the reliability diagram, of the judge as it is or as calibrated."""
+
+    of: Literal["raw", "calibrated"]
+    predicted: float
+    actual: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+class RiskRow(Frozen):
+    """One point of the risk-coverage curve."""
+
+    threshold: float
+    coverage: float
+    """Kept, of all items asked: failed ones are never kept."""
+    risk: float | None
+    low: float | None
+    high: float | None
+    n: int
+    """Labelled items among the kept."""
+
+
+def true_value(found: Truth, run: LabelledRun, pass_at: float | None) -> list[Finding]:
+    """The true rate or mean, with and without the judge's help, and what the judge says."""
+    rate = pass_at is not None
+    unit: Unit = "share" if rate else "points"
+    what = "pass rate" if rate else "mean score"
+    people = "The share that would pass" if rate else "The average score"
+    n_all, n = len(run.label), int(run.labelled.sum())
+    worth = found.powered.labels_worth
+    if n == n_all:
+        helped = "Every item is labelled, so the judge has nothing to add."
+    elif worth is not None and worth > n + 0.5:
+        helped = f"With the judge's help {n} labels tell as much as {worth:.0f}."
+    else:
+        helped = "The judge does not help: its scores hardly go with the labels."
+    return [
+        Finding.of(
+            found.powered.estimate,
+            name="true_rate" if rate else "true_mean",
+            title=f"True {what}",
+            unit=unit,
+            meaning=f"{people} if people judged all {n_all:,} items. {helped}",
+        ),
+        Finding.of(
+            found.powered.classical,
+            name="labels_alone",
+            title=f"The {what} from the labels alone",
+            unit=unit,
+            meaning="The same without the judge: what the labelled items say by themselves.",
+        ),
+        Finding(
+            name="judge_says",
+            title=f"The {what} the judge gives",
+            value=found.judge_says,
+            n=int(run.judged.sum()),
+            unit=unit,
+            method="counted over all judged items",
+            meaning="What you would report without any label.",
+        ),
+    ]
+
+
+def agreement(run: LabelledRun, agree_on: AgreeOn, pass_at: float | None) -> list[Finding]:
+    """How often judge and people agree, and which way the judge leans."""
+    labelled = run.labelled
+    agrees = np.zeros(len(run.label), np.bool_)
+    labels = run.label[run.judged]
+    known = run.both
+    differ = np.ones(len(labels), np.bool_)
+    differ[known] = run.readings.only(known).disagree(labels[known], agree_on, pass_at)
+    agrees[run.judged] = ~differ
+    how = {
+        "pass": "lies on the same side of the pass mark as people's",
+        "level": "is the level nearest to people's",
+        "near": "is at most one level from people's",
+    }[agree_on]
+    lean = clustered_mean(
+        run.readings.expected[known] - labels[known], run.cluster[run.judged][known]
+    )
+    return [
+        Finding.of(
+            clustered_share(agrees[labelled], run.cluster[labelled]),
+            name="agreement",
+            title="Agreement with people",
+            unit="share",
+            meaning=f"How often the judge's answer {how}. A failed judgment is a disagreement.",
+        ),
+        Finding.of(
+            lean,
+            name="lean",
+            title="The judge minus people",
+            unit="points",
+            meaning=_leaning(lean),
+        ),
+    ]
+
+
+def _leaning(lean: Estimate | Undefined) -> str:
+    if isinstance(lean, Undefined):
+        return "Whether the judge is too kind or too hard is not known."
+    if lean.low > 0:
+        return "The judge is too kind: it scores higher than people do."
+    if lean.high < 0:
+        return "The judge is too hard: it scores lower than people do."
+    return "The judge is neither clearly too kind nor clearly too hard."
+
+
+def errors(
+    raw: Floats,
+    mapped: Floats,
+    actual: Floats,
+    clusters: Ints,
+    *,
+    by: Floats,
+    event: bool,
+    rng: Generator,
+) -> list[Finding]:
+    """How far predictions are off, raw and calibrated (on items the map was not fitted to).
+
+    `by` is the judge's own score: it decides the bins of both.
+    """
+    findings = []
+    for word, predicted in (("raw", raw), ("calibrated", mapped)):
+        off = clustered_mean(squared_errors(predicted, actual), clusters, low=0.0)
+        if event:
+            findings.append(
+                Finding.of(
+                    off,
+                    name=f"brier_{word}",
+                    title=f"Brier score, {word}",
+                    meaning="Squared error of the pass probability: 0 is perfect, 0.25 is a coin.",
+                )
+            )
+            findings.append(
+                Finding.of(
+                    clustered_mean(log_losses(predicted, actual), clusters, low=0.0),
+                    name=f"log_loss_{word}",
+                    title=f"Log loss, {word}",
+                    meaning="As Brier, but hard on being sure and wrong: 0 is perfect, 0.69 is a "
+                    "coin.",
+                )
+            )
+        else:
+            findings.append(
+                Finding.of(
+                    _root(off),
+                    name=f"typical_error_{word}",
+                    title=f"Typical error, {word}",
+                    unit="points",
+                    meaning="How far the score usually is from people's (root mean square).",
+                )
+            )
+        found = calibration_error(predicted, actual, clusters, rng=rng, by=by)
+        findings.append(_ece(found, word, event))
+    return findings
+
+
+def _root(squared: Estimate | Undefined) -> Estimate | Undefined:
+    if isinstance(squared, Undefined):
+        return squared
+    low, value, high = (float(np.sqrt(x)) for x in (squared.low, squared.value, squared.high))
+    return Estimate(value, low, high, squared.n, squared.skipped, squared.method)
+
+
+def _ece(found: CalibrationError, word: str, event: bool) -> Finding:
+    told = f"{found.by_chance:.3f} by chance alone, up to {found.by_chance_high:.3f}"
+    verdict = (
+        "so this is more than chance" if found.value > found.by_chance_high else "so none is shown"
+    )
+    return Finding(
+        name=f"ece_{word}",
+        title=f"Calibration error (ECE), {word}",
+        value=found.value,
+        n=found.n,
+        unit="" if event else "points",
+        method=f"{found.n_bins} bins of equal mass; no interval, since noise counts as error",
+        meaning="Mean distance between what was predicted and what people said. With these "
+        f"labels a perfectly calibrated judge shows {told}, {verdict}.",
+    )
+
+
+def diagram(
+    raw: Floats, mapped: Floats, actual: Floats, clusters: Ints, *, by: Floats
+) -> tuple[ReliabilityRow, ...]:
+    """Points of the reliability diagram."""
+    rows: list[ReliabilityRow] = []
+    series: tuple[tuple[Literal["raw", "calibrated"], Floats], ...] = (
+        ("raw", raw),
+        ("calibrated", mapped),
+    )
+    for word, predicted in series:
+        for point in reliability(predicted, actual, clusters, by=by):
+            mean, low, high = _ends(point.actual)
+            rows.append(
+                ReliabilityRow(
+                    of=word,
+                    predicted=point.predicted,
+                    actual=mean,
+                    low=low,
+                    high=high,
+                    n=point.actual.n,
+                )
+            )
+    return tuple(rows)
+
+
+def curve(
+    confidence: Floats, differ: Bools, clusters: Ints, everyone: Floats, n_asked: int
+) -> tuple[RiskRow, ...]:
+    """Points of the risk-coverage curve; coverage is of all items asked."""
+    rows = []
+    for point in risk_coverage(confidence, differ, clusters, everyone):
+        risk, low, high = _ends(point.risk)
+        rows.append(
+            RiskRow(
+                threshold=point.threshold,
+                coverage=point.kept * len(everyone) / n_asked,
+                risk=risk,
+                low=low,
+                high=high,
+                n=point.risk.n,
+            )
+        )
+    return tuple(rows)
+
+
+def _ends(figure: Estimate | Undefined) -> tuple[float | None, float | None, float | None]:
+    if isinstance(figure, Undefined):
+        return None, None, None
+    return figure.value, figure.low, figure.high
+
+
+def selection(
+    found: Certified | Undefined,
+    *,
+    alpha: float,
+    delta: float,
+    n_judged: int,
+    n_asked: int,
+) -> list[Finding]:
+    """The certified threshold, and how many items it keeps."""
+    promise = (
+        f"Among what is kept, judge and people disagree on at most {alpha:.0%}; this holds with "
+        f"{1 - delta:.0%} confidence."
+    )
+    if isinstance(found, Undefined):
+        return [
+            Finding.of(
+                found,
+                name="threshold",
+                title="Threshold of confidence",
+                meaning="No judgment can stand unseen under this promise: every item needs a "
+                "person, or the promise must be weaker (--alpha), or the judge better.",
+            )
+        ]
+    n_kept = round(found.kept * n_judged)
+    return [
+        Finding(
+            name="threshold",
+            title="Threshold of confidence",
+            value=found.threshold,
+            n=found.labelled,
+            method="fixed-sequence test, exact binomial bound",
+            meaning=f"{promise} Seen among labelled items that are kept: {found.disagreed} of "
+            f"{found.labelled}.",
+        ),
+        Finding(
+            name="kept",
+            title="Kept",
+            value=n_kept / n_asked,
+            n=n_asked,
+            unit="share",
+            method="counted over the whole set",
+            meaning=f"{n_kept:,} of {n_asked:,} items can do without a person; the others, and all "
+            "that failed, need one.",
+        ),
+    ]
+
+
+def ranking(confidence: Floats, differ: Bools, clusters: Ints, rng: Generator) -> Finding:
+    """Whether the judge knows when it is wrong."""
+    wrong = differ.astype(np.float64)
+    found = bootstrap(lambda w: aurc(confidence, wrong, w), clusters, rng=rng)
+    return Finding.of(
+        found,
+        name="aurc",
+        title="Risk averaged over all coverages (AURC)",
+        meaning=f"0 is best; a judge whose confidence tells nothing would have {wrong.mean():.3f}.",
+    )

@@ -1,0 +1,346 @@
+"""A run beside what people said of some of its items.
+
+Labels come from the run itself (a `label` column that the preset `judgements` keeps) or from a
+file with the columns `id` and `label`. Whatever cannot be used is refused with its id, or left out
+and told: nothing is guessed, and an item without a label is simply not labelled.
+
+Items that share an input and a context share a prompt or document, and are one cluster.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+
+from glider.calibration.readings import Readings
+from glider.core.base import content_hash
+from glider.core.errors import DataError, SetupError, UnknownName
+from glider.core.judgments import Comparison, Failure, Judgment
+from glider.core.samples import Sample
+from glider.data.columns import parse_maps, value_at
+from glider.data.rows import BadRow, open_rows
+from glider.stats.clustered import codes
+from glider.stats.statistic import Bools, Floats, Ints
+from glider.store.run import load_criteria, load_manifest, outcomes, samples
+
+Kind = Literal["graded", "pairs"]
+_PAIR_LEVELS = (0, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledRun:
+    """N items of a run under one criterion; arrays have shape (N,)."""
+
+    judge: str
+    criterion: str
+    criterion_id: str
+    """Hash of the criterion's content; empty where each row brought its own."""
+    kind: Kind
+    levels: tuple[int, ...]
+    scale: tuple[float, float]
+    """Lowest and highest label."""
+    ids: tuple[str, ...]
+    judged: Bools
+    readings: Readings
+    """Of the judged items, in order: shape (judged.sum(),)."""
+    label: Floats
+    """NaN where nobody labelled."""
+    cluster: Ints
+    notes: tuple[str, ...] = ()
+
+    @property
+    def labelled(self) -> Bools:
+        """Somebody labelled it."""
+        return np.isfinite(self.label)
+
+    @property
+    def both(self) -> Bools:
+        """Of the judged items, shape (judged.sum(),): somebody labelled it."""
+        return self.labelled[self.judged]
+
+    @classmethod
+    def load(
+        cls,
+        run: Path,
+        *,
+        labels: str | None = None,
+        maps: Sequence[str] = (),
+        encoding: str = "utf-8",
+        criterion: str | None = None,
+        scale: tuple[float, float] | None = None,
+        cluster: str | None = None,
+    ) -> Self:
+        """Read a run folder and its labels.
+
+        Args:
+            labels: file of labels; the labels that the run's samples carry if not given.
+            maps: `id=COLUMN`, `label=COLUMN`, of the labels file or of the samples' metadata.
+            criterion: which one, where the run has several.
+            scale: lowest and highest label there can be; the rubric's if not given.
+            cluster: field or metadata column that items share which are not independent; `none`
+                makes every item its own cluster.
+
+        Raises:
+            DataError: labels that cannot be used, with the first of their ids.
+            SetupError: several criteria or judges, nothing judged.
+        """
+        load_manifest(run)
+        found = _of_criterion(run, criterion)
+        rows = {row: outcome for row, outcome in found}
+        notes: list[str] = []
+        if len(rows) < len(found):
+            raise SetupError("rows with more than two outputs to compare cannot be calibrated")
+        name = next((o.criterion for o in rows.values() if o.criterion), "")
+        judges = sorted({outcome.judge for outcome in rows.values()})
+        if len(judges) > 1:
+            raise SetupError(f"the run holds {len(judges)} judges: {', '.join(judges)}")
+        judged = {row: o for row, o in rows.items() if not isinstance(o, Failure) and _is_judged(o)}
+        if not judged:
+            raise DataError(f"none of its {len(rows)} items was judged", path=str(run))
+        columns = _columns(maps)
+        # Not the texts: a large set of them would not fit in memory.
+        known = {
+            row: _Known(
+                sample.id,
+                value_at(sample.metadata, columns["label"]),
+                _cluster_key(sample, cluster),
+            )
+            for row, sample in samples(run)
+            if row in rows
+        }
+        order = sorted(rows)
+        ids = [known[row].id if row in known else rows[row].sample_id for row in order]
+        if labels is None:
+            told = _own_labels(order, known, columns["label"])
+        else:
+            told = _file_labels(order, ids, labels, columns, encoding, notes)
+        kind, levels, criterion_id = _scale_of(run, name, list(judged.values()))
+        ends = scale or (float(levels[0]), float(levels[-1]))
+        _check_scale(told, dict(zip(order, ids, strict=True)), ends, given=scale is not None)
+        return cls(
+            judge=judges[0],
+            criterion=name,
+            criterion_id=criterion_id,
+            kind=kind,
+            levels=levels,
+            scale=ends,
+            ids=tuple(ids),
+            judged=np.array([row in judged for row in order], np.bool_),
+            readings=Readings.of([judged[row] for row in order if row in judged], levels, ends),
+            label=np.array([told.get(row, math.nan) for row in order], np.float64),
+            cluster=_clusters(order, known, cluster, notes),
+            notes=tuple(notes),
+        )
+
+
+_Any = Judgment | Failure | Comparison
+
+
+class _Known(NamedTuple):
+    """What is needed of a sample."""
+
+    id: str
+    label: Any
+    cluster: str
+
+
+def _of_criterion(run: Path, wanted: str | None) -> list[tuple[int, _Any]]:
+    found = [(row, _slim(outcome)) for row, outcome in outcomes(run)]
+    counts = Counter(outcome.criterion for _, outcome in found if outcome.criterion)
+    if not counts:
+        raise DataError("holds no outcome", path=str(run))
+    if wanted is None and len(counts) > 1:
+        listed = ", ".join(f"{name} ({n})" for name, n in counts.most_common(12))
+        raise SetupError(
+            f"the run has {len(counts)} criteria: {listed}",
+            hint="choose one with --criterion; each has a calibration of its own",
+        )
+    if wanted is not None and wanted not in counts:
+        raise UnknownName("criterion in this run", wanted, list(counts))
+    # A row that could not be loaded is there without a criterion, where rows bring their own.
+    names = {wanted or next(iter(counts))} | ({""} if len(counts) == 1 else set())
+    return [(row, outcome) for row, outcome in found if outcome.criterion in names]
+
+
+def _slim(outcome: _Any) -> _Any:
+    if isinstance(outcome, Judgment):
+        return outcome.model_copy(update={"reasoning": None, "highlights": (), "raw_text": ""})
+    return outcome.model_copy(update={"orders": ()} if isinstance(outcome, Comparison) else {})
+
+
+def _is_judged(outcome: Judgment | Comparison) -> bool:
+    return isinstance(outcome, Judgment) or outcome.p_first is not None
+
+
+def _scale_of(
+    run: Path, name: str, judged: list[Judgment | Comparison]
+) -> tuple[Kind, tuple[int, ...], str]:
+    criterion = next((c for c in load_criteria(run) if c.name == name), None)
+    compared = {isinstance(outcome, Comparison) for outcome in judged}
+    if len(compared) > 1:
+        raise SetupError("the run holds both grades and comparisons under one criterion")
+    if criterion is None:
+        raise DataError(f"criteria.json has no criterion {name!r}", path=str(run))
+    if compared == {True}:
+        return "pairs", _PAIR_LEVELS, criterion.content_id
+    return "graded", criterion.rubric.scores, criterion.content_id
+
+
+def _columns(maps: Sequence[str]) -> dict[str, str]:
+    asked = parse_maps(maps)
+    strange = sorted(set(asked) - {"id", "label"})
+    if strange:
+        raise SetupError(f"--map {strange[0]}=... means nothing here; there are id and label")
+    return {"id": "id", "label": "label"} | asked
+
+
+def _own_labels(order: list[int], known: Mapping[int, _Known], column: str) -> dict[int, float]:
+    told = {}
+    for row in order:
+        if row in known:
+            label = _number(known[row].label, f"sample {known[row].id!r}")
+            if label is not None:
+                told[row] = label
+    if not told:
+        raise DataError(
+            f"none of the run's {len(order)} samples has a {column!r}",
+            hint="--labels FILE names a file with the columns id and label; runs over files with a "
+            "`label` column keep it with --preset judgements",
+        )
+    return told
+
+
+def _file_labels(
+    order: list[int],
+    ids: list[str],
+    file: str,
+    columns: dict[str, str],
+    encoding: str,
+    notes: list[str],
+) -> dict[int, float]:
+    given = _read_labels(file, columns, encoding, notes)
+    places: dict[str, list[int]] = {}
+    for row, name in zip(order, ids, strict=True):
+        places.setdefault(name, []).append(row)
+    twice = next((name for name in given if len(places.get(name, ())) > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"the id {twice!r} is on {len(places[twice])} rows of the run, so its label could be "
+            "any of theirs",
+            path=file,
+            hint="ids must differ within a run",
+        )
+    told = {places[name][0]: label for name, label in given.items() if name in places}
+    if not told:
+        raise DataError(
+            f"none of its {len(given)} ids is in the run; it has {next(iter(given))!r}, the run "
+            f"has {ids[0]!r}",
+            path=file,
+            hint="--map id=COLUMN names the column that holds the run's ids",
+        )
+    lost = len(given) - len(told)
+    if lost:
+        notes.append(f"{lost} of {len(given)} labels name ids that the run does not have.")
+    return told
+
+
+def _read_labels(
+    file: str, columns: dict[str, str], encoding: str, notes: list[str]
+) -> dict[str, float]:
+    given: dict[str, float] = {}
+    empty = again = 0
+    for row in open_rows(file, encoding=encoding):
+        if isinstance(row, BadRow):
+            raise row.error
+        for needed in columns.values():
+            if needed not in row.data and value_at(row.data, needed) is None:
+                raise DataError(
+                    f"no column {needed!r}; there are {', '.join(row.data)}",
+                    path=file,
+                    line=row.line,
+                    hint="--map id=COLUMN --map label=COLUMN",
+                )
+        name = str(value_at(row.data, columns["id"])).strip()
+        label = _number(value_at(row.data, columns["label"]), f"{file}:{row.line}")
+        if label is None:
+            empty += 1
+        elif name in given and given[name] != label:
+            raise DataError(
+                f"the id {name!r} has two labels, {given[name]:g} and {label:g}",
+                path=file,
+                line=row.line,
+                hint="settle it first: one label for each item, such as the mean of its raters",
+            )
+        else:
+            again += name in given
+            given[name] = label
+    if not given:
+        raise DataError("has no label in any row", path=file)
+    if empty:
+        notes.append(f"{empty} rows of the labels file have no label.")
+    if again:
+        notes.append(f"{again} labels are there twice and the same; they count once.")
+    return given
+
+
+def _number(value: Any, place: str) -> float | None:
+    """A label as a number; None where there is none."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    try:
+        label = float(value)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{place}: the label {str(value)[:40]!r} is not a number",
+            hint="labels are scores of the rubric, or numbers on a scale of their own (--scale)",
+        ) from None
+    return label if math.isfinite(label) else None
+
+
+def _check_scale(
+    told: Mapping[int, float], ids: Mapping[int, str], scale: tuple[float, float], *, given: bool
+) -> None:
+    low, high = scale
+    outside = [(row, label) for row, label in told.items() if not low <= label <= high]
+    if outside:
+        row, label = outside[0]
+        where = "the scale given" if given else "the rubric"
+        raise DataError(
+            f"{len(outside)} of {len(told)} labels are outside {low:g} to {high:g}, {where}: the "
+            f"first is {label:g}, of {ids[row]!r}",
+            hint="--scale LOW:HIGH says between what the labels lie",
+        )
+
+
+def _clusters(
+    order: list[int], known: Mapping[int, _Known], asked: str | None, notes: list[str]
+) -> Ints:
+    if asked == "none":
+        return np.arange(len(order))
+    keys = []
+    for place, row in enumerate(order):
+        key = known[row].cluster if row in known else ""
+        keys.append(key or f"row {place}")
+    names = {key: code for code, key in enumerate(dict.fromkeys(keys))}
+    if asked is not None and len(names) == len(order) and all(k.startswith("row ") for k in keys):
+        raise SetupError(f"no sample has a field or column {asked!r}", hint="--cluster NAME")
+    if len(names) == 1 and asked is None:
+        # A fixed instruction is no reason for items to be alike.
+        notes.append("All items share one input, so each counts as independent.")
+        return np.arange(len(order))
+    return codes(np.array([names[key] for key in keys], np.int64))[0]
+
+
+def _cluster_key(sample: Sample, asked: str | None) -> str:
+    if asked is not None:
+        try:
+            return content_hash(sample[asked])
+        except KeyError:
+            value = value_at(sample.metadata, asked)
+            return "" if value is None else content_hash(str(value))
+    shared = [field.text for field in sample.fields if field.role in ("input", "context")]
+    return content_hash(shared) if shared else ""

@@ -1,0 +1,337 @@
+"""A calibration: what was learnt from labels about one judge under one criterion, as one file.
+
+Made from a labelled run, kept as JSON, and applied to further judgments of the same judge under the
+same criterion; any other is refused, since neither the map nor the promise holds for it.
+"""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import ValidationError
+
+from glider._version import __version__
+from glider.calibration import figures
+from glider.calibration.figures import Finding, ReliabilityRow, RiskRow
+from glider.calibration.labelled import Kind, LabelledRun
+from glider.calibration.maps import Maps, Method, best, pass_score, predicted
+from glider.calibration.readings import AgreeOn, Readings
+from glider.calibration.truth import truth
+from glider.core.base import Frozen
+from glider.core.errors import DataError, SetupError, UnknownSchemaVersion
+from glider.core.judgments import Comparison, Failure, Judgment
+from glider.stats.estimates import Undefined
+from glider.stats.selective import Certified, certified_threshold
+from glider.stats.statistic import Floats
+
+VERSION = 1
+FEWEST_LABELS = 20
+_FEW_CLUSTERS = 15
+
+
+class Settings(Frozen):
+    """What is wanted of a calibration."""
+
+    method: Literal["auto", "none", "temperature", "isotonic"] = "auto"
+    pass_at: float | None = None
+    """Labels from here on pass; of two levels the upper one, if not given."""
+    agree_on: AgreeOn | None = None
+    """What the threshold's promise is about; `pass` with a pass mark, else `level`."""
+    alpha: float = 0.1
+    """Largest share of disagreement among what is kept."""
+    delta: float = 0.05
+    """Chance that the promise fails."""
+    seed: int = 0
+
+
+class Counts(Frozen):
+    """How many."""
+
+    asked: int
+    judged: int
+    failed: int
+    labelled: int
+    labelled_judged: int
+    clusters: int
+    """Prompts or documents among the labelled items."""
+
+
+class Applied(Frozen):
+    """What a calibration says of one outcome."""
+
+    score: float | None
+    """What people would say on average, on the labels' scale; None of a failure."""
+    p_pass: float | None
+    """Probability that people would pass it; None without a pass mark."""
+    confidence: float | None
+    """The judge's own, which the threshold is about."""
+    keep: bool
+    """It may stand unseen under the promise. Never true of a failure, nor without a threshold."""
+
+
+class Calibration(Frozen):
+    """Maps, threshold and figures of one judge under one criterion."""
+
+    version: int = VERSION
+    glider: str = __version__
+    made_at: str
+    judge: str
+    criterion: str
+    criterion_id: str
+    kind: Kind
+    levels: tuple[int, ...]
+    scale: tuple[float, float]
+    settings: Settings
+    pass_at: float | None
+    agree_on: AgreeOn
+    maps: Maps
+    uses_probs: bool
+    """The judge gave level probabilities, and the maps and threshold rest on them."""
+    threshold: float | None
+    counts: Counts
+    findings: tuple[Finding, ...]
+    reliability: tuple[ReliabilityRow, ...]
+    risk_coverage: tuple[RiskRow, ...]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, run: LabelledRun, settings: Settings | None = None) -> Self:
+        """Learn from a labelled run.
+
+        Raises:
+            DataError: fewer than 20 labels, or than 20 on judged items.
+            SetupError: settings that do not fit the judge or the rubric.
+        """
+        asked = settings or Settings()
+        _check(asked, run)
+        rng = np.random.default_rng(asked.seed)
+        pass_at = asked.pass_at
+        if pass_at is None and len(run.levels) == 2:
+            pass_at = run.scale[1]
+        agree_on: AgreeOn = asked.agree_on or ("level" if pass_at is None else "pass")
+        if agree_on == "pass" and pass_at is None:
+            raise SetupError("agreement on passing needs a pass mark", hint="--pass-at LEVEL")
+        readings = run.readings.only(run.both)
+        labels = run.label[run.judged][run.both]
+        clusters = run.cluster[run.judged][run.both]
+        notes = [*run.notes, *_oddities(run, labels, pass_at)]
+        alike = bool(np.ptp(labels) == 0)
+        method: Method
+        if alike and asked.method in ("auto", "isotonic", "temperature"):
+            method = "none"
+        elif asked.method == "auto":
+            method = best(readings, labels, clusters, pass_at, rng)
+        else:
+            method = asked.method
+        found = truth(run, pass_at)
+        notes += found.notes
+        findings = figures.true_value(found, run, pass_at)
+        findings += figures.agreement(run, agree_on, pass_at)
+        scores, passing = predicted(method, readings, labels, clusters, pass_at, rng)
+        if pass_at is None or passing is None:
+            raw, mapped, actual, by = readings.expected, scores, labels, readings.expected
+        else:
+            raw, mapped = readings.p_pass(pass_at), passing
+            actual = (labels >= pass_at).astype(np.float64)
+            by = pass_score(readings, pass_at)
+        event = pass_at is not None
+        findings += figures.errors(raw, mapped, actual, clusters, by=by, event=event, rng=rng)
+        everyone = run.readings.confidence(agree_on, pass_at)
+        confidence = readings.confidence(agree_on, pass_at)
+        certified: Certified | Undefined = Undefined(
+            "the judge gives no probabilities, so nothing tells which judgments to keep; with a "
+            "pass mark its distance from the mark would",
+            len(labels),
+            0,
+        )
+        points: tuple[RiskRow, ...] = ()
+        if everyone is not None and confidence is not None:
+            differ = readings.disagree(labels, agree_on, pass_at)
+            findings.append(figures.ranking(confidence, differ, clusters, rng))
+            points = figures.curve(confidence, differ, clusters, everyone, len(run.label))
+            certified = certified_threshold(
+                confidence, differ, clusters, everyone, alpha=asked.alpha, delta=asked.delta
+            )
+        findings += figures.selection(
+            certified,
+            alpha=asked.alpha,
+            delta=asked.delta,
+            n_judged=len(run.readings),
+            n_asked=len(run.label),
+        )
+        return cls(
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            judge=run.judge,
+            criterion=run.criterion,
+            criterion_id=run.criterion_id,
+            kind=run.kind,
+            levels=run.levels,
+            scale=run.scale,
+            settings=asked,
+            pass_at=pass_at,
+            agree_on=agree_on,
+            maps=Maps.fit(method, readings, labels, pass_at),
+            uses_probs=readings.probs is not None,
+            threshold=certified.threshold if isinstance(certified, Certified) else None,
+            counts=Counts(
+                asked=len(run.label),
+                judged=len(run.readings),
+                failed=int((~run.judged).sum()),
+                labelled=int(run.labelled.sum()),
+                labelled_judged=len(labels),
+                clusters=len(np.unique(run.cluster[run.labelled])),
+            ),
+            findings=tuple(findings),
+            reliability=figures.diagram(raw, mapped, actual, clusters, by=by),
+            risk_coverage=points,
+            notes=tuple(notes),
+        )
+
+    def apply(self, outcome: Judgment | Failure | Comparison) -> Applied:
+        """What this calibration says of one more outcome.
+
+        Raises:
+            SetupError: another judge or criterion, or a judgment without the probabilities that
+                this calibration rests on.
+        """
+        for what, ours, theirs in (
+            ("judge", self.judge, outcome.judge),
+            ("criterion", self.criterion, outcome.criterion),
+        ):
+            if ours != theirs:
+                raise SetupError(
+                    f"this calibration is of the {what} {ours!r}, not of {theirs!r}",
+                    hint="each judge and each criterion needs a calibration of its own",
+                )
+        if isinstance(outcome, Failure) or (
+            isinstance(outcome, Comparison) and outcome.p_first is None
+        ):
+            return Applied(score=None, p_pass=None, confidence=None, keep=False)
+        if isinstance(outcome, Comparison) != (self.kind == "pairs"):
+            raise SetupError(f"this calibration is of {self.kind}, not of a {outcome.kind}")
+        reading = Readings.of([outcome], self.levels, self.scale)
+        if self.uses_probs and reading.probs is None:
+            raise SetupError(
+                "this judgment has no level probabilities, and the calibration rests on them"
+            )
+        if not self.uses_probs:
+            reading = Readings(
+                ladder=reading.ladder,
+                position=reading.position,
+                expected=reading.expected,
+                probs=None,
+            )
+        sure = reading.confidence(self.agree_on, self.pass_at)
+        confidence = None if sure is None else float(sure[0])
+        passing = None
+        if self.pass_at is not None:
+            passing = float(self.maps.p_pass(reading, self.pass_at)[0])
+        return Applied(
+            score=float(self.maps.score(reading)[0]),
+            p_pass=passing,
+            confidence=confidence,
+            keep=confidence is not None
+            and self.threshold is not None
+            and confidence >= self.threshold,
+        )
+
+    def finding(self, name: str) -> Finding:
+        """A figure by its name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        for finding in self.findings:
+            if finding.name == name:
+                return finding
+        raise KeyError(name)
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        new = path.with_name(path.name + ".new")
+        try:
+            new.write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
+            new.replace(path)
+        except OSError as exc:
+            raise DataError(f"cannot be written: {exc.strerror}", path=str(path)) from exc
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read it back.
+
+        Raises:
+            DataError: it is not there, or no calibration.
+            UnknownSchemaVersion: a newer Glider wrote it.
+        """
+        try:
+            data = json.loads(path.read_text("utf-8"))
+        except OSError as exc:
+            raise DataError(f"cannot be read: {exc.strerror}", path=str(path)) from exc
+        except ValueError as exc:
+            raise DataError(f"is not JSON: {exc}", path=str(path)) from exc
+        if not isinstance(data, dict) or "version" not in data:
+            raise DataError("is no calibration", path=str(path))
+        if data["version"] != VERSION:
+            raise UnknownSchemaVersion(
+                f"calibration version {data['version']}; this Glider reads {VERSION}",
+                path=str(path),
+            )
+        try:
+            return cls.model_validate(data)
+        except ValidationError as exc:
+            first = exc.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise DataError(f"is no calibration: {where}: {first['msg']}", path=str(path)) from exc
+
+
+def _check(asked: Settings, run: LabelledRun) -> None:
+    for name, share in (("alpha", asked.alpha), ("delta", asked.delta)):
+        if not 0 < share < 1:
+            raise SetupError(f"--{name} must lie between 0 and 1, not {share:g}")
+    if asked.pass_at is not None:
+        run.readings.cut(asked.pass_at)
+    n, judged = int(run.labelled.sum()), int(run.both.sum())
+    if judged < FEWEST_LABELS:
+        on = "" if judged == n else f", {judged} of them on items that could be judged"
+        raise DataError(
+            f"{n} labels{on}: at least {FEWEST_LABELS} are needed, and about 100 before the "
+            "figures are of use",
+            hint="`glider plan-labels` tells how many",
+        )
+
+
+def _oddities(run: LabelledRun, labels: Floats, pass_at: float | None) -> list[str]:
+    """What a reader should know of the data before the figures."""
+    notes = []
+    failed = int((~run.judged).sum())
+    if failed:
+        notes.append(
+            f"{failed:,} of {len(run.label):,} items were not judged. They are never kept, count "
+            "as disagreement, and belong to the set whose true value is given."
+        )
+    if np.ptp(labels) == 0:
+        notes.append(
+            f"Every label is {labels[0]:g}: nothing can be mapped, and how the judge tells good "
+            "from bad is not known."
+        )
+    elif pass_at is not None and (np.all(labels >= pass_at) or np.all(labels < pass_at)):
+        kind = "pass" if labels[0] >= pass_at else "fail"
+        notes.append(
+            f"All labelled items {kind}: the judge's pass probabilities cannot be checked against "
+            "the other kind."
+        )
+    n_clusters = len(np.unique(run.cluster[run.labelled]))
+    if n_clusters < _FEW_CLUSTERS:
+        notes.append(
+            f"The labels come from only {n_clusters} prompts or documents: intervals and promises "
+            "are rough, above all for prompts that are not among them."
+        )
+    if len(np.unique(run.readings.expected)) == 1:
+        notes.append("The judge gives every item the same score, so it tells nothing.")
+    return notes

@@ -1,0 +1,161 @@
+"""How many labels are needed for a wanted width, with a judge's help and without.
+
+From a pilot (a run with some labels) the spread of the labels and their correlation with the judge
+are measured; the table also has the cautious end of that correlation's interval, since a pilot is
+small. Without a pilot the table runs over correlations, and the spread of a pass rate is taken at
+its worst.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from glider.calibration.labelled import LabelledRun
+from glider.core.base import Frozen
+from glider.core.errors import SetupError
+from glider.stats.clustered import codes, design_effect, likeness
+from glider.stats.prediction_powered import labels_needed
+
+_CORRELATIONS = (0.3, 0.5, 0.7, 0.9)
+_FEWEST = 10
+
+
+class Helped(NamedTuple):
+    """A judge as good as this."""
+
+    name: str
+    correlation: float
+
+
+class Row(Frozen):
+    """Labels for one width."""
+
+    width: float
+    """The interval reaches this far to either side."""
+    labels: tuple[int | None, ...]
+    """One for each column of the plan; None where no number of labels of this set would do."""
+
+
+class Plan(Frozen):
+    """The table, and what it rests on."""
+
+    columns: tuple[str, ...]
+    correlations: tuple[float, ...]
+    rows: tuple[Row, ...]
+    spread: float
+    """Standard deviation of the labels."""
+    design: float
+    """How many times fewer independent items the labels are worth, since they share prompts."""
+    total: int | None
+    """Items in the whole set."""
+    pilot: int
+    """Labels it rests on; 0 without a pilot."""
+    rate: bool
+    notes: tuple[str, ...]
+
+
+def plan(
+    width: float,
+    *,
+    run: LabelledRun | None = None,
+    pass_at: float | None = None,
+    total: int | None = None,
+    spread: float | None = None,
+) -> Plan:
+    """Plan labels for an interval that reaches `width` to either side.
+
+    Args:
+        width: in shares for a pass rate, else in units of the labels.
+        run: a pilot; the table runs over correlations if not given.
+        pass_at: labels from here on pass.
+        total: items in the whole set, if there is no run.
+        spread: standard deviation of the labels; from the pilot, or 0.5 (a pass rate at its
+            worst) if not given.
+
+    Raises:
+        SetupError: a width that is no positive number, or a pilot too small to tell anything.
+    """
+    if not width > 0:
+        raise SetupError(f"--width must be above 0, not {width:g}")
+    columns = [Helped("no judge", 0.0)]
+    design, n, rate, notes = 1.0, 0, pass_at is not None or run is None, []
+    if run is not None:
+        pass_at = run.scale[1] if pass_at is None and len(run.levels) == 2 else pass_at
+        rate = pass_at is not None
+        total = len(run.label)
+        n = int(run.both.sum())
+        if n < _FEWEST:
+            raise SetupError(
+                f"a pilot of {n} labels on judged items tells nothing; {_FEWEST} are the least",
+                hint="without a run: glider plan-labels --width " + f"{width:g}",
+            )
+        measured = _measure(run, pass_at)
+        columns += measured.judges
+        design, spread = measured.design, measured.spread if spread is None else spread
+        notes += measured.notes
+    else:
+        columns += [Helped(f"correlation {r:g}", r) for r in _CORRELATIONS]
+        spread = 0.5 if spread is None else spread
+    rows = tuple(
+        Row(
+            width=wanted,
+            labels=tuple(
+                labels_needed(
+                    wanted, spread=spread, correlation=c.correlation, total=total, design=design
+                )
+                for c in columns
+            ),
+        )
+        for wanted in (2 * width, width, width / 2)
+    )
+    return Plan(
+        columns=tuple(c.name for c in columns),
+        correlations=tuple(c.correlation for c in columns),
+        rows=rows,
+        spread=spread,
+        design=design,
+        total=total,
+        pilot=n,
+        rate=rate,
+        notes=tuple(notes),
+    )
+
+
+class _Measured(NamedTuple):
+    judges: list[Helped]
+    spread: float
+    design: float
+    notes: list[str]
+
+
+def _measure(run: LabelledRun, pass_at: float | None) -> _Measured:
+    readings, labels = run.readings.only(run.both), run.label[run.judged][run.both]
+    clusters = run.cluster[run.judged][run.both]
+    if pass_at is None:
+        said, value = readings.expected, labels
+    else:
+        said, value = readings.p_pass(pass_at), (labels >= pass_at).astype(np.float64)
+    if np.ptp(value) == 0:
+        raise SetupError(
+            "every label of the pilot is the same, so it tells nothing of their spread",
+            hint="label more items, or plan without a run",
+        )
+    n_groups = codes(clusters)[1]
+    spread = float(value.std(ddof=1))
+    # A failed item gets no help: it is in the set with the judge's mean for a score.
+    covered = float(run.judged.mean())
+    design = design_effect(likeness(value, clusters), clusters)
+    notes = [f"Labels of one prompt are alike: {design:.2f} of them tell as much as one."]
+    judges = []
+    if np.ptp(said) == 0:
+        notes.append("The judge gives every labelled item the same score and is of no help.")
+    else:
+        r = float(np.corrcoef(said, value)[0, 1])
+        # Fisher's z, with clusters for the number of items.
+        reach = 1.96 / np.sqrt(max(n_groups - 3, 1))
+        cautious = max(0.0, float(np.tanh(np.arctanh(min(abs(r), 0.999)) - reach)))
+        judges = [
+            Helped(f"this judge (r {r:.2f})", abs(r) * np.sqrt(covered)),
+            Helped(f"cautious (r {cautious:.2f})", cautious * np.sqrt(covered)),
+        ]
+    return _Measured(judges, spread, design, notes if design > 1.05 else notes[1:])

@@ -1,0 +1,143 @@
+"""A judge's outcomes as arrays on the scale of the labels. Failures are not here: they say nothing.
+
+The rubric's levels are carried linearly to the scale people used. *Position* is the place on the
+ladder of levels: 0 the lowest, 1 the next, and in between for labels that lie between levels, so
+"off by more than one level" means the same on any scale.
+
+What counts as agreement is one of three: `level` (the label's nearest level is the judge's, either
+one for a label half way between), `near` (at most one level away), `pass` (the same side of a pass
+mark).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import numpy as np
+
+from glider.core.errors import SetupError
+from glider.core.judgments import Comparison, Judgment
+from glider.stats.statistic import Bools, Floats
+
+AgreeOn = Literal["pass", "level", "near"]
+
+_TOLERANCE = {"level": 0.5, "near": 1.0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """n judged items, on a ladder of K levels."""
+
+    ladder: Floats
+    """The levels on the labels' scale, rising, shape (K,)."""
+    position: Floats
+    """The judge's level as a position, shape (n,)."""
+    expected: Floats
+    """Mean over the levels where the judge gives probabilities, else its level; labels' scale."""
+    probs: Floats | None
+    """Level probabilities, shape (n, K); None where not every judgment has them."""
+
+    @classmethod
+    def of(
+        cls,
+        outcomes: Sequence[Judgment | Comparison],
+        levels: Sequence[int],
+        scale: tuple[float, float],
+    ) -> Self:
+        """Read judgments, or comparisons as scores between 0 (first is better) and 1 (second)."""
+        places = {level: place for place, level in enumerate(levels)}
+        low, high = levels[0], levels[-1]
+        ladder = scale[0] + (np.array(levels) - low) / (high - low) * (scale[1] - scale[0])
+        position = np.zeros(len(outcomes))
+        expected = np.zeros(len(outcomes))
+        probs: Floats | None = np.zeros((len(outcomes), len(levels)))
+        for n, outcome in enumerate(outcomes):
+            if isinstance(outcome, Comparison):
+                assert outcome.p_first is not None
+                second = 1 - outcome.p_first
+                score, mean = int(second > 0.5), second
+                given = {0: outcome.p_first, 1: second}
+            else:
+                score = outcome.score
+                mean = float(score) if outcome.expected is None else outcome.expected
+                given = dict(outcome.score_probs or {})
+            if score not in places:
+                raise SetupError(f"a judgment has the score {score}; the levels are {levels}")
+            position[n] = places[score]
+            expected[n] = mean
+            if not given:
+                probs = None
+            elif probs is not None:
+                probs[n] = [given.get(level, 0.0) for level in levels]
+        expected = scale[0] + (expected - low) / (high - low) * (scale[1] - scale[0])
+        return cls(ladder=ladder, position=position, expected=expected, probs=probs)
+
+    def __len__(self) -> int:
+        return len(self.expected)
+
+    def only(self, keep: Bools) -> Self:
+        """The items where `keep` is true."""
+        return replace(
+            self,
+            position=self.position[keep],
+            expected=self.expected[keep],
+            probs=None if self.probs is None else self.probs[keep],
+        )
+
+    def cut(self, pass_at: float) -> float:
+        """Half way between the highest level that fails and the lowest that passes.
+
+        Raises:
+            SetupError: every level passes, or none.
+        """
+        passing = self.ladder >= pass_at
+        if passing.all() or not passing.any():
+            raise SetupError(
+                f"a pass mark of {pass_at:g} has no level on one side; the levels are "
+                + ", ".join(f"{level:g}" for level in self.ladder)
+            )
+        first = int(passing.argmax())
+        return float(self.ladder[first - 1] + self.ladder[first]) / 2
+
+    def p_pass(self, pass_at: float) -> Floats:
+        """The judge's own probability of passing; 0 or 1 where it only gives levels."""
+        cut = self.cut(pass_at)
+        if self.probs is None:
+            return np.asarray(self.expected >= cut, np.float64)
+        return np.asarray(self.probs @ (self.ladder >= pass_at), np.float64)
+
+    def confidence(self, agree_on: AgreeOn, pass_at: float | None) -> Floats | None:
+        """How sure the judge is of what it decides; None where nothing tells.
+
+        Probability of its side of the pass mark, or of the levels that count as agreement. A judge
+        that only gives levels is the surer the farther from the pass mark it is (0.5 to 1).
+        """
+        if agree_on == "pass":
+            assert pass_at is not None
+            if self.probs is not None:
+                passing = self.p_pass(pass_at)
+                return np.maximum(passing, 1 - passing)
+            reach = float(np.abs(self.ladder - self.cut(pass_at)).max())
+            return 0.5 + np.abs(self.expected - self.cut(pass_at)) / (2 * reach)
+        if self.probs is None:
+            return None
+        steps = np.abs(np.arange(len(self.ladder)) - self.position[:, None])
+        return np.asarray((self.probs * (steps <= _TOLERANCE[agree_on])).sum(axis=1), np.float64)
+
+    def disagree(self, labels: Floats, agree_on: AgreeOn, pass_at: float | None) -> Bools:
+        """Where judge and people differ, shape (n,)."""
+        if agree_on == "pass":
+            assert pass_at is not None
+            ours, theirs = self.p_pass(pass_at) >= 0.5, labels >= pass_at
+            return np.asarray(ours != theirs, np.bool_)
+        away = np.abs(self.position - self.positions(labels))
+        return np.asarray(away > _TOLERANCE[agree_on] + 1e-9, np.bool_)
+
+    def positions(self, labels: Floats) -> Floats:
+        """Labels as positions on the ladder."""
+        return np.interp(labels, self.ladder, np.arange(len(self.ladder), dtype=np.float64))
+
+    def targets(self, labels: Floats) -> Floats:
+        """Labels as weights over the levels, shape (n, K): shared by the two nearest levels."""
+        steps = np.abs(self.positions(labels)[:, None] - np.arange(len(self.ladder)))
+        return np.asarray(np.maximum(1 - steps, 0.0), np.float64)

@@ -1,0 +1,132 @@
+"""The true mean or pass rate of the whole set, the items included on which the judge failed.
+
+Prediction-powered (stats/prediction_powered.py): it needs labels on a random draw of all items. A
+failed item has no judgment to help with; it stands in with the judge's mean score, which is as
+valid as any other number, since its label speaks for it. Where no failed item was labelled although
+many failed, nothing is known of them, and the interval is as wide as that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glider.calibration.labelled import LabelledRun
+from glider.stats.clustered import codes, sums
+from glider.stats.estimates import Estimate, Undefined
+from glider.stats.prediction_powered import (
+    Powered,
+    prediction_powered_mean,
+    prediction_powered_rate,
+)
+from glider.stats.statistic import Bools, Floats
+
+_RARE = 0.01
+"""Chances below this are taken for a sign that the labels are no random draw."""
+_FAR = 3.0
+"""Standard errors between labelled and other items' scores that are worth a warning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What is known of the whole set."""
+
+    powered: Powered
+    judge_says: float
+    """The judge's own mean or pass rate, over what it judged."""
+    notes: tuple[str, ...]
+
+
+def truth(run: LabelledRun, pass_at: float | None) -> Truth:
+    """True pass rate where there is a pass mark, else true mean, of everything like this set."""
+    said = run.readings.expected if pass_at is None else run.readings.p_pass(pass_at)
+    score = np.full(len(run.label), said.mean())
+    score[run.judged] = said
+    value = run.label if pass_at is None else (run.label >= pass_at).astype(np.float64)
+    low, high = run.scale if pass_at is None else (0.0, 1.0)
+    notes = []
+    labelled = run.labelled
+    failed = float((~run.judged).mean())
+    unseen = failed > 0 and not (labelled & ~run.judged).any()
+    blind = unseen and (1 - failed) ** int(labelled.sum()) < _RARE
+    asked = run.judged if blind else np.ones_like(labelled)
+    powered = _powered(run, value, score, labelled & asked, asked & ~labelled, pass_at is not None)
+    if blind:
+        notes.append(
+            f"None of the labels is on the {failed:.0%} of the items that the judge failed on, so "
+            "nothing is known of those and the interval of the true value allows for anything. "
+            "Label a random draw of all items."
+        )
+        powered = Powered(
+            _with_unknown(powered.estimate, failed, low, high),
+            _with_unknown(powered.classical, failed, low, high),
+            powered.power,
+            powered.labels_worth,
+        )
+    gap = _gap(run, score)
+    if gap is not None:
+        notes.append(gap)
+    decided = said if pass_at is None else said >= 0.5
+    return Truth(powered, float(decided.mean()), tuple(notes))
+
+
+def _powered(
+    run: LabelledRun,
+    value: Floats,
+    score: Floats,
+    ours: Bools,
+    others: Bools,
+    rate: bool,
+) -> Powered:
+    if rate:
+        return prediction_powered_rate(
+            value[ours],
+            score[ours],
+            score[others],
+            clusters=run.cluster[ours],
+            other_clusters=run.cluster[others],
+        )
+    return prediction_powered_mean(
+        value[ours],
+        score[ours],
+        score[others],
+        clusters=run.cluster[ours],
+        other_clusters=run.cluster[others],
+        low=run.scale[0],
+        high=run.scale[1],
+    )
+
+
+def _with_unknown(
+    known: Estimate | Undefined, unknown: float, low: float, high: float
+) -> Estimate | Undefined:
+    """Bounds of the whole where a share of it could be anything (Manski 2003)."""
+    if isinstance(known, Undefined):
+        return known
+    return Estimate(
+        (1 - unknown) * known.value + unknown * (low + high) / 2,
+        (1 - unknown) * known.low + unknown * low,
+        (1 - unknown) * known.high + unknown * high,
+        known.n,
+        known.skipped,
+        f"{known.method}; {unknown:.0%} of the items could be anything",
+    )
+
+
+def _gap(run: LabelledRun, score: Floats) -> str | None:
+    """A warning where the labelled items are scored unlike the others."""
+    ours, others = run.labelled & run.judged, ~run.labelled & run.judged
+    if ours.sum() < 2 or others.sum() < 2:
+        return None
+    group, n_groups = codes(run.cluster)
+    pull = np.zeros(n_groups)
+    for part, sign in ((ours, 1.0), (others, -1.0)):
+        away = (score[part] - score[part].mean()) / part.sum()
+        pull += sign * sums(away, group[part], n_groups)
+    gap = float(score[ours].mean() - score[others].mean())
+    if abs(gap) <= _FAR * float(np.sqrt(pull @ pull)):
+        return None
+    return (
+        f"The judge scores the labelled items {'higher' if gap > 0 else 'lower'} than the others "
+        f"({score[ours].mean():.2f} against {score[others].mean():.2f}), which a random draw would "
+        "hardly do. What follows holds only if the labelled items were drawn at random."
+    )

@@ -1,0 +1,111 @@
+"""`glider calibrate` and `glider plan-labels` as functions of their flags."""
+
+import json
+
+import pytest
+import typer
+from labelled_runs import GRADES, graded_run, judgment, population, write_labels, write_run
+
+from glider.calibration.model import Calibration
+from glider.cli.calibrate import calibrate
+from glider.cli.plan_labels import plan_labels
+from glider.core.errors import DataError, RunError, SetupError
+
+app = typer.Typer()
+app.command("calibrate")(calibrate)
+app.command("plan-labels")(plan_labels)
+
+
+@pytest.fixture
+def told(capsys):
+    """Run a command; gives what it printed on standard output."""
+
+    def run(*words):
+        app([str(word) for word in words], standalone_mode=False)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_a_run_with_its_own_labels(tmp_path, told):
+    run = graded_run(tmp_path / "run", 200)
+    text = told("calibrate", run, "--pass-at", 4)
+    assert "True pass rate: " in text and "n=200" in text
+    kept = Calibration.load(run / "calibration.json")
+    assert kept.pass_at == 4 and kept.criterion == GRADES.name
+
+
+def test_a_labels_file_with_names_of_its_own_and_json(tmp_path, told):
+    label, probs, _ = population(200)
+    run = write_run(tmp_path / "run", [judgment(n, p) for n, p in enumerate(probs)])
+    file = write_labels(
+        tmp_path / "labels.csv", [(f"s{n}", int(v) * 25) for n, v in enumerate(label[:80])],
+        columns=("item", "people"),
+    )  # fmt: skip
+    out = tmp_path / "mine.json"
+    printed = told(
+        "calibrate", run, "--labels", file, "--map", "id=item", "--map", "label=people",
+        "--scale", "0:100", "--out", out, "--json", "--agree-on", "near",
+    )  # fmt: skip
+    assert json.loads(printed) == json.loads(out.read_text())
+    found = Calibration.load(out)
+    assert found.scale == (0, 100) and found.agree_on == "near"
+    assert 0 <= found.finding("true_mean").value <= 100
+
+
+def test_a_calibration_of_one_of_several_criteria_has_its_name(tmp_path, told):
+    run = graded_run(tmp_path / "run", 60)
+    told("calibrate", run, "-c", "quality")
+    assert (run / "calibration-quality.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "error", "words"),
+    [
+        (["--method", "magic"], SetupError, "--method: "),
+        (["--agree-on", "vibes"], SetupError, "--agree-on: "),
+        (["--scale", "5"], SetupError, "--scale takes LOW:HIGH"),
+        (["--scale", "5:1"], SetupError, "the first number must be the lower one"),
+        (["--alpha", "2"], SetupError, "--alpha must lie between 0 and 1"),
+        (["--pass-at", "7"], SetupError, "has no level on one side"),
+        (["--labels", "nowhere.csv"], DataError, "nowhere.csv"),
+        (["--map", "score=x"], SetupError, "there are id and label"),
+        (["--out", "/nowhere/calibration.json"], DataError, "cannot be written"),
+    ],
+)
+def test_flags_that_cannot_be_followed(tmp_path, told, flags, error, words):
+    run = graded_run(tmp_path / "run", 60)
+    with pytest.raises(error) as caught:
+        told("calibrate", run, *flags)
+    assert words in str(caught.value)
+
+
+def test_no_run(tmp_path, told):
+    with pytest.raises(RunError, match="is no run"):
+        told("calibrate", tmp_path)
+
+
+def test_planning(tmp_path, told):
+    assert "385" not in told("plan-labels", "--width", 0.05, "--items", 300)
+    text = told("plan-labels", "--width", 0.05)
+    assert "387" in text and "correlation 0.7" in text
+    run = graded_run(tmp_path / "run", 400, labelled=set(range(80)))
+    pilot = json.loads(told("plan-labels", run, "--pass-at", 4, "--width", 0.1, "--json"))
+    assert pilot["pilot"] == 80 and pilot["rows"][1]["width"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--labels", "x.csv"], "labels without a run"),
+        (["--width", "0"], "--width must be above 0"),
+    ],
+)
+def test_plans_that_cannot_be_made(told, flags, words):
+    with pytest.raises(SetupError, match=words):
+        told("plan-labels", *flags)
+
+
+def test_items_are_the_runs_own(tmp_path, told):
+    with pytest.raises(SetupError, match="the run tells its own"):
+        told("plan-labels", graded_run(tmp_path / "run", 60), "--items", 5)
