@@ -14,9 +14,10 @@ from glider.core.criteria import Criterion
 from glider.core.errors import SetupError
 from glider.core.judgments import Failure
 from glider.core.samples import Sample
+from glider.judging.strategies import STRATEGIES
 
-_TEXT, _DATA, _JUDGE, _ASK, _ENDPOINT, _RUN = (
-    "One text", "Data", "Judge", "How to ask", "Endpoint", "Run",
+_TEXT, _DATA, _JUDGE, _STRATEGY, _ASK, _ENDPOINT, _RUN = (
+    "One text", "Data", "Judge", "Strategy", "How to ask", "Endpoint", "Run",
 )  # fmt: skip
 
 
@@ -74,6 +75,22 @@ def judge(
         help="Draws the rows of --limit at random (the first ones without it), and the answers "
         "of --samples.",
         rich_help_panel=_JUDGE,
+    ),
+    strategy: list[str] = typer.Option(
+        None,
+        help="NAME[,NAME...], the first sees the task as it is: rules, questions, reference, swap, "
+        "mean, decompose, scenario, banded.",
+        rich_help_panel=_STRATEGY,
+    ),
+    aspect: list[str] = typer.Option(
+        None,
+        help="Of decompose: NAME or NAME=WEIGHT; the model settles what is not given.",
+        rich_help_panel=_STRATEGY,
+    ),
+    jury: list[str] = typer.Option(
+        None,
+        help="A further model; the mean of all is taken. May be given again.",
+        rich_help_panel=_STRATEGY,
     ),
     order: str = typer.Option(None, help="score-first or reason-first.", rich_help_panel=_ASK),
     explain: bool = typer.Option(
@@ -167,7 +184,15 @@ def judge(
         price_out=price_out,
         max_cost=max_cost,
         grammar=grammar,
+        strategies=_strategies(strategy or []),
+        aspects=tuple(aspect or ()),
+        jury=tuple(jury or ()),
     )
+    if "swap" in settings.strategies and (output is not None or single_order):
+        raise SetupError(
+            "the strategy swap compares two outputs in both orders",
+            hint="leave out swap, or " + ("--single-order" if single_order else "--output"),
+        )
     criteria = _criteria(criterion or [])
     if (output is None) == (data is None):
         raise SetupError("give a data file, or one text with --output", hint="glider judge --help")
@@ -210,6 +235,13 @@ def judge(
     show_summary(summary)
     say("run:", f"{folder}   report: glider report {folder}")
     _check(summary, allowed)
+
+
+def _strategies(given: list[str]) -> tuple[str, ...]:
+    names = tuple(name.strip() for words in given for name in words.split(","))
+    for name in names:
+        STRATEGIES.get(name)
+    return names
 
 
 def _criteria(names: list[str]) -> list[Criterion]:

@@ -4,15 +4,22 @@ The environment is read here and nowhere below: OPENAI_API_KEY and OPENAI_BASE_U
 """
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Any
 
-from glider.backends import open_backend
+from glider.backends import open_backend, provider_and_model
 from glider.cli.show import Download
 from glider.core.errors import SetupError
 from glider.formats import FORMATS, make_format
 from glider.formats.base import Format
 from glider.judging.judge import Judge, default_format
+from glider.judging.strategies import with_strategies
+from glider.judging.strategies.asking import Mean
+from glider.judging.strategies.base import Strategy
+from glider.judging.strategies.jury import Jury
+from glider.judging.strategies.parts import Decompose
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +29,8 @@ class JudgeSettings:
     model: str = "embedded"
     format: str | None = None
     order: str | None = None
-    explain: bool = True
+    explain: bool | None = True
+    """None: only where the form cannot do without."""
     layout: str | None = None
     samples: int = 1
     temperature: float = 0.8
@@ -38,6 +46,10 @@ class JudgeSettings:
     price_out: float | None = None
     max_cost: float | None = None
     grammar: str = "auto"
+    strategies: tuple[str, ...] = ()
+    aspects: tuple[str, ...] = ()
+    jury: tuple[str, ...] = ()
+    """Models besides `model`."""
 
     def recorded(self) -> dict[str, Any]:
         """What decides the outcomes, for the manifest; not how fast they come."""
@@ -50,21 +62,52 @@ class JudgeSettings:
             "seed": self.seed,
             "context_tokens": self.context_tokens,
             "grammar": self.grammar,
+            "strategies": list(self.strategies),
+            "aspects": list(self.aspects),
+            "jury": list(self.jury),
         }
 
     def open(self) -> Judge:
-        """Load the model and make the judge.
+        """Load the model, or the jury's models, and make the judge.
 
         Raises:
             SetupError: settings that contradict each other or the model.
         """
+        strategies = self._strategies()
+        if not self.jury:
+            return self._open_one(strategies)
+        if self.max_cost is not None:
+            raise SetupError(
+                "--max-cost holds for one model and its prices; a jury has several",
+                hint="leave out --max-cost or --jury",
+            )
+        with ExitStack() as opened:
+            jurors = [
+                opened.enter_context(replace(self, model=model)._open_one(strategies))
+                for model in (self.model, *self.jury)
+            ]
+            jury = Jury(jurors)
+            opened.pop_all()  # from here on the jury closes them
+        return jury
+
+    def _strategies(self) -> list[str | Strategy]:
+        if self.aspects and "decompose" not in self.strategies:
+            raise SetupError("--aspect is for --strategy decompose")
+        own: dict[str, Strategy] = {}
+        if self.aspects:
+            own["decompose"] = Decompose(self.aspects)
+        if self.samples > 1:
+            own["mean"] = Mean(self.samples)
+        return [own.get(name, name) for name in self.strategies]
+
+    def _open_one(self, strategies: Sequence[str | Strategy]) -> Judge:
         download = Download()
         try:
             backend = open_backend(self.model, **self._backend_options(download))
         finally:
             download.close()
         try:
-            return Judge(
+            judge = Judge(
                 backend,
                 format=self._format(default_format(backend)),
                 samples=self.samples,
@@ -73,6 +116,7 @@ class JudgeSettings:
                 truncate=self.truncate,
                 seed=self.seed,
             )
+            return with_strategies(judge, strategies)
         except BaseException:
             backend.close()
             raise
@@ -83,18 +127,19 @@ class JudgeSettings:
         options: dict[str, Any] = {"order": self.order, "layout": self.layout}
         given = {key: value for key, value in options.items() if value is not None}
         if name != "nano":
-            if given or not self.explain:
+            if given or self.explain is False:
                 raise SetupError(
                     f"--order, --layout and --no-explain are for the nano format, not {name!r}"
                 )
             return name
-        if not self.explain or (isinstance(default, Format) and not default.explains):
+        explains = self.order == "reason-first" if self.explain is None else self.explain
+        if not explains or (isinstance(default, Format) and not default.explains):
             given["explain"] = False
         return make_format(name, **given)
 
     def _backend_options(self, download: Download) -> dict[str, Any]:
-        provider = self.model.partition("/")[0]
-        if self.model.endswith(".gguf") or provider == "embedded":
+        provider, _ = provider_and_model(self.model)
+        if provider == "embedded":
             return {"context_tokens": self.context_tokens, "progress": download}
         if provider != "openai":
             return {}

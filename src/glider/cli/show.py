@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from glider.core.criteria import Rubric
-from glider.core.judgments import Comparison, Failure, Judgment
+from glider.core.judgments import Comparison, Failure, Judgment, Step
 from glider.core.samples import Sample
 
 _out = Console(highlight=False)
@@ -56,6 +56,7 @@ def show(outcome: Judgment | Failure | Comparison, sample: Sample, rubric: Rubri
     for field in sample.judged:
         parts.append(Text(f"\n{field.name}", "dim"))
         parts.append(_marked(field.name, field.text, outcome))
+    parts += [_step(step) for step in outcome.steps]
     unplaced = [h.phrase for h in outcome.highlights if h.match == "unplaced"]
     if unplaced:
         parts.append(Text("\nquoted but not found: " + "; ".join(unplaced), "dim"))
@@ -65,6 +66,17 @@ def show(outcome: Judgment | Failure | Comparison, sample: Sample, rubric: Rubri
         )
     title = Text.assemble((outcome.criterion, "bold"), "  ", head)
     _out.print(Panel(Group(*parts), title=title, title_align="left", padding=(1, 2)))
+
+
+def _step(step: Step) -> Text:
+    line = Text.assemble(("\n" + step.name, "dim"))
+    if step.weight is not None:
+        line.append(f"  weight {step.weight:.2f}", "dim")
+    if step.score is not None:
+        line.append(f"  {step.score:.2f}")
+    if step.text:
+        line.append("\n" + step.text + (" ..." if step.cut_off else ""))
+    return line
 
 
 def _marked(field: str, text: str, outcome: Judgment) -> Text:

@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NoReturn, Self
 
 from pydantic import Field as _Field
-from pydantic import TypeAdapter
+from pydantic import SerializerFunctionWrapHandler, TypeAdapter, model_serializer
 
 from glider.core.base import Frozen
 from glider.core.errors import BackendError, GliderError, ReadError
 from glider.core.tasks import JudgeTask
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""The newest outcome that can be read. 2 has `steps`; an outcome without any is written as 1, which
+older readers know."""
 
 Match = Literal["exact", "folded", "unplaced"]
 Stage = Literal["load", "prepare", "generate", "read"]
@@ -70,18 +72,46 @@ class Cut(Frozen):
     of: int
 
 
+class Step(Frozen):
+    """Something that was done on the way to an outcome: a text written before, or a part judged."""
+
+    name: str
+    text: str = ""
+    """What was written, as it was read; or what happened."""
+    weight: float | None = None
+    """A part's share in the outcome; the shares add up to 1."""
+    score: float | None = None
+    """What a part came to: its expected score; of pairs, the probability that the first is
+    better."""
+    cut_off: bool = False
+    """The text reached its length limit."""
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 class _Outcome(Frozen):
-    version: int = SCHEMA_VERSION
+    version: int = 1
     task_id: str
     sample_id: str
     criterion: str
     judge: str
     """Who spoke: provider/model@revision and format, enough to ask again."""
     made_at: str = _Field(default_factory=_now)
+    steps: tuple[Step, ...] = ()
+    """What a strategy did before and beside the judging, in order."""
+
+    def with_steps(self, steps: tuple[Step, ...]) -> Self:
+        """The same outcome with these steps, in the version that has them."""
+        return self.model_copy(update={"steps": steps, "version": 2 if steps else 1})
+
+    @model_serializer(mode="wrap")
+    def _without_no_steps(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data: dict[str, Any] = whole(self)
+        if not self.steps:
+            data.pop("steps", None)
+        return data
 
 
 class Judgment(_Outcome):

@@ -10,12 +10,10 @@ from functools import cached_property
 from itertools import combinations
 
 from glider.core.base import content_hash
-from glider.core.criteria import Criterion, pairwise
+from glider.core.criteria import Criterion
 from glider.core.judgments import Comparison, Cut, Failure, Highlight, Judgment, Span
-from glider.core.samples import Field, Sample
-from glider.core.tasks import JudgeTask
-
-_SHOWN = ("output 1", "output 2")
+from glider.core.samples import Sample
+from glider.core.tasks import COMPARED, JudgeTask, compared
 
 
 @dataclass(frozen=True)
@@ -38,20 +36,11 @@ class PairTask:
 
     @cached_property
     def tasks(self) -> tuple[JudgeTask, ...]:
-        """As given, then swapped. The judge sees neutral names, so a name cannot tell."""
-        criterion = pairwise(self.criterion)
+        """As given, then swapped."""
         orders = [(self.first, self.second), (self.second, self.first)]
         if not self.both_orders:
             orders = orders[:1]
-        return tuple(JudgeTask(self._shown(order), criterion) for order in orders)
-
-    def _shown(self, order: tuple[str, str]) -> Sample:
-        others = tuple(f for f in self.sample.fields if f.role != "judged")
-        pair = tuple(
-            Field(name=shown, text=self.sample[name], role="judged")
-            for shown, name in zip(_SHOWN, order, strict=True)
-        )
-        return Sample(id=self.sample.id, fields=others + pair)
+        return tuple(compared(self.sample, self.criterion, *order) for order in orders)
 
     def fold(self, outcomes: Sequence[Judgment | Failure]) -> Comparison:
         """One comparison out of the outcomes of `tasks`, in that order."""
@@ -60,7 +49,7 @@ class PairTask:
         for number, outcome in enumerate(outcomes):
             swapped = number == 1
             names = (self.second, self.first) if swapped else (self.first, self.second)
-            named.append(_renamed(outcome, dict(zip(_SHOWN, names, strict=True))))
+            named.append(_renamed(outcome, dict(zip(COMPARED, names, strict=True))))
             if isinstance(outcome, Judgment):
                 shown_first = (
                     outcome.score_probs[0]

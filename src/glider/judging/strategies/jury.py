@@ -1,0 +1,111 @@
+"""Jury: several judges on every task, and the mean of what they say (PoLL, Verga et al. 2024).
+
+A juror that fails is left out and named in the steps with its reason; if all fail, so does the
+outcome. How far the jurors lie apart is told beside the mean.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import tee
+from typing import TypeVar
+
+from glider.core.errors import SetupError
+from glider.core.judgments import Comparison, Failure, Step, Usage
+from glider.judging.judge import Judge, Work
+from glider.judging.strategies.base import Result, attributed
+from glider.judging.strategies.parts import Part, part_step, together
+
+Key = TypeVar("Key")
+
+
+class Jury(Judge):
+    """A judge that asks others."""
+
+    def __init__(self, jurors: Sequence[Judge]) -> None:
+        """Put judges together.
+
+        Raises:
+            SetupError: fewer than two, or one twice.
+        """
+        names = [juror.id for juror in jurors]
+        if len(names) < 2 or len(set(names)) < len(names):
+            raise SetupError(f"a jury needs two or more different judges, got {', '.join(names)}")
+        first = jurors[0]
+        super().__init__(
+            first.backend,
+            format=first.format,
+            samples=first.samples,
+            temperature=first.temperature,
+            max_tokens=first.max_tokens,
+            truncate=first.truncate,
+            seed=first.seed,
+        )
+        self.jurors = tuple(jurors)
+
+    @property
+    def id(self) -> str:
+        """The models, and the forms they are asked in."""
+        models, forms = zip(*(juror.id.rsplit(" ", 1) for juror in self.jurors), strict=True)
+        return f"jury({'|'.join(models)}) {'|'.join(dict.fromkeys(forms))}"
+
+    def stream(
+        self, items: Iterable[tuple[Key, Work]], *, ordered: bool = False
+    ) -> Iterator[tuple[Key, Result]]:
+        """Judge (key, work) pairs; gives (key, outcome), always in order."""
+        # Each juror keeps its own backend busy while another is waited for, and none runs ahead
+        # of the others by more than what it looks at together: that is all `tee` holds.
+        own, *copies = tee(items, 1 + len(self.jurors))
+        streams = [
+            juror.stream(copy, ordered=True)
+            for juror, copy in zip(self.jurors, copies, strict=True)
+        ]
+        for given in zip(*streams, strict=True):
+            key, work = next(own)
+            yield key, self._verdict(work, [outcome for _, outcome in given])
+
+    def _verdict(self, work: Work, outcomes: Sequence[Result]) -> Result:
+        heard = [
+            (juror, outcome)
+            for juror, outcome in zip(self.jurors, outcomes, strict=True)
+            if not _failed(outcome)
+        ]
+        told = {
+            juror.id: _left_out(juror, outcome)
+            for juror, outcome in zip(self.jurors, outcomes, strict=True)
+            if _failed(outcome)
+        }
+        if not heard:
+            return attributed(
+                outcomes[0], work, judge=self.id, steps=tuple(told.values()), usage=Usage()
+            )
+        parts = [Part(juror.id, 1 / len(heard)) for juror, _ in heard]
+        steps: list[Step] = list(told.values())
+        scores: list[float] = []
+        for part, (_, outcome) in zip(parts, heard, strict=True):
+            assert not isinstance(outcome, Failure)
+            step = part_step(part, outcome)
+            steps += [step, *outcome.steps]
+            scores.append(step.score or 0.0)
+        steps.append(
+            Step(name="spread", text="highest less lowest", score=max(scores) - min(scores))
+        )
+        verdict = together(work, parts, [outcome for _, outcome in heard], mixed=True)
+        return attributed(verdict, work, judge=self.id, steps=tuple(steps), usage=Usage())
+
+    def close(self) -> None:
+        """Let every juror go."""
+        for juror in self.jurors:
+            juror.close()
+
+
+def _failed(outcome: Result) -> bool:
+    return isinstance(outcome, Failure) or (
+        isinstance(outcome, Comparison) and outcome.p_first is None
+    )
+
+
+def _left_out(juror: Judge, outcome: Result) -> Step:
+    """Says why; of a comparison, why its first order failed."""
+    failure = outcome.orders[0] if isinstance(outcome, Comparison) else outcome
+    assert isinstance(failure, Failure)
+    reason = f"{failure.stage}/{failure.code}: {failure.message}"
+    return Step(name=juror.id, text=f"left out: {reason}", weight=0.0)
