@@ -1,0 +1,1 @@
+"""Measure a judge against people: benchmarks, baselines, tables."""

@@ -1,0 +1,139 @@
+"""One judge's answers on one benchmark as charts: scatter, confusion, reliability, risk.
+
+Parts may be rated on different scales; then every label and score is shown as a share of its own
+scale. Levels are those people used where there are at most eleven, else five equal bands.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from glider.bench.answers import Answers
+from glider.bench.metrics import levels_of, nearest
+from glider.bench.scored import Floats, Scored
+from glider.report import svg
+from glider.report.calibration_html import reliability_figure, risk_figure
+from glider.stats.calibration import reliability
+from glider.stats.estimates import Degenerate, Estimate
+from glider.stats.selective import risk_coverage
+from glider.stats.statistic import Bools, Ints
+
+_BANDS = 5
+_FEWEST = 20
+"""Fewer items make no chart worth looking at."""
+
+
+def drawings(answers: Answers, *, pairs: bool) -> str:
+    """Every chart that the answers have something for; empty where they have nothing."""
+    scored = answers.scored.only(answers.scored.judged & np.isfinite(answers.scored.gold))
+    if len(scored) < _FEWEST:
+        return ""
+    gold, score, scale = _on_one_scale(scored)
+    gold_level, score_level, names = _levels(gold, score, scale, pairs=pairs)
+    drawn = [_confusion(gold_level, score_level, names, pairs=pairs)]
+    if not pairs:
+        drawn.append(_scatter(gold, score, scale))
+    drawn.append(_reliability(gold, score, scored.cluster, scale, pairs=pairs))
+    off = gold_level != score_level
+    near = len(names) > 3
+    if near:
+        off = np.abs(gold_level - score_level) > 1
+    drawn.append(_risk(answers, scored, off, near=near))
+    return f'<div class="charts">{"".join(drawn)}</div>'
+
+
+def _on_one_scale(scored: Scored) -> tuple[Floats, Floats, svg.Scale]:
+    if len(set(scored.scales)) == 1:
+        return scored.gold, scored.score, scored.scales[0]
+    low, high = np.array(scored.scales).T[:, scored.part]
+    return (scored.gold - low) / (high - low), (scored.score - low) / (high - low), (0.0, 1.0)
+
+
+def _levels(
+    gold: Floats, score: Floats, scale: svg.Scale, *, pairs: bool
+) -> tuple[Ints, Ints, list[str]]:
+    """Level numbers of labels and scores, from 0, and the levels' names."""
+    if pairs:
+        ties = bool((gold == 0.5).any())
+        side = np.sign(score - 0.5) + 1
+        names = ["first", "tie", "second"] if ties or (side == 1).any() else ["first", "second"]
+        step = len(names) - 1
+        return (
+            np.round(gold * step).astype(np.int64),
+            np.round(side / 2 * step).astype(np.int64),
+            names,
+        )
+    try:
+        levels = levels_of(gold, scale)
+        names = [svg.short(level) for level in levels]
+    except Degenerate:
+        edges = np.linspace(*scale, _BANDS + 1)
+        levels = (edges[1:] + edges[:-1]) / 2
+        names = [f"{svg.short(a)}–{svg.short(b)}" for a, b in pairwise(edges)]
+    return (
+        nearest(gold, levels).astype(np.int64),
+        nearest(score, levels).astype(np.int64),
+        names,
+    )
+
+
+def _confusion(gold: Ints, score: Ints, names: list[str], *, pairs: bool) -> str:
+    size = len(names)
+    counts = np.bincount(gold * size + score, minlength=size * size).reshape(size, size)
+    same = int(np.trace(counts))
+    total = int(counts.sum())
+    drawing = svg.confusion(counts.tolist(), names, title="Levels: people against the judge")
+    what = "winner" if pairs else "level"
+    return svg.figure(
+        drawing,
+        f"<strong>Which {what} for which?</strong> Each row is what people said; the darker, the "
+        f"larger its share of the row. The same {what}: {same:,} of {total:,}.",
+    )
+
+
+def _scatter(gold: Floats, score: Floats, scale: svg.Scale) -> str:
+    drawing = svg.scatter(
+        gold.tolist(), score.tolist(), title="People's labels against the judge's", scale=scale
+    )
+    return svg.figure(
+        drawing,
+        "<strong>Item by item.</strong> A judge that agrees puts its dots along the dashed line.",
+    )
+
+
+def _reliability(
+    gold: Floats, score: Floats, cluster: Ints, scale: svg.Scale, *, pairs: bool
+) -> str:
+    bins = [
+        svg.Bin(
+            predicted=point.predicted,
+            observed=point.actual.value,
+            low=point.actual.low,
+            high=point.actual.high,
+            n=point.actual.n,
+        )
+        for point in reliability(score, gold, cluster)
+        if isinstance(point.actual, Estimate)
+    ]
+    if not bins:
+        return ""
+    if pairs:
+        across, up = "judge: second is better", "people: second is better"
+    else:
+        across, up = "judge's score", "people's mean"
+    return reliability_figure(bins, scale=scale, across=across, up=up)
+
+
+def _risk(answers: Answers, scored: Scored, off: Bools, *, near: bool) -> str:
+    sure = np.array([1 - answers.doubt.get(name, np.nan) for name in scored.ids])
+    known = np.isfinite(sure)
+    if known.sum() < _FEWEST or np.ptp(sure[known]) == 0:
+        return ""
+    sure = sure[known]
+    curve = [
+        svg.Kept(coverage=p.kept, risk=p.risk.value, low=p.risk.low, high=p.risk.high)
+        for p in risk_coverage(sure, off[known], scored.cluster[known], sure)
+        if isinstance(p.risk, Estimate)
+    ]
+    up = "more than one level off" if near else "disagreement"
+    return risk_figure(curve, up=up) if curve else ""

@@ -1,0 +1,235 @@
+"""From the run folders of a bench to its results, whenever one likes: no data, no model is needed.
+
+What is there is what counts: each run's manifest says which set and which system it is of, so runs
+of several judges may be added to one folder at different times, and old ones scored anew.
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glider.bench.answers import Answers
+from glider.bench.baselines import BASELINES
+from glider.bench.ceiling import SYSTEM as PEOPLE
+from glider.bench.ceiling import human
+from glider.bench.highlights import FIRST_SENTENCE, against_people, first_errors
+from glider.bench.highlights import RANDOM as RANDOM_SPANS
+from glider.bench.results import Difference, Figure, Results
+from glider.bench.run import READINGS, Outcome, items_from_run, scored_run
+from glider.bench.scored import Reading, Scored
+from glider.bench.table import Settings, SystemKind, measure
+from glider.core.errors import MissingExtra, RunError
+from glider.core.judgments import Judgment
+from glider.gold.items import Item
+from glider.gold.sets import LabelledSet
+from glider.stats.estimates import Undefined
+from glider.store.manifest import Manifest
+from glider.store.run import load_manifest, outcomes
+
+_STAND_INS = (RANDOM_SPANS, FIRST_SENTENCE)
+_REASONING = "mr_ben_reasoning"
+"""The set whose spans are first wrong steps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRun:
+    """One run folder: a system on a set."""
+
+    folder: Path
+    manifest: Manifest
+    labelled: LabelledSet
+
+    @property
+    def system(self) -> str:
+        """As it is called in tables."""
+        return str(self.manifest.settings["system"])
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """Ways to read its scores, each a row of its own."""
+        return tuple(self.manifest.settings.get("readings", READINGS))
+
+    def scored(self) -> list[Scored]:
+        """Its scores beside the gold, once for each way of reading."""
+        return scored_run(self.folder, self.labelled.name, self.system, self.readings)
+
+
+def recorded(
+    labelled: LabelledSet,
+    system: str,
+    *,
+    limit: int | None,
+    seed: int,
+    judge: Mapping[str, Any],
+    notes: Sequence[str] = (),
+    readings: Sequence[Reading] = READINGS,
+) -> dict[str, Any]:
+    """What the manifest of a bench run holds beside the judge's id.
+
+    Args:
+        judge: settings of the judge that decide its outcomes.
+        notes: what was odd about the data.
+    """
+    return {
+        "benchmark": labelled.name,
+        "set": labelled.model_dump(mode="json"),
+        "system": system,
+        "readings": list(readings),
+        "limit": limit,
+        "draw_seed": seed,
+        "notes": list(notes),
+        "judge": dict(judge),
+    }
+
+
+def bench_runs(out: Path) -> list[BenchRun]:
+    """The runs in a bench's folder, by the time they were begun.
+
+    Raises:
+        RunError: there is none.
+    """
+    found = []
+    for file in sorted(out.glob("runs/*/*/manifest.json")):
+        manifest = load_manifest(file.parent)
+        labelled = LabelledSet.model_validate(manifest.settings["set"])
+        found.append(BenchRun(folder=file.parent, manifest=manifest, labelled=labelled))
+    if not found:
+        raise RunError(f"{out} holds no runs of `glider bench`")
+    return sorted(found, key=lambda run: (run.manifest.created_at, run.system))
+
+
+def collect(
+    out: Path,
+    *,
+    baselines: Sequence[str] | None = None,
+    settings: Settings | None = None,
+) -> Results:
+    """Everything that can be said of the runs in `out`.
+
+    Args:
+        baselines: names; by default every one that can run here, () for none.
+
+    Raises:
+        RunError: there are no runs.
+        MissingExtra: a baseline was named that needs a package.
+    """
+    settings = settings or Settings()
+    found = _Found(baselines=baselines, settings=settings)
+    runs = bench_runs(out)
+    by_set: dict[str, list[BenchRun]] = {}
+    for run in runs:
+        by_set.setdefault(run.labelled.name, []).append(run)
+    for group in by_set.values():
+        found.take(group)
+    systems = {s: run for run in reversed(runs) for s in found.names.get(run.system, ())}
+    results = measure(
+        found.scored,
+        {name: group[0].labelled for name, group in by_set.items()},
+        kinds=found.kinds,
+        readings={name: names[0] for names in found.names.values() for name in names},
+        settings=settings,
+        notes=found.notes,
+        figures=found.figures,
+        differences=found.differences,
+    )
+    stand_ins = {
+        s: {"kind": "baseline"} for s in _STAND_INS if any(f.system == s for f in found.figures)
+    }
+    about = {
+        name: {
+            **kind,
+            **({"judge": systems[name].manifest.judge,
+                "settings": systems[name].manifest.settings["judge"],
+                "limit": systems[name].manifest.settings["limit"]} if name in systems else {}),
+        }
+        for name, kind in {**results.settings["systems"], **stand_ins}.items()
+    }  # fmt: skip
+    return results.model_copy(update={"settings": {**results.settings, "systems": about}})
+
+
+def answers_of(out: Path, system: str) -> list[Answers]:
+    """A judge's answers on each set, with the worst disagreements; `system` as in the results."""
+    found = []
+    for run in bench_runs(out):
+        if not system.startswith(run.system):
+            continue
+        for each in run.scored():
+            if each.system == system:
+                items = items_from_run(run.folder)
+                found.append(Answers.of(each, items, outcomes(run.folder)))
+    return found
+
+
+@dataclass
+class _Found:
+    """What the runs of one set after another come to."""
+
+    baselines: Sequence[str] | None
+    settings: Settings
+    scored: list[Scored] = field(default_factory=list)
+    kinds: dict[str, SystemKind] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
+    """System to the names of its readings."""
+    figures: list[Figure] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    _unable: set[str] = field(default_factory=set)
+
+    def take(self, runs: Sequence[BenchRun]) -> None:
+        """All runs over one set."""
+        labelled = runs[0].labelled
+        most: list[Item] = []
+        for run in runs:
+            read = run.scored()
+            self.scored += read
+            own = self.names.setdefault(run.system, [])
+            own += [each.system for each in read if each.system not in own]
+            items = items_from_run(run.folder)
+            # They hang on no reading: shown once, with the first.
+            self._highlights(run, read[0].system, items)
+            most = max(most, items, key=len)
+            self.notes += [f"{labelled.name}: {n}" for n in run.manifest.settings["notes"]]
+        for name in BASELINES.names() if self.baselines is None else self.baselines:
+            self._baseline(name, labelled, most)
+        ceiling = human(labelled.name, most, labelled.kind)
+        if not isinstance(ceiling, Undefined):
+            self.scored.append(ceiling)
+            self.kinds[PEOPLE] = "people"
+
+    def _baseline(self, name: str, labelled: LabelledSet, items: Sequence[Item]) -> None:
+        if name in self._unable:
+            return
+        try:
+            scores = BASELINES.get(name).scores(items)
+        except MissingExtra as error:
+            if self.baselines is not None:
+                raise
+            self._unable.add(name)
+            self.notes.append(f"no baseline {name}: {error.message} ({error.hint})")
+            return
+        if all(score is None for score in scores):
+            self.notes.append(f"{labelled.name}: {name} has nothing to go by")
+            return
+        self.scored.append(Scored.of(labelled.name, name, items, scores))
+        self.kinds[name] = "baseline"
+
+    def _highlights(self, run: BenchRun, system: str, items: Sequence[Item]) -> None:
+        """Only where the judge was asked to explain; else a run's texts are not even held."""
+        if not any(_quotes(outcome) for _, outcome in outcomes(run.folder)):
+            return
+        found = dict(outcomes(run.folder))
+        name = run.labelled.name
+        rng = np.random.default_rng([self.settings.seed, zlib.crc32(name.encode())])
+        figures, differences = against_people(name, system, items, found, rng=rng)
+        self.figures += figures
+        self.differences += differences
+        if name == _REASONING:
+            self.figures += first_errors(name, system, items, found, rng=rng)
+
+
+def _quotes(outcome: Outcome) -> bool:
+    return isinstance(outcome, Judgment) and bool(outcome.highlights)

@@ -1,0 +1,313 @@
+"""Results as Markdown, for people: one row per benchmark, one column per system.
+
+Nothing is computed here but which baseline is the best of a row. Undefined figures show as a dash,
+and their reasons stand once below the table.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from glider.bench.metrics import METRICS
+from glider.bench.results import Difference, Figure, Results
+from glider.bench.table import ALL
+from glider.core.errors import UnknownName
+
+_ALPHA = 0.05
+_MOST_DIFFERENCES = 30
+_DASH = "–"
+
+
+def markdown(results: Results, *, title: str = "Agreement with people") -> str:
+    """The whole report; headings start at level 1."""
+    shown = _Shown(results)
+    blocks = [
+        f"# {title}",
+        _how_made(results, shown),
+        "## By benchmark",
+        _legend(shown),
+        shown.main_table(),
+        shown.reasons(),
+        "## Between random and perfect",
+        "Each benchmark's main metric, mapped so that random answers get 0 and perfect ones 1, "
+        "then averaged (Themis, arXiv 2502.02988). Systems that saw other benchmarks are not "
+        "comparable: the number of benchmarks stands in brackets.",
+        shown.aggregate_table(),
+        "## Every metric",
+        "*judged only* leaves failed judgments out; all other rows count them as wrong, or as "
+        "no information. One row for each metric, value only; intervals are in `results.json`.",
+        shown.full_table(),
+        *shown.others(),
+        "## Differences",
+        *shown.differences(),
+    ]
+    if results.notes:
+        blocks += ["## What was odd", "\n".join(f"- {note}" for note in results.notes)]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def brief(results: Results) -> str:
+    """The two tables to look at first, and what was odd."""
+    shown = _Shown(results)
+    blocks = [shown.main_table(), shown.reasons(), shown.aggregate_table()]
+    if results.notes:
+        blocks.append("\n".join(f"- {note}" for note in results.notes))
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+class _Shown:
+    """The figures by what a table asks for."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.benchmarks: Mapping[str, Mapping[str, object]] = results.settings["benchmarks"]
+        scored = {f.system for f in results.figures if f.metric == "coverage"}
+        systems = results.settings["systems"].items()
+        kinds = {name: about["kind"] for name, about in systems if name in scored}
+        self.judges = [name for name, kind in kinds.items() if kind == "judge"]
+        self.baselines = [name for name, kind in kinds.items() if kind == "baseline"]
+        self.people = [name for name, kind in kinds.items() if kind == "people"]
+        self.whole = {
+            (f.benchmark, f.metric, f.protocol, f.system): f
+            for f in results.figures
+            if not f.part and f.benchmark != ALL
+        }
+        self.better: dict[tuple[str, str, str], Difference] = {
+            (d.benchmark, d.a, d.b): d for d in results.differences
+        }
+
+    def main_table(self) -> str:
+        columns = list(self.judges)
+        if self.baselines:
+            columns.append("best baseline")
+        columns += self.people
+        rows = []
+        for family, names in self._families().items():
+            for place, name in enumerate(names):
+                rows.append(["" if place else family, *self._main_row(name, columns)])
+        return _table(["task", "benchmark", "metric", "n", *columns], rows, left=3)
+
+    def _families(self) -> dict[str, list[str]]:
+        families: dict[str, list[str]] = defaultdict(list)
+        for name, about in self.benchmarks.items():
+            families[str(about["family"])].append(name)
+        return dict(sorted(families.items()))
+
+    def _main(self, benchmark: str) -> str:
+        metrics = self.benchmarks[benchmark]["metrics"]
+        assert isinstance(metrics, list)
+        return str(metrics[0])
+
+    def _main_row(self, benchmark: str, columns: Sequence[str]) -> list[str]:
+        metric = self._main(benchmark)
+        best = self._best(benchmark, metric, self.baselines)
+        cells = []
+        for column in columns:
+            if column == "best baseline":
+                cells.append(f"{_cell(best)} {best.system}" if best else _DASH)
+                continue
+            figure = self.whole.get((benchmark, metric, "strict", column))
+            mark = self._mark(benchmark, column, best) if column in self.judges else ""
+            cells.append(_cell(figure) + mark + _coverage(figure))
+        asked = max((f.asked for (b, *_, s), f in self.whole.items()
+                     if b == benchmark and s not in self.people), default=0)  # fmt: skip
+        return [benchmark, metric_title(metric), f"{asked:,}", *cells]
+
+    def _best(self, benchmark: str, metric: str, systems: Iterable[str]) -> Figure | None:
+        found = [self.whole.get((benchmark, metric, "strict", system)) for system in systems]
+        known = [(f.value, f) for f in found if f is not None and f.value is not None]
+        if not known:
+            return None
+        lower = _better(metric) == "lower"
+        return (min if lower else max)(known, key=lambda pair: pair[0])[1]
+
+    def _mark(self, benchmark: str, system: str, best: Figure | None) -> str:
+        """An arrow where the judge is surely above or below the row's best baseline."""
+        difference = best and self.better.get((benchmark, system, best.system))
+        if not difference or difference.value is None or difference.p_adjusted is None:
+            return ""
+        if difference.p_adjusted >= _ALPHA:
+            return ""
+        gain = difference.value * (-1 if _better(difference.metric) == "lower" else 1)
+        return " ▲" if gain > 0 else " ▼"
+
+    def aggregate_table(self) -> str:
+        found = {
+            (f.part, f.system): f
+            for f in self.results.figures
+            if f.benchmark == ALL and f.metric == "aggregate"
+        }
+        systems = [s for s in (*self.judges, *self.baselines, *self.people) if ("", s) in found]
+        families = list(self._families())
+        rows = []
+        for part in ("", *(families if len(families) > 1 else ())):
+            figures = [found.get((part, system)) for system in systems]
+            cells = (_cell(f, interval=not part) + _count(f, not part) for f in figures)
+            rows.append([part or "**all**", *cells])
+        return _table(["task", *systems], rows, left=1)
+
+    def full_table(self) -> str:
+        systems = [*self.judges, *self.baselines, *self.people]
+        rows = []
+        for benchmark, about in self.benchmarks.items():
+            metrics = about["metrics"]
+            assert isinstance(metrics, list)
+            for metric in [*metrics, "coverage"]:
+                for protocol in ("strict", "judged only"):
+                    figures = [
+                        self.whole.get((benchmark, metric, protocol, system)) for system in systems
+                    ]
+                    if not any(figures) or _all_judged(metric, figures):
+                        continue
+                    name = metric_title(metric) + (", judged only" if protocol != "strict" else "")
+                    cells = (_cell(figure, interval=False) for figure in figures)
+                    rows.append([benchmark, name, *cells])
+        return _table(["benchmark", "metric", *systems], rows, left=2)
+
+    def others(self) -> list[str]:
+        """Figures under names that no set lists: highlights, single-purpose scores."""
+        listed = {m for about in self.benchmarks.values() for m in about["metrics"]}  # type: ignore[attr-defined]
+        listed |= {"coverage", "aggregate"}
+        found = [f for f in self.whole.values() if f.metric not in listed]
+        metrics = list(dict.fromkeys(f.metric for f in found if f.value is not None))
+        by_row: dict[tuple[str, str], dict[str, Figure]] = defaultdict(dict)
+        for figure in found:
+            if figure.value is not None:
+                by_row[figure.benchmark, figure.system][figure.metric] = figure
+        rows = [
+            [benchmark, system, *(_cell(own.get(metric)) for metric in metrics)]
+            for (benchmark, system), own in by_row.items()
+        ]
+        table = _table(["benchmark", "system", *metrics], rows, left=2)
+        return ["## Highlights and more", table] if rows else []
+
+    def differences(self) -> list[str]:
+        tested = [d for d in self.results.differences if d.p_adjusted is not None]
+        if not tested:
+            return ["No two systems could be compared by a paired test."]
+        sure = [d for d in tested if d.p_adjusted is not None and d.p_adjusted < _ALPHA]
+        text = (
+            f"{len(tested)} pairs of systems were compared on the same items by a paired "
+            "permutation test over whole clusters, each in the benchmark's main metric. After "
+            f"Holm's correction over all of them, {len(sure)} differ at the level {_ALPHA:g}"
+        )
+        if not sure:
+            return [text + "."]
+        shown = sorted(sure, key=lambda d: -abs(d.value or 0))[:_MOST_DIFFERENCES]
+        text += f"; the {len(shown)} largest:" if len(shown) < len(sure) else ":"
+        rows = [
+            [
+                d.benchmark,
+                d.a,
+                d.b,
+                metric_title(d.metric),
+                _interval(d.value, d.low, d.high),
+                f"{d.p_adjusted:.3f}",
+            ]
+            for d in shown
+        ]
+        head = ["benchmark", "a", "b", "metric", "a less b", "p (Holm)"]
+        return [text, _table(head, rows, left=4)]
+
+    def reasons(self) -> str:
+        """Why dashes stand in the main table, each reason once."""
+        where: dict[str, list[str]] = defaultdict(list)
+        for benchmark in self.benchmarks:
+            for system in (*self.judges, *self.people):
+                figure = self.whole.get((benchmark, self._main(benchmark), "strict", system))
+                if figure is not None and figure.undefined:
+                    where[figure.undefined].append(f"{benchmark} ({system})")
+        if not where:
+            return ""
+        lines = [f"- {reason}: {_some(places)}" for reason, places in where.items()]
+        return f"A dash ({_DASH}) has one of these reasons:\n\n" + "\n".join(lines)
+
+
+def metric_title(name: str) -> str:
+    """What a reader is shown for a metric's name."""
+    try:
+        return METRICS.get(name).title
+    except UnknownName:
+        return name
+
+
+def _better(name: str) -> str:
+    try:
+        return METRICS.get(name).better
+    except UnknownName:
+        return "higher"
+
+
+def _how_made(results: Results, shown: _Shown) -> str:
+    settings = results.settings
+    limits = {settings["systems"][name].get("limit") for name in shown.judges} - {None}
+    drawn = "all items of each"
+    if limits:
+        most = " to ".join(f"{n:,}" for n in sorted({min(limits), max(limits)}))
+        drawn = f"at most {most} items of each, drawn with seed {settings['seed']}"
+    return (
+        f"{len(shown.benchmarks)} benchmark{'s' * (len(shown.benchmarks) != 1)}, {drawn}; "
+        f"{len(shown.judges)} judge{'s' * (len(shown.judges) != 1)}, "
+        f"{len(shown.baselines)} baselines. Brackets are 95 % intervals from "
+        f"{settings['n_resamples']} resamples of whole prompts or documents. "
+        f"Made {results.made_at[:10]} by Glider {results.glider}."
+    )
+
+
+def _legend(shown: _Shown) -> str:
+    text = (
+        "Each benchmark's main metric, averaged over its parts. Failed judgments count as wrong, "
+        "or as no information; a percentage after a figure is the share that was judged, where "
+        "it is not all."
+    )
+    if shown.baselines:
+        text += (
+            " ▲ better and ▼ worse than the best baseline of the row, by a paired test of the "
+            "first reading of each judge, with Holm's correction over the whole report."
+        )
+    if shown.people:
+        text += f" *{shown.people[0]}*: one rater held against the others, the ceiling."
+    return text
+
+
+def _cell(figure: Figure | None, *, interval: bool = True) -> str:
+    if figure is None or figure.value is None:
+        return _DASH
+    if not interval:
+        return f"{figure.value:.2f}"
+    return _interval(figure.value, figure.low, figure.high)
+
+
+def _interval(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None:
+        return _DASH
+    return f"{value:.2f}" if low is None or high is None else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _coverage(figure: Figure | None) -> str:
+    if figure is None or not figure.asked or figure.judged == figure.asked:
+        return ""
+    return f" ({figure.judged / figure.asked:.0%})"
+
+
+def _count(figure: Figure | None, wanted: bool) -> str:
+    return f" ({figure.method.split()[2]})" if figure is not None and wanted else ""
+
+
+def _all_judged(metric: str, figures: Iterable[Figure | None]) -> bool:
+    return metric == "coverage" and all(f is None or f.judged == f.asked for f in figures)
+
+
+def _some(places: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(places) - most} more" if len(places) > most else ""
+    return ", ".join(places[:most]) + more
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, left: int) -> str:
+    """A table whose first `left` columns are words, the others figures."""
+    marks = ["---" if place < left else "--:" for place in range(len(heads))]
+    lines = [_line(heads), "|" + "|".join(marks) + "|", *map(_line, rows)]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"

@@ -1,0 +1,83 @@
+"""What `glider bench` writes and everything else reads: figures, each with interval, n, coverage.
+
+One `results.json` beside the runs; the Markdown table, the page and the gate are made from it.
+"""
+
+from typing import Any, Literal
+
+from glider.core.base import Frozen
+from glider.stats.estimates import Estimate, Undefined
+
+Protocol = Literal["strict", "judged only"]
+"""`strict`: a failed judgment counts as wrong, or as no information where nothing can be wrong.
+`judged only`: failures are left out, as most papers do; coverage tells how many."""
+
+
+class Figure(Frozen):
+    """One number of one system on one benchmark, or why there is none."""
+
+    benchmark: str
+    part: str = ""
+    """Empty: over all parts (their mean)."""
+    system: str
+    metric: str
+    protocol: Protocol = "strict"
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int
+    """Items the figure rests on."""
+    asked: int
+    judged: int
+    method: str = ""
+    undefined: str = ""
+    """Why there is no value."""
+
+    @classmethod
+    def of(cls, estimate: Estimate | Undefined, **where: Any) -> "Figure":
+        """A figure out of an estimate; `where` has the other keys."""
+        if isinstance(estimate, Undefined):
+            return cls(value=None, n=estimate.n, undefined=estimate.reason, **where)
+        return cls(
+            value=estimate.value,
+            low=estimate.low,
+            high=estimate.high,
+            n=estimate.n,
+            method=estimate.method,
+            **where,
+        )
+
+
+class Difference(Frozen):
+    """Two systems on the same items: a minus b, with a paired test."""
+
+    benchmark: str
+    metric: str
+    a: str
+    b: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    """Of the paired test, as it is."""
+    p_adjusted: float | None = None
+    """Over all differences of the table (Holm)."""
+    n: int
+    method: str = ""
+    undefined: str = ""
+
+
+class Results(Frozen):
+    """Everything a bench run found."""
+
+    version: int = 1
+    made_at: str
+    glider: str
+    settings: dict[str, Any]
+    """Benchmarks, limit, seed, resamples, systems with their judge ids."""
+    samples: dict[str, list[str]]
+    """Benchmark to the ids of the items drawn."""
+    figures: tuple[Figure, ...]
+    differences: tuple[Difference, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Data that was odd: ties, constant gold, duplicates, missing labels."""

@@ -1,0 +1,137 @@
+"""Scored: what a system answered beside what people said, as arrays of one length.
+
+A failed judgment has no score; `judged` says so and every figure says what it does about it. How
+a score is read out of a judgment is the system's business (`greedy`: the likeliest level,
+`expected`: the mean over the levels), so one run can be two systems.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glider.core.judgments import Comparison, Failure, Judgment
+from glider.gold.items import Item
+
+Reading = Literal["greedy", "expected"]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """n items of one benchmark as one system scored them. All arrays have shape (n,)."""
+
+    benchmark: str
+    system: str
+    gold: Floats
+    """Human label, on the item's own scale; of pairs 0, 1 or 0.5."""
+    score: Floats
+    """The system's score on the scale of the labels; of pairs P(second is better). 0 where not
+    judged: look at `judged` first."""
+    judged: NDArray[np.bool_]
+    cluster: NDArray[np.int64]
+    """Codes from 0."""
+    part: NDArray[np.int64]
+    """Codes into `parts`."""
+    parts: tuple[str, ...]
+    scales: tuple[tuple[float, float], ...]
+    """Lowest and highest label of each part."""
+    ids: tuple[str, ...]
+    """Item ids in order: sample id and criterion. Two systems are paired by them."""
+    orders: Floats | None = None
+    """Pairs only, shape (n, 2): P(second is better) as shown, and with the outputs swapped; NaN
+    where that order was not asked or not judged."""
+
+    def __len__(self) -> int:
+        return len(self.gold)
+
+    @property
+    def n_judged(self) -> int:
+        """How many have a score."""
+        return int(self.judged.sum())
+
+    def only(self, keep: NDArray[np.bool_]) -> Self:
+        """The items where `keep` is true; parts keep their codes."""
+        return replace(
+            self,
+            gold=self.gold[keep],
+            score=self.score[keep],
+            judged=self.judged[keep],
+            cluster=self.cluster[keep],
+            part=self.part[keep],
+            ids=tuple(name for name, kept in zip(self.ids, keep, strict=True) if kept),
+            orders=None if self.orders is None else self.orders[keep],
+        )
+
+    @classmethod
+    def of(
+        cls,
+        benchmark: str,
+        system: str,
+        items: Sequence[Item],
+        scores: Sequence[float | None],
+        *,
+        orders: Floats | None = None,
+    ) -> Self:
+        """From one score (or None) per item, on the scale of the labels."""
+        parts = tuple(dict.fromkeys(item.part for item in items))
+        scales = {item.part: item.scale for item in reversed(items)}
+        return cls(
+            benchmark=benchmark,
+            system=system,
+            gold=np.array([item.gold for item in items], np.float64),
+            score=np.array([0.0 if s is None else s for s in scores], np.float64),
+            judged=np.array([s is not None for s in scores], np.bool_),
+            cluster=cluster_codes(items),
+            part=np.array([parts.index(item.part) for item in items], np.int64),
+            parts=parts,
+            scales=tuple(scales[part] for part in parts),
+            ids=tuple(item_id(item) for item in items),
+            orders=orders,
+        )
+
+
+def cluster_codes(items: Sequence[Item]) -> NDArray[np.int64]:
+    """The clusters of items as codes from 0, shape (n,)."""
+    codes = {name: code for code, name in enumerate(dict.fromkeys(i.cluster for i in items))}
+    return np.array([codes[item.cluster] for item in items], np.int64)
+
+
+def item_id(item: Item) -> str:
+    """What names an item among those of its set, in any run."""
+    return f"{item.sample.id} {item.criterion.name}"
+
+
+def scored(
+    benchmark: str,
+    system: str,
+    items: Sequence[Item],
+    outcomes: Mapping[int, Judgment | Failure | Comparison],
+    reading: Reading = "expected",
+) -> Scored:
+    """Read a run's outcomes, keyed by the item's number; an item without one is not judged."""
+    scores: list[float | None] = []
+    orders = np.full((len(items), 2), np.nan)
+    for number, item in enumerate(items):
+        outcome = outcomes.get(number)
+        match outcome:
+            case Judgment():
+                scores.append(item.on_gold_scale(_read(outcome, reading)))
+            case Comparison(p_first=p) if p is not None:
+                scores.append(1 - p)
+                for place, part in enumerate(outcome.orders):
+                    if isinstance(part, Judgment):
+                        second = _read(part, reading)
+                        orders[number, place] = 1 - second if place else second
+            case _:
+                scores.append(None)
+    pairs = any(item.is_pair for item in items)
+    return Scored.of(benchmark, system, items, scores, orders=orders if pairs else None)
+
+
+def _read(judgment: Judgment, reading: Reading) -> float:
+    if reading == "greedy" or judgment.expected is None:
+        return float(judgment.score)
+    return judgment.expected

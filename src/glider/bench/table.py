@@ -1,0 +1,470 @@
+"""From scores to figures: every metric of every system with interval, coverage and comparison.
+
+Odd data is named in the notes, and what cannot be measured is left out there and nowhere silently.
+All chance comes from one seed and the benchmark's name, so that two systems are measured under the
+same resamples, and a benchmark gives the same figures alone or among others.
+
+The first metric of a set is its main one: differences are tested in it, figures by part are made
+of it, and it is what goes into the aggregate.
+"""
+
+import math
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+
+from glider._version import __version__
+from glider.bench.metrics import METRICS, Measured, Metric
+from glider.bench.results import Difference, Figure, Protocol, Results
+from glider.bench.scored import Scored
+from glider.gold.sets import LabelledSet
+from glider.stats.clustered import clustered_share
+from glider.stats.estimates import Degenerate, Estimate, Undefined
+from glider.stats.multiplicity import holm
+from glider.stats.resampling import bootstrap, paired_difference, paired_permutation
+
+SystemKind = Literal["judge", "baseline", "people"]
+ALL = "all"
+"""Where a figure is about all benchmarks together."""
+_MANY_FAILED = 0.2
+_MOST_PARTS = 24
+_PER_TEST = 25
+"""Permutations for each test of the table, so that the smallest p survives Holm's correction."""
+_MOST_PERMUTATIONS = 99_999
+_RARE = 4
+"""So many permutations as large as what was seen, at most, ask for more of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How figures are made."""
+
+    seed: int = 0
+    n_resamples: int = 999
+    n_permutations: int = 999
+
+
+def measure(
+    scored: Iterable[Scored],
+    sets: Mapping[str, LabelledSet],
+    *,
+    kinds: Mapping[str, SystemKind] | None = None,
+    readings: Mapping[str, str] | None = None,
+    settings: Settings | None = None,
+    recorded: Mapping[str, Any] | None = None,
+    notes: Iterable[str] = (),
+    figures: Iterable[Figure] = (),
+    differences: Iterable[Difference] = (),
+) -> Results:
+    """Everything that can be said of these systems on these benchmarks.
+
+    Args:
+        scored: one for each system and benchmark; systems are compared on the items they share.
+        sets: by name, one for each benchmark.
+        kinds: what the systems are, where they are no judges. Baselines are not compared among
+            each other, people (whose rows are ratings, not items) with nobody.
+        readings: judge to the main one among several readings of the same answers, which alone is
+            compared with other judges and with baselines.
+        recorded: what else decided the outcomes (judges, limits, ...), kept in the results.
+        notes: what was odd about the data before it came here.
+        figures: further ones, made elsewhere.
+        differences: further ones; their tests count in Holm's correction.
+
+    Raises:
+        UnknownName: a set names a metric that nobody knows.
+    """
+    settings = settings or Settings()
+    kinds = kinds or {}
+    by_benchmark: dict[str, list[Scored]] = defaultdict(list)
+    told = dict.fromkeys(notes)
+    for each in scored:
+        kept, odd = cleaned(each)
+        told.update(dict.fromkeys(odd))
+        by_benchmark[each.benchmark].append(kept)
+    found, tests = list(figures), list[_Test]()
+    shares: dict[str, dict[str, _Share]] = defaultdict(dict)
+    for name, systems in by_benchmark.items():
+        bench = _Benchmark(name, sets[name], systems, kinds, readings or {}, settings)
+        found += bench.figures()
+        tests += bench.differences()
+        told.update(dict.fromkeys(bench.notes()))
+        for system, share in bench.shares().items():
+            shares[system][name] = share
+    found += _aggregates(shares, sets)
+    return Results(
+        made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        glider=__version__,
+        settings={
+            **(recorded or {}),
+            "seed": settings.seed,
+            "n_resamples": settings.n_resamples,
+            "n_permutations": settings.n_permutations,
+            "benchmarks": {name: _described(sets[name]) for name in by_benchmark},
+            "systems": {
+                name: {"kind": kinds.get(name, "judge")}
+                for name in dict.fromkeys(s.system for each in by_benchmark.values() for s in each)
+            },
+        },
+        samples={
+            name: list(max(systems, key=lambda s: _is_of_items(s, kinds) * len(s)).ids)
+            for name, systems in by_benchmark.items()
+        },
+        figures=tuple(found),
+        differences=tuple(_tested(tests, list(differences), settings.n_permutations)),
+        notes=tuple(told),
+    )
+
+
+def cleaned(scored: Scored) -> tuple[Scored, list[str]]:
+    """Only the items that can be measured, each once, and what was wrong with the others."""
+    notes = []
+    low, high = np.array(scored.scales).T[:, scored.part] if len(scored) else np.empty((2, 0))
+    missing = ~np.isfinite(scored.gold)
+    with np.errstate(invalid="ignore"):
+        outside = ~missing & ((scored.gold < low) | (scored.gold > high))
+    _, first = np.unique(np.array(scored.ids, dtype=object).astype(str), return_index=True)
+    again = np.ones(len(scored), np.bool_)
+    again[first] = False
+    for found, what in (
+        (missing, "without a label"),
+        (outside, "with a label outside its scale"),
+        (again & ~missing & ~outside, "with an id that was there before"),
+    ):
+        if count := int(found.sum()):
+            notes.append(f"{scored.benchmark}: {count} of {len(scored)} items {what}, left out")
+    bad = missing | outside | again
+    return (scored.only(~bad) if bad.any() else scored), notes
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """Where a system stands between random (0) and perfect (1) on one benchmark."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass
+class _Benchmark:
+    """The systems on one benchmark."""
+
+    name: str
+    labelled: LabelledSet
+    systems: Sequence[Scored]
+    kinds: Mapping[str, SystemKind]
+    readings: Mapping[str, str]
+    settings: Settings
+    _measured: dict[tuple[str, str], Measured] = field(default_factory=dict)
+    _main: dict[str, Estimate | Undefined] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> list[Metric]:
+        return [METRICS.get(name) for name in self.labelled.metrics]
+
+    def figures(self) -> list[Figure]:
+        figures = []
+        for scored in self.systems:
+            figures.append(self._coverage(scored))
+            for metric in self.metrics:
+                figures += self._of(metric, scored)
+            figures += self._by_part(self.metrics[0], scored)
+        return figures
+
+    def _of(self, metric: Metric, scored: Scored) -> list[Figure]:
+        measured = self._ready(metric, scored)
+        estimate = self._estimate(measured, scored)
+        if metric is self.metrics[0]:
+            self._main[scored.system] = estimate
+        figures = [self._figure(estimate, metric, scored, "strict", measured)]
+        lost = scored.n_judged < len(scored) and metric.failure != "left out"
+        if lost and self._kind(scored) != "baseline":
+            judged = scored.only(scored.judged)
+            measured = Measured(metric, judged, "judged only")
+            estimate = self._estimate(measured, judged)
+            figures.append(self._figure(estimate, metric, scored, "judged only", measured))
+        return figures
+
+    def _by_part(self, metric: Metric, scored: Scored) -> list[Figure]:
+        parts = sorted(set(scored.part.tolist()))
+        if not 1 < len(parts) <= _MOST_PARTS or self._kind(scored) == "baseline":
+            return []
+        figures = []
+        for code in parts:
+            inside = scored.only(scored.part == code)
+            measured = Measured(metric, inside)
+            estimate = self._estimate(measured, inside)
+            figures.append(
+                self._figure(estimate, metric, inside, "strict", measured, scored.parts[code])
+            )
+        return figures
+
+    def _coverage(self, scored: Scored) -> Figure:
+        where: dict[str, Any] = {"metric": "coverage", **self._where(scored)}
+        try:
+            return Figure.of(clustered_share(scored.judged, scored.cluster), **where)
+        except Degenerate as reason:
+            return Figure.of(Undefined(str(reason), 0, 0), **where)
+
+    def _figure(
+        self, estimate: Estimate | Undefined, metric: Metric, scored: Scored,
+        protocol: Protocol, measured: Measured, part: str = "",
+    ) -> Figure:  # fmt: skip
+        figure = Figure.of(
+            estimate, part=part, metric=metric.name, protocol=protocol, **self._where(scored)
+        )
+        return figure.model_copy(update={"n": measured.rows.size})
+
+    def _where(self, scored: Scored) -> dict[str, Any]:
+        return {
+            "benchmark": self.name,
+            "system": scored.system,
+            "asked": len(scored),
+            "judged": scored.n_judged,
+        }
+
+    def _ready(self, metric: Metric, scored: Scored) -> Measured:
+        key = metric.name, scored.system
+        if key not in self._measured:
+            self._measured[key] = Measured(metric, scored)
+        return self._measured[key]
+
+    def _estimate(self, measured: Measured, scored: Scored) -> Estimate | Undefined:
+        found = bootstrap(
+            measured.statistic,
+            scored.cluster,
+            rng=self._rng(),
+            n_resamples=self.settings.n_resamples,
+            skipped=len(scored) - scored.n_judged,
+        )
+        if isinstance(found, Estimate) or not measured.metric.share or measured.undefined:
+            return found
+        value = measured.statistic()
+        clusters = scored.cluster[measured.rows]
+        if value not in (0.0, 1.0) or np.ptp(clusters) == 0:
+            return found
+        # Resamples of all alike are all alike; the exact interval knows that more may come.
+        exact = clustered_share(np.full(len(clusters), value == 1), clusters)
+        return replace(exact, skipped=found.skipped)
+
+    def _rng(self) -> np.random.Generator:
+        # The same stream for every system: they are measured under the same resamples.
+        return np.random.default_rng([self.settings.seed, zlib.crc32(self.name.encode())])
+
+    def _kind(self, scored: Scored) -> SystemKind:
+        return self.kinds.get(scored.system, "judge")
+
+    def differences(self) -> list["_Test"]:
+        """Judges by their main reading against each other and every baseline, and own readings."""
+        judges = [s for s in self.systems if self._kind(s) == "judge"]
+        baselines = [s for s in self.systems if self._kind(s) == "baseline"]
+        tests = []
+        for place, a in enumerate(judges):
+            for b in judges[place + 1 :]:
+                mains = self._main_of(a) == a.system and self._main_of(b) == b.system
+                if mains or self._main_of(a) == self._main_of(b):
+                    tests.append(self._test(a, b))
+            if self._main_of(a) == a.system:
+                tests += [self._test(a, b) for b in baselines]
+        return tests
+
+    def _main_of(self, scored: Scored) -> str:
+        return self.readings.get(scored.system, scored.system)
+
+    def _test(self, a: Scored, b: Scored) -> "_Test":
+        metric = self.metrics[0]
+        where: dict[str, Any] = {
+            "benchmark": self.name, "metric": metric.name, "a": a.system, "b": b.system,
+        }  # fmt: skip
+        if a.ids == b.ids:
+            first, second = self._ready(metric, a), self._ready(metric, b)
+        else:
+            a, b = _shared(a, b)
+            first, second = Measured(metric, a), Measured(metric, b)
+        for system, measured in ((where["a"], first), (where["b"], second)):
+            if measured.undefined:
+                reason = f"{system}: {measured.undefined}"
+                return _Test(Difference(value=None, n=len(a), undefined=reason, **where))
+        found = paired_difference(
+            first.statistic, second.statistic, a.cluster, rng=self._rng(),
+            n_resamples=self.settings.n_resamples,
+        )  # fmt: skip
+        if isinstance(found, Undefined):
+            return _Test(Difference(value=None, n=len(a), undefined=found.reason, **where))
+        difference = Difference(
+            value=found.value, low=found.low, high=found.high, n=len(a), method=found.method,
+            **where,
+        )  # fmt: skip
+        exchange = Measured.exchange(metric, a, b)
+
+        def p(n_permutations: int) -> float:
+            return paired_permutation(
+                exchange, a.cluster, rng=self._rng(), n_permutations=n_permutations
+            )
+
+        return _Test(difference, p)
+
+    def shares(self) -> dict[str, _Share]:
+        """Each system's main metric, mapped linearly so that random is 0 and perfect is 1.
+
+        A system that gives every item the same score told as much as a random one: 0. A value
+        that has no interval counts as it is.
+        """
+        metric = self.metrics[0]
+        found = {}
+        for scored in self.systems:
+            estimate, measured = self._main[scored.system], self._ready(metric, scored)
+            if not measured.parts or metric.better == "middle":
+                continue
+            chance = measured.chance()
+            width = metric.best - chance
+            if isinstance(estimate, Undefined):
+                silent = len(measured.silent) == len(measured.parts)
+                try:
+                    value = 0.0 if silent else (measured.statistic() - chance) / width
+                except Degenerate:
+                    continue
+                found[scored.system] = _Share(value, value, value, len(scored))
+                continue
+            value, *ends = (
+                (v - chance) / width for v in (estimate.value, estimate.low, estimate.high)
+            )
+            found[scored.system] = _Share(value, min(ends), max(ends), len(scored))
+        return found
+
+    def notes(self) -> list[str]:
+        """What is odd about the labels, and about the answers."""
+        notes = []
+        first = self.systems[0]
+        if len(set(first.cluster.tolist())) == 1:
+            notes.append(
+                f"{self.name}: all items are of one cluster, so there are no intervals and no tests"
+            )
+        if self.labelled.kind == "pairs" and (ties := int((first.gold == 0.5).sum())):
+            notes.append(
+                f"{self.name}: {ties} of {len(first)} pairs are ties in the labels; no accuracy "
+                "rests on them"
+            )
+        for metric in self.metrics:
+            for part, reason in self._ready(metric, first).left_out.items():
+                where = f"{metric.title} of {part}" if len(first.parts) > 1 else metric.title
+                notes.append(f"{self.name}: no {where}: {reason}")
+        for scored in self.systems:
+            lost = len(scored) - scored.n_judged
+            if lost > _MANY_FAILED * len(scored) and self._kind(scored) == "judge":
+                notes.append(
+                    f"{self.name}: {scored.system} did not judge {lost} of {len(scored)} items "
+                    f"({lost / len(scored):.0%})"
+                )
+            silent = self._ready(self.metrics[0], scored).silent
+            if silent and self._kind(scored) == "judge":
+                every = len(silent) == len(scored.parts)
+                where = "" if every else f" of {', '.join(silent)}"
+                notes.append(f"{self.name}: {scored.system} gives every item{where} the same score")
+        return notes
+
+
+def _shared(a: Scored, b: Scored) -> tuple[Scored, Scored]:
+    """Both on the items that both have, in the order of the first."""
+    place = {name: number for number, name in enumerate(b.ids)}
+    in_b = np.array([place.get(name, -1) for name in a.ids], np.int64)
+    a = a.only(in_b >= 0)
+    rows = in_b[in_b >= 0]
+    orders = None if b.orders is None else b.orders[rows]
+    return a, replace(a, system=b.system, score=b.score[rows], judged=b.judged[rows], orders=orders)
+
+
+def _is_of_items(scored: Scored, kinds: Mapping[str, SystemKind]) -> bool:
+    return kinds.get(scored.system, "judge") != "people"
+
+
+def _described(labelled: LabelledSet) -> dict[str, Any]:
+    return {
+        "title": labelled.title,
+        "kind": labelled.kind,
+        "family": labelled.family,
+        "metrics": list(labelled.metrics),
+        "labels_by": labelled.labels_by,
+        "licence": labelled.licence,
+        "use": labelled.use,
+        "languages": list(labelled.languages),
+        "note": labelled.note,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """A difference, and its p from a number of permutations, where it can be tested."""
+
+    difference: Difference
+    p: Callable[[int], float] | None = None
+
+
+def _tested(
+    tests: Sequence[_Test], others: Sequence[Difference], n_permutations: int
+) -> list[Difference]:
+    """With p, and Holm's p over all tests of the table.
+
+    With n permutations no p is below 1 / (n + 1), and Holm multiplies the smallest by the number
+    of tests: where hardly a swap was as large, more are tried, as many as it may take.
+    """
+    enough = min(_PER_TEST * len(tests), _MOST_PERMUTATIONS)
+    done = []
+    for test in tests:
+        if test.p is None:
+            done.append(test.difference)
+            continue
+        try:
+            p = test.p(n_permutations)
+            if p <= _RARE / n_permutations and enough > n_permutations:
+                p = test.p(enough)
+        except Degenerate:
+            done.append(test.difference)
+            continue
+        done.append(test.difference.model_copy(update={"p": p}))
+    done += others
+    tested = [n for n, d in enumerate(done) if d.p is not None]
+    adjusted = dict(zip(tested, holm([done[n].p or 0.0 for n in tested]), strict=True))
+    return [
+        d.model_copy(update={"p_adjusted": float(adjusted[n])}) if n in adjusted else d
+        for n, d in enumerate(done)
+    ]
+
+
+def _aggregates(
+    shares: Mapping[str, Mapping[str, _Share]], sets: Mapping[str, LabelledSet]
+) -> list[Figure]:
+    """Themis' metric aggregation (arXiv 2502.02988): the mean of shares, over all and by family."""
+    figures = []
+    for system, own in shares.items():
+        families: dict[str, list[_Share]] = defaultdict(list)
+        for benchmark, share in own.items():
+            families[sets[benchmark].family].append(share)
+        groups = {"": list(own.values()), **families}
+        figures += [_aggregate(system, part, group) for part, group in groups.items()]
+    return figures
+
+
+def _aggregate(system: str, part: str, shares: Sequence[_Share]) -> Figure:
+    mean = sum(share.value for share in shares) / len(shares)
+    # Benchmarks are independent samples; the interval of their mean follows from their own
+    # intervals (Zou & Donner 2008, MOVER).
+    below = math.sqrt(sum((s.value - s.low) ** 2 for s in shares)) / len(shares)
+    above = math.sqrt(sum((s.high - s.value) ** 2 for s in shares)) / len(shares)
+    n = sum(share.n for share in shares)
+    spread = below + above > 0
+    method = f"mean over {len(shares)} benchmarks, random = 0 and perfect = 1; interval by MOVER"
+    if points := sum(share.low == share.high for share in shares):
+        method += f", {points} of them without interval"
+    return Figure(
+        benchmark=ALL, part=part, system=system, metric="aggregate", value=mean,
+        low=mean - below if spread else None, high=mean + above if spread else None,
+        n=n, asked=n, judged=n,
+        method=method,
+    )  # fmt: skip

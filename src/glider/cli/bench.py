@@ -1,0 +1,310 @@
+"""`glider bench`: how well does a judge agree with people, on sets that people labelled."""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from glider.cli.settings import JudgeSettings
+from glider.cli.show import RunProgress, say
+from glider.core.errors import DataError, GliderError, MissingExtra, RunError, SetupError
+
+if TYPE_CHECKING:
+    from glider.bench.choose import Chosen
+    from glider.bench.results import Results
+    from glider.judging.judge import Judge
+
+_DATA, _JUDGE, _ASK, _FIGURES, _RUN = "Data", "Judge", "How to ask", "Figures", "Output"
+
+
+def bench(
+    names: list[str] = typer.Argument(
+        None,
+        metavar="NAME...",
+        help="A set, a kind (pairs), a family (summaries), all, a set's YAML file, or a file of "
+        "your own labels. None: make the report of --out anew.",
+    ),
+    listed: bool = typer.Option(False, "--list", help="Show the sets and stop."),
+    data: Path = typer.Option(
+        None, help="Folder of the sets' data [$GLIDER_DATA].", rich_help_panel=_DATA
+    ),
+    criterion: str = typer.Option(
+        None,
+        "--criterion",
+        "-c",
+        help="What is asked of your own labels, if their records do not say.",
+        rich_help_panel=_DATA,
+    ),
+    limit: int = typer.Option(
+        None, min=1, help="At most this many items of each set.", rich_help_panel=_DATA
+    ),
+    seed: int = typer.Option(
+        0, help="Draws the items, the resamples and sampled answers.", rich_help_panel=_DATA
+    ),
+    model: str = typer.Option(
+        "embedded",
+        "--model",
+        "-m",
+        help="provider/model or a .gguf file; see `glider models`.",
+        rich_help_panel=_JUDGE,
+    ),
+    system: str = typer.Option(
+        None, help="What the judge is called in tables.", rich_help_panel=_JUDGE
+    ),
+    format: str = typer.Option(
+        None, help="nano, glider, prometheus, flow-judge, chat-json.", rich_help_panel=_JUDGE
+    ),
+    strategy: list[str] = typer.Option(
+        None, help="NAME[,NAME...], as in `glider judge`.", rich_help_panel=_JUDGE
+    ),
+    samples: int = typer.Option(
+        1, min=1, help="Answers per task, averaged.", rich_help_panel=_JUDGE
+    ),
+    temperature: float = typer.Option(
+        0.8, min=0.0, help="With --samples above 1.", rich_help_panel=_JUDGE
+    ),
+    order: str = typer.Option(None, help="score-first or reason-first.", rich_help_panel=_ASK),
+    explain: bool = typer.Option(
+        None,
+        "--explain/--no-explain",
+        help="Ask for quotes and a reason too, and measure the highlights; by default only where "
+        "the reason comes first.",
+        rich_help_panel=_ASK,
+    ),
+    max_tokens: int = typer.Option(None, min=1, help="Longest answer.", rich_help_panel=_ASK),
+    context_tokens: int = typer.Option(
+        None, min=256, help="Embedded: room for prompt and answer [4096].", rich_help_panel=_ASK
+    ),
+    truncate: bool = typer.Option(
+        False, "--truncate", help="Shorten texts that do not fit.", rich_help_panel=_ASK
+    ),
+    base_url: str = typer.Option(None, help="Endpoint [$OPENAI_BASE_URL].", rich_help_panel=_ASK),
+    baselines: bool = typer.Option(
+        True, help="Simple rules beside the judge.", rich_help_panel=_FIGURES
+    ),
+    resamples: int = typer.Option(
+        999, min=99, help="Resamples for intervals and tests.", rich_help_panel=_FIGURES
+    ),
+    out: Path = typer.Option(
+        None, "--out", "-o", help="Folder of runs and report [bench/TIME].", rich_help_panel=_RUN
+    ),
+    resume: bool = typer.Option(
+        False, "--resume", help="Go on with what was begun in --out.", rich_help_panel=_RUN
+    ),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the results as JSON.", rich_help_panel=_RUN
+    ),
+) -> None:
+    """Measure how well a judge agrees with people, with intervals, beside simple rules.
+
+    Several judges can be measured into one folder, one after another: give the same --out.
+    """
+    _need_extra()
+    from glider.bench.choose import choose
+    from glider.bench.collect import collect
+    from glider.bench.table import Settings
+    from glider.data.library import load_criterion
+
+    folder = data or (Path(os.environ["GLIDER_DATA"]) if "GLIDER_DATA" in os.environ else None)
+    if listed:
+        _list(folder, as_json)
+        return
+    if not names and out is None:
+        raise SetupError("name a set", hint="`glider bench --list` shows them")
+    if resume and out is None:
+        raise SetupError("--resume needs --out: the folder to go on with")
+    out = out or Path("bench") / f"{datetime.now():%Y%m%d-%H%M%S}"
+    if names:
+        asked = load_criterion(criterion) if criterion else None
+        chosen = _with_data(choose(names, folder, criterion=asked), names)
+        settings = JudgeSettings(
+            model=model,
+            format=format,
+            order=order,
+            explain=explain,
+            samples=samples,
+            temperature=temperature,
+            max_tokens=max_tokens,
+            context_tokens=context_tokens,
+            truncate=truncate,
+            base_url=base_url,
+            seed=seed,
+            strategies=tuple(n for words in strategy or () for n in words.split(",")),
+        )
+        called = system or _called(settings)
+        try:
+            judge_all(settings, called, chosen, out, limit=limit, seed=seed, resume=resume)
+        except (KeyboardInterrupt, GliderError) as error:
+            if isinstance(error, KeyboardInterrupt) or (out / "runs").exists():
+                say("[yellow]stopped[/];", "what was judged is kept. To go on:")
+                say("", "  " + _resume_line(out))
+            raise
+    results = collect(
+        out,
+        baselines=None if baselines else (),
+        settings=Settings(seed=seed, n_resamples=resamples, n_permutations=resamples),
+    )
+    _write(out, results, as_json)
+
+
+def _need_extra() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("scipy") is None:
+        raise MissingExtra("glider bench", "bench")
+
+
+def _list(folder: Path | None, as_json: bool) -> None:
+    from glider.bench.choose import choose
+
+    found = choose(["all"], folder)
+    rows: list[dict[str, Any]] = [
+        {
+            "name": chosen.labelled.name,
+            "kind": chosen.labelled.kind,
+            "family": chosen.labelled.family,
+            "languages": list(chosen.labelled.languages),
+            "labels_by": chosen.labelled.labels_by,
+            "licence": chosen.labelled.licence,
+            "use": chosen.labelled.use,
+            "metrics": list(chosen.labelled.metrics),
+            "there": chosen.is_there,
+        }
+        for chosen in found
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    # Plain lines: a table that is cut to the width of the terminal loses what matters.
+    width = max(len(row["name"]) for row in rows)
+    for row, chosen in zip(rows, found, strict=True):
+        place = "there" if row["there"] else "on the hub" if chosen.labelled.hub else "not there"
+        words = f"{row['name']:<{width}}  {place:<10}  {row['kind']:<7}  {row['family']:<21}"
+        print(f"{words}  {row['licence']}")
+    if folder is None:
+        say("no data folder:", "name one with --data FOLDER or $GLIDER_DATA")
+
+
+def _with_data(chosen: "Sequence[Chosen]", names: Sequence[str]) -> "list[Chosen]":
+    """The sets whose data is there; a set that was asked for by name must be."""
+    there = [each for each in chosen if each.is_there]
+    absent = [each for each in chosen if not each.is_there]
+    if not absent:
+        return there
+    missing = ", ".join(each.labelled.data for each in absent[:5]) + ", ..." * (len(absent) > 5)
+    by_name = [each for each in absent if each.labelled.name in names]
+    if absent[0].folder is None:
+        raise DataError(
+            f"no data folder, so {absent[0].labelled.data} cannot be read",
+            hint="--data FOLDER or $GLIDER_DATA names it; `glider bench --list` shows what a set "
+            "needs, and a file of your own labels needs no folder",
+        )
+    if by_name or not there:
+        raise DataError(
+            f"the data folder has no {missing}",
+            hint=_fetch(by_name or absent) or "`glider bench --list` shows which sets are there",
+        )
+    say("[yellow]left out[/],", f"their data is not there: {missing}")
+    return there
+
+
+def _fetch(absent: "Sequence[Chosen]") -> str:
+    """How to get a set that is on the hub."""
+    return "; ".join(
+        f"hf download {each.labelled.hub} --repo-type dataset "
+        f"--local-dir {each.labelled.data.partition('::')[0]}"
+        for each in absent[:3]
+        if each.labelled.hub
+    )
+
+
+def _called(settings: JudgeSettings) -> str:
+    """A name short enough for a table's head."""
+    name = settings.model.rpartition("/")[2].removesuffix(".gguf")
+    parts = [settings.format, settings.order, f"K={settings.samples}"]
+    shown = [part for part, given in zip(
+        parts, (settings.format, settings.order, settings.samples > 1), strict=True
+    ) if given]  # fmt: skip
+    return " ".join([name, *map(str, shown), *(f"+{name}" for name in settings.strategies)])
+
+
+def judge_all(
+    settings: JudgeSettings, system: str, chosen: "Sequence[Chosen]", out: Path,
+    *, limit: int | None, seed: int, resume: bool,
+) -> None:  # fmt: skip
+    """Open the judge once and put it to every set, each into a run folder below `out`.
+
+    Raises:
+        RunError: a run is there already, and `resume` was not asked.
+    """
+    from glider.bench.run import run_folder
+
+    if not resume:
+        for each in chosen:
+            if (run_folder(out, system, each.labelled.name) / "manifest.json").exists():
+                raise RunError(
+                    f"{out} holds a run of {system!r} on {each.labelled.name} already",
+                    hint="--resume goes on with it; --system gives this judge another name; "
+                    "--out names another folder",
+                )
+    with settings.open() as judge:
+        for each in chosen:
+            _judge_set(judge, settings, system, each, out, limit=limit, seed=seed, resume=resume)
+
+
+def _judge_set(
+    judge: "Judge", settings: JudgeSettings, system: str, chosen: "Chosen", out: Path,
+    *, limit: int | None, seed: int, resume: bool,
+) -> None:  # fmt: skip
+    from glider.bench.collect import recorded
+    from glider.bench.run import READINGS, judge_items, run_folder
+
+    labelled = chosen.labelled
+    assert chosen.folder is not None
+    loaded = labelled.load(chosen.folder, limit=limit, seed=seed)
+    say(f"[bold]{labelled.name}[/]:", f"{len(loaded.items)} items")
+    progress = RunProgress(len(loaded.items))
+    try:
+        judge_items(
+            judge,
+            loaded.items,
+            run_folder(out, system, labelled.name),
+            settings=recorded(
+                labelled, system, limit=limit, seed=seed, judge=settings.recorded(),
+                notes=loaded.notes, readings=("expected",) if settings.samples > 1 else READINGS,
+            ),
+            seen=progress.add,
+            resume=resume,
+        )  # fmt: skip
+    finally:
+        progress.close()
+
+
+def _write(out: Path, results: "Results", as_json: bool) -> None:
+    from glider.bench.collect import answers_of
+    from glider.bench.markdown import brief, markdown
+    from glider.bench.page import page
+    from glider.bench.standing import Board
+
+    plain: dict[str, Any] = results.model_dump(mode="json")
+    text = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
+    (out / "results.json").write_text(text, "utf-8")
+    (out / "report.md").write_text(markdown(results), "utf-8")
+    lead = Board(results).lead
+    html = page(results, answers_of(out, lead) if lead else ())
+    (out / "report.html").write_text(html, "utf-8")
+    print(text if as_json else brief(results), end="")
+    say("report:", f"{out / 'report.html'}   the same as text: report.md   as data: results.json")
+
+
+def _resume_line(out: Path) -> str:
+    words = [word for word in sys.argv[1:] if word != "--resume"]
+    if not any(word in ("--out", "-o") or word.startswith("--out=") for word in words):
+        words += ["--out", str(out)]
+    return shlex.join(["glider", *words, "--resume"])

@@ -1,0 +1,170 @@
+"""`glider bench` as people run it: a process, own labels, a real server on loopback."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from glider.testing.server import FakeServer
+
+# As `glider` does, also where the command is not registered yet.
+PROGRAM = """
+from glider.cli import bench, main
+if "bench" not in [command.name for command in main.app.registered_commands]:
+    main.app.command("bench")(bench.bench)
+main.main()
+"""
+ANSWER = json.dumps({"reasoning": "Fine.", "highlights": ["answer"], "score": 4})
+RUBRIC = {str(level): f"level {level}" for level in range(1, 6)}
+RECORDS = [
+    {
+        "id": f"r{n}", "input": f"question {n // 3}", "output": f"This is answer number {n}.",
+        "label": 1 + n % 5, "scale": [1, 5], "annotators": [1 + n % 5, 1 + (n + n % 2) % 5],
+        "criterion": {"name": "tone", "description": "Is it kind?"}, "rubric": RUBRIC,
+    }
+    for n in range(24)
+]  # fmt: skip
+
+
+@pytest.fixture
+def server():
+    with FakeServer(answer=ANSWER, delay_s=0.02) as running:
+        yield running
+
+
+@pytest.fixture
+def start(tmp_path, server):
+    """Begin `glider` in an empty folder."""
+
+    def begin(*words, **env):
+        plain = {k: v for k, v in os.environ.items() if k != "GLIDER_DATA"}
+        return subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *map(str, words)],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=plain | {"OPENAI_BASE_URL": server.url, "COLUMNS": "200"} | env,
+        )  # fmt: skip
+
+    return begin
+
+
+@pytest.fixture
+def glider(start):
+    def run(*words, code=0, **env):
+        process = start(*words, **env)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == code, err
+        return out, err
+
+    return run
+
+
+@pytest.fixture
+def labels(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(r) + "\n" for r in RECORDS))
+    return path
+
+
+BENCH = ("bench", "--model", "openai/fake", "--resamples", "99")
+
+
+def test_own_labels_become_a_report(glider, labels, tmp_path):
+    out, err = glider(*BENCH, labels, "--out", "b")
+    assert "| own labels | mine | Pearson's r | 24 |" in out
+    assert "mine: fake gives every item the same score" in out
+    assert "report.html" in err
+    results = json.loads((tmp_path / "b/results.json").read_text())
+    kinds = {name: about["kind"] for name, about in results["settings"]["systems"].items()}
+    assert kinds["fake"] == "judge"
+    assert kinds["human"] == "people"
+    assert {"length", "majority", "random"} <= {
+        n for n, kind in kinds.items() if kind == "baseline"
+    }
+    by = {(f["system"], f["metric"]): f for f in results["figures"] if not f["part"]}
+    # Every answer is 4: the error can be worked out by hand.
+    assert by["fake", "mae"]["value"] == pytest.approx(
+        sum(abs(4 - (1 + n % 5)) for n in range(24)) / 24
+    )
+    assert by["fake", "pearson"]["value"] is None
+    for name in ("results.json", "report.md", "report.html"):
+        assert str(tmp_path) not in (tmp_path / "b" / name).read_text()
+
+
+def test_json_goes_to_stdout_and_baselines_can_be_left_out(glider, labels):
+    out, _ = glider(*BENCH, labels, "--out", "b", "--no-baselines", "--json", "--limit", "6")
+    results = json.loads(out)
+    assert set(results["settings"]["systems"]) == {"fake", "human"}
+    assert len(results["samples"]["mine"]) == 6
+
+
+def test_a_second_judge_joins_and_the_report_can_be_made_anew(glider, labels, tmp_path):
+    glider(*BENCH, labels, "--out", "b", "--system", "one", "--no-baselines")
+    glider(*BENCH, labels, "--out", "b", "--system", "two", "--no-baselines")
+    labels.unlink()  # what was judged is enough
+    (tmp_path / "b/results.json").unlink()
+    out, _ = glider("bench", "--out", "b", "--resamples", "99", "--json", "--no-baselines")
+    results = json.loads(out)
+    assert [s for s, a in results["settings"]["systems"].items() if a["kind"] == "judge"] == [
+        "one",
+        "two",
+    ]
+    assert [(d["a"], d["b"]) for d in results["differences"]] == [("one", "two")]
+
+
+def test_a_run_that_is_there_is_not_written_over(glider, labels):
+    glider(*BENCH, labels, "--out", "b")
+    _, err = glider(*BENCH, labels, "--out", "b", code=3)
+    assert "holds a run of 'fake' on mine already" in err
+    assert "--resume" in err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is not there")
+def test_killed_and_resumed(glider, start, labels, tmp_path):
+    words = (*BENCH, labels, "--out", "b", "--no-baselines")
+    journal = tmp_path / "b/runs/fake/mine/journal.jsonl"
+    process = start(*words)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not (journal.exists() and journal.stat().st_size):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.communicate()
+    glider(*words, "--resume")
+    rows = sorted(json.loads(line)["row"] for line in journal.read_text().splitlines())
+    assert rows == list(range(24))
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("llmbar",), 3, ["no data folder", "llmbar.jsonl.gz", "GLIDER_DATA"]),
+        (("llmbar", "--data", "."), 3, ["the data folder has no llmbar.jsonl.gz"]),
+        (("lmbar", "--data", "."), 2, ["did you mean 'llmbar'"]),
+        ((), 2, ["name a set", "--list"]),
+        (("llmbar", "--resume"), 2, ["--resume needs --out"]),
+        (("--out", "nothing"), 3, ["holds no runs"]),
+        (("gone.jsonl",), 3, ["gone.jsonl"]),
+    ],
+)
+def test_what_is_wrong_is_said_with_what_to_do(glider, words, code, told):
+    out, err = glider("bench", *words, code=code)
+    assert out == ""
+    flat = " ".join(err.split())
+    for part in told:
+        assert part in flat
+
+
+def test_the_list_needs_no_data(glider, tmp_path):
+    out, err = glider("bench", "--list")
+    assert "llmbar" in out
+    assert "not there" in out
+    assert "GLIDER_DATA" in err
+    (tmp_path / "llmbar.jsonl.gz").touch()
+    out, _ = glider("bench", "--list", "--json", "--data", ".")
+    there = {row["name"]: row["there"] for row in json.loads(out)}
+    assert there["llmbar"] is True
+    assert there["judgebench"] is False

@@ -1,0 +1,99 @@
+"""Which sets a word means, and a person's own labels as a set."""
+
+import json
+
+import pytest
+
+from glider.bench.choose import choose, own_set
+from glider.core.errors import DataError, SetupError, UnknownName
+from glider.data.library import load_criterion
+from glider.gold.sets import known, load_set
+
+RUBRIC = {"1": "bad", "5": "good"}
+
+
+def record(n, label, **changes):
+    made = {
+        "id": f"r{n}", "input": f"q{n // 2}", "output": f"text {n}", "label": label,
+        "scale": [1, 5], "criterion": {"name": "tone", "description": "Is it kind?"},
+        "rubric": RUBRIC,
+    }  # fmt: skip
+    return made | changes
+
+
+def write(path, records):
+    path.write_text("".join(json.dumps(r) + "\n" for r in records))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("word", "wanted"),
+    [
+        ("all", lambda s: True),
+        ("pairs", lambda s: s.kind == "pairs"),
+        ("summaries", lambda s: s.family == "summaries"),
+        ("Short-Answers", lambda s: s.family == "short answers"),
+        ("llmbar", lambda s: s.name == "llmbar"),
+    ],
+)
+def test_words(word, wanted):
+    found = [each.labelled.name for each in choose([word], None)]
+    assert found == [name for name in known() if wanted(load_set(name))]
+    assert found
+
+
+def test_a_set_meant_twice_is_taken_once():
+    (only,) = choose(["llmbar", "llmbar"], None)
+    assert not only.is_there
+
+
+def test_an_unknown_word_offers_near_ones():
+    with pytest.raises(UnknownName, match="did you mean 'llmbar'"):
+        choose(["lmbar"], None)
+
+
+def test_own_labels(tmp_path):
+    path = write(tmp_path / "mine.jsonl", [record(n, 1 + n % 5) for n in range(10)])
+    (chosen,) = choose([str(path)], None)
+    assert chosen.is_there
+    own = chosen.labelled
+    assert (own.name, own.kind, own.part, own.cluster) == (
+        "mine",
+        "graded",
+        "criterion.name",
+        "input",
+    )
+    items = own.items(chosen.folder)
+    assert [item.gold for item in items] == [1 + n % 5 for n in range(10)]
+    assert {item.cluster for item in items} == {f"q{n}" for n in range(5)}
+
+
+@pytest.mark.parametrize(
+    ("records", "kind"),
+    [
+        ([record(n, n % 2) for n in range(8)], "classes"),
+        ([record(n, 0.5 * (n % 5)) for n in range(8)], "graded"),
+        ([record(n, n % 2, outputs=["a", "b"]) for n in range(4)], "pairs"),
+    ],
+)
+def test_the_kind_of_own_labels_shows_in_the_records(tmp_path, records, kind):
+    assert own_set(write(tmp_path / "x.jsonl", records)).kind == kind
+
+
+def test_own_labels_without_a_question_need_one(tmp_path):
+    plain = [{"id": str(n), "output": f"t{n}", "label": n, "scale": [1, 5]} for n in (1, 2, 3, 4)]
+    path = write(tmp_path / "x.jsonl", plain)
+    with pytest.raises(SetupError, match="do not say what was asked"):
+        own_set(path)
+    own = own_set(path, load_criterion("conciseness"))
+    assert (own.part, own.cluster) == ("", "")
+    assert {i.criterion.question for i in own.items(tmp_path)} == {
+        load_criterion("conciseness").question
+    }
+
+
+def test_a_file_that_is_not_there_or_empty(tmp_path):
+    with pytest.raises(DataError):
+        own_set(tmp_path / "gone.jsonl")
+    with pytest.raises(DataError):
+        own_set(write(tmp_path / "empty.jsonl", []))

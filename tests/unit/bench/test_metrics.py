@@ -1,0 +1,231 @@
+"""Metrics over parts on tables that can be checked by eye: levels, failures, constants, orders."""
+
+import numpy as np
+import pytest
+
+from glider.bench.metrics import METRICS, Measured, levels_of, nearest
+from glider.bench.scored import Scored
+from glider.core.errors import UnknownName
+from glider.stats.estimates import Degenerate
+
+NONE = None
+
+
+def table(gold, score, *, parts=None, scale=(1, 5), orders=None, system="judge", benchmark="b"):
+    """One `Scored` from plain lists; a score of None is a failed judgment."""
+    parts = parts or ["p"] * len(gold)
+    names = tuple(dict.fromkeys(parts))
+    return Scored(
+        benchmark=benchmark,
+        system=system,
+        gold=np.array(gold, float),
+        score=np.array([0.0 if s is None else s for s in score], float),
+        judged=np.array([s is not None for s in score]),
+        cluster=np.arange(len(gold)),
+        part=np.array([names.index(p) for p in parts], np.int64),
+        parts=names,
+        scales=(tuple(map(float, scale)),) * len(names),
+        ids=tuple(f"i{n}" for n in range(len(gold))),
+        orders=None if orders is None else np.array(orders, float),
+    )
+
+
+def value(name, scored, protocol="strict"):
+    return Measured(METRICS.get(name), scored, protocol).statistic()
+
+
+@pytest.mark.parametrize(
+    ("name", "score", "expected"),
+    [
+        # gold is 1 2 4 5
+        ("accuracy", [1, 2, 4, 1], 0.75),
+        ("accuracy", [1.4, 2.4, 3.6, 5], 1.0),  # nearest level
+        ("accuracy", [1, 2, 4, NONE], 0.75),  # a failure is wrong
+        ("agr22", [1, 3, 4, 2], (1 + 0.25 + 1 + 0) / 4),
+        ("agr22", [1, 2, 4, NONE], 0.75),
+        ("acceptable", [2, 4, 5, 5], 0.75),
+        ("acceptable", [1, 2, 4, NONE], 0.75),
+        ("mae", [1, 2.5, 4, 4], 1.5 / 4),
+        ("mae", [NONE, 2, 4, 5], 4 / 4),  # the farthest level from 1 is 5
+        ("mae", [1, 2, NONE, 5], 3 / 4),  # from 4 it is 1
+        ("dov", [1, 3, 4, 5], 0.25),
+        ("pearson", [1, 2, 4, 5], 1.0),
+        ("pearson", [5, 4, 2, 1], -1.0),
+        ("spearman", [0.1, 0.2, 0.3, 0.9], 1.0),
+        ("kendall", [2, 1, 4, 5], 4 / 6),
+        ("qwk", [1, 2, 4, 5], 1.0),
+        ("kappa", [1, 2, 4, 5], 1.0),
+        ("macro_f1", [1, 2, 4, 1], (2 / 3 + 1 + 1 + 0) / 4),
+        ("balanced_accuracy", [1, 2, 5, 5], 0.75),
+    ],
+)
+def test_a_metric_by_hand(name, score, expected):
+    assert value(name, table([1, 2, 4, 5], score)) == pytest.approx(expected)
+
+
+def test_protocols():
+    scored = table([1, 2, 4, 5], [1, 2, 4, NONE])
+    assert value("accuracy", scored, "judged only") == 1
+    assert value("mae", scored, "judged only") == 0
+    # The failed item gets the mean of the judge's own scores, so it tells nothing of its rank.
+    filled = np.corrcoef([1, 2, 4, 5], [1, 2, 4, 7 / 3])[0, 1]
+    assert value("pearson", scored) == pytest.approx(filled)
+    assert value("pearson", scored, "judged only") == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("gold", "score", "auc", "mcc"),
+    [
+        ([0, 0, 1, 1], [0.1, 0.6, 0.7, 0.9], 1.0, 2 / np.sqrt(12)),
+        ([0, 1, 0, 1], [0, 1, 0, 1], 1, 1),
+    ],
+)
+def test_two_classes(gold, score, auc, mcc):
+    scored = table(gold, score, scale=(0, 1))
+    assert value("auc", scored) == pytest.approx(auc)
+    assert value("mcc", scored) == pytest.approx(mcc)
+
+
+def test_parts_are_averaged_not_pooled():
+    scored = table([1, 2, 3, 1, 2, 3], [1, 2, 3, 3, 2, 1], parts=list("aaabbb"))
+    assert value("pearson", scored) == pytest.approx(0)
+    weights = np.array([1, 1, 1, 0, 0, 0.0])  # a resample without the second part
+    assert Measured(METRICS.get("pearson"), scored).statistic(weights) == pytest.approx(1)
+
+
+def test_a_part_whose_labels_are_alike_is_left_out_and_named():
+    measured = Measured(METRICS.get("pearson"), table([1, 2, 3, 4, 4, 4], [1, 2, 3, 1, 2, 3],
+                                                      parts=list("aaabbb")))  # fmt: skip
+    assert measured.statistic() == pytest.approx(1)
+    assert measured.left_out == {"b": "the labels are all alike"}
+    assert measured.rows.tolist() == [0, 1, 2]
+
+
+def test_one_score_for_all_of_a_part_is_a_random_answer_and_for_all_items_none():
+    half = Measured(METRICS.get("pearson"), table([1, 2, 3, 1, 2, 3], [1, 2, 3, 4, 4, 4],
+                                                  parts=list("aaabbb")))  # fmt: skip
+    assert half.silent == ["b"]
+    assert half.statistic() == pytest.approx(0.5)
+    whole = Measured(METRICS.get("pearson"), table([1, 2, 3], [4, 4, 4]))
+    with pytest.raises(Degenerate, match="every item the same score"):
+        whole.statistic()
+    # For an accuracy or an error one score throughout is an answer like any other.
+    assert value("mae", table([1, 2, 3], [2, 2, 2])) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("scale", "gold", "levels"),
+    [
+        ((1, 5), [1, 5, 5], [1, 2, 3, 4, 5]),  # whole numbers of a short scale, seen or not
+        ((1, 5), [3.67, 4.33], [1, 2, 3, 4, 5]),  # means of several raters go to the nearest
+        ((0, 1), [0, 1], [0, 1]),
+        ((0, 1), [0.25, 1, 0.5], [0, 0.25, 0.5, 0.75, 1]),
+        ((0, 200), [40, 120], [0, 40, 80, 120, 160, 200]),
+        ((-2, 2), [0, 1], [-2, -1, 0, 1, 2]),
+    ],
+)
+def test_levels(scale, gold, levels):
+    assert levels_of(np.array(gold, float), scale).tolist() == pytest.approx(levels)
+
+
+def test_labels_on_no_few_levels_have_no_level_metrics():
+    with pytest.raises(Degenerate, match="more than 11 levels"):
+        levels_of(np.array([13.0, 57.5, 88.25]), (0, 100))
+    measured = Measured(METRICS.get("qwk"), table([13, 57, 88], [10, 60, 90], scale=(0, 100)))
+    with pytest.raises(Degenerate, match="more than 11 levels"):
+        measured.statistic()
+
+
+def test_nearest_level():
+    levels = np.array([1.0, 2, 4])
+    assert nearest(np.array([-3, 1.4, 1.5, 2.9, 3, 9]), levels).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+# ---- pairs: gold 1 means the second is better; orders are both about the second
+
+PAIRS = table(
+    [1, 1, 0, 0, 0.5],
+    [0.8, 0.5, 0.2, 0.7, 0.9],
+    scale=(0, 1),
+    orders=[[0.9, 0.7], [0.8, 0.2], [0.1, 0.3], [0.6, 0.8], [0.9, 0.9]],
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("accuracy_single", 3 / 4),  # the tie in gold is left out
+        ("accuracy_both", 2 / 4),
+        ("accuracy_averaged", (1 + 0.5 + 1 + 0) / 4),
+        ("flip_rate", 1 / 5),  # no gold is needed
+        ("first_share", (1 + 1 + 1 + 2) / 10 + 1 / 10),
+    ],
+)
+def test_pairs(name, expected):
+    # First place chosen: pair 1 swapped, pair 2 swapped once and shown never, ...
+    if name == "first_share":
+        shown_first = [0, 0, 1, 0, 0]
+        swapped_first = [1, 0, 0, 1, 1]
+        expected = (sum(shown_first) + sum(swapped_first)) / 10
+    assert value(name, PAIRS) == pytest.approx(expected)
+
+
+def test_an_order_that_was_not_judged_is_wrong_and_left_out_of_judged_only():
+    scored = table([1, 0], [0.9, 0.1], scale=(0, 1), orders=[[0.9, np.nan], [0.1, 0.2]])
+    assert value("accuracy_both", scored) == 0.5
+    assert value("accuracy_both", scored, "judged only") == 1
+    assert value("flip_rate", scored) == 0
+
+
+def test_a_rule_that_knows_no_order_is_right_in_both_or_in_none():
+    scored = table([1, 0, 1], [1, 1, NONE], scale=(0, 1))
+    assert value("accuracy_both", scored) == value("accuracy_single", scored) == 1 / 3
+
+
+# ---- chance and exchange
+
+
+@pytest.mark.parametrize(
+    ("name", "chance"),
+    [("accuracy", 1 / 5), ("pearson", 0), ("mae", None), ("agr22", None)],
+)
+def test_chance_is_the_mean_over_answering_each_level_throughout(name, chance):
+    scored = table([1, 2, 4, 5], [1, 2, 4, 5])
+    found = Measured(METRICS.get(name), scored).chance()
+    if name == "agr22":
+        chance = np.mean(
+            [
+                [1 if d == 0 else 0.25 if d == 1 else 0 for d in (abs(a - g) for g in (1, 2, 4, 5))]
+                for a in range(1, 6)
+            ]
+        )
+    if name == "mae":
+        chance = np.mean([np.abs(np.array([1, 2, 4, 5]) - a) for a in np.linspace(1, 5, 101)])
+    assert found == pytest.approx(chance)
+
+
+@pytest.mark.parametrize("name", ["pearson", "spearman", "accuracy", "mae", "kendall"])
+def test_exchanging_all_scores_turns_the_difference_round(name):
+    a, b = table([1, 2, 4, 5], [1, 2, 4, 3]), table([1, 2, 4, 5], [2, 1, 1, 5])
+    swapped = Measured.exchange(METRICS.get(name), a, b)
+    whole = value(name, a) - value(name, b)
+    assert swapped(np.zeros(4, bool)) == pytest.approx(whole)
+    assert swapped(np.ones(4, bool)) == pytest.approx(-whole)
+
+
+def test_exchange_does_not_see_another_scale():
+    """A rule that scores 0 to 100 and its copy in 0 to 1 are the same to a correlation."""
+    gold = [1, 2, 4, 5]
+    a, b = table(gold, [1, 2, 4, 3]), table(gold, [100, 200, 400, 300])
+    swapped = Measured.exchange(METRICS.get("pearson"), a, b)
+    assert swapped(np.array([True, False, True, False])) == pytest.approx(0)
+
+
+def test_every_name_loads_and_is_its_own():
+    for name in METRICS.names():
+        metric = METRICS.get(name)
+        assert metric.name == name
+        assert metric.title
+        assert metric.kinds
+    with pytest.raises(UnknownName, match="pearson"):
+        METRICS.get("pearsons")

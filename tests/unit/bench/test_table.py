@@ -1,0 +1,270 @@
+"""Results: every odd thing about the data named, comparisons corrected, the aggregate by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_metrics import NONE, table
+from test_run import labelled
+
+from glider.bench.markdown import brief, markdown
+from glider.bench.results import Results
+from glider.bench.table import ALL, Settings, cleaned, measure
+
+QUICK = Settings(n_resamples=199, n_permutations=199)
+RNG = np.random.default_rng(5)
+GOLD = RNG.integers(1, 6, 60).astype(float)
+
+
+def near(noise, seed=1):
+    """Scores that follow the labels, more or less."""
+    return np.clip(GOLD + np.random.default_rng(seed).normal(0, noise, 60), 1, 5).tolist()
+
+
+def results(*scored, kinds=None, metrics=("pearson", "accuracy"), readings=None, **options):
+    sets = {"b": labelled(name="b", metrics=metrics, **options)}
+    return measure(scored, sets, kinds=kinds, readings=readings, settings=QUICK)
+
+
+def figure(found, system, metric, protocol="strict", part=""):
+    (one,) = (
+        f
+        for f in found.figures
+        if (f.benchmark, f.system, f.metric, f.protocol, f.part)
+        == ("b", system, metric, protocol, part)
+    )
+    return one
+
+
+def test_figures_have_interval_count_and_coverage():
+    scores = near(0.5)
+    scores[:6] = [NONE] * 6
+    found = results(table(GOLD, scores))
+    pearson = figure(found, "judge", "pearson")
+    assert pearson.low < pearson.value < pearson.high
+    assert (pearson.n, pearson.asked, pearson.judged) == (60, 60, 54)
+    left = figure(found, "judge", "pearson", "judged only")
+    assert (left.n, left.asked) == (54, 60)
+    assert left.value > pearson.value
+    coverage = figure(found, "judge", "coverage")
+    assert coverage.value == 0.9
+    assert 0.79 < coverage.low < 0.9 < coverage.high < 0.97
+
+
+def test_without_failures_the_protocols_are_one():
+    found = results(table(GOLD, near(0.5)))
+    assert {f.protocol for f in found.figures} == {"strict"}
+
+
+def test_the_same_seed_gives_the_same_figures_alone_or_among_others():
+    alone = results(table(GOLD, near(1)))
+    among = results(table(GOLD, near(1)), table(GOLD, near(2), system="other"))
+    assert figure(alone, "judge", "pearson") == figure(among, "judge", "pearson")
+
+
+def test_all_right_has_an_exact_interval_not_a_certain_one():
+    accuracy = figure(results(table(GOLD, GOLD.tolist())), "judge", "accuracy")
+    assert (accuracy.value, accuracy.high) == (1, 1)
+    assert accuracy.low == pytest.approx(0.025 ** (1 / 60))  # Clopper-Pearson by hand
+    assert "Clopper" in accuracy.method
+
+
+# ---- bad data, each named
+
+
+def one_cluster(scored):
+    return replace(scored, cluster=np.zeros(len(scored), np.int64))
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("scored", "note"),
+    [
+        (table([*GOLD, NAN, NAN], [*near(1), 3, 3]), "b: 2 of 62 items without a label, left out"),
+        (
+            table([*GOLD, 9], [*near(1), 3]),
+            "b: 1 of 61 items with a label outside its scale, left out",
+        ),
+        (
+            replace(table(GOLD, near(1)), ids=("i0", "i0", *(f"i{n}" for n in range(2, 60)))),
+            "b: 1 of 60 items with an id that was there before, left out",
+        ),
+        (table([3] * 20, near(1)[:20]), "b: no Pearson's r: the labels are all alike"),
+        (
+            table([*GOLD, 2, 2, 2], [*near(1), 1, 2, 3], parts=["p"] * 60 + ["q"] * 3),
+            "b: no Pearson's r of q: the labels are all alike",
+        ),
+        (
+            one_cluster(table(GOLD, near(1))),
+            "b: all items are of one cluster, so there are no intervals and no tests",
+        ),
+        (table(GOLD, [2] * 60), "b: judge gives every item the same score"),
+        (
+            table(GOLD, [*near(1)[:30], *[NONE] * 30]),
+            "b: judge did not judge 30 of 60 items (50%)",
+        ),
+    ],
+)
+def test_bad_data_is_named(scored, note):
+    found = results(scored)
+    assert note in found.notes
+    assert note in markdown(found)
+
+
+def test_what_cannot_be_measured_is_undefined_with_a_reason_never_zero():
+    found = results(table([3] * 20, near(1)[:20]), one_cluster(table(GOLD, near(1), system="one")))
+    for system, reason in (("judge", "the labels are all alike"), ("one", "one cluster")):
+        pearson = figure(found, system, "pearson")
+        assert pearson.value is None
+        assert reason in pearson.undefined
+    assert "| – |" in brief(found)
+
+
+def test_pair_ties_are_counted():
+    scored = table([1, 0, 0.5, 1, 0], [0.9, 0.1, 0.5, 0.8, 0.4], scale=(0, 1))
+    found = results(scored, metrics=("accuracy_single",), kind="pairs")
+    assert any("1 of 5 pairs are ties" in note for note in found.notes)
+    assert figure(found, "judge", "accuracy_single").n == 4
+
+
+def test_items_with_bad_labels_do_not_count():
+    scored, notes = cleaned(table([1, NAN, 9, 2], [1, 2, 3, 2]))
+    assert scored.ids == ("i0", "i3")
+    assert len(notes) == 2
+    same, none = cleaned(table([1, 2], [1, 2]))
+    assert (len(same), none) == (2, [])
+
+
+# ---- comparisons
+
+
+def test_a_judge_is_tested_against_each_baseline_and_each_other_judge():
+    found = results(
+        table(GOLD, near(0.3), system="good"),
+        table(GOLD, near(3, 2), system="bad"),
+        table(GOLD, near(3, 3), system="length"),
+        table(GOLD, near(3, 4), system="random"),
+        kinds={"length": "baseline", "random": "baseline"},
+    )
+    tested = {(d.a, d.b): d for d in found.differences}
+    assert set(tested) == {
+        ("good", "bad"), ("good", "length"), ("good", "random"), ("bad", "length"),
+        ("bad", "random"),
+    }  # fmt: skip
+    sure = tested["good", "length"]
+    assert sure.value > 0
+    assert sure.low > 0
+    assert sure.p < sure.p_adjusted < 0.05
+    assert tested["bad", "length"].p_adjusted > 0.05
+    ps = sorted(d.p for d in found.differences)
+    by_hand = np.maximum.accumulate(np.minimum(1, np.array(ps) * np.arange(5, 0, -1)))
+    assert sorted(d.p_adjusted for d in found.differences) == pytest.approx(list(by_hand))
+    assert f"{sure.value:.2f} [{sure.low:.2f}, {sure.high:.2f}]" in markdown(found)
+    assert "▲" in brief(found)
+
+
+def test_many_tests_get_enough_permutations_to_survive_their_correction():
+    """With 199 permutations p is at least 0.005, and times 30 tests never below 0.05."""
+    rules = [table(GOLD, near(5, seed), system=f"rule {seed}") for seed in range(30)]
+    kinds = {rule.system: "baseline" for rule in rules}
+    found = results(table(GOLD, near(0.2), system="good"), *rules, kinds=kinds)
+    assert len(found.differences) == 30
+    assert max(d.p_adjusted for d in found.differences) < 0.05
+
+
+def test_further_readings_are_compared_with_the_main_one_only():
+    found = results(
+        table(GOLD, near(1), system="a, expected"),
+        table(GOLD, np.rint(near(1)).tolist(), system="a, greedy"),
+        table(GOLD, near(2), system="b"),
+        table(GOLD, near(3), system="length"),
+        kinds={"length": "baseline"},
+        readings={"a, expected": "a, expected", "a, greedy": "a, expected", "b": "b"},
+    )
+    assert [(d.a, d.b) for d in found.differences] == [
+        ("a, expected", "a, greedy"), ("a, expected", "b"), ("a, expected", "length"),
+        ("b", "length"),
+    ]  # fmt: skip
+
+
+def test_systems_with_fewer_items_are_compared_on_those_they_share():
+    whole = table(GOLD, near(1), system="fast")
+    few = table(GOLD, near(1, 2), system="slow").only(np.arange(60) % 3 == 0)
+    (difference,) = results(whole, few).differences
+    assert difference.n == 20
+    assert difference.p is not None
+
+
+def test_a_silent_system_is_not_compared_but_named():
+    (difference,) = results(table(GOLD, near(1)), table(GOLD, [2] * 60, system="mute")).differences
+    assert difference.value is None
+    assert difference.p is None
+    assert difference.undefined == "mute: the system gives every item the same score"
+
+
+def test_people_are_compared_with_nobody():
+    found = results(
+        table(GOLD, near(1)), table(GOLD, near(1), system="human"), kinds={"human": "people"}
+    )
+    assert found.differences == ()
+    assert found.settings["systems"]["human"] == {"kind": "people"}
+
+
+# ---- the aggregate
+
+
+def test_the_aggregate_maps_random_to_0_and_perfect_to_1():
+    pairs = table([1, 0, 1, 0] * 10, [0.9, 0.1, 0.9, 0.9] * 10, scale=(0, 1), benchmark="pairs")
+    graded = table(GOLD, GOLD.tolist(), benchmark="graded")
+    sets = {
+        "pairs": labelled(name="pairs", kind="pairs", metrics=("accuracy_single",), family="p"),
+        "graded": labelled(name="graded", metrics=("mae",), family="g"),
+    }
+    found = measure([pairs, graded], sets, settings=QUICK)
+    whole = {f.part: f for f in found.figures if f.benchmark == ALL}
+    assert whole["p"].value == pytest.approx((0.75 - 0.5) / 0.5)
+    # An error of 0 throughout has no interval, but it is as good as can be.
+    assert whole["g"].value == 1
+    assert whole["g"].low is None
+    assert whole[""].value == pytest.approx(0.75)
+    assert whole[""].low < 0.75 < whole[""].high
+    assert "1 of them without interval" in whole[""].method
+
+
+def test_the_interval_of_a_mean_follows_from_those_of_its_parts():
+    scored = [table(GOLD, near(1, seed), benchmark=name) for seed, name in enumerate("xyz")]
+    sets = {name: labelled(name=name, metrics=("pearson",)) for name in "xyz"}
+    found = measure(scored, sets, settings=QUICK)
+    single = [f for f in found.figures if f.metric == "pearson"]
+    (whole,) = (f for f in found.figures if f.benchmark == ALL and not f.part)
+    assert whole.value == pytest.approx(np.mean([f.value for f in single]))
+    below = np.sqrt(sum((f.value - f.low) ** 2 for f in single)) / 3
+    assert whole.low == pytest.approx(whole.value - below)
+
+
+def test_a_system_that_tells_nothing_stands_with_the_random_one():
+    found = results(table(GOLD, [2] * 60))
+    (whole,) = (f for f in found.figures if f.benchmark == ALL and not f.part)
+    assert whole.value == 0
+
+
+# ---- what is written
+
+
+def test_results_read_back_and_the_report_speaks_of_all():
+    scores = near(1)
+    scores[:9] = [NONE] * 9
+    found = results(
+        table(GOLD, scores, parts=["first", "second"] * 30),
+        table(GOLD, near(2), system="length", parts=["first", "second"] * 30),
+        kinds={"length": "baseline"},
+    )
+    assert Results.model_validate_json(found.model_dump_json()) == found
+    assert figure(found, "judge", "pearson", part="first").n == 30
+    text = markdown(found)
+    for part in ("# Agreement", "## By benchmark", "(85%)", "Pearson's r, judged only", "length"):
+        assert part in text
+    widths = {line.count("|") for line in brief(found).splitlines() if line.startswith("|")}
+    assert len(widths) == 2  # two tables, each with rows as wide as its head
