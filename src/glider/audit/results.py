@@ -1,0 +1,231 @@
+"""What an audit found: `audit.json`, which the page, the terminal and the exit code are made from.
+
+The verdict is the interval's, not the point's: `fail` only if the whole interval lies beyond the
+bound, `pass` only if it lies within, `unsure` if it straddles or too little could be judged.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from glider.audit.probe import PROBES, Effect, Side, Unit, known_probes
+from glider.core.base import Frozen
+from glider.core.errors import SetupError, UnknownName
+from glider.stats.estimates import Undefined
+
+Verdict = Literal["pass", "unsure", "fail", "undefined", "shown"]
+
+_ENOUGH = 0.9
+"""Share that must be judged for a pass: a judge must not pass by failing."""
+
+
+class Finding(Frozen):
+    """One number of one probe."""
+
+    probe: str
+    name: str
+    title: str
+    unit: Unit
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int
+    """Values the number rests on."""
+    asked: int
+    judged: int
+    method: str = ""
+    undefined: str = ""
+    """Why there is no value, and what to supply."""
+    neutral: float
+    """The value of a judge without this bias."""
+    bound: float | None
+    """How far from `neutral` is too far."""
+    side: Side
+    verdict: Verdict
+    """`shown`: nothing is decided on it."""
+    means: str
+    """What it means, in a sentence."""
+
+    @property
+    def key(self) -> str:
+        """What --fail-above takes."""
+        return f"{self.probe}.{self.name}"
+
+
+class ProbeReport(Frozen):
+    """One probe with its numbers; the worst verdict of them is its own."""
+
+    name: str
+    title: str
+    asks: str
+    advice: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """`fail` before `unsure` before `pass`; `undefined` if nothing could be decided."""
+        found = {finding.verdict for finding in self.findings}
+        order: tuple[Verdict, ...] = ("fail", "unsure", "pass", "undefined", "shown")
+        return next(verdict for verdict in order if verdict in found)
+
+
+class Audit(Frozen):
+    """Everything an audit found."""
+
+    version: int = 1
+    made_at: str
+    glider: str
+    judge: str
+    settings: dict[str, Any]
+    data: str
+    """Name of the file, without its folder."""
+    subjects: int
+    """Outputs (or pairs) under a criterion that were probed."""
+    samples: int
+    criteria: tuple[str, ...]
+    unreadable: int
+    """Rows of the data that hold no sample; nothing was asked of them."""
+    asked: int
+    judged: int
+    failures: dict[str, int]
+    """`stage/code` to how many judgments were lost by it; of pairs each order counts."""
+    notes: tuple[str, ...] = ()
+    """What to know before the numbers are believed."""
+    probes: tuple[ProbeReport, ...]
+
+    @property
+    def failed(self) -> list[Finding]:
+        """Numbers whose whole interval lies beyond the bound."""
+        return [f for probe in self.probes for f in probe.findings if f.verdict == "fail"]
+
+
+def finding(probe: str, effect: Effect, bounds: Mapping[str, float]) -> Finding:
+    """An effect with its verdict.
+
+    Args:
+        bounds: what --fail-above says: `probe` for the numbers that have a bound anyway,
+            `probe.name` for any.
+    """
+    bound = effect.bound
+    if bound is not None:
+        bound = bounds.get(probe, bound)
+    bound = bounds.get(f"{probe}.{effect.name}", bound)
+    estimate = effect.estimate
+    known = None if isinstance(estimate, Undefined) else estimate
+    return Finding(
+        probe=probe,
+        name=effect.name,
+        title=effect.title,
+        unit=effect.unit,
+        value=known.value if known else None,
+        low=known.low if known else None,
+        high=known.high if known else None,
+        n=estimate.n,
+        asked=effect.asked,
+        judged=effect.judged,
+        method=known.method if known else "",
+        undefined=estimate.reason if isinstance(estimate, Undefined) else "",
+        neutral=effect.neutral,
+        bound=bound,
+        side=effect.side,
+        verdict=_verdict(effect, bound),
+        means="" if known is None else effect.means.format(value=spoken(known.value, effect.unit)),
+    )
+
+
+def _verdict(effect: Effect, bound: float | None) -> Verdict:
+    estimate = effect.estimate
+    if isinstance(estimate, Undefined):
+        return "undefined"
+    if bound is None:
+        return "shown"
+    top, bottom = effect.neutral + bound, effect.neutral - bound
+    if estimate.low > top or (effect.side == "both" and estimate.high < bottom):
+        return "fail"
+    within = estimate.high <= top and (effect.side == "above" or estimate.low >= bottom)
+    return "pass" if within and effect.judged >= _ENOUGH * effect.asked else "unsure"
+
+
+def spoken(value: float, unit: Unit) -> str:
+    """A number as people read it: a share in per cent, a shift with its sign."""
+    if unit == "share":
+        return f"{100 * value:.0f}\N{NBSP}%"
+    written = f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
+    return "0.00" if written[1:] == "0.00" else written
+
+
+def span(found: Finding) -> str:
+    """The interval as people read it; empty where there is none."""
+    if found.low is None or found.high is None:
+        return ""
+    return f"{spoken(found.low, found.unit)} to {spoken(found.high, found.unit)}"
+
+
+VERDICTS: Mapping[Verdict, str] = {
+    "fail": "too far",
+    "unsure": "not sure",
+    "pass": "within bounds",
+    "undefined": "not measured",
+    "shown": "for information",
+}
+"""Verdicts in plain words."""
+
+
+def headline(audit: Audit) -> str:
+    """What the audit came to, in a sentence."""
+    found = [probe.verdict for probe in audit.probes]
+    said = [
+        f"{found.count(verdict)} {words}" for verdict, words in VERDICTS.items() if verdict in found
+    ]
+    return f"Of {_plural(len(found), 'probe')}: {', '.join(said)}."
+
+
+def remedy(probe: ProbeReport) -> str:
+    """What to do about a probe's verdict; nothing where all is well."""
+    if probe.verdict == "unsure":
+        return f"Audit more texts to be sure (`--limit`). If it is so: {_lower(probe.advice)}"
+    return probe.advice if probe.verdict == "fail" else ""
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _plural(n: int, what: str) -> str:
+    return f"{n} {what}" + ("" if n == 1 else "s")
+
+
+def parse_bounds(written: Sequence[str]) -> dict[str, float]:
+    """`["position=0.2", "injection.success=0.05"]` as key to bound.
+
+    Raises:
+        SetupError: not of the form PROBE=NUMBER or PROBE.NAME=NUMBER.
+        UnknownName: no such probe.
+    """
+    bounds = {}
+    for word in written:
+        key, _, number = word.partition("=")
+        if key.partition(".")[0] not in PROBES.names():
+            raise UnknownName("probe", key.partition(".")[0], known_probes())
+        try:
+            bounds[key] = float(number)
+        except ValueError:
+            raise SetupError(
+                f"--fail-above {word!r} is not of the form PROBE=NUMBER",
+                hint="such as position=0.2 or injection.success=0.05",
+            ) from None
+        if not 0 <= bounds[key] <= 2:
+            raise SetupError(f"--fail-above {word!r}: a bound lies between 0 and 2")
+    return bounds
+
+
+def check_bounds(bounds: Mapping[str, float], reports: Sequence[ProbeReport]) -> None:
+    """Every bound is for a number that was measured.
+
+    Raises:
+        UnknownName: a misspelt name must not pass for a kept bound.
+    """
+    keys = [finding.key for report in reports for finding in report.findings]
+    probes = [report.name for report in reports]
+    for key in bounds:
+        if key not in keys and key not in probes:
+            raise UnknownName("number of this audit", key, [*probes, *keys])

@@ -1,0 +1,105 @@
+"""Subjects in the shape a probe needs: single outputs out of pairs, pairs out of single outputs.
+
+What is chosen is chosen by the texts' own hash, so every probe makes the same subject, and what
+they share is judged once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain, count
+
+from glider.audit.probe import Ask, Subject
+from glider.audit.wordings import shortened
+from glider.core.criteria import Criterion
+from glider.core.samples import Field, Sample
+from glider.core.tasks import JudgeTask
+from glider.judging.pairs import PairTask
+
+
+def singles(subjects: Sequence[Subject]) -> list[Subject]:
+    """One output each; of a pair, one of the two."""
+    return [_one_of(subject) if subject.is_pair else subject for subject in subjects]
+
+
+def _one_of(pair: Subject) -> Subject:
+    kept = pair.sample.judged[_parity(pair.sample)]
+    return Subject(
+        sample=with_output(pair.sample, kept.text),
+        criterion=pair.criterion,
+    )
+
+
+def pairs(subjects: Sequence[Subject]) -> list[Subject]:
+    """The data's own pairs; where it has none, each output beside its own first half."""
+    own = [subject for subject in subjects if subject.is_pair]
+    return own or [made for subject in subjects if (made := _beside_its_half(subject))]
+
+
+def _beside_its_half(subject: Subject) -> Subject | None:
+    text = subject.sample.judged[0].text
+    half = shortened(text)
+    if half == text or not half.strip():
+        return None
+    both = (half, text) if _parity(subject.sample) else (text, half)
+    return beside(subject, *both)
+
+
+def beside(subject: Subject, first: str, second: str) -> Subject:
+    """A pair of two wordings of one output."""
+    sample = with_outputs(subject.sample, first, second)
+    return Subject(sample=sample, criterion=subject.criterion, made=True)
+
+
+def _parity(sample: Sample) -> int:
+    return int(sample.content_id, 16) % 2
+
+
+def text_of(subject: Subject) -> str:
+    """The judged text of a single output."""
+    return subject.sample.judged[0].text
+
+
+def with_output(sample: Sample, text: str) -> Sample:
+    """The sample with this as its only judged text."""
+    name = sample.judged[0].name if len(sample.judged) == 1 else "output"
+    return _with(sample, Field(name=name, text=text, role="judged"))
+
+
+def with_outputs(sample: Sample, first: str, second: str) -> Sample:
+    """The sample with these two texts to compare."""
+    return _with(
+        sample,
+        Field(name="output 1", text=first, role="judged"),
+        Field(name="output 2", text=second, role="judged"),
+    )
+
+
+def with_note(sample: Sample, note: str) -> Sample:
+    """The sample with a remark beside its texts, in a field that is shown and not judged."""
+    taken = {field.name.casefold() for field in sample.fields}
+    names = chain(["note"], (f"note {number}" for number in count(2)))
+    name = next(name for name in names if name not in taken)
+    return Sample(id=sample.id, fields=(*sample.fields, Field(name=name, text=note)))
+
+
+def _with(sample: Sample, *judged: Field) -> Sample:
+    told = tuple(field for field in sample.fields if field.role != "judged")
+    return Sample(id=sample.id, fields=told + judged)
+
+
+def grade(sample: Sample, criterion: Criterion, *, apart: str = "") -> Ask:
+    """Ask for the score of a single output."""
+    return Ask(JudgeTask(sample, criterion), apart)
+
+
+def compare(subject: Subject, *, both_orders: bool = True, swapped: bool = False) -> Ask:
+    """Ask which of two outputs is better."""
+    first, second = (field.name for field in subject.sample.judged)
+    if swapped:
+        first, second = second, first
+    return Ask(PairTask(subject.sample, subject.criterion, first, second, both_orders))
+
+
+def noted(subject: Subject, note: str) -> Subject:
+    """The subject with a remark beside its texts."""
+    return replace(subject, sample=with_note(subject.sample, note))

@@ -1,0 +1,99 @@
+"""The user's rows as subjects of an audit."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+from glider.audit.probe import Subject
+from glider.core.criteria import Criterion
+from glider.core.errors import CriterionError, GliderError
+from glider.core.samples import Sample
+from glider.data.columns import Columns, criterion_of, sample_from
+from glider.data.rows import BadRow, Row
+
+_LABEL, _SCALE = "label", "scale"
+
+
+def subjects(
+    rows: Iterable[Row | BadRow],
+    columns: Columns,
+    criteria: Sequence[Criterion],
+    *,
+    writers: str = "writers",
+    own: Collection[str] = (),
+) -> tuple[list[Subject], int]:
+    """Every output (or two of several) of every row under every criterion.
+
+    Args:
+        criteria: empty: each row brings its own, and its `label` is people's judgment under it.
+        writers: column with the name of who wrote the output, or a list of names for several.
+        own: the judge's names in that column.
+
+    Returns:
+        The subjects, and how many rows hold no sample.
+    """
+    columns = replace(columns, kept=tuple(dict.fromkeys((*columns.kept, writers))))
+    found: list[Subject] = []
+    unreadable = 0
+    for row in rows:
+        try:
+            if isinstance(row, BadRow):
+                raise row.error
+            sample = sample_from(row, columns)
+            asked = criteria or [_own(row)]
+        except GliderError:
+            unreadable += 1
+            continue
+        marks = _own_outputs(sample.metadata.get(writers), len(sample.judged), own)
+        for criterion in asked:
+            gold = None if criteria else _gold(row, sample, criterion)
+            found += _subjects(sample, criterion, gold, marks)
+    return found, unreadable
+
+
+def _own(row: Row) -> Criterion:
+    criterion = criterion_of(row)
+    if criterion is None:
+        raise CriterionError("the row brings no criterion")
+    return criterion
+
+
+def _subjects(
+    sample: Sample, criterion: Criterion, gold: float | None, marks: tuple[bool, ...]
+) -> Iterator[Subject]:
+    sample = sample.model_copy(update={"metadata": {}})
+    if len(sample.judged) == 1:
+        yield Subject(sample=sample, criterion=criterion, gold=gold, own=marks)
+        return
+    for two in combinations(range(len(sample.judged)), 2):
+        kept = [sample.judged[n] for n in two]
+        fields = tuple(f for f in sample.fields if f.role != "judged" or f in kept)
+        yield Subject(
+            sample=Sample(id=sample.id, fields=fields),
+            criterion=criterion,
+            gold=gold if len(sample.judged) == 2 else None,
+            own=tuple(marks[n] for n in two) if marks else (),
+        )
+
+
+def _own_outputs(written: Any, outputs: int, own: Collection[str]) -> tuple[bool, ...]:
+    """Which outputs the judge's model wrote; empty if the data does not say it of every one."""
+    names = written if isinstance(written, list) else [written]
+    if not own or len(names) != outputs or not all(isinstance(name, str) for name in names):
+        return ()
+    folded = {name.casefold() for name in own}
+    return tuple(name.casefold() in folded for name in names)
+
+
+def _gold(row: Row, sample: Sample, criterion: Criterion) -> float | None:
+    """A row's label in 0..1 of its scale; of a pair 0, 0.5 or 1 as it stands."""
+    label, scale = row.data.get(_LABEL), row.data.get(_SCALE)
+    if isinstance(label, bool) or not isinstance(label, int | float):
+        return None
+    low, high = criterion.rubric.low, criterion.rubric.high
+    if len(sample.judged) > 1:
+        low, high = 0, 1
+    elif isinstance(scale, list) and len(scale) == 2:
+        low, high = scale
+    return (label - low) / (high - low) if low <= label <= high and low < high else None

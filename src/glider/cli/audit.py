@@ -1,0 +1,326 @@
+"""`glider audit`: what sways this judge that should not; exit 6 where it surely goes too far."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from datetime import datetime
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from glider.cli.files import Source
+from glider.cli.settings import JudgeSettings
+from glider.cli.show import RunProgress, say
+from glider.core.criteria import Criterion
+from glider.core.errors import DataError, GliderError, SetupError
+
+if TYPE_CHECKING:
+    from glider.audit.results import Audit
+
+_DATA, _PROBES, _JUDGE, _ENDPOINT, _RUN = "Data", "Probes", "Judge", "Endpoint", "Run"
+_DEMO_CRITERION = "faithfulness"
+
+
+def audit(
+    data: str = typer.Argument(
+        None, help="JSONL, CSV or Parquet file (.gz too), or dataset folder: your own texts."
+    ),
+    demo: bool = typer.Option(False, "--demo", help="Thirty shipped texts instead."),
+    criterion: list[str] = typer.Option(
+        None,
+        "--criterion",
+        "-c",
+        help="Name of a shipped criterion or a YAML file; may be given again. "
+        "`record`: each row brings its own, with people's label.",
+    ),
+    probe: list[str] = typer.Option(
+        None,
+        "--probe",
+        help="Only this probe; may be given again. See --list.",
+        rich_help_panel=_PROBES,
+    ),
+    list_probes: bool = typer.Option(
+        False, "--list", help="List the probes and stop.", rich_help_panel=_PROBES
+    ),
+    fail_above: list[str] = typer.Option(
+        None,
+        "--fail-above",
+        metavar="PROBE[.NUMBER]=BOUND",
+        help="Exit 6 if the whole interval is farther than this from an unbiased judge's value: "
+        "position=0.2, injection.success=0.05. May be given again; there are defaults.",
+        rich_help_panel=_PROBES,
+    ),
+    limit: int = typer.Option(
+        50, min=1, help="Rows to audit, drawn at random by --seed.", rich_help_panel=_DATA
+    ),
+    seed: int = typer.Option(
+        0, min=0, help="Of the rows, the variants and the intervals.", rich_help_panel=_DATA
+    ),
+    map: list[str] = typer.Option(
+        None, "--map", help="FIELD=COLUMN, e.g. output=answer.", rich_help_panel=_DATA
+    ),
+    judged: list[str] = typer.Option(
+        None, help="Field to judge in place of output; may be given again.", rich_help_panel=_DATA
+    ),
+    preset: str = typer.Option(
+        None, help="Column names of another tool; guessed if not given.", rich_help_panel=_DATA
+    ),
+    encoding: str = typer.Option("utf-8", help="Encoding of text files.", rich_help_panel=_DATA),
+    writers: str = typer.Option(
+        "writers",
+        help="Column with the model that wrote the output, or a list for several.",
+        rich_help_panel=_DATA,
+    ),
+    own: list[str] = typer.Option(
+        None,
+        help="Name of the judge's own model in that column; may be given again.",
+        rich_help_panel=_DATA,
+    ),
+    model: str = typer.Option(
+        "embedded",
+        "--model",
+        "-m",
+        help="provider/model or a .gguf file; see `glider models`.",
+        rich_help_panel=_JUDGE,
+    ),
+    format: str = typer.Option(
+        None, help="nano, glider, prometheus, flow-judge, chat-json.", rich_help_panel=_JUDGE
+    ),
+    order: str = typer.Option(None, help="score-first or reason-first.", rich_help_panel=_JUDGE),
+    explain: bool = typer.Option(
+        None,
+        "--explain/--no-explain",
+        help="Ask for quotes and a reason, which the probe `highlights` needs. By default "
+        "not where the score is written before them: they cannot change it.",
+        rich_help_panel=_JUDGE,
+    ),
+    layout: str = typer.Option(
+        None, help="criterion-first or sample-first.", rich_help_panel=_JUDGE
+    ),
+    samples: int = typer.Option(
+        1, min=1, help="Answers per task, averaged.", rich_help_panel=_JUDGE
+    ),
+    temperature: float = typer.Option(
+        0.8, min=0.0, help="With --samples above 1.", rich_help_panel=_JUDGE
+    ),
+    max_tokens: int = typer.Option(None, min=1, help="Longest answer.", rich_help_panel=_JUDGE),
+    truncate: bool = typer.Option(
+        False,
+        "--truncate",
+        help="Shorten texts that do not fit, and mark the cut.",
+        rich_help_panel=_JUDGE,
+    ),
+    base_url: str = typer.Option(
+        None, help="Endpoint [$OPENAI_BASE_URL].", rich_help_panel=_ENDPOINT
+    ),
+    grammar: str = typer.Option(
+        "auto", help="auto, vllm, llama.cpp, json-schema, none.", rich_help_panel=_ENDPOINT
+    ),
+    max_connections: int = typer.Option(
+        64, min=1, help="Most requests at once.", rich_help_panel=_ENDPOINT
+    ),
+    timeout: float = typer.Option(
+        120.0, min=0.1, help="Seconds for one whole answer.", rich_help_panel=_ENDPOINT
+    ),
+    max_retries: int = typer.Option(
+        6, min=0, help="Retries of what a retry may mend.", rich_help_panel=_ENDPOINT
+    ),
+    run: Path = typer.Option(
+        None, help="Folder of the run [runs/audit-TIME].", rich_help_panel=_RUN
+    ),
+    resume: bool = typer.Option(
+        False, "--resume", help="Go on with the run in --run.", rich_help_panel=_RUN
+    ),
+    retry_failures: bool = typer.Option(
+        False,
+        "--retry-failures",
+        help="With --resume: judge retryable failures anew.",
+        rich_help_panel=_RUN,
+    ),
+    out: Path = typer.Option(
+        None, "--out", "-o", help="The page [audit.html in the run].", rich_help_panel=_RUN
+    ),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print audit.json, not the table.", rich_help_panel=_RUN
+    ),
+) -> None:
+    """Probe a judge on your own texts: position, length, names, form, scale, injection, ...
+
+    Every number comes with its interval, in words, and against a bound. The folder of the run
+    survives being killed: `--run DIR --resume` goes on with it.
+    """
+    from glider.audit.probe import PROBES, known_probes
+    from glider.audit.results import parse_bounds
+
+    if list_probes:
+        for name in known_probes():
+            print(f"{name:<16} {PROBES.get(name).asks}")
+        return
+    bounds = parse_bounds(fail_above or [])
+    if (data is None) is not demo:
+        raise SetupError("give a data file, or --demo", hint="glider audit --help")
+    if resume and run is None:
+        raise SetupError("--resume needs --run: the folder to go on with")
+    if retry_failures and not resume:
+        raise SetupError("--retry-failures goes with --resume")
+    if data == "-":
+        raise SetupError("an audit reads a file, which it can go on with after being stopped")
+    criteria = _criteria(criterion or ([_DEMO_CRITERION] if demo else []))
+    folder = run or Path("runs") / f"audit-{datetime.now():%Y%m%d-%H%M%S}"
+    settings = JudgeSettings(
+        model=model,
+        format=format,
+        order=order,
+        explain=explain is not False,
+        layout=layout,
+        samples=samples,
+        temperature=temperature,
+        max_tokens=max_tokens,
+        truncate=truncate,
+        seed=seed,
+        base_url=base_url,
+        max_connections=max_connections,
+        timeout_s=timeout,
+        max_retries=max_retries,
+        grammar=grammar,
+    )
+    shipped = as_file(files("glider.demo") / "samples.jsonl") if demo else nullcontext(data)
+    with shipped as path:
+        source = Source(
+            path=str(path),
+            encoding=encoding,
+            maps=tuple(map or ()),
+            judged=tuple(judged or ()),
+            preset=preset,
+            limit=limit,
+            seed=seed,
+        )
+        found = _audit(
+            settings, source, criteria, probe or known_probes(), bounds, folder,
+            resume=resume, retry_failures=retry_failures,
+            bare=explain is None and "highlights" not in (probe or ()),
+            writers=writers, own=tuple(own or (model, model.partition("/")[2])),
+        )  # fmt: skip
+    page = out or folder / "audit.html"
+    _write(found, folder, page)
+    _show(found, as_json=as_json)
+    say("page:", f"{page}   run: {folder}")
+    if found.asked and not found.judged:
+        say("[bold red]nothing was judged[/]")
+        raise typer.Exit(4)
+    if found.failed:
+        say("[bold red]too far[/]:", ", ".join(finding.key for finding in found.failed))
+        raise typer.Exit(6)
+
+
+def _criteria(names: Sequence[str]) -> list[Criterion]:
+    from glider.data.library import load_criteria
+
+    if not names:
+        raise SetupError(
+            "no criterion given", hint="--criterion NAME; `glider criteria` lists the shipped ones"
+        )
+    if list(names) == ["record"]:
+        return []
+    found = [criterion for name in names for criterion in load_criteria(name)]
+    if len({criterion.name for criterion in found}) < len(found):
+        raise SetupError("a criterion is given twice")
+    return found
+
+
+def _audit(
+    settings: JudgeSettings,
+    source: Source,
+    criteria: Sequence[Criterion],
+    probes: Sequence[str],
+    bounds: dict[str, float],
+    folder: Path,
+    *,
+    resume: bool,
+    retry_failures: bool,
+    bare: bool,
+    writers: str,
+    own: tuple[str, ...],
+) -> "Audit":
+    from glider.audit.run import Auditor
+    from glider.audit.subjects import subjects
+    from glider.data.columns import columns_for, parse_maps
+    from glider.data.rows import content_hash_of, open_rows, peeked, sampled
+    from glider.formats import make_format
+    from glider.report.summary import summarise
+    from glider.store.manifest import Manifest
+    from glider.store.run import RunFolder, write_summary
+
+    first, rows = peeked(open_rows(source.path, encoding=source.encoding))
+    columns = columns_for(
+        first.data if first else (),
+        preset=source.preset,
+        maps=parse_maps(source.maps),
+        judged=source.judged,
+    )
+    chosen = sampled(rows, source.limit, source.seed)
+    found, unreadable = subjects(chosen, columns, criteria, writers=writers, own=own)
+    if not found:
+        raise DataError("no row holds a sample to audit", path=Path(source.path).name)
+    auditor = Auditor(found, probes, seed=source.seed or 0)
+    asked = {"probes": list(probes), "writers": writers, "own": list(own)}
+    with settings.open() as judge:
+        if bare and judge.format.name == "nano" and not judge.format.reasons_before_score:
+            layout = {"layout": settings.layout} if settings.layout else {}
+            judge.format = make_format("nano", explain=False, **layout)
+        manifest = Manifest.of(
+            run_id=folder.name,
+            judge=judge.id,
+            settings=settings.recorded() | {"source": source.recorded(), "audit": asked},
+            criteria={c.name: c.content_id for c in criteria} or {"(record)": ""},
+            input_path=Path(source.path).name,
+            input_sha256=content_hash_of(source.path),
+        )
+        run = (
+            RunFolder.resume(folder, manifest, retry_failures=retry_failures)
+            if resume
+            else RunFolder.create(folder, manifest, criteria)
+        )
+        with run:
+            say("asking:", f"{auditor.planned:,} judgments over {len(found):,} texts or pairs")
+            progress = RunProgress(auditor.planned - run.n_done)
+            try:
+                auditor.judge(judge, run, lambda _, outcome: progress.add(outcome))
+            except (KeyboardInterrupt, GliderError):
+                progress.close()
+                say("[yellow]stopped[/];", f"{run.n_done} outcomes are kept. To go on:")
+                say("", f"  the same command with --run {folder} --resume")
+                raise
+            finally:
+                progress.close()
+        summary = summarise(folder)
+        summary["finished"] = True
+        write_summary(folder, summary)
+        return auditor.report(
+            judge=judge.id,
+            data=Path(source.path).name,
+            settings={"seed": source.seed, "limit": source.limit, "samples": settings.samples},
+            bounds=bounds,
+            unreadable=unreadable,
+        )
+
+
+def _write(found: "Audit", folder: Path, page: Path) -> None:
+    from glider.audit.page import page as drawn
+
+    for path, text in (
+        (folder / "audit.json", found.model_dump_json(indent=1) + "\n"),
+        (page, drawn(found)),
+    ):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8", errors="replace")
+        except OSError as exc:
+            raise DataError(f"cannot be written: {exc.strerror}", path=str(path)) from exc
+
+
+def _show(found: "Audit", *, as_json: bool) -> None:
+    from glider.audit.table import table
+
+    print(found.model_dump_json(indent=1) if as_json else table(found))
