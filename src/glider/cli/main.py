@@ -1,7 +1,8 @@
 """The `glider` command and its exit codes.
 
 0 done; 2 wrong set-up (flags, names, criteria); 3 data or run folder; 4 model or endpoint;
-5 more judgments failed than --fail-on allows; 130 interrupted.
+5 more judgments failed than --fail-on allows, or a gate check failed; 6 an audit bound is broken;
+130 interrupted.
 """
 
 import sys
@@ -10,7 +11,17 @@ from typing import NoReturn
 import typer
 
 from glider._version import __version__
-from glider.cli import criteria, demo, judge, report
+from glider.cli import (
+    audit,
+    bench,
+    calibrate,
+    criteria,
+    demo,
+    gate,
+    judge,
+    plan_labels,
+    report,
+)
 from glider.cli.show import say
 from glider.core.errors import (
     BackendError,
@@ -34,6 +45,11 @@ app = typer.Typer(
 app.command("judge")(judge.judge)
 app.command("demo")(demo.demo)
 app.command("report")(report.report)
+app.command("bench")(bench.bench)
+app.command("audit")(audit.audit)
+app.command("calibrate")(calibrate.calibrate)
+app.command("plan-labels")(plan_labels.plan_labels)
+app.command("gate")(gate.gate)
 app.command("criteria")(criteria.criteria)
 app.command("models")(criteria.models)
 

@@ -1,0 +1,86 @@
+"""`glider gate`: exit 5 unless figures surely keep to their bounds."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from glider.core.errors import DataError, RunError, SetupError
+
+if TYPE_CHECKING:
+    from glider.gate.results import ResultsFigures
+    from glider.gate.runs import RunFigures
+
+_OUT = "Output"
+
+
+def gate(
+    path: Path = typer.Argument(
+        ..., metavar="RUN", help="Folder of a run, or results.json of a bench."
+    ),
+    check: list[str] = typer.Option(
+        None,
+        "--check",
+        help="METRIC:NAME OP BOUND; may be given again. Of a run: mean_score, "
+        "pass_rate:NAME@LEVEL, coverage, failed, flip_rate; of a bench: its metrics, coverage, "
+        "failed. "
+        "OP is >=, >, <=, < or `no worse than` (with --baseline).",
+    ),
+    baseline: Path = typer.Option(
+        None, help="Run over the same samples, to compare with sample by sample."
+    ),
+    system: str = typer.Option(None, help="Of a bench with several systems: which."),
+    lenient: bool = typer.Option(
+        False,
+        "--lenient",
+        help="Fail only what is surely broken; by default only what surely holds passes.",
+    ),
+    junit: Path = typer.Option(None, help="Write JUnit XML here.", rich_help_panel=_OUT),
+    markdown: Path = typer.Option(
+        None, help="Write a Markdown summary here.", rich_help_panel=_OUT
+    ),
+) -> None:
+    """Check figures against bounds by their whole interval; exit 5 if a check fails.
+
+    `glider gate runs/new --check 'mean_score:tone >= 3.5' --check 'coverage >= 95%'`
+    """
+    from glider.gate import render
+    from glider.gate.checks import Answer, parse_checks
+
+    checks = parse_checks(check or [])
+    figures = _figures(path, baseline, system)
+    answers = [Answer(check=c, measured=figures.measure(c)) for c in checks]
+    print(render.table(answers, lenient=lenient), file=sys.stderr)
+    if junit is not None:
+        _write(junit, render.junit(figures.name, answers, lenient=lenient))
+    if markdown is not None:
+        _write(markdown, render.markdown(figures.name, answers, lenient=lenient))
+    if not all(answer.passes(lenient=lenient) for answer in answers):
+        raise typer.Exit(5)
+
+
+def _figures(
+    path: Path, baseline: Path | None, system: str | None
+) -> "RunFigures | ResultsFigures":
+    from glider.gate.results import ResultsFigures
+    from glider.gate.runs import RunFigures
+
+    if (path / "manifest.json").exists():
+        if system is not None:
+            raise SetupError("--system is for the results of a bench; a run has one judge")
+        return RunFigures(path, baseline)
+    if baseline is not None:
+        raise SetupError("--baseline compares two runs", hint="give run folders, not results.json")
+    file = path / "results.json" if path.is_dir() else path
+    if not file.exists():
+        raise RunError(f"{path} is neither a run nor the results of a bench")
+    return ResultsFigures(file, system)
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8", errors="replace")
+    except OSError as exc:
+        raise DataError(f"cannot be written: {exc.strerror}", path=str(path)) from exc

@@ -1,0 +1,127 @@
+"""Figures of checks over a run folder, alone or against a baseline run of the same samples.
+
+Against a baseline, samples are paired by their id and the difference is this run minus the
+baseline: what both runs share (hard samples, the judge's own bias) cancels out, so a small change
+is seen with far fewer rows than two separate means would need.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from glider.core.errors import DataError, RunError, SetupError, UnknownName
+from glider.gate.checks import Check, Measured
+from glider.gate.outcomes import N_SHOWN, Entry, OutcomeFigures, mean_on_scale
+from glider.report.summary import stored_summary
+from glider.store.run import load_criteria, load_manifest, outcomes
+
+_PAIRED = ("mean_score", "pass_rate")
+
+
+class RunFigures:
+    """Figures over a finished run."""
+
+    def __init__(self, run: Path, baseline: Path | None = None) -> None:
+        """Read the run, and the one to compare with.
+
+        Raises:
+            RunError: no run, or it was stopped before its end.
+        """
+        self._now = _Run(run)
+        self._before = _Run(baseline) if baseline is not None else None
+        self.name = self._now.name
+
+    def measure(self, check: Check) -> Measured:
+        """The figure a check asks for.
+
+        Raises:
+            SetupError: no such metric or criterion; or the two runs asked different things.
+        """
+        if check.op == "no worse than" and self._before is not None:
+            return _difference(check, self._now, self._before)
+        return self._now.figures.measure(check)
+
+
+class _Run:
+    def __init__(self, path: Path) -> None:
+        manifest = load_manifest(path)
+        if not stored_summary(path).get("finished"):
+            raise RunError(
+                f"{path} was stopped before its end: no figure of it is the whole run's",
+                hint=f"glider judge ... --run {path} --resume",
+            )
+        criteria = load_criteria(path)
+        self.name, self.judge = manifest.run_id, manifest.judge
+        self.asked = {(c.name, c.content_id) for c in criteria}
+        rubrics = {c.name: c.rubric for c in criteria}
+        self.figures = OutcomeFigures((outcome for _, outcome in outcomes(path)), rubrics)
+
+    def by_sample(self, criterion: str) -> dict[str, Entry]:
+        """The criterion's outcomes by sample id.
+
+        Raises:
+            DataError: an id is there twice.
+        """
+        entries = self.figures.by_criterion[criterion].entries
+        found = {entry.sample_id: entry for entry in entries}
+        if len(found) < len(entries):
+            twice = Counter(entry.sample_id for entry in entries).most_common(1)[0][0]
+            raise DataError(
+                f"run {self.name!r} has several outcomes of sample {twice!r}: it cannot be paired",
+                hint="give every row an id of its own",
+            )
+        return found
+
+
+def _difference(check: Check, now: _Run, before: _Run) -> Measured:
+    if check.metric not in _PAIRED:
+        raise UnknownName("metric to compare two runs by", check.metric, _PAIRED)
+    name = now.figures.named(check.of)
+    if name not in before.figures.by_criterion:
+        raise UnknownName("criterion of the baseline", name, list(before.figures.by_criterion))
+    if {c for c in now.asked if c[0] == name} != {c for c in before.asked if c[0] == name}:
+        raise SetupError(f"criterion {name!r} is not the same in the two runs: nothing compares")
+    ours, theirs = now.by_sample(name), before.by_sample(name)
+    shared = [sample for sample in ours if sample in theirs]
+    pairs: list[tuple[float, Entry, Entry]] = []
+    for sample in shared:
+        new, old = _value(ours[sample], check), _value(theirs[sample], check)
+        if new is not None and old is not None:
+            pairs.append((new - old, ours[sample], theirs[sample]))
+    low, high = now.figures.by_criterion[name].scale or (0, 0)
+    width = 1 if check.level is not None else high - low
+    figure = mean_on_scale(
+        Counter(by for by, _, _ in pairs), (-width, width), skipped=len(shared) - len(pairs)
+    )
+    drops = sorted((pair for pair in pairs if pair[0] < 0), key=lambda pair: pair[0])
+    return Measured(
+        figure=figure,
+        notes=tuple(_notes(now, before, (len(ours), len(theirs), len(shared)), len(pairs))),
+        worst=tuple(new.shown(f"{_said(old)} to {_said(new)}") for _, new, old in drops[:N_SHOWN]),
+    )
+
+
+def _notes(now: _Run, before: _Run, sizes: tuple[int, int, int], n_pairs: int) -> Iterator[str]:
+    ours, theirs, shared = sizes
+    if not shared:
+        yield (
+            "the two runs share no sample id; give the rows an id column, since without one the "
+            "id is a hash of the texts"
+        )
+    elif shared < max(ours, theirs):
+        yield f"paired {shared:,} samples; {ours:,} are here, {theirs:,} in the baseline"
+    if shared > n_pairs:
+        yield f"{shared - n_pairs:,} pairs are left out: one of the two judgments failed"
+    if now.judge != before.judge:
+        yield "the two runs had different judges: a difference may be theirs"
+
+
+def _value(entry: Entry, check: Check) -> float | None:
+    """What is compared: the score, or whether it passed; a failed judgment did not pass."""
+    if check.level is None:
+        return entry.score
+    return float(entry.score is not None and entry.score >= check.level)
+
+
+def _said(entry: Entry) -> str:
+    return "failed" if entry.score is None else str(entry.score)
