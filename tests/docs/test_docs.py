@@ -56,9 +56,16 @@ def test_every_folder_of_the_package_is_on_the_map():
 
 
 def test_every_flag_in_the_readme_exists():
-    told = subprocess.run(
-        [sys.executable, "-m", "glider.cli.main", "judge", "--help"],
-        capture_output=True, text=True, check=True,
-    ).stdout  # fmt: skip
-    for flag in set(re.findall(r"(?<=\s)--[a-z][a-z-]+", README)):
-        assert flag in told, flag
+    console = "\n".join(re.findall(r"```console\n(.*?)```", README, re.DOTALL))
+    flags: dict[str, set[str]] = {}
+    for command, rest in re.findall(r"glider ([a-z-]+)([^`\n]*)", console):
+        written = re.sub(r"'[^']*'", "", rest).partition("#")[0]
+        flags.setdefault(command, set()).update(re.findall(r"(?<=\s)--[a-z][a-z-]+", written))
+    assert {"judge", "bench", "calibrate", "gate"} <= flags.keys()
+    for command, used in flags.items():
+        told = subprocess.run(
+            [sys.executable, "-m", "glider.cli.main", command, "--help"],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        for flag in used:
+            assert flag in told, f"{command} {flag}"
