@@ -15,7 +15,7 @@ from glider.data.rows import Row, open_rows, peeked
 from glider.gold.judgements import key_at
 from glider.gold.sets import Kind, LabelledSet, Question, known, load_set
 
-_DATA = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
+DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 _METRICS: dict[Kind, tuple[str, ...]] = {
     "graded": ("pearson", "spearman", "kendall", "mae"),
     "classes": ("balanced_accuracy", "accuracy", "macro_f1", "mcc"),
@@ -62,7 +62,7 @@ def choose(
 
 def _meant(word: str, folder: Path | None, criterion: Criterion | None) -> list[Chosen]:
     path = Path(word)
-    if path.name.removesuffix(".gz").endswith(_DATA):
+    if path.name.removesuffix(".gz").endswith(DATA_SUFFIXES):
         return [Chosen(own_set(path, criterion), path.parent)]
     if word in known() or word.endswith((".yaml", ".yml")):
         return [Chosen(load_set(word), folder)]

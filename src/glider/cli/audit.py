@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from glider.cli.files import Source
+from glider.cli import options
+from glider.cli.files import Source, asked_criteria
 from glider.cli.settings import JudgeSettings
 from glider.cli.show import RunProgress, say
 from glider.core.criteria import Criterion
@@ -18,7 +19,7 @@ from glider.core.errors import DataError, GliderError, SetupError
 if TYPE_CHECKING:
     from glider.audit.results import Audit
 
-_DATA, _PROBES, _JUDGE, _ENDPOINT, _RUN = "Data", "Probes", "Judge", "Endpoint", "Run"
+_PROBES = "Probes"
 _DEMO_CRITERION = "faithfulness"
 
 
@@ -52,97 +53,54 @@ def audit(
         rich_help_panel=_PROBES,
     ),
     limit: int = typer.Option(
-        50, min=1, help="Rows to audit, drawn at random by --seed.", rich_help_panel=_DATA
+        50, min=1, help="Rows to audit, drawn at random by --seed.", rich_help_panel=options.DATA
     ),
     seed: int = typer.Option(
-        0, min=0, help="Of the rows, the variants and the intervals.", rich_help_panel=_DATA
+        0, min=0, help="Of the rows, the variants and the intervals.", rich_help_panel=options.DATA
     ),
-    map: list[str] = typer.Option(
-        None, "--map", help="FIELD=COLUMN, e.g. output=answer.", rich_help_panel=_DATA
-    ),
-    judged: list[str] = typer.Option(
-        None, help="Field to judge in place of output; may be given again.", rich_help_panel=_DATA
-    ),
-    preset: str = typer.Option(
-        None, help="Column names of another tool; guessed if not given.", rich_help_panel=_DATA
-    ),
-    encoding: str = typer.Option("utf-8", help="Encoding of text files.", rich_help_panel=_DATA),
+    map: options.Maps = None,
+    judged: options.Judged = None,
+    preset: options.Preset = None,
+    encoding: options.Encoding = "utf-8",
     writers: str = typer.Option(
         "writers",
         help="Column with the model that wrote the output, or a list for several.",
-        rich_help_panel=_DATA,
+        rich_help_panel=options.DATA,
     ),
     own: list[str] = typer.Option(
         None,
         help="Name of the judge's own model in that column; may be given again.",
-        rich_help_panel=_DATA,
+        rich_help_panel=options.DATA,
     ),
-    model: str = typer.Option(
-        "embedded",
-        "--model",
-        "-m",
-        help="provider/model or a .gguf file; see `glider models`.",
-        rich_help_panel=_JUDGE,
-    ),
-    format: str = typer.Option(
-        None, help="nano, glider, prometheus, flow-judge, chat-json.", rich_help_panel=_JUDGE
-    ),
-    order: str = typer.Option(None, help="score-first or reason-first.", rich_help_panel=_JUDGE),
+    model: options.Model = "embedded",
+    format: options.FormatName = None,
+    order: options.Order = None,
     explain: bool = typer.Option(
         None,
         "--explain/--no-explain",
         help="Ask for quotes and a reason, which the probe `highlights` needs. By default "
         "not where the score is written before them: they cannot change it.",
-        rich_help_panel=_JUDGE,
+        rich_help_panel=options.ASK,
     ),
-    layout: str = typer.Option(
-        None, help="criterion-first or sample-first.", rich_help_panel=_JUDGE
-    ),
-    samples: int = typer.Option(
-        1, min=1, help="Answers per task, averaged.", rich_help_panel=_JUDGE
-    ),
-    temperature: float = typer.Option(
-        0.8, min=0.0, help="With --samples above 1.", rich_help_panel=_JUDGE
-    ),
-    max_tokens: int = typer.Option(None, min=1, help="Longest answer.", rich_help_panel=_JUDGE),
-    truncate: bool = typer.Option(
-        False,
-        "--truncate",
-        help="Shorten texts that do not fit, and mark the cut.",
-        rich_help_panel=_JUDGE,
-    ),
-    base_url: str = typer.Option(
-        None, help="Endpoint [$OPENAI_BASE_URL].", rich_help_panel=_ENDPOINT
-    ),
-    grammar: str = typer.Option(
-        "auto", help="auto, vllm, llama.cpp, json-schema, none.", rich_help_panel=_ENDPOINT
-    ),
-    max_connections: int = typer.Option(
-        64, min=1, help="Most requests at once.", rich_help_panel=_ENDPOINT
-    ),
-    timeout: float = typer.Option(
-        120.0, min=0.1, help="Seconds for one whole answer.", rich_help_panel=_ENDPOINT
-    ),
-    max_retries: int = typer.Option(
-        6, min=0, help="Retries of what a retry may mend.", rich_help_panel=_ENDPOINT
-    ),
-    run: Path = typer.Option(
-        None, help="Folder of the run [runs/audit-TIME].", rich_help_panel=_RUN
-    ),
-    resume: bool = typer.Option(
-        False, "--resume", help="Go on with the run in --run.", rich_help_panel=_RUN
-    ),
-    retry_failures: bool = typer.Option(
-        False,
-        "--retry-failures",
-        help="With --resume: judge retryable failures anew.",
-        rich_help_panel=_RUN,
-    ),
+    layout: options.Layout = None,
+    samples: options.Samples = 1,
+    temperature: options.Temperature = 0.8,
+    max_tokens: options.MaxTokens = None,
+    context_tokens: options.ContextTokens = None,
+    truncate: options.Truncate = False,
+    base_url: options.BaseUrl = None,
+    grammar: options.GrammarKind = "auto",
+    max_connections: options.MaxConnections = 64,
+    timeout: options.Timeout = 120.0,
+    max_retries: options.MaxRetries = 6,
+    run: options.RunFolderPath = None,
+    resume: options.Resume = False,
+    retry_failures: options.RetryFailures = False,
     out: Path = typer.Option(
-        None, "--out", "-o", help="The page [audit.html in the run].", rich_help_panel=_RUN
+        None, "--out", "-o", help="The page [audit.html in the run].", rich_help_panel=options.RUN
     ),
     as_json: bool = typer.Option(
-        False, "--json", help="Print audit.json, not the table.", rich_help_panel=_RUN
+        False, "--json", help="Print audit.json, not the table.", rich_help_panel=options.RUN
     ),
 ) -> None:
     """Probe a judge on your own texts: position, length, names, form, scale, injection, ...
@@ -166,7 +124,7 @@ def audit(
         raise SetupError("--retry-failures goes with --resume")
     if data == "-":
         raise SetupError("an audit reads a file, which it can go on with after being stopped")
-    criteria = _criteria(criterion or ([_DEMO_CRITERION] if demo else []))
+    criteria = asked_criteria(criterion or ([_DEMO_CRITERION] if demo else []))
     folder = run or Path("runs") / f"audit-{datetime.now():%Y%m%d-%H%M%S}"
     settings = JudgeSettings(
         model=model,
@@ -177,6 +135,7 @@ def audit(
         samples=samples,
         temperature=temperature,
         max_tokens=max_tokens,
+        context_tokens=context_tokens,
         truncate=truncate,
         seed=seed,
         base_url=base_url,
@@ -212,21 +171,6 @@ def audit(
     if found.failed:
         say("[bold red]too far[/]:", ", ".join(finding.key for finding in found.failed))
         raise typer.Exit(6)
-
-
-def _criteria(names: Sequence[str]) -> list[Criterion]:
-    from glider.data.library import load_criteria
-
-    if not names:
-        raise SetupError(
-            "no criterion given", hint="--criterion NAME; `glider criteria` lists the shipped ones"
-        )
-    if list(names) == ["record"]:
-        return []
-    found = [criterion for name in names for criterion in load_criteria(name)]
-    if len({criterion.name for criterion in found}) < len(found):
-        raise SetupError("a criterion is given twice")
-    return found
 
 
 def _audit(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from glider.cli import options
 from glider.cli.settings import JudgeSettings
 from glider.cli.show import RunProgress, say
 from glider.core.errors import DataError, GliderError, MissingExtra, RunError, SetupError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from glider.bench.results import Results
     from glider.judging.judge import Judge
 
-_DATA, _JUDGE, _ASK, _FIGURES, _RUN = "Data", "Judge", "How to ask", "Figures", "Output"
+_FIGURES = "Figures"
 
 
 def bench(
@@ -32,59 +33,41 @@ def bench(
     ),
     listed: bool = typer.Option(False, "--list", help="Show the sets and stop."),
     data: Path = typer.Option(
-        None, help="Folder of the sets' data [$GLIDER_DATA].", rich_help_panel=_DATA
+        None, help="Folder of the sets' data [$GLIDER_DATA].", rich_help_panel=options.DATA
     ),
     criterion: str = typer.Option(
         None,
         "--criterion",
         "-c",
         help="What is asked of your own labels, if their records do not say.",
-        rich_help_panel=_DATA,
+        rich_help_panel=options.DATA,
     ),
     limit: int = typer.Option(
-        None, min=1, help="At most this many items of each set.", rich_help_panel=_DATA
+        None, min=1, help="At most this many items of each set.", rich_help_panel=options.DATA
     ),
     seed: int = typer.Option(
-        0, help="Draws the items, the resamples and sampled answers.", rich_help_panel=_DATA
+        0, help="Draws the items, the resamples and sampled answers.", rich_help_panel=options.DATA
     ),
-    model: str = typer.Option(
-        "embedded",
-        "--model",
-        "-m",
-        help="provider/model or a .gguf file; see `glider models`.",
-        rich_help_panel=_JUDGE,
-    ),
+    model: options.Model = "embedded",
     system: str = typer.Option(
-        None, help="What the judge is called in tables.", rich_help_panel=_JUDGE
+        None, help="What the judge is called in tables.", rich_help_panel=options.JUDGE
     ),
-    format: str = typer.Option(
-        None, help="nano, glider, prometheus, flow-judge, chat-json.", rich_help_panel=_JUDGE
-    ),
-    strategy: list[str] = typer.Option(
-        None, help="NAME[,NAME...], as in `glider judge`.", rich_help_panel=_JUDGE
-    ),
-    samples: int = typer.Option(
-        1, min=1, help="Answers per task, averaged.", rich_help_panel=_JUDGE
-    ),
-    temperature: float = typer.Option(
-        0.8, min=0.0, help="With --samples above 1.", rich_help_panel=_JUDGE
-    ),
-    order: str = typer.Option(None, help="score-first or reason-first.", rich_help_panel=_ASK),
+    format: options.FormatName = None,
+    strategy: options.Strategies = None,
+    samples: options.Samples = 1,
+    temperature: options.Temperature = 0.8,
+    order: options.Order = None,
     explain: bool = typer.Option(
         None,
         "--explain/--no-explain",
         help="Ask for quotes and a reason too, and measure the highlights; by default only where "
         "the reason comes first.",
-        rich_help_panel=_ASK,
+        rich_help_panel=options.ASK,
     ),
-    max_tokens: int = typer.Option(None, min=1, help="Longest answer.", rich_help_panel=_ASK),
-    context_tokens: int = typer.Option(
-        None, min=256, help="Embedded: room for prompt and answer [4096].", rich_help_panel=_ASK
-    ),
-    truncate: bool = typer.Option(
-        False, "--truncate", help="Shorten texts that do not fit.", rich_help_panel=_ASK
-    ),
-    base_url: str = typer.Option(None, help="Endpoint [$OPENAI_BASE_URL].", rich_help_panel=_ASK),
+    max_tokens: options.MaxTokens = None,
+    context_tokens: options.ContextTokens = None,
+    truncate: options.Truncate = False,
+    base_url: options.BaseUrl = None,
     baselines: bool = typer.Option(
         True, help="Simple rules beside the judge.", rich_help_panel=_FIGURES
     ),
@@ -92,13 +75,17 @@ def bench(
         999, min=99, help="Resamples for intervals and tests.", rich_help_panel=_FIGURES
     ),
     out: Path = typer.Option(
-        None, "--out", "-o", help="Folder of runs and report [bench/TIME].", rich_help_panel=_RUN
+        None,
+        "--out",
+        "-o",
+        help="Folder of runs and report [bench/TIME].",
+        rich_help_panel=options.RUN,
     ),
     resume: bool = typer.Option(
-        False, "--resume", help="Go on with what was begun in --out.", rich_help_panel=_RUN
+        False, "--resume", help="Go on with what was begun in --out.", rich_help_panel=options.RUN
     ),
     as_json: bool = typer.Option(
-        False, "--json", help="Print the results as JSON.", rich_help_panel=_RUN
+        False, "--json", help="Print the results as JSON.", rich_help_panel=options.RUN
     ),
 ) -> None:
     """Measure how well a judge agrees with people, with intervals, beside simple rules.

@@ -14,7 +14,7 @@ from glider.cli.settings import JudgeSettings
 from glider.cli.show import RunProgress, flush, print_line, say
 from glider.cli.sinks import Sink, as_json
 from glider.core.criteria import Criterion
-from glider.core.errors import GliderError
+from glider.core.errors import GliderError, SetupError
 from glider.core.judgments import Comparison, Failure, Judgment
 
 
@@ -157,3 +157,24 @@ def _resume_line(folder: Path) -> str:
     if not any(word == "--run" or word.startswith("--run=") for word in words):
         words += ["--run", str(folder)]
     return shlex.join(["glider", *words, "--resume"])
+
+
+def asked_criteria(names: Sequence[str]) -> list[Criterion]:
+    """The criteria behind `--criterion`; none for `record`, where each row brings its own.
+
+    Raises:
+        SetupError: none is named, or one twice.
+    """
+    from glider.data.library import load_criteria
+
+    if not names:
+        raise SetupError(
+            "no criterion given", hint="--criterion NAME; `glider criteria` lists the shipped ones"
+        )
+    if list(names) == ["record"]:
+        return []
+    found = [criterion for name in names for criterion in load_criteria(name)]
+    repeated = {c.name for c in found if sum(o.name == c.name for o in found) > 1}
+    if repeated:
+        raise SetupError(f"criterion given twice: {', '.join(sorted(repeated))}")
+    return found

@@ -7,7 +7,8 @@ from typing import Any
 
 import typer
 
-from glider.cli.files import Source, judge_file
+from glider.cli import options
+from glider.cli.files import Source, asked_criteria, judge_file
 from glider.cli.settings import JudgeSettings
 from glider.cli.show import is_terminal, say, show, show_summary
 from glider.core.criteria import Criterion
@@ -16,9 +17,7 @@ from glider.core.judgments import Failure
 from glider.core.samples import Sample
 from glider.judging.strategies import STRATEGIES
 
-_TEXT, _DATA, _JUDGE, _STRATEGY, _ASK, _ENDPOINT, _RUN = (
-    "One text", "Data", "Judge", "Strategy", "How to ask", "Endpoint", "Run",
-)  # fmt: skip
+_TEXT = "One text"
 
 
 def judge(
@@ -40,124 +39,69 @@ def judge(
         None, help="Material the output must rest on.", rich_help_panel=_TEXT
     ),
     reference: str = typer.Option(None, help="A reference answer.", rich_help_panel=_TEXT),
-    map: list[str] = typer.Option(
-        None, "--map", help="FIELD=COLUMN, e.g. output=answer.", rich_help_panel=_DATA
+    map: options.Maps = None,
+    judged: options.Judged = None,
+    preset: options.Preset = None,
+    encoding: options.Encoding = "utf-8",
+    limit: int = typer.Option(
+        None, min=1, help="Judge this many rows.", rich_help_panel=options.DATA
     ),
-    judged: list[str] = typer.Option(
-        None, help="Field to judge in place of output; may be given again.", rich_help_panel=_DATA
-    ),
-    preset: str = typer.Option(
-        None, help="Column names of another tool; guessed if not given.", rich_help_panel=_DATA
-    ),
-    encoding: str = typer.Option("utf-8", help="Encoding of text files.", rich_help_panel=_DATA),
-    limit: int = typer.Option(None, min=1, help="Judge this many rows.", rich_help_panel=_DATA),
     single_order: bool = typer.Option(
-        False, "--single-order", help="Compare pairs in one order only.", rich_help_panel=_DATA
+        False,
+        "--single-order",
+        help="Compare pairs in one order only.",
+        rich_help_panel=options.DATA,
     ),
-    model: str = typer.Option(
-        "embedded",
-        "--model",
-        "-m",
-        help="provider/model or a .gguf file; see `glider models`.",
-        rich_help_panel=_JUDGE,
-    ),
-    format: str = typer.Option(
-        None, help="nano, glider, prometheus, flow-judge, chat-json.", rich_help_panel=_JUDGE
-    ),
-    samples: int = typer.Option(
-        1, min=1, help="Answers per task, averaged.", rich_help_panel=_JUDGE
-    ),
-    temperature: float = typer.Option(
-        0.8, min=0.0, help="With --samples above 1.", rich_help_panel=_JUDGE
-    ),
+    model: options.Model = "embedded",
+    format: options.FormatName = None,
+    samples: options.Samples = 1,
+    temperature: options.Temperature = 0.8,
     seed: int = typer.Option(
         None,
         help="Draws the rows of --limit at random (the first ones without it), and the answers "
         "of --samples.",
-        rich_help_panel=_JUDGE,
+        rich_help_panel=options.JUDGE,
     ),
-    strategy: list[str] = typer.Option(
-        None,
-        help="NAME[,NAME...], the first sees the task as it is: rules, questions, reference, swap, "
-        "mean, decompose, scenario, banded.",
-        rich_help_panel=_STRATEGY,
-    ),
-    aspect: list[str] = typer.Option(
-        None,
-        help="Of decompose: NAME or NAME=WEIGHT; the model settles what is not given.",
-        rich_help_panel=_STRATEGY,
-    ),
-    jury: list[str] = typer.Option(
-        None,
-        help="A further model; the mean of all is taken. May be given again.",
-        rich_help_panel=_STRATEGY,
-    ),
-    order: str = typer.Option(None, help="score-first or reason-first.", rich_help_panel=_ASK),
+    strategy: options.Strategies = None,
+    aspect: options.Aspects = None,
+    jury: options.Jury = None,
+    order: options.Order = None,
     explain: bool = typer.Option(
         True,
         "--explain/--no-explain",
         help="Quotes and reason, or just the score.",
-        rich_help_panel=_ASK,
+        rich_help_panel=options.ASK,
     ),
-    layout: str = typer.Option(None, help="criterion-first or sample-first.", rich_help_panel=_ASK),
-    max_tokens: int = typer.Option(None, min=1, help="Longest answer.", rich_help_panel=_ASK),
-    context_tokens: int = typer.Option(
-        None, min=256, help="Embedded: room for prompt and answer [4096].", rich_help_panel=_ASK
-    ),
-    truncate: bool = typer.Option(
-        False,
-        "--truncate",
-        help="Shorten texts that do not fit, and mark the cut.",
-        rich_help_panel=_ASK,
-    ),
-    base_url: str = typer.Option(
-        None, help="Endpoint [$OPENAI_BASE_URL].", rich_help_panel=_ENDPOINT
-    ),
-    grammar: str = typer.Option(
-        "auto", help="auto, vllm, llama.cpp, json-schema, none.", rich_help_panel=_ENDPOINT
-    ),
-    max_connections: int = typer.Option(
-        64, min=1, help="Most requests at once.", rich_help_panel=_ENDPOINT
-    ),
-    timeout: float = typer.Option(
-        120.0, min=0.1, help="Seconds for one whole answer.", rich_help_panel=_ENDPOINT
-    ),
-    max_retries: int = typer.Option(
-        6, min=0, help="Retries of what a retry may mend.", rich_help_panel=_ENDPOINT
-    ),
-    price_in: float = typer.Option(
-        None, min=0.0, help="Price of a million prompt tokens.", rich_help_panel=_ENDPOINT
-    ),
-    price_out: float = typer.Option(
-        None, min=0.0, help="Price of a million answer tokens.", rich_help_panel=_ENDPOINT
-    ),
-    max_cost: float = typer.Option(
-        None, min=0.0, help="Stop asking before this is spent.", rich_help_panel=_ENDPOINT
-    ),
-    run: Path = typer.Option(
-        None, help="Folder of the run [runs/NAME-TIME].", rich_help_panel=_RUN
-    ),
-    resume: bool = typer.Option(
-        False, "--resume", help="Go on with the run in --run.", rich_help_panel=_RUN
-    ),
-    retry_failures: bool = typer.Option(
-        False,
-        "--retry-failures",
-        help="With --resume: judge retryable failures anew.",
-        rich_help_panel=_RUN,
-    ),
+    layout: options.Layout = None,
+    max_tokens: options.MaxTokens = None,
+    context_tokens: options.ContextTokens = None,
+    truncate: options.Truncate = False,
+    base_url: options.BaseUrl = None,
+    grammar: options.GrammarKind = "auto",
+    max_connections: options.MaxConnections = 64,
+    timeout: options.Timeout = 120.0,
+    max_retries: options.MaxRetries = 6,
+    price_in: options.PriceIn = None,
+    price_out: options.PriceOut = None,
+    max_cost: options.MaxCost = None,
+    run: options.RunFolderPath = None,
+    resume: options.Resume = False,
+    retry_failures: options.RetryFailures = False,
     fail_on: str = typer.Option(
-        None, help="Exit 5 if more failed than this: 2% or 10.", rich_help_panel=_RUN
+        None, help="Exit 5 if more failed than this: 2% or 10.", rich_help_panel=options.RUN
     ),
     out: Path = typer.Option(
         None,
         "--out",
         "-o",
         help="Write outcomes to this .jsonl or .csv, not to stdout.",
-        rich_help_panel=_RUN,
+        rich_help_panel=options.RUN,
     ),
     as_json: bool = typer.Option(
-        False, "--json", help="Outcomes as JSON lines, also on a terminal.", rich_help_panel=_RUN
+        False,
+        "--json",
+        help="Outcomes as JSON lines, also on a terminal.",
+        rich_help_panel=options.RUN,
     ),
 ) -> None:
     """Judge texts under criteria: a score, the reasoning, and the spans that decided it.
@@ -193,7 +137,7 @@ def judge(
             "the strategy swap compares two outputs in both orders",
             hint="leave out swap, or " + ("--single-order" if single_order else "--output"),
         )
-    criteria = _criteria(criterion or [])
+    criteria = asked_criteria(criterion or [])
     if (output is None) == (data is None):
         raise SetupError("give a data file, or one text with --output", hint="glider judge --help")
     if output is not None:
@@ -242,22 +186,6 @@ def _strategies(given: list[str]) -> tuple[str, ...]:
     for name in names:
         STRATEGIES.get(name)
     return names
-
-
-def _criteria(names: list[str]) -> list[Criterion]:
-    from glider.data.library import load_criteria
-
-    if not names:
-        raise SetupError(
-            "no criterion given", hint="--criterion NAME; `glider criteria` lists the shipped ones"
-        )
-    if names == ["record"]:
-        return []
-    found = [criterion for name in names for criterion in load_criteria(name)]
-    repeated = {c.name for c in found if sum(o.name == c.name for o in found) > 1}
-    if repeated:
-        raise SetupError(f"criterion given twice: {', '.join(sorted(repeated))}")
-    return found
 
 
 def _judge_one(
