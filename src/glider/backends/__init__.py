@@ -1,6 +1,7 @@
 """Messages to text. A backend knows its engine; it knows no criterion and no rubric."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from glider.backends.base import Backend
@@ -21,15 +22,15 @@ BACKENDS: Registry[type[Backend]] = Registry(
 
 
 def open_backend(name: str, **options: Any) -> Backend:
-    """Open a backend by `provider/model`; a bare provider takes its own default model.
+    """Open a backend by `provider/model`, or by the path of a GGUF file or an adapter's folder.
+
+    A bare provider takes its own default model.
 
     Raises:
         UnknownName: no such provider, or no such model.
         SetupError: an option the provider does not have, or a provider that needs a model's name.
     """
-    provider, _, model = name.partition("/")
-    if name.endswith(".gguf"):
-        provider, model = "embedded", name
+    provider, model = provider_and_model(name)
     make: Callable[..., Backend] = BACKENDS.get(provider)
     try:
         return make(model, **options) if model else make(**options)
@@ -38,3 +39,14 @@ def open_backend(name: str, **options: Any) -> Backend:
         if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
             raise SetupError(f"backend {provider!r}: {exc}") from exc
         raise
+
+
+def provider_and_model(name: str) -> tuple[str, str]:
+    """Who runs what; files and folders on this machine go to the embedded engine."""
+    from glider.backends.catalog import is_local
+
+    provider, _, model = name.partition("/")
+    on_disk = name.endswith(".gguf") or Path(name).expanduser().is_dir()
+    if provider not in BACKENDS.names() and on_disk and is_local(name):
+        return "embedded", name
+    return provider, model

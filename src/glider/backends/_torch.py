@@ -19,20 +19,21 @@ from queue import Empty, SimpleQueue
 from typing import Any, Literal, TypeVar
 
 from glider.backends.base import Backend, Capabilities, Limits
-from glider.backends.catalog import CATALOG, cache_dir, find
+from glider.backends.catalog import find, is_local
 from glider.backends.dequantise import to_hf_folder
 from glider.backends.labels import Distribution
 from glider.core.errors import (
     BackendError,
     MissingExtra,
     ModelFileError,
+    NoChatTemplate,
     PromptTooLong,
     Refused,
     SetupError,
     Unavailable,
 )
 from glider.core.generation import Generation, GenerationRequest
-from glider.text.defuse import defuse_literals
+from glider.text.chat import control_tokens, prompt_text, token_ids
 
 DType = Literal["auto", "bfloat16", "float32"]
 
@@ -91,12 +92,7 @@ class TorchBackend(Backend):
         self.limits = Limits(in_flight=in_flight, context_tokens=context)
         self.capabilities = capabilities
         self.vocabulary = Vocabulary(self.tokenizer, config.vocab_size)
-        added = self.tokenizer.added_tokens_decoder.values()
-        # `all_special_tokens` alone misses most: of Llama 3's it has two, of SmolLM2's three.
-        self._control_tokens = {
-            *self.tokenizer.all_special_tokens,
-            *(token.content for token in added if token.special),
-        }
+        self._control_tokens = control_tokens(self.tokenizer)
         self._queue: SimpleQueue[Job | None] = SimpleQueue()
         self._lock = threading.Lock()
         self.closed = threading.Event()
@@ -176,19 +172,13 @@ class TorchBackend(Backend):
     def _prompt(self, request: GenerationRequest) -> list[int]:
         from jinja2 import TemplateError
 
-        messages = [
-            {"role": m.role, "content": defuse_literals(m.content, self._control_tokens)}
-            for m in request.messages
-        ]
         try:
-            text = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True
+            text = prompt_text(
+                self.tokenizer, request.messages, request.opening, self._control_tokens
             )
         except TemplateError as exc:
             raise Refused(f"the model's chat template does not take this: {exc}") from exc
-        # The template has written the beginning-of-text token already.
-        ids: list[int] = self.tokenizer(text + request.opening, add_special_tokens=False).input_ids
-        return ids
+        return token_ids(self.tokenizer, text)
 
 
 T = TypeVar("T")
@@ -235,7 +225,7 @@ class Loaded:
 
 
 def load(model: str, *, revision: str | None, dtype: DType, device: str | None) -> Loaded:
-    """Load a folder, a hub id, a GGUF file or a catalogue name.
+    """Load a folder (a model's or an adapter's), a hub id, a GGUF file or a catalogue name.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
@@ -249,9 +239,9 @@ def load(model: str, *, revision: str | None, dtype: DType, device: str | None) 
         raise MissingExtra("the hf backend", "torch") from exc
     where = Path(model).expanduser()
     source, name, known = model, model, ""
-    if model.endswith(".gguf") or model in CATALOG:
+    if is_local(model):
         file = find(model)
-        where = cache_dir() / "models" / f"{file.name}.{file.sha256[:12]}.bf16"
+        where = file.hf_folder
         to_hf_folder(file.path, where)
         name, known = file.name, file.sha256[:12]
     if where.is_dir():
@@ -275,7 +265,7 @@ def load(model: str, *, revision: str | None, dtype: DType, device: str | None) 
             hint="give a folder, a hub id (its download may need a login) or a .gguf file",
         ) from exc
     if not tokenizer.chat_template:
-        raise SetupError(f"{name} has no chat template", hint="use an instruction-tuned model")
+        raise NoChatTemplate(name)
     # A model's own defaults (sampling, repetition penalty) would bend the answers unseen.
     ends = network.generation_config.eos_token_id
     if ends is None:

@@ -31,6 +31,7 @@ class Shift:
     """Largest difference of two expected scores; 0 where nothing was read."""
     average: float
     """The value of `mean`, also where there is no interval."""
+    share_changed: float
     n: int
 
     def __str__(self) -> str:
@@ -62,10 +63,13 @@ def shift(
     others = sum(a[1] != b[1] for a, b, _ in pairs)
     if not pairs:
         nothing = Undefined("no prompt was answered by both", 0, lost)
-        return Shift(nothing, nothing, 0.0, 0.0, 0)
-    mean = bootstrap(mean_of(moved), [cluster for _, _, cluster in pairs], rng=rng, skipped=lost)
+        return Shift(nothing, nothing, 0.0, 0.0, 0.0, 0)
+    mean = bootstrap(
+        mean_of(moved, (0.0, 1.0)), [cluster for _, _, cluster in pairs], rng=rng, skipped=lost
+    )
     changed = proportion(others, len(pairs), skipped=lost)
-    return Shift(mean, changed, float(moved.max()), float(moved.mean()), len(pairs))
+    average, share = float(moved.mean()), others / len(pairs)
+    return Shift(mean, changed, float(moved.max()), average, share, len(pairs))
 
 
 def answers(

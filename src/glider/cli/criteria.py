@@ -42,6 +42,7 @@ def models() -> None:
         default = "  (default)" if name == DEFAULT else ""
         print(f"embedded/{name}{default}  {model.licence}  {here}")
     print("embedded/PATH.gguf  any other llama.cpp model")
+    print("embedded/FOLDER     your own adapter: merged into its base once")
     print("openai/MODEL        any OpenAI-compatible endpoint (--base-url)")
     print("hf/ORG/NAME         a Hugging Face model or folder (extra: torch)")
     print("fast/NAME           scores without reasons, many at a time (extra: torch)")

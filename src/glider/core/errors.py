@@ -5,7 +5,10 @@ GliderError                     every error we raise; .hint says what to do abou
 │   ├── RubricError                 levels missing, repeated or out of order
 │   ├── CriterionError              a criterion file that cannot be used
 │   ├── UnknownName                 .kind .name .near
-│   └── MissingExtra                .feature .install
+│   ├── MissingExtra                .feature .install
+│   ├── RecipeError                 .key: a setting that is unknown, or not of its kind
+│   ├── NoChatTemplate              the model was not made to be talked to
+│   └── NoLabelTokens               .example: its answer has no score where scores are read
 ├── TaskError                     this sample cannot be put to this criterion
 │   └── MissingField                .field
 ├── BackendError                  .retryable
@@ -23,10 +26,17 @@ GliderError                     every error we raise; .hint says what to do abou
 │   └── ScoreOutsideRubric          .score .allowed
 ├── DataError                     .path .line
 │   ├── BadRecord
-│   └── UnknownSchemaVersion
+│   ├── UnknownSchemaVersion
+│   ├── LabelOutsideScale           .label .scale
+│   ├── EmptySplit                  .split: "train" or "dev"
+│   └── LeakedBenchmark             .pairs: what is in training and in a benchmark
 ├── ModelFileError                a model file that is missing, damaged or cannot be fetched
 └── RunError
-    └── ManifestMismatch            what differs, key by key
+    ├── ManifestMismatch            what differs, key by key
+    └── TrainingError               a training that cannot go on; what was saved is whole
+        ├── NotFinite                 .step: the loss or its gradient is no number
+        ├── OutOfMemory               .step
+        └── CannotSave                .step: no room; the checkpoint before is untouched
 
 A failed judgment is a value: `Failure.of(error)` keeps the class's `code`. Codes are stable names
 that users count and filter by.
@@ -92,6 +102,39 @@ class MissingExtra(SetupError):
         self.feature = feature
         self.install = f"pip install 'glider-judge[{extra}]'"
         super().__init__(f"{feature} needs an optional package", hint=self.install)
+
+
+class RecipeError(SetupError):
+    """A recipe with a setting that is unknown, or not of its kind."""
+
+    code = "recipe"
+
+    def __init__(self, message: str, *, key: str = "", hint: str | None = None) -> None:
+        self.key = key
+        super().__init__(message, hint=hint)
+
+
+class NoChatTemplate(SetupError):
+    """A model without a chat template was not made to be talked to."""
+
+    code = "no_chat_template"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"{model} has no chat template", hint="take the instruction-tuned one of its family"
+        )
+
+
+class NoLabelTokens(SetupError):
+    """An example whose answer has no score at the place where scores are read."""
+
+    code = "no_label_tokens"
+
+    def __init__(self, example: str, why: str) -> None:
+        self.example = example
+        super().__init__(
+            f"example {example}: {why}", hint="make the examples anew with `glider data`"
+        )
 
 
 class TaskError(GliderError):
@@ -247,6 +290,36 @@ class UnknownSchemaVersion(DataError):
     code = "schema_version"
 
 
+class LabelOutsideScale(DataError):
+    """A label that the scale it is said to be on does not have."""
+
+    code = "label_outside_scale"
+
+    def __init__(self, label: float, scale: tuple[float, float]) -> None:
+        self.label, self.scale = label, scale
+        super().__init__(f"the label {label:g} is not on its scale, {scale[0]:g} to {scale[1]:g}")
+
+
+class EmptySplit(DataError):
+    """Nothing is left to train on, or to measure on."""
+
+    code = "empty_split"
+
+    def __init__(self, split: str, why: str, *, hint: str | None = None) -> None:
+        self.split = split
+        super().__init__(f"the {split} split is empty: {why}", hint=hint)
+
+
+class LeakedBenchmark(DataError):
+    """Training would see what a benchmark asks."""
+
+    code = "leaked_benchmark"
+
+    def __init__(self, pairs: Sequence[str], *, hint: str | None = None) -> None:
+        self.pairs = tuple(pairs)
+        super().__init__(f"a benchmark is in the training data: {'; '.join(pairs)}", hint=hint)
+
+
 class ModelFileError(GliderError):
     """A model file that is missing, damaged or cannot be fetched."""
 
@@ -263,3 +336,39 @@ class ManifestMismatch(RunError):
     """Resuming under other settings would mix two experiments."""
 
     code = "manifest_mismatch"
+
+
+class TrainingError(RunError):
+    """A training that cannot go on; what it saved before is whole."""
+
+    code = "training"
+
+    def __init__(self, message: str, *, step: int, hint: str | None = None) -> None:
+        self.step = step
+        super().__init__(message, hint=hint)
+
+
+class NotFinite(TrainingError):
+    """The loss or its gradient is not a number any more."""
+
+    code = "not_finite"
+
+    def __init__(self, what: str, value: float, *, step: int) -> None:
+        super().__init__(
+            f"the {what} became {value} at step {step}; nothing of that step was kept",
+            step=step,
+            hint="lower learning_rate or max_grad_norm, raise warmup, or set precision to fp32; "
+            "the last checkpoint is from before",
+        )
+
+
+class OutOfMemory(TrainingError):
+    """The device's memory does not do."""
+
+    code = "out_of_memory"
+
+
+class CannotSave(TrainingError):
+    """A checkpoint could not be written; the one before is untouched."""
+
+    code = "cannot_save"

@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -59,22 +60,23 @@ class Manifest(Frozen):
             input_path=input_path,
             input_sha256=input_sha256,
             python=platform.python_version(),
-            libraries=_installed(),
+            libraries=installed(_LIBRARIES),
         )
 
     def differences(self, other: "Manifest") -> list[str]:
         """One line per key that differs and matters: 'settings.seed: 1 before, 2 now'."""
-        return _compare(self._decisive(), other._decisive(), "")
+        return differences(self._decisive(), other._decisive())
 
     def _decisive(self) -> dict[str, Any]:
         return {k: v for k, v in self.model_dump().items() if k not in _WHERE_AND_WHEN}
 
 
-def _compare(before: Any, now: Any, path: str) -> list[str]:
+def differences(before: Any, now: Any, path: str = "") -> list[str]:
+    """One line per key of plain data that differs: 'settings.seed: 1 before, 2 now'."""
     if isinstance(before, dict) and isinstance(now, dict):
         lines = []
         for key in sorted({*before, *now}):
-            lines += _compare(before.get(key), now.get(key), f"{path}.{key}" if path else key)
+            lines += differences(before.get(key), now.get(key), f"{path}.{key}" if path else key)
         return lines
     return [] if before == now else [f"{path}: {before!r} before, {now!r} now"]
 
@@ -90,9 +92,10 @@ def code_sha256() -> str:
     return digest.hexdigest()[:12]
 
 
-def _installed() -> dict[str, str]:
+def installed(names: Iterable[str]) -> dict[str, str]:
+    """Version of each package that is installed."""
     found = {}
-    for name in _LIBRARIES:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

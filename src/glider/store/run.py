@@ -13,7 +13,6 @@ moment leaves at most one broken last line, which opening the run again cuts off
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +22,7 @@ from glider.core.criteria import Criterion
 from glider.core.errors import DataError, ManifestMismatch, RunError, UnknownSchemaVersion
 from glider.core.judgments import SCHEMA_VERSION, Comparison, Failure, Judgment, outcome_from
 from glider.core.samples import Sample
+from glider.store.journal import append_only, append_to, cut_broken_tail, lock
 from glider.store.manifest import Manifest
 
 
@@ -36,9 +36,9 @@ class RunFolder:
         self._done: dict[tuple[str, ...], bytearray] = {}
         self._last_sample = -1
         self._criteria: list[Criterion] = []
-        self._lock = _lock(path / ".lock")
-        self._samples = _append_only(path / "samples.jsonl")
-        self._journal = _append_only(path / "journal.jsonl")
+        self._lock = lock(path / ".lock")
+        self._samples = append_only(path / "samples.jsonl")
+        self._journal = append_only(path / "journal.jsonl")
 
     @classmethod
     def create(cls, path: Path, manifest: Manifest, criteria: Sequence[Criterion]) -> Self:
@@ -86,7 +86,7 @@ class RunFolder:
                 hint="start a new run, or go back to the settings it was started with",
             )
         for name in ("samples.jsonl", "journal.jsonl"):
-            _cut_broken_tail(path / name)
+            cut_broken_tail(path / name)
         if retry_failures:
             _forget_retryable(path / "journal.jsonl")
         run = cls(path, before)
@@ -131,11 +131,8 @@ class RunFolder:
         self._mark(row, _key(body))
 
     def _append(self, file: int, body: dict[str, Any]) -> None:
-        line = (json.dumps(body, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
         try:
-            written = os.write(file, line)
-            while written < len(line):
-                written += os.write(file, line[written:])
+            append_to(file, body)
         except OSError as exc:
             raise RunError(
                 f"cannot write to {self.path}: {exc.strerror}",
@@ -237,25 +234,6 @@ def _key(outcome: dict[str, Any]) -> tuple[str, ...]:
     return outcome["criterion"], outcome.get("first", ""), outcome.get("second", "")
 
 
-def _cut_broken_tail(path: Path) -> None:
-    """Drop a last line without its end: it was being written when the process died."""
-    if not path.exists():
-        return
-    with path.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        end = size
-        while end > 0:
-            step = min(1 << 16, end)
-            file.seek(end - step)
-            at = file.read(step).rfind(b"\n")
-            if at >= 0:
-                end = end - step + at + 1
-                break
-            end -= step
-        if end < size:
-            file.truncate(end)
-
-
 def _forget_retryable(path: Path) -> None:
     """Rewrite the journal without failures that a retry may mend; atomically."""
     if not path.exists():
@@ -270,28 +248,6 @@ def _forget_retryable(path: Path) -> None:
         target.flush()
         os.fsync(target.fileno())
     kept.replace(path)
-
-
-def _append_only(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-
-
-def _lock(path: Path) -> int:
-    """One process writes a run; the lock goes with the process, however it ends."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        os.close(file)
-        raise RunError(f"{path.parent} is in use by another process") from exc
-    return file
 
 
 def _write(path: Path, data: Any) -> None:
