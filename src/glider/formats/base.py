@@ -87,6 +87,10 @@ class Format(ABC):
     def shown(self, task: JudgeTask) -> dict[str, str]:
         """Field name to text as the prompt shows it; same length as the original."""
 
+    def bare(self) -> "Format | None":
+        """The same form asked for the score alone; None where it always explains."""
+        return None if self.explains else self
+
     @property
     def id(self) -> str:
         """Name and options, as recorded with every judgment."""

@@ -13,6 +13,7 @@ QUOTE_CHARS = (20, 120)
 _MAX_CHARS = 60_000
 """What can be quoted of all texts together; llguidance refuses a grammar from 80,000 on."""
 
+_LONGEST_WORD = 40
 _ON_LINE = "[^\\n]"
 
 
@@ -35,6 +36,54 @@ def quotable(text: str) -> str:
     return "\n".join(line.strip() for line in _LINE_END.split(text))
 
 
+def quote_at(text: str, start: int, end: int) -> str | None:
+    """What the rules of `quote_rules` let a judge quote of `text[start:end]`, in whole words.
+
+    A short place is widened to the shortest legal length, a long one cut at its end, and of a place
+    over several lines the longest line is taken.
+
+    Returns:
+        The quote; None where no line of the place can be quoted.
+    """
+    lines = _lines_of(text)
+    touched = [(max(a, start), min(b, end), a, b) for a, b in lines if a < end and start < b]
+    if not touched:
+        return None
+    head, tail, first, last = max(touched, key=lambda place: place[1] - place[0])
+    spaced = max(map(len, text[first:last].split())) <= _LONGEST_WORD
+    edges = [
+        at
+        for at in range(first, last + 1)
+        if not spaced or at in (first, last) or text[at - 1].isspace() != text[at].isspace()
+    ]
+    head = max((at for at in edges if at <= head), default=first)
+    tail = min((at for at in edges if at >= tail), default=last)
+    low = min(QUOTE_CHARS[0], max(b - a for a, b in lines))
+    while len(text[head:tail].strip()) < low:
+        after = next((at for at in edges if at > tail), None)
+        before = next((at for at in reversed(edges) if at < head), None)
+        if after is None and before is None:
+            return None  # the whole line is shorter than a quote may be
+        head, tail = (head, after) if after is not None else (before or first, tail)
+    fitting = [at for at in edges if head < at <= min(tail, head + QUOTE_CHARS[1])]
+    quote = text[head : max(fitting, default=head)].strip()
+    return quote if len(quote) >= low else None
+
+
+def _lines_of(text: str) -> list[tuple[int, int]]:
+    """Where the lines of `quotable` stand in the text; empty ones left out."""
+    ends = [*(match.span() for match in _LINE_END.finditer(text)), (len(text), len(text))]
+    lines, start = [], 0
+    for end, following in ends:
+        line = text[start:end]
+        a = start + len(line) - len(line.lstrip())
+        b = start + len(line.rstrip())
+        if a < b:
+            lines.append((a, b))
+        start = following
+    return lines
+
+
 def quote_rules(texts: Sequence[str]) -> tuple[str, bool]:
     """Lark rules that define `quote` as a stretch of one line of one of `texts`.
 
@@ -55,7 +104,7 @@ def quote_rules(texts: Sequence[str]) -> tuple[str, bool]:
         high = max(QUOTE_CHARS[1], low)
         # Scripts without spaces have no words to cut at: there, any run of characters will do.
         longest_word = max(len(word) for word in within.split())
-        unit = "substring_chars" if longest_word > 40 else "substring_words"
+        unit = "substring_chars" if longest_word > _LONGEST_WORD else "substring_words"
         n = len(names)
         # No space at either edge: what is quoted is words.
         middle = f"({_ON_LINE}{{{max(low - 2, 0)},{high - 2}}}\\S)" + ("?" if low < 2 else "")

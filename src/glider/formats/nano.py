@@ -20,9 +20,11 @@ Order = Literal["score-first", "reason-first"]
 Layout = Literal["criterion-first", "sample-first"]
 
 _SYSTEM = "You are a strict, fair judge of text."
-_REASON_CHARS = 240
-_WORDS = r"\S{1,120}( \S{1,120}){0,29}"
-_MAX_QUOTES = 2
+REASON_CHARS = 240
+REASON_WORDS = 30
+WORD_CHARS = 120
+MAX_QUOTES = 2
+_WORDS = rf"\S{{1,{WORD_CHARS}}}( \S{{1,{WORD_CHARS}}}){{0,{REASON_WORDS - 1}}}"
 _MAX_TOKENS = 960
 """Enough for the longest reason and quotes in any script: up to three tokens a character are spent
 on those a tokenizer does not know, so an answer held to the grammar is never cut."""
@@ -60,6 +62,11 @@ class NanoFormat(Format):
     def id(self) -> str:
         return f"nano/{self.order}/{self.layout}" + ("" if self.explains else "/bare")
 
+    def bare(self) -> "NanoFormat | None":
+        if self.order == "reason-first":
+            return None
+        return NanoFormat(order=self.order, layout=self.layout, explain=False)
+
     def shown(self, task: JudgeTask) -> dict[str, str]:
         return shown_texts(task.sample, {f.name: f.name for f in task.sample.fields})
 
@@ -95,12 +102,12 @@ class NanoFormat(Format):
         shown = self.shown(task)
         rules, any_text = quote_rules([shown[field.name] for field in task.sample.judged])
         quotes = (
-            f'"Quotes:\\n" ("- " quote "\\n"){{1,{_MAX_QUOTES}}}'
+            f'"Quotes:\\n" ("- " quote "\\n"){{1,{MAX_QUOTES}}}'
             if any_text
             else '"Quotes: none\\n"'
         )
         # Bounded in words too: small models slip into counting, where a word is a digit.
-        reason = f"REASON: /{_WORDS}/ & /[^\\n]{{1,{_REASON_CHARS}}}/"
+        reason = f"REASON: /{_WORDS}/ & /[^\\n]{{1,{REASON_CHARS}}}/"
         if self.order == "score-first":
             start = f'start: ({score}) "\\n" {quotes} "Reason: " REASON'
         else:

@@ -9,7 +9,7 @@ A record without a usable label gives no item. Nothing is mended: a label outsid
 id that was used before, a highlight that lies outside the text are left out and counted.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +33,15 @@ class Unfit(ValueError):
     """The record gives no item; the message says why, in words that many records share."""
 
 
-def read(labelled: "LabelledSet", path: Path) -> Loaded:
+Shape = Callable[[Mapping[str, Any]], list[dict[str, Any]]]
+"""Turns a row of another tool's into records of this format."""
+
+
+def read(labelled: "LabelledSet", path: Path, *, shape: Shape | None = None) -> Loaded:
     """The items of a file, in its order, and what was odd.
+
+    Args:
+        shape: for a file in other columns (`gold.foreign`).
 
     Raises:
         DataError: the file as a whole cannot be read.
@@ -49,7 +56,7 @@ def read(labelled: "LabelledSet", path: Path) -> Loaded:
     items: list[Item] = []
     asked: dict[str, Criterion | None] = {}
     seen: set[tuple[str, str]] = set()
-    for row in open_rows(path):
+    for row in _shaped(open_rows(path), shape):
         try:
             if isinstance(row, BadRow):
                 raise row.error
@@ -68,6 +75,19 @@ def read(labelled: "LabelledSet", path: Path) -> Loaded:
             place = f":{row.line}: "
             notes.add(f"left out, {str(exc).partition(place)[2] or exc}", row.line)
     return Loaded(items, notes.sentences())
+
+
+def _shaped(rows: Iterable[Row | BadRow], shape: Shape | None) -> Iterator[Row | BadRow]:
+    for row in rows:
+        if isinstance(row, BadRow) or shape is None:
+            yield row
+            continue
+        records = shape(row.data)
+        for data in records:
+            yield replace(row, data=data)
+        if not records:
+            error = BadRecord("no text with a label", path=row.path, line=row.line)
+            yield BadRow(index=row.index, line=row.line, error=error)
 
 
 def key_at(data: Mapping[str, Any], path: str) -> str | None:

@@ -29,6 +29,9 @@ READERS: Registry[Callable[["LabelledSet", Path], Loaded]] = Registry(
     builtin={
         "judgements": "glider.gold.judgements:read",
         "glider-suite": "glider.gold.suite:read",
+        "prometheus": "glider.gold.foreign:read_prometheus",
+        "ultrafeedback": "glider.gold.foreign:read_ultrafeedback",
+        "helpsteer": "glider.gold.foreign:read_helpsteer",
     },
 )
 
