@@ -30,10 +30,11 @@ def calibration_text(found: Calibration) -> str:
 
 def finding_text(finding: Finding) -> str:
     """Title and value, then what it means."""
-    return f"{finding.title}: {_value(finding)}\n" + _wrapped(finding.meaning, "   ", "   ")
+    return f"{finding.title}: {value_text(finding)}\n" + _wrapped(finding.meaning, "   ", "   ")
 
 
-def _value(finding: Finding) -> str:
+def value_text(finding: Finding) -> str:
+    """The number with its interval and n, or why there is none."""
     if finding.value is None:
         return f"undefined ({finding.undefined})"
     value = _number(finding.value, finding.unit)

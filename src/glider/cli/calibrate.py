@@ -7,6 +7,7 @@ import typer
 
 from glider.cli.show import say
 from glider.core.errors import MissingExtra, SetupError
+from glider.store.atomic import replacing
 
 if TYPE_CHECKING:
     from glider.calibration.labelled import LabelledRun
@@ -67,6 +68,7 @@ def calibrate(
     from pydantic import ValidationError
 
     from glider.calibration.model import Calibration, Settings
+    from glider.calibration.page import page
     from glider.calibration.words import calibration_text
 
     try:
@@ -88,7 +90,10 @@ def calibrate(
     target = out or run / ("calibration.json" if criterion is None else _named(criterion))
     found.save(target)
     print(found.model_dump_json(indent=1) if as_json else calibration_text(found))
-    say("\ncalibration:", str(target))
+    shown = target.with_suffix(".html")
+    with replacing(shown) as file:
+        file.write(page(found).encode("utf-8", "replace"))
+    say("\ncalibration:", f"{target}   page: {shown}")
 
 
 def load(

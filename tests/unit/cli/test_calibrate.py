@@ -1,6 +1,7 @@
 """`glider calibrate` and `glider plan-labels` as functions of their flags."""
 
 import json
+from html import escape
 
 import pytest
 import typer
@@ -33,6 +34,9 @@ def test_a_run_with_its_own_labels(tmp_path, told):
     assert "True pass rate: " in text and "n=200" in text
     kept = Calibration.load(run / "calibration.json")
     assert kept.pass_at == 4 and kept.criterion == GRADES.name
+    page = (run / "calibration.html").read_text("utf-8")
+    assert all(escape(f.title) in page for f in kept.findings)
+    assert page.count("<svg") >= 3  # the mark, reliability, risk against coverage
 
 
 def test_a_labels_file_with_names_of_its_own_and_json(tmp_path, told):
