@@ -11,7 +11,8 @@ from glider.report.shell import shell
 from glider.report.svg import Bin, Kept
 
 _CSS = """\
-.findings{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr));gap:1.4rem 3rem;margin:0}
+.findings{display:grid;gap:1.4rem 3rem;margin:0;
+ grid-template-columns:repeat(auto-fit,minmax(min(22rem,100%),1fr))}
 .findings dt{font-weight:600}
 .findings dd{margin:.15rem 0 0}
 .findings .value{font-variant-numeric:tabular-nums}
