@@ -16,7 +16,9 @@ from glider.cli import (
     bench,
     calibrate,
     criteria,
+    data,
     demo,
+    export,
     gate,
     judge,
     plan_labels,
@@ -50,6 +52,8 @@ app.command("audit")(audit.audit)
 app.command("calibrate")(calibrate.calibrate)
 app.command("plan-labels")(plan_labels.plan_labels)
 app.command("gate")(gate.gate)
+app.command("data")(data.data)
+app.command("export")(export.export)
 app.command("criteria")(criteria.criteria)
 app.command("models")(criteria.models)
 
