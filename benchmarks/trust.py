@@ -34,16 +34,18 @@ The model that comes with Glider is small (135 million parameters) and **was not
 these are its figures before training, published as they are. A judge that does not beat the length
 of a text has not read it.
 
-- **score-first**: the score alone, one pass. *expected* is the mean over the levels' probabilities,
-  *greedy* the likeliest level.
-- **+rules**: the same with LLMBar's rules in the question (arXiv 2310.07641).
-- **reason-first**: quotes and reason are written before the score. {slow} items of each set.
-- **reason-first K=4**: the mean of four such answers drawn at temperature 0.8. {slowest} items of
-  each set.
+{systems}
 
 Systems that saw fewer items have wider intervals; they are compared with others on shared items.
 What each set is, who labelled it and under which licence: `glider bench --list`.
 """
+_SYSTEMS = {
+    "score-first": "the score alone, one pass. *expected* is the mean over the levels' "
+    "probabilities, *greedy* the likeliest level",
+    "score-first +rules": "the same with LLMBar's rules in the question (arXiv 2310.07641)",
+    "reason-first": "quotes and reason are written before the score",
+    "reason-first K=4": "the mean of four such answers drawn at temperature 0.8",
+}
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,15 @@ def page(results: Results, args: argparse.Namespace) -> str:
     head, _, rest = report.partition("\n\n")
     made = results.settings["made_by"]
     command = f"Made by `benchmarks/trust.py` on {made['cpu']}, {made['cores']} cores."
-    words = _INTRODUCTION.format(slow=args.slow_limit, slowest=args.slowest_limit)
+    limits = {system.name: system.limit for system in systems(args)}
+    measured = {name.rpartition(", ")[0] or name for name in results.settings["systems"]}
+    lines = [
+        f"- **{name}**: {what}. At most {limits[name]} items of each set."
+        if name in measured
+        else f"- **{name}**: {what}. Not measured yet."
+        for name, what in _SYSTEMS.items()
+    ]
+    words = _INTRODUCTION.format(systems="\n".join(lines))
     return f"{head}\n\n{words}\n{command}\n\n{rest}"
 
 

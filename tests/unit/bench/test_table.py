@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from test_bench_run import labelled
 from test_metrics import NONE, table
-from test_run import labelled
 
 from glider.bench.markdown import brief, markdown
 from glider.bench.results import Results

@@ -167,7 +167,7 @@ SLOW = """
 import sys, time
 sys.path.insert(0, {tests!r})
 from pathlib import Path
-from test_run import graded, judge, run
+from test_bench_run import graded, judge, run
 def slowly(request):
     time.sleep(0.05)
     return "5"
