@@ -49,7 +49,7 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 # The CPU build where the index has one; on Linux elsewhere this brings CUDA packages.
 $(VENV)/.torch: $(VENV)/.dev
 	$(INSTALL) torch==2.13.0
-	$(INSTALL) -e '.[dev,torch]'
+	$(INSTALL) -e '.[dev,train]'
 	touch $@
 
 # The report is tested in a real browser where there is one; CI may install it.

@@ -23,6 +23,7 @@ from glider.cli import (
     judge,
     plan_labels,
     report,
+    train,
 )
 from glider.cli.show import say
 from glider.core.errors import (
@@ -53,6 +54,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("plan-labels")(plan_labels.plan_labels)
 app.command("gate")(gate.gate)
 app.command("data")(data.data)
+app.command("train")(train.train)
 app.command("export")(export.export)
 app.command("criteria")(criteria.criteria)
 app.command("models")(criteria.models)

@@ -1,0 +1,227 @@
+"""`glider data`: labelled sets and a person's own labels to files to train on."""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from glider.cli.show import say
+from glider.core.errors import DataError, MissingExtra, SetupError
+
+if TYPE_CHECKING:
+    from glider.training.mixture import Mixture, Source, Tokens
+
+_FROM, _MADE, _OUT = "Data", "What is made", "Output"
+
+
+def data(
+    recipe: Path = typer.Argument(
+        None, metavar="[RECIPE.yaml]", help="Settings of the mixture; flags go before them."
+    ),
+    folder: Path = typer.Option(
+        None, "--data", help="Folder of the sets' data [$GLIDER_DATA].", rich_help_panel=_FROM
+    ),
+    sets: list[str] = typer.Option(
+        None,
+        "--set",
+        help="A set, or a file of your own labels; may be given again [every set that may be "
+        "trained on].",
+        rich_help_panel=_FROM,
+    ),
+    preset: str = typer.Option(
+        None,
+        help="Columns of your own files: judgements, prometheus, ultrafeedback, helpsteer [told by "
+        "their columns].",
+        rich_help_panel=_FROM,
+    ),
+    criterion: str = typer.Option(
+        None,
+        "--criterion",
+        "-c",
+        help="What is asked of your own labels, if their records do not say.",
+        rich_help_panel=_FROM,
+    ),
+    allow: list[str] = typer.Option(
+        None,
+        help="A set that is kept out of training, taken on your own word.",
+        rich_help_panel=_FROM,
+    ),
+    format: str = typer.Option(
+        None, help="nano, glider, prometheus, flow-judge, chat-json [nano].", rich_help_panel=_MADE
+    ),
+    order: str = typer.Option(
+        None, help="score-first or reason-first (nano).", rich_help_panel=_MADE
+    ),
+    size: int = typer.Option(None, min=1, help="Training items in all.", rich_help_panel=_MADE),
+    max_prompt_tokens: int = typer.Option(
+        None, min=64, help="Longest prompt.", rich_help_panel=_MADE
+    ),
+    tokenizer: Path = typer.Option(
+        None,
+        help="tokenizer.json, or its folder, to count tokens with [estimated from the letters].",
+        rich_help_panel=_MADE,
+    ),
+    dev: float = typer.Option(
+        None, min=0.0, max=0.9, help="Share for development [0.1].", rich_help_panel=_MADE
+    ),
+    seed: int = typer.Option(None, help="Of every draw [0].", rich_help_panel=_MADE),
+    out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the manifest as JSON.", rich_help_panel=_OUT
+    ),
+) -> None:
+    """Make files to train a judge on, and a card that says what is in them.
+
+    Writes train.jsonl.gz, dev.jsonl.gz, card.md and manifest.json. Benchmarks stay out of them.
+    """
+    from glider.training.mixture import benchmarks, mix, sources
+
+    if folder is None and "GLIDER_DATA" in os.environ:
+        folder = Path(os.environ["GLIDER_DATA"])
+    flags = {
+        "format": format,
+        "order": order,
+        "size": size,
+        "max_prompt_tokens": max_prompt_tokens,
+        "dev": dev,
+        "seed": seed,
+    }
+    settings = _settings(recipe, {key: value for key, value in flags.items() if value is not None})
+    own, named = _own(sets or (), settings, recipe, preset, criterion)
+    settings = settings.model_copy(
+        update={"sets": named, "allow": (*settings.allow, *(allow or ()))}
+    )
+    chosen = sources(settings, folder, own)
+    against = benchmarks(chosen, folder)
+    if not against:
+        say("[yellow]no benchmark[/]", "is there to compare with; give its folder with --data")
+    mixed = mix(
+        chosen,
+        against,
+        settings,
+        tokens=_tokens(tokenizer) if tokenizer else None,
+        say=lambda what: say("", what),
+    )
+    record = save(out, mixed, [source.labelled for source in chosen], settings)
+    if as_json:
+        print(json.dumps(record, indent=1, ensure_ascii=False))
+    train, development = record["train"], record["dev"]
+    say(
+        "[bold]made[/]",
+        f"{train['examples']} examples to train on ({train['explained']} with a reason) and "
+        f"{development['examples']} for development",
+    )
+    say("card:", str(out / "card.md"))
+
+
+def _settings(recipe: Path | None, flags: dict[str, Any]) -> "Mixture":
+    import yaml
+    from pydantic import ValidationError
+
+    from glider.training.mixture import Mixture
+
+    written: Any = {}
+    if recipe is not None:
+        try:
+            written = yaml.safe_load(recipe.read_text("utf-8")) or {}
+        except OSError as exc:
+            raise SetupError(f"{recipe}: cannot be read: {exc.strerror}") from exc
+        except yaml.YAMLError as exc:
+            raise SetupError(f"{recipe}: not YAML: {exc}") from exc
+    if not isinstance(written, dict):
+        raise SetupError(f"{recipe}: settings are `name: value`")
+    try:
+        return Mixture.model_validate({**written, **flags})
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SetupError(f"{recipe or 'flags'}: {where}: {first['msg']}") from exc
+
+
+def _own(
+    words: "list[str] | tuple[()]",
+    settings: "Mixture",
+    recipe: Path | None,
+    preset: str | None,
+    criterion: str | None,
+) -> "tuple[list[Source], dict[str, Any]]":
+    """The user's own files as sets, and every set by the name it goes by."""
+    from glider.training.mixture import Share, Source
+
+    own: list[Source] = []
+    named: dict[str, Any] = {}
+    shares = {word: settings.sets.get(word, Share()) for word in words} if words else settings.sets
+    for word, share in shares.items():
+        path = Path(word)
+        if recipe is not None and word in settings.sets and not path.is_absolute():
+            path = recipe.parent / path
+        if not _is_data(path):
+            named[word] = share
+            continue
+        labelled = _own_set(path, preset, criterion)
+        if labelled.name in named:
+            raise SetupError(f"two sets are called {labelled.name!r}", hint="rename one file")
+        named[labelled.name] = share
+        own.append(Source(labelled, path.parent, own=True))
+    return own, named
+
+
+def _is_data(path: Path) -> bool:
+    from glider.bench.choose import DATA_SUFFIXES
+
+    return path.name.removesuffix(".gz").endswith(DATA_SUFFIXES)
+
+
+def _own_set(path: Path, preset: str | None, criterion: str | None) -> Any:
+    from glider.bench.choose import own_set
+    from glider.data.library import load_criterion
+    from glider.data.rows import open_rows, peeked
+    from glider.gold.foreign import foreign_set, guess
+
+    first, _ = peeked(open_rows(path))
+    if first is None:
+        raise DataError("no records", path=str(path))
+    columns = preset or guess(first.data) or "judgements"
+    if columns == "judgements":
+        return own_set(path, load_criterion(criterion) if criterion else None)
+    return foreign_set(columns, path)
+
+
+def _tokens(path: Path) -> "Tokens":
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as exc:
+        raise MissingExtra("counting tokens with a tokenizer", "torch") from exc
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if not file.is_file():
+        raise SetupError(f"{path}: no tokenizer.json there")
+    tokenizer = Tokenizer.from_file(str(file))
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def save(out: Path, mixed: Any, sets: list[Any], settings: "Mixture") -> dict[str, Any]:
+    """Write the folder, whole or not at all.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        RunError: the folder is not empty, the disk is full or cannot be written.
+    """
+    from glider.backends.catalog import sha256_of
+    from glider.store.atomic import new_folder
+    from glider.training.card import card, record
+    from glider.training.examples import write_lines
+
+    with new_folder(out) as new:
+        for name, examples in (("train", mixed.train), ("dev", mixed.dev)):
+            write_lines(new / f"{name}.jsonl.gz", examples)
+        hashes = {f.name: sha256_of(f) for f in sorted(new.iterdir())}
+        made = record(mixed, sets, settings=settings.model_dump(mode="json"), files=hashes)
+        (new / "card.md").write_text(card(made), "utf-8")
+        manifest: dict[str, Any] = made.model_dump(mode="json")
+        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+        (new / "manifest.json").write_text(text, "utf-8")
+    return manifest

@@ -1,0 +1,395 @@
+"""`glider export`: a training or an adapter to what other programs load, with a model card.
+
+A quantised file is compared, where asked, with the same weights in f16 before it takes its name.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import typer
+
+from glider.backends.catalog import (
+    CATALOG,
+    ModelFile,
+    base_named,
+    find,
+    is_adapter,
+)
+from glider.cli.show import Download, say
+from glider.core.errors import DataError, ModelFileError, RunError, SetupError
+
+if TYPE_CHECKING:
+    from glider.bench.shift import Shift
+    from glider.training.model_card import Measured
+    from glider.training.run import TrainingManifest
+
+To = Literal["adapter", "hf", "gguf"]
+_KINDS = ("q8_0", "q4_0", "f16")
+_OUT, _CHECK, _CARD = "Output", "Check", "Card"
+
+
+@dataclass(frozen=True, slots=True)
+class _Trained:
+    """What is exported, and the training it came from if that is known."""
+
+    weights: Path
+    name: str
+    base: str
+    """As the training called it; empty where nobody says."""
+    run: Path | None
+    manifest: "TrainingManifest | None"
+
+    @property
+    def is_adapter(self) -> bool:
+        return is_adapter(self.weights)
+
+
+def export(
+    source: Path = typer.Argument(
+        ..., help="Folder of a finished training, of an adapter, or of a model trained whole."
+    ),
+    to: str = typer.Option(
+        ...,
+        help="adapter: PEFT's two files. hf: merged, for vLLM and transformers. gguf: merged, for "
+        "the embedded engine.",
+        rich_help_panel=_OUT,
+    ),
+    out: Path = typer.Option(
+        ..., "--out", "-o", help="Folder to make; of gguf the file.", rich_help_panel=_OUT
+    ),
+    base: str = typer.Option(
+        None,
+        help="What it was trained on: a catalogue name, a .gguf file (gguf) or a Hugging Face "
+        "folder (hf) [what the training says].",
+        rich_help_panel=_OUT,
+    ),
+    quantise: str = typer.Option("q8_0", help="q8_0, q4_0 or f16.", rich_help_panel=_OUT),
+    check: Path = typer.Option(
+        None,
+        help="Examples to compare the quantised file with f16 on, such as dev.jsonl.gz.",
+        rich_help_panel=_CHECK,
+    ),
+    check_n: int = typer.Option(100, min=2, help="Compare on this many.", rich_help_panel=_CHECK),
+    max_shift: float = typer.Option(
+        0.05,
+        min=0.0,
+        help="Refuse if expected scores, in 0..1, move more than this on average.",
+        rich_help_panel=_CHECK,
+    ),
+    max_changed: float = typer.Option(
+        0.10,
+        min=0.0,
+        help="Refuse if the likeliest level is another one in a larger share.",
+        rich_help_panel=_CHECK,
+    ),
+    seed: int = typer.Option(0, help="Of the draw.", rich_help_panel=_CHECK),
+    data: Path = typer.Option(
+        None, help="Folder that `glider data` made, for the card.", rich_help_panel=_CARD
+    ),
+    results: Path = typer.Option(
+        None, help="results.json of `glider bench`, for the card.", rich_help_panel=_CARD
+    ),
+) -> None:
+    """Write a trained judge as adapter, Hugging Face folder or GGUF, with its model card.
+
+    Exit 5 if a quantised file fails its check; it is then not kept.
+    """
+    if to not in get_args(To):
+        raise SetupError(f"--to takes {', '.join(get_args(To))}, not {to!r}")
+    if quantise not in _KINDS:
+        raise SetupError(f"--quantise takes {', '.join(_KINDS)}, not {quantise!r}")
+    if check is not None and to != "gguf":
+        raise SetupError("--check compares quantised files", hint="--to gguf")
+    if to == "gguf" and out.suffix != ".gguf":
+        raise SetupError(f"--out names a file that ends in .gguf, not {out.name!r}")
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise RunError(f"{out} is there already", hint="name another place")
+    trained = _trained(source)
+    about = {"data": _data(data, trained), "measured": _measured(results)}
+    if to == "adapter":
+        from glider.training.export import copy_adapter
+
+        if not trained.is_adapter:
+            raise SetupError(f"{source} has all weights, and no adapter", hint="--to hf or gguf")
+        copy_adapter(trained.weights, out, card=_card(trained, to, **about))
+    elif to == "hf":
+        _to_hf(trained, base, out, _card(trained, to, **about))
+    else:
+        found = _to_gguf(trained, base, out, quantise, _Check(check, check_n, seed),
+                         (max_shift, max_changed))  # fmt: skip
+        checked = f"{quantise} against f16: {found}" if found else ""
+        card = out.with_suffix(".md")
+        _write(card, _card(trained, to, check=checked, **about))
+        say("card:", str(card))
+    say("[bold]written[/]", f"{out} ({_size(out) / 1e6:.1f} MB)")
+
+
+# What there is
+
+
+def _trained(source: Path) -> _Trained:
+    if (source / "result.json").exists():
+        from glider.training.run import load_manifest, result
+
+        manifest = load_manifest(source)
+        done = result(source)
+        name = manifest.recipe["name"]
+        return _Trained(done.folder, name, manifest.base["name"], source, manifest)
+    if is_adapter(source):
+        from glider.backends.adapters import trained_on
+
+        return _Trained(source, source.resolve().name, trained_on(source), None, None)
+    if (source / "config.json").exists() and any(source.glob("*.safetensors")):
+        return _Trained(source, source.resolve().name, "", None, None)
+    raise ModelFileError(
+        f"{source} is no finished training, no adapter and no model",
+        hint="a training that was stopped goes on with `glider train ... --resume`",
+    )
+
+
+def _gguf_base(trained: _Trained, base: str | None) -> ModelFile:
+    name = base or base_named(trained.base)
+    if name is None or not (name in CATALOG or name.endswith(".gguf")):
+        raise SetupError(
+            f"it was trained on {trained.base or 'a model that is not named'}, "
+            "of which Glider knows no GGUF",
+            hint="--base NAME or FILE.gguf: the same model as a GGUF; or --to hf",
+        )
+    return _same_base(trained, _found(name))
+
+
+def _same_base(trained: _Trained, file: ModelFile) -> ModelFile:
+    """The base, if it has the weights that were trained on."""
+    said = trained.manifest.base if trained.manifest is not None else {}
+    if said.get("name") == file.name and said["revision"] != file.sha256[:12]:
+        raise ModelFileError(
+            f"{file.name} is not what was trained on: {file.sha256[:12]}, then {said['revision']}",
+            hint="give the file of then with --base",
+        )
+    return file
+
+
+def _found(name: str) -> ModelFile:
+    download = Download()
+    try:
+        return find(name, download)
+    finally:
+        download.close()
+
+
+# What is made
+
+
+def _to_hf(trained: _Trained, base: str | None, out: Path, card: str) -> None:
+    from glider.backends.dequantise import to_hf_folder
+    from glider.training.export import merge
+
+    if not trained.is_adapter:
+        merge(trained.weights, None, out, card=card)
+        return
+    name = base or base_named(trained.base) or trained.base
+    if name in CATALOG:
+        file = _same_base(trained, _found(name))
+        folder = file.hf_folder
+        to_hf_folder(file.path, folder)
+    else:
+        folder = Path(name).expanduser()
+        if not name or not folder.is_dir():
+            raise SetupError(
+                f"it was trained on {trained.base or 'a model that is not named'}, "
+                "which is not on this machine as a folder",
+                hint="--base FOLDER: the model it was trained on",
+            )
+    merge(folder, trained.weights, out, card=card)
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    examples: Path | None
+    n: int
+    seed: int
+
+
+def _to_gguf(
+    trained: _Trained,
+    base: str | None,
+    out: Path,
+    kind: str,
+    check: _Check,
+    bounds: tuple[float, float],
+) -> "Shift | None":
+    from glider.training.export import score_requests, to_gguf
+
+    file = _gguf_base(trained, base)
+    asked = None
+    if check.examples is not None and kind != "f16":
+        asked = score_requests(check.examples, check.n, seed=check.seed)
+    progress = Download()
+    try:
+        with _beside(out) as new:
+            made, plain = new / out.name, new / "f16.gguf"
+            to_gguf(file.path, trained.weights, made, kind, progress)
+            found = None
+            if asked is not None:
+                to_gguf(file.path, trained.weights, plain, "f16", progress)
+                found = _compared(plain, made, asked, check.seed)
+                say(f"{kind} against f16:", str(found))
+                _refuse(found, kind, bounds)
+            elif kind != "f16":
+                say("[yellow]not checked[/]:", f"what {kind} does to its scores; give --check")
+            made.replace(out)
+            return found
+    finally:
+        progress.close()
+
+
+def _compared(plain: Path, made: Path, asked: list[tuple[Any, str]], seed: int) -> "Shift":
+    import numpy as np
+
+    from glider.backends.embedded import EmbeddedBackend
+    from glider.bench.shift import answers, shift
+
+    found = []
+    for path in (plain, made):
+        # Bare scores are read in one slot; more would only take memory.
+        with EmbeddedBackend(str(path), slots=1) as engine:
+            found.append(answers(engine, [request for request, _ in asked]))
+    before, after = found
+    rng = np.random.default_rng(seed)
+    return shift(before, after, [cluster for _, cluster in asked], rng=rng)
+
+
+def _refuse(found: "Shift", kind: str, bounds: tuple[float, float]) -> None:
+    if not found.n:
+        raise RunError("no example could be judged by both files", hint="are they too long?")
+    average, changed = found.average, found.share_changed
+    if average <= bounds[0] and changed <= bounds[1]:
+        return
+    say(
+        f"[bold red]not kept[/]: {kind} moves the scores too far;",
+        f"allowed are {bounds[0]:g} on average and another level in {bounds[1]:g} of prompts",
+    )
+    say("[bold]hint[/]:", "--quantise q8_0 or f16, or other bounds: --max-shift, --max-changed")
+    raise typer.Exit(5)
+
+
+@contextmanager
+def _beside(out: Path) -> Iterator[Path]:
+    """A folder on the same disk for what is not ready yet; gone at the end."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
+            yield Path(folder)
+    except OSError as exc:
+        raise RunError(f"cannot write {out}: {exc.strerror or exc}") from exc
+
+
+# The card
+
+
+def _card(
+    trained: _Trained, kind: str, *, data: Any, measured: "list[Measured]", check: str = ""
+) -> str:
+    from glider.backends.adapters import sha256
+    from glider.training.model_card import About, hours, model_card
+
+    kept, spent = None, None
+    if trained.run is not None:
+        from glider.training.run import curve
+
+        kept = json.loads((trained.run / "result.json").read_text("utf-8"))
+        spent = hours(curve(trained.run))
+    known = base_named(trained.base)
+    return model_card(
+        About(
+            name=trained.name,
+            # Of a folder on this machine only the last part is anybody's business.
+            base=known or _plain_name(trained.base) or "a model that is not named",
+            base_licence=CATALOG[known].licence if known else None,
+            kind=kind,
+            manifest=trained.manifest,
+            kept=kept,
+            hours=spent,
+            data=data,
+            measured=measured,
+            check=check,
+            sha256=sha256(trained.weights) if trained.is_adapter else "",
+        )
+    )
+
+
+def _plain_name(name: str) -> str:
+    return Path(name).name if Path(name).is_absolute() else name
+
+
+def _data(folder: Path | None, trained: _Trained) -> Any:
+    """The data's own record, if the training read the very files it is about."""
+    if folder is None:
+        return None
+    from pydantic import ValidationError
+
+    from glider.training.card import DataRecord
+
+    try:
+        record = DataRecord.model_validate_json((folder / "manifest.json").read_bytes())
+    except OSError as exc:
+        raise DataError(f"{folder} was not made by `glider data`: no manifest.json") from exc
+    except ValidationError as exc:
+        raise DataError(f"{folder}/manifest.json is no record of `glider data`") from exc
+    read = trained.manifest.data if trained.manifest is not None else {}
+    for name, file in read.items():
+        if record.files.get(name, file["sha256"]) != file["sha256"]:
+            raise DataError(f"{name} of {folder} is not the file that was trained on")
+    return record
+
+
+def _measured(path: Path | None) -> "list[Measured]":
+    """Of each benchmark the first metric, over all its parts."""
+    if path is None:
+        return []
+    from pydantic import ValidationError
+
+    from glider.bench.results import Results
+    from glider.stats.estimates import Estimate, Undefined
+    from glider.training.model_card import Measured
+
+    try:
+        results = Results.model_validate_json(path.read_bytes())
+    except OSError as exc:
+        raise DataError(f"cannot be read: {exc.strerror}", path=str(path)) from exc
+    except ValidationError as exc:
+        raise DataError("no results of `glider bench`", path=str(path)) from exc
+    first: dict[str, str] = {}
+    found = []
+    for one in results.figures:
+        if one.part or one.protocol != "strict":
+            continue
+        if first.setdefault(one.benchmark, one.metric) != one.metric:
+            continue
+        skipped = one.asked - one.judged
+        figure: Estimate | Undefined = Undefined(one.undefined or "no interval", one.n, skipped)
+        if one.value is not None and one.low is not None and one.high is not None:
+            figure = Estimate(one.value, one.low, one.high, one.n, skipped, one.method)
+        found.append(Measured(one.benchmark, one.system, one.metric, figure))
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    from glider.store.atomic import replacing
+
+    with replacing(path) as file:
+        file.write(text.encode())
+
+
+def _size(path: Path) -> int:
+    return sum(os.path.getsize(file) for file in _files(path))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    yield from path.iterdir() if path.is_dir() else [path]

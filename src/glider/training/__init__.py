@@ -1,0 +1,1 @@
+"""From human labels to a judge of one's own: examples, stages, export."""

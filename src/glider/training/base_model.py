@@ -1,0 +1,234 @@
+"""The model a training starts from: where its weights are, and loading them to be trained."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glider.backends.catalog import CATALOG, cache_dir, find
+from glider.backends.dequantise import to_hf_folder
+from glider.core.errors import MissingExtra, ModelFileError, SetupError
+from glider.training import attention
+from glider.training.recipe import Recipe
+
+_WEIGHTS = (".safetensors", ".bin", ".json", ".jinja", ".model")
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """Weights on this machine or on the hub, and what names them."""
+
+    source: str
+    """Folder or hub id, as transformers takes it."""
+    name: str
+    revision: str
+    """Hash of a folder's or file's content, else the hub's revision."""
+
+
+def find_base(name: str, revision: str | None = None) -> BaseModel:
+    """Find a model by catalogue name, .gguf file, folder or hub id; a GGUF is dequantised once.
+
+    Raises:
+        MissingExtra: torch or transformers is not installed.
+        ModelFileError: missing, damaged or cannot be fetched.
+        SetupError: `revision` is given for a model on this machine.
+    """
+    where = Path(name).expanduser()
+    if name.endswith(".gguf") or name in CATALOG:
+        file = find(name)
+        where = cache_dir() / "models" / f"{file.name}.{file.sha256[:12]}.bf16"
+        needs_torch()
+        to_hf_folder(file.path, where)
+        known = (file.name, file.sha256[:12])
+    elif where.is_dir():
+        known = (where.resolve().name, folder_hash(where))
+    elif where.is_absolute() or name.startswith(".") or name.count("/") != 1:
+        raise ModelFileError(
+            f"no model {name}",
+            hint=f"give a folder, a .gguf file, a hub id or one of: {', '.join(CATALOG)}",
+        )
+    else:
+        return BaseModel(name, name, revision or "main")
+    if revision is not None:
+        raise SetupError("a revision belongs to a hub id; this model is on this machine")
+    return BaseModel(str(where), *known)
+
+
+def folder_hash(folder: Path) -> str:
+    """Hash of a model folder's weights, settings and tokenizer; 12 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _WEIGHTS:
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:12]
+
+
+def load_tokenizer(base: BaseModel) -> Any:
+    """The model's tokenizer.
+
+    Raises:
+        MissingExtra, ModelFileError: as `find_base`.
+    """
+    needs_torch()
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(base.source, revision=_revision(base))
+    except (OSError, ValueError, KeyError) as exc:
+        raise _unknown(base, exc) from exc
+
+
+def load_config(base: BaseModel) -> Any:
+    """The model's settings, without its weights.
+
+    Raises:
+        MissingExtra, ModelFileError: as `find_base`.
+    """
+    needs_torch()
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(base.source, revision=_revision(base))
+    except (OSError, ValueError, KeyError) as exc:
+        raise _unknown(base, exc) from exc
+
+
+def load_to_train(base: BaseModel, recipe: Recipe, *, bf16: bool) -> Any:
+    """The model, its frozen layers frozen.
+
+    What is trained is kept in fp32, so that small steps are not rounded away. Of a model that only
+    gets an adapter, the linear layers are kept in the precision they are computed in.
+
+    Raises:
+        ModelFileError: as `find_base`.
+        SetupError: more frozen layers than there are layers.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            base.source,
+            revision=_revision(base),
+            dtype=torch.float32,
+            attn_implementation=_attention(base, recipe),
+        )
+    except (OSError, ValueError, KeyError, ImportError) as exc:
+        raise _unknown(base, exc) from exc
+    model.config.use_cache = False
+    if recipe.lora is not None:
+        model.requires_grad_(False)
+        if bf16:
+            _linear_layers_to_bf16(model)
+    elif recipe.frozen_layers:
+        layers = check_frozen(model.config, recipe)
+        model.get_input_embeddings().requires_grad_(False)
+        for layer in model.base_model.layers[:layers]:
+            layer.requires_grad_(False)
+    return model
+
+
+def _attention(base: BaseModel, recipe: Recipe) -> str:
+    import torch
+
+    if recipe.attention not in ("auto", "blocks"):
+        return recipe.attention
+    if recipe.attention == "auto" and torch.accelerator.is_available():
+        return "sdpa"
+    if attention.fits(load_config(base), recipe.max_tokens):
+        return attention.register()
+    if recipe.attention == "blocks":
+        raise SetupError(f"attention: blocks does not know the attention of {base.name}")
+    return "sdpa"
+
+
+def check_frozen(config: Any, recipe: Recipe) -> int:
+    """The number of frozen layers.
+
+    Raises:
+        SetupError: nothing would be left to train.
+    """
+    layers = int(config.get_text_config().num_hidden_layers)
+    if recipe.frozen_layers >= layers:
+        raise SetupError(f"frozen_layers is {recipe.frozen_layers}, and the model has {layers}")
+    return recipe.frozen_layers
+
+
+def _linear_layers_to_bf16(model: Any) -> None:
+    # Only they: what runs between the layers, and the output layer, stays as exact as it was; and
+    # autocast would make a bf16 copy of each frozen fp32 weight in every pass.
+    import torch
+
+    kept = model.get_output_embeddings()
+    for module in model.modules():
+        if _is_linear(module) and module is not kept:
+            module.to(torch.bfloat16)
+
+
+def _is_linear(module: Any) -> bool:
+    import torch
+
+    return isinstance(module, torch.nn.Linear)
+
+
+def adapter_settings(model: Any, recipe: Recipe) -> Any:
+    """PEFT's settings of a new adapter.
+
+    Raises:
+        SetupError: more frozen layers than there are layers.
+    """
+    from peft import LoraConfig
+
+    lora = recipe.lora
+    if lora is None:
+        return None
+    frozen = check_frozen(model.config, recipe)
+    layers = range(frozen, model.config.get_text_config().num_hidden_layers)
+    targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
+    if frozen and targets == "all-linear":
+        # PEFT takes a choice of layers only with names.
+        head = model.get_output_embeddings()
+        linear = [n for n, m in model.named_modules() if _is_linear(m) and m is not head]
+        targets = sorted({name.rpartition(".")[2] for name in linear})
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=targets,
+        layers_to_transform=list(layers) if frozen else None,
+    )
+
+
+def needs_torch() -> None:
+    """Get ready for torch; stop here where the packages that train are not installed.
+
+    Raises:
+        MissingExtra: names the install line.
+    """
+    # Before torch is there: its threads wait for each other by spinning, and beside any other job
+    # two of them are ten times slower than one (17 to 40 s a pass; 2.5 s when they wait asleep).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        import datasets  # noqa: F401
+        import peft  # noqa: F401
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+        import trl  # noqa: F401
+    except ImportError as exc:
+        raise MissingExtra("training", "train") from exc
+
+
+def _revision(base: BaseModel) -> str:
+    return "main" if Path(base.source).is_dir() else base.revision
+
+
+def _unknown(base: BaseModel, error: Exception) -> ModelFileError:
+    said = str(error).strip().split("\n")[0]
+    return ModelFileError(
+        f"cannot load {base.name}: {said}",
+        hint="give a folder, a hub id (its download may need a login) or a .gguf file",
+    )

@@ -1,0 +1,106 @@
+"""Which examples make an update, and which passes an update is made of.
+
+An update is a random draw of `batch` examples: the learning sees no lengths. Inside it the examples
+are sorted by length and cut into passes of at most `batch_tokens` tokens, padding included, so that
+little is padded. Widths are multiples of 32: every new shape costs memory that is not given back.
+
+Everything follows from the seed and the number of the update. Any process can work out any update
+of any other, and a resumed training needs no position but the number of updates done. Processes
+make the same number of passes, as sharded training needs it; where one has no example left for a
+pass, it repeats one with weight 0.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+WIDTH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example in a pass."""
+
+    index: int
+    counts: bool
+    """False: there to keep step with the other processes, and learnt nothing from."""
+
+
+class Updates:
+    """The updates of a stage, as indices of examples."""
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        *,
+        batch: int,
+        batch_tokens: int,
+        epochs: float = 1.0,
+        seed: int = 0,
+        shuffle: bool = True,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        """Plan.
+
+        Args:
+            lengths: tokens of each example.
+            batch: examples of an update, over all processes.
+            batch_tokens: most tokens of one pass of one process; one example is always taken.
+            epochs: times each example is seen; 0.5 sees half of them.
+        """
+        self._lengths, self._batch, self._batch_tokens = lengths, batch, batch_tokens
+        self._seed, self._shuffle = seed, shuffle
+        self._rank, self._processes = rank, processes
+        self._total = max(1, round(len(lengths) * epochs))
+        self._order = lru_cache(maxsize=2)(self._epoch)
+
+    def __len__(self) -> int:
+        return math.ceil(self._total / self._batch)
+
+    def examples(self, update: int) -> list[int]:
+        """Indices of the examples of an update, of all processes."""
+        first = update * self._batch
+        places = range(first, min(first + self._batch, self._total))
+        n = len(self._lengths)
+        return [int(self._order(place // n)[place % n]) for place in places]
+
+    def passes(self, update: int) -> list[list[Row]]:
+        """This process's passes of an update, the longest examples first."""
+        return [self._share(group) for group in self._groups(self.examples(update))]
+
+    def padded_tokens(self, update: int) -> int:
+        """Tokens computed in an update by this process, padding included."""
+        passes = self.passes(update)
+        return sum(len(rows) * self.width([row.index for row in rows]) for rows in passes)
+
+    def width(self, indices: Sequence[int]) -> int:
+        """Padded length of examples that share a pass."""
+        return padded(max(self._lengths[index] for index in indices))
+
+    def _epoch(self, epoch: int) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
+        n = len(self._lengths)
+        if not self._shuffle:
+            return np.arange(n)
+        return np.random.default_rng([self._seed, epoch]).permutation(n)
+
+    def _groups(self, indices: list[int]) -> Iterator[list[int]]:
+        """Examples of like length that all processes together take in one pass."""
+        by_length = sorted(indices, key=lambda index: (-self._lengths[index], index))
+        while by_length:
+            each = max(1, self._batch_tokens // self.width(by_length[:1]))
+            n = each * self._processes
+            yield by_length[:n]
+            del by_length[:n]
+
+    def _share(self, group: list[int]) -> list[Row]:
+        own = [Row(index, True) for index in group[self._rank :: self._processes]]
+        return own or [Row(group[0], False)]
+
+
+def padded(length: int) -> int:
+    """The next multiple of 32."""
+    return -(-length // WIDTH) * WIDTH

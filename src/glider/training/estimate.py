@@ -1,0 +1,195 @@
+"""What a training will be: tokens, updates, and roughly how long and how much memory.
+
+Counts are exact. Time comes from the arithmetic of the model and from how fast this machine
+multiplies matrices right now; memory from what is kept for each weight and token. Both are rough:
+within a factor of two, and said so.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glider.training.base_model import (
+    BaseModel,
+    check_frozen,
+    find_base,
+    load_config,
+    load_tokenizer,
+    needs_torch,
+)
+from glider.training.batches import Updates
+from glider.training.recipe import PreferenceStage, Recipe
+from glider.training.run import StageData, computes_in_bf16, stage_data, updates_of
+from glider.training.tokens import Coder, drawn
+
+_USED = 0.5
+"""Share of the machine's speed at plain matrix products that training reaches: 0.43 to 0.77 were
+measured (SmolLM2-135M, one core of Zen 5, 1,280 tokens a pass)."""
+_ADAM = 12
+"""Bytes beside a trained fp32 weight: its gradient and AdamW's two means."""
+_SEEN = 64
+"""Updates whose padding is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageEstimate:
+    """One stage."""
+
+    name: str
+    examples: int
+    too_long: int
+    dev: int | None
+    tokens: int
+    """Of all examples, once: prompt and answer."""
+    learnt_score: int
+    learnt_text: int
+    longest: int
+    updates: int
+    padding: float
+    """Share of computed tokens that is padding."""
+    hours: float
+    example: str
+    """The first example, drawn: given, score, text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A training."""
+
+    base: BaseModel
+    weights: int
+    trained: int
+    precision: str
+    memory_gb: float
+    stages: tuple[StageEstimate, ...]
+
+
+def estimate(recipe: Recipe, data: Path) -> Estimate:
+    """Read the examples and the model's settings, load no weights.
+
+    Raises:
+        SetupError, DataError, ModelFileError: as `run.train`.
+    """
+    needs_torch()
+    base = find_base(recipe.base, recipe.revision)
+    coder = Coder(load_tokenizer(base), model=base.name)
+    stages = stage_data(recipe, data, coder)
+    size = _Size(load_config(base), recipe)
+    bf16 = computes_in_bf16() if recipe.precision == "auto" else recipe.precision == "bf16"
+    speed = _products_per_s(recipe, bf16=bf16) * _USED * recipe.processes
+    found = [_stage(coder, one, recipe, size, speed) for one in stages]
+    widest = max(stage.batch_tokens for stage in recipe.stages)
+    memory = size.bytes(bf16=bf16) + size.activations(
+        widest, recompute=recipe.recompute_activations
+    )
+    return Estimate(
+        base=base,
+        weights=size.all,
+        trained=size.trained,
+        precision="bf16" if bf16 else "fp32",
+        memory_gb=memory / 1e9,
+        stages=tuple(found),
+    )
+
+
+def _stage(
+    coder: Coder, data: StageData, recipe: Recipe, size: "_Size", speed: float
+) -> StageEstimate:
+    examples: Sequence[Any] = data.train.kept
+    updates: Updates = updates_of(recipe, data)
+    seen = range(min(len(updates), _SEEN))
+    real = sum(len(examples[index]) for n in seen for index in updates.examples(n))
+    computed = sum(updates.padded_tokens(n) for n in seen)
+    # Two answers to each prompt, and a forward pass of the reference.
+    pairs = isinstance(data.stage, PreferenceStage)
+    each = size.products * (2 if pairs else 1) + size.forward * (2 if pairs else 0)
+    score = text = 0
+    picture = ""
+    if not pairs:
+        kinds = [is_score for one in examples for _, is_score in one.learnt()]
+        score, text = sum(kinds), len(kinds) - sum(kinds)
+        picture = drawn(coder, examples[0])
+    tokens = sum(len(one) for one in examples)
+    return StageEstimate(
+        name=data.name,
+        examples=len(examples),
+        too_long=data.train.too_long,
+        dev=len(data.dev.kept) if data.dev else None,
+        tokens=tokens,
+        learnt_score=score,
+        learnt_text=text,
+        longest=max(len(one) for one in examples),
+        updates=len(updates),
+        padding=1 - real / computed,
+        hours=tokens * data.stage.epochs * computed / real * each / speed / 3600,
+        example=picture,
+    )
+
+
+class _Size:
+    """Weights of a model, and the multiplications a token costs."""
+
+    def __init__(self, config: Any, recipe: Recipe) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        with torch.device("meta"):
+            model: Any = AutoModelForCausalLM.from_config(config)
+        text = config.get_text_config()
+        self.layers, self.width = int(text.num_hidden_layers), int(text.hidden_size)
+        self.inner = int(getattr(text, "intermediate_size", 4 * self.width))
+        self.all = sum(weight.numel() for weight in model.parameters())
+        head = model.get_output_embeddings()
+        linear = [
+            module
+            for module in model.modules()
+            if isinstance(module, torch.nn.Linear) and module is not head
+        ]
+        inside = sum(module.weight.numel() for module in linear)
+        share = 1 - check_frozen(config, recipe) / self.layers
+        self._inside, self._outside = inside, self.all - inside
+        if recipe.lora is None:
+            self.trained = round(inside * share) + (0 if recipe.frozen_layers else self._outside)
+        else:
+            pairs = sum(m.in_features + m.out_features for m in linear)
+            self.trained = round(pairs * recipe.lora.rank * share)
+        self._lora = recipe.lora is not None
+        self.forward = 2 * inside
+        again = 2 * inside * share if recipe.recompute_activations else 0
+        weights = 2 * self.trained if self._lora else 2 * inside * share
+        self.products = self.forward + 2 * inside * share + weights + again
+
+    def bytes(self, *, bf16: bool) -> float:
+        """Of weights, gradients and the optimizer's state."""
+        each = 2 if self._lora and bf16 else 4
+        own = self._inside * each + self._outside * 4 + (4 * self.trained if self._lora else 0)
+        return float(own + _ADAM * self.trained)
+
+    def activations(self, tokens: int, *, recompute: bool) -> float:
+        """Of one pass: what each layer keeps for its backward pass, in four bytes on average."""
+        kept = 1 if recompute else 10 + 4 * self.inner / self.width
+        layers = self.layers if not recompute else self.layers + 16
+        return 4.0 * tokens * self.width * kept * layers
+
+
+def _products_per_s(recipe: Recipe, *, bf16: bool) -> float:
+    """Floating point operations a second in a matrix product of a small model's shape."""
+    import torch
+
+    before = torch.get_num_threads()
+    if recipe.threads:
+        torch.set_num_threads(recipe.threads)
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu"
+    kind = torch.bfloat16 if bf16 else torch.float32
+    a, b = (torch.randn(n, 1024, device=device, dtype=kind) for n in (1024, 1536))
+    n, best = 5, float("inf")
+    for _ in range(4):
+        began = time.perf_counter()
+        for _ in range(n):
+            product = a @ b.T
+        float(product[0, 0])  # waits for the device
+        best = min(best, time.perf_counter() - began)
+    torch.set_num_threads(before)
+    return n * 2 * 1024 * 1024 * 1536 / best

@@ -1,0 +1,110 @@
+"""`glider data` by its function: files, card and manifest appear whole, or not at all."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+from unit.training.cases import LEVELS
+
+from glider.cli.data import data
+from glider.core.errors import RunError, SetupError, UnknownName
+from glider.training.examples import read_examples
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+app = typer.Typer()
+app.command("data")(data)
+
+
+def run(*words):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def own(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    rows = [
+        {"id": str(n), "input": f"Question {n}?", "output": f"Answer {n}.", "label": n % 5 + 1,
+         "scale": [1, 5], "criterion": {"name": "quality", "description": "Is it good?"},
+         "rubric": LEVELS}
+        for n in range(50)
+    ]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_own_labels(own, tmp_path):
+    out = tmp_path / "out"
+    run("--set", own, "--out", out, "--dev", 0.2)
+    manifest = json.loads((out / "manifest.json").read_text())
+    for name in ("train", "dev"):
+        file = out / f"{name}.jsonl.gz"
+        assert len(list(read_examples(file))) == manifest[name]["examples"]
+        assert manifest["files"][file.name] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert manifest["train"]["examples"] + manifest["dev"]["examples"] == 50
+    assert str(tmp_path) not in (out / "card.md").read_text() + (out / "manifest.json").read_text()
+    with pytest.raises(RunError, match="not empty"):
+        run("--set", own, "--out", out)
+
+
+def test_a_recipe_with_a_file_beside_it_and_flags_before_it(own, tmp_path):
+    recipe = tmp_path / "mix.yaml"
+    recipe.write_text("sets: {mine.jsonl: {cap: 20}}\nseed: 3\ndev: 0.1\n")
+    run(recipe, "--out", tmp_path / "out", "--dev", 0)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["train"]["examples"] == 20 and manifest["dev"]["examples"] == 0
+    assert (manifest["settings"]["seed"], manifest["settings"]["dev"]) == (3, 0)
+
+
+def test_columns_of_another_project(tmp_path):
+    path = tmp_path / "steer.jsonl"
+    row = {"response": "Hi!", "helpfulness": 3, "correctness": 4}
+    path.write_text("".join(json.dumps({"prompt": f"Say {n}.", **row}) + "\n" for n in range(30)))
+    run("--set", path, "--out", tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert set(manifest["train"]["by_part"]) == {"steer / helpfulness", "steer / correctness"}
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "says"),
+    [
+        (["--set", "llmbr"], UnknownName, "did you mean 'llmbar'"),
+        (["--set", "llmbar"], SetupError, "kept out of training"),
+        (["--set", "saf_short_answers"], SetupError, "no data folder"),
+        (["{tmp}/no.yaml"], SetupError, "cannot be read"),
+        (["{tmp}/bad.yaml"], SetupError, "sed: Extra inputs"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_left(words, error, says, tmp_path, monkeypatch):
+    monkeypatch.delenv("GLIDER_DATA", raising=False)
+    (tmp_path / "bad.yaml").write_text("sed: 3\n")
+    with pytest.raises(error, match=says):
+        run(*(word.format(tmp=tmp_path) for word in words), "--out", tmp_path / "out")
+    assert [file.name for file in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_a_full_disk_leaves_nothing(own, tmp_path, monkeypatch):
+    def full(*_args, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(RunError, match="No space left"):
+        run("--set", own, "--out", tmp_path / "out")
+    assert [file.name for file in tmp_path.iterdir()] == [own.name]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the data folder is not here")
+def test_a_shipped_set_against_the_benchmarks(tmp_path):
+    run("--set", "ragchecker_human_pairs", "--data", DATA, "--out", tmp_path / "out")
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    train = list(read_examples(tmp_path / "out" / "train.jsonl.gz"))
+    assert manifest["train"]["pairs"] == len(train) == manifest["train"]["examples"]
+    # Both orders of each pair: labels are even, and ties are half and half.
+    assert sum(e.score == 0 for e in train) == len(train) / 2
+    assert {e.soft for e in train} == {None, (0.5, 0.5)}
