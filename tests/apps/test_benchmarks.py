@@ -91,3 +91,22 @@ def test_simulation(tmp_path):
     # The truth is a figure of the population, not of the draws.
     pearson = {row["truth"] for row in result["coverage"] if row["statistic"] == "Pearson"}
     assert len(pearson) == 2
+
+
+def test_training_speed(tmp_path):
+    """Two rows of it on a tiny model: TRL's and ours learn the same from the same examples."""
+    pytest.importorskip("trl", reason="training needs trl")
+    sys.path.insert(0, str(ROOT / "tests" / "training"))
+    from tiny_models import build, toy, write
+
+    base = build(tmp_path / "tiny")
+    write(tmp_path / "data" / "train.jsonl.gz", toy(40))
+    write(tmp_path / "data" / "dev.jsonl.gz", toy(40, start=1000))
+    result = bench(
+        "training_speed", tmp_path, "--data", str(tmp_path / "data"), "--base", str(base),
+        "--updates", "5", "--dev", "40", "--threads", "1", "--rate", "1e-3",
+        "--only", "trl, fp32, activations kept", "--only", "ours, all weights, fp32",
+    )  # fmt: skip
+    theirs, ours = result["rows"].values()
+    assert theirs["updates"] == ours["updates"] == 5
+    assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)

@@ -135,8 +135,9 @@ class _Size:
         import torch
         from transformers import AutoModelForCausalLM
 
+        makes: Any = AutoModelForCausalLM
         with torch.device("meta"):
-            model: Any = AutoModelForCausalLM.from_config(config)
+            model = makes.from_config(config)
         text = config.get_text_config()
         self.layers, self.width = int(text.num_hidden_layers), int(text.hidden_size)
         self.inner = int(getattr(text, "intermediate_size", 4 * self.width))

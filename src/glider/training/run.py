@@ -722,8 +722,9 @@ def _place() -> tuple[int, int]:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without other packages' progress bars, their talk of their own future, and any report."""
-    from transformers.utils import logging
+    from transformers.utils import logging as theirs
 
+    logging: Any = theirs  # half typed
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     bars = logging.is_progress_bar_enabled()
