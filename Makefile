@@ -1,11 +1,13 @@
 # make demo   environment, model, and thirty texts judged under three criteria
-# make test   everything that is checked, as CI runs it; TORCH=1 adds the torch backends
+# make test   everything that is checked, as CI runs it; TORCH=1 adds the torch backends and training,
+#             SLOW=1 the tests that take a minute each
 # make check  format, lint, types, layers
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 UV     := $(shell command -v uv 2>/dev/null)
 TORCH  ?= 0
+SLOW   ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 ifeq ($(UV),)
@@ -23,7 +25,7 @@ demo: $(VENV)/.core
 
 test: $(VENV)/.dev $(if $(filter 1,$(TORCH)),$(VENV)/.torch) browser
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(if $(filter 1,$(SLOW)),,-m "not slow")
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

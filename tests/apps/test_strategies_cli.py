@@ -166,6 +166,7 @@ def embedded():
         yield backend
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted({*STRATEGIES.names()} - {"mean", "swap"}))
 def test_the_small_model_can_be_put_to_every_strategy(embedded, name):
     bare = NanoFormat(explain=False)
@@ -180,6 +181,7 @@ def test_the_small_model_can_be_put_to_every_strategy(embedded, name):
         assert outcome.usage.prompt_tokens > 0
 
 
+@pytest.mark.slow
 def test_the_small_model_compares_and_sits_in_a_jury(embedded):
     criterion = load_criterion("faithfulness")
     context = SAMPLES[0]["context"]
