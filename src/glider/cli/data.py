@@ -74,7 +74,8 @@ def data(
 ) -> None:
     """Make files to train a judge on, and a card that says what is in them.
 
-    Writes train.jsonl.gz, dev.jsonl.gz, card.md and manifest.json. Benchmarks stay out of them.
+    Writes train.jsonl.gz, dev.jsonl.gz, held-out.json (what `glider bench --held-out` measures on),
+    card.md and manifest.json. Benchmarks stay out of them.
     """
     from glider.training.mixture import benchmarks, mix, sources
 
@@ -218,6 +219,7 @@ def save(out: Path, mixed: Any, sets: list[Any], settings: "Mixture") -> dict[st
     with new_folder(out) as new:
         for name, examples in (("train", mixed.train), ("dev", mixed.dev)):
             write_lines(new / f"{name}.jsonl.gz", examples)
+        (new / "held-out.json").write_text(json.dumps(mixed.held_out, indent=1) + "\n", "utf-8")
         hashes = {f.name: sha256_of(f) for f in sorted(new.iterdir())}
         made = record(mixed, sets, settings=settings.model_dump(mode="json"), files=hashes)
         (new / "card.md").write_text(card(made), "utf-8")

@@ -55,6 +55,8 @@ class Format(ABC):
     """The score is written after the reasoning, so that sampled reasoning changes it."""
     explains: bool = True
     """The answer has more than a score."""
+    quotes_always: bool = False
+    """Its grammar leaves no answer without a quote, where the judged text has one to give."""
 
     @abstractmethod
     def render(self, task: JudgeTask) -> Prompt:

@@ -34,6 +34,7 @@ class NanoFormat(Format):
     """Plain labelled lines: `Score: 4`, `Quotes:` with one quote a line, `Reason: ...`."""
 
     name = "nano"
+    quotes_always = True
 
     def __init__(
         self,

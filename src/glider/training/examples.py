@@ -199,7 +199,7 @@ def example_of(
     reason = None
     if explained and format.explains and not tied:
         try:
-            reason = reason_of(item, labelled, swapped=swapped)
+            reason = reason_of(item, labelled, format, swapped=swapped)
         except Unclear as exc:
             if format.bare() is None:
                 raise Unusable(f"its reason {exc}") from None
@@ -244,18 +244,21 @@ def _summing_to_1(shares: Sequence[float]) -> list[float]:
     return [share / total for share in shares]
 
 
-def reason_of(item: Item, labelled: LabelledSet, *, swapped: bool = False) -> str | None:
+def reason_of(
+    item: Item, labelled: LabelledSet, format: Format, *, swapped: bool = False
+) -> str | None:
     """The reason people wrote, made fit for an answer; None where they wrote none.
 
     Raises:
-        Unclear: they wrote one that cannot be used.
+        Unclear: they wrote one that cannot be used, or the form quotes in every answer and there is
+            nothing to learn a quote from.
     """
     if item.reason is None:
         return None
     if labelled.hidden:
         raise Unclear("speaks of a text that the judge does not see")
     low, high = item.scale
-    return cleaned(
+    reason = cleaned(
         item.reason,
         About(
             texts=[field.text for field in item.sample.fields if field.role != "reference"],
@@ -264,6 +267,10 @@ def reason_of(item: Item, labelled: LabelledSet, *, swapped: bool = False) -> st
             swapped=swapped,
         ),
     )
+    task = task_of(item, swapped=swapped)
+    if format.quotes_always and not phrases_of(item, task, format):
+        raise Unclear("says nothing that could be quoted of the text")
+    return reason
 
 
 def phrases_of(item: Item, task: JudgeTask, format: Format) -> tuple[str, ...]:

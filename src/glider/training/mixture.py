@@ -142,6 +142,8 @@ class Mixed:
     counts: Counts
     overlaps: list[Overlap]
     notes: dict[str, tuple[str, ...]]
+    held_out: dict[str, list[str]]
+    """For each set, the clusters of its development part, drawn on or not: items to bench on."""
 
 
 # Which sets
@@ -247,7 +249,11 @@ def mix(
             "no prompt is left for it",
             hint="more data, or --dev 0 for no development part",
         )
-    return Mixed(sides[0], sides[1], counts, found, notes)
+    held_out: dict[str, set[str]] = {name: set() for name in pools}
+    for kept in dev:
+        held_out[kept.labelled.name].add(kept.item.cluster)
+    listed = {name: sorted(clusters) for name, clusters in held_out.items()}
+    return Mixed(sides[0], sides[1], counts, found, notes, listed)
 
 
 def _why(counts: Counts) -> str:
@@ -607,7 +613,7 @@ def _explained(
     for one in drawn:
         name = one.labelled.name
         try:
-            reason = reason_of(one.item, one.labelled)
+            reason = reason_of(one.item, one.labelled, form)
         except Unclear as exc:
             counts.keep_bare(name, str(exc))
             continue

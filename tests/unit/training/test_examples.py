@@ -116,14 +116,24 @@ def test_reason_first_writes_the_score_last():
 
 
 def test_a_pair_is_shown_as_it_is_judged_and_mirrored_in_the_other_order():
-    one = pair(0, reason="Response 1 greets and response 2 is rude.")
+    one = pair(0, reason='Response 1 says "Hello there!" and response 2 is rude.')
     served = PairTask(one.sample, CRITERION, "output 1", "output 2").tasks
     first, second = (example_of(one, NANO, SET, swapped=s) for s in (False, True))
     for made, task in zip((first, second), served, strict=True):
         assert made.messages[1].content == NANO.render(task).messages[1].content
     assert (first.score, second.score) == (0, 1) and first.id != second.id
-    assert "Reason: Output 1 greets and output 2 is rude." in first.completion
-    assert "Reason: Output 2 greets and output 1 is rude." in second.completion
+    said = 'Quotes:\n- Hello there!\nReason: Output {} says "Hello there!" and output {} is rude.'
+    assert said.format(1, 2) in first.completion and said.format(2, 1) in second.completion
+
+
+def test_a_reason_without_a_quote_is_not_learnt_where_an_answer_always_quotes():
+    story = "Rain is water that falls. " * 9  # too long a line to be quoted as it is
+    mute = item(2, reason=REASON, output=story)
+    assert example_of(mute, NANO, SET).completion == "2"
+    with pytest.raises(Unusable, match="nothing that could be quoted"):
+        example_of(mute, make_format("nano", order="reason-first"), SET)
+    said = item(2, reason='"Rain is water that falls" leaves out the cause.', output="No. " + story)
+    assert example_of(said, NANO, SET).completion == "2"  # said nine times: where is it?
 
 
 def test_a_tie_is_half_and_half_or_nothing():

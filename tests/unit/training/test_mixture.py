@@ -178,9 +178,11 @@ def test_other_languages_are_limited(tmp_path):
 
 
 def test_reasons_are_limited_in_share_and_repetition(tmp_path):
-    same = source(tmp_path, "one", rows(50, rationale="It gives no reason for what it says here."))
+    short = {"output": lambda n: f"Town number {n} has a mill."}
+    reason = "It gives no reason for what it says here."
+    same = source(tmp_path, "one", rows(50, rationale=reason, **short))
     own = source(tmp_path, "two", rows(
-        50, start=1000, rationale=lambda n: f"It fails to name the town of number {n}."
+        50, start=1000, rationale=lambda n: f"It fails to name the town of number {n}.", **short
     ))  # fmt: skip
     found = made([same, own], dev=0, repeats=5, level_share=1.0)
     explained = sets_of([e for e in found.train if e.whole])
