@@ -5,22 +5,8 @@ from pathlib import Path
 
 import pytest
 
-CHROMIUM = Path("/usr/bin/chromium")
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-if not CHROMIUM.exists():
-    pytest.skip(f"no browser at {CHROMIUM}", allow_module_level=True)
-
 UNIT = Path(__file__).parents[1] / "unit" / "bench"
 EXAMPLE = runpy.run_path(str(UNIT / "example_bench.py"))
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -28,29 +14,6 @@ def report(tmp_path_factory):
     out = tmp_path_factory.mktemp("bench") / "report.html"
     out.write_text(EXAMPLE["page"](*EXAMPLE["made"](n=90)), "utf-8")
     return out
-
-
-@pytest.fixture
-def visit(browser):
-    """Opens a page; at the end, it must have said nothing and asked nobody."""
-    contexts, noise, requests = [], [], set()
-
-    def go(path, **options):
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: noise.append(message.text))
-        page.on("pageerror", lambda error: noise.append(str(error)))
-        page.on("request", lambda request: requests.add(request.url.partition("#")[0]))
-        page.goto(path.as_uri())
-        return page
-
-    yield go
-    for context in contexts:
-        context.close()
-    assert noise == []
-    assert all(url.startswith(("file:", "data:")) for url in requests)
-    assert len([url for url in requests if url.startswith("file:")]) == 1
 
 
 @pytest.mark.parametrize("width", [360, 768, 1280, 2200])

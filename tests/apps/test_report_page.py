@@ -10,32 +10,12 @@ import pytest
 
 from glider.report import build_report
 
-CHROMIUM = Path("/usr/bin/chromium")
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-if not CHROMIUM.exists():
-    pytest.skip(f"no browser at {CHROMIUM}", allow_module_level=True)
-
 pytestmark = pytest.mark.filterwarnings("error")
 
 EXAMPLE = Path(__file__).parents[1] / "unit" / "report" / "example_run.py"
 write_run = runpy.run_path(str(EXAMPLE))["write_run"]
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 DETAIL = "#row=0&criterion=faithfulness"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -48,27 +28,15 @@ def report(tmp_path_factory):
 
 
 @pytest.fixture
-def visit(browser):
-    """Opens a page; at the end, it must have said nothing and asked nobody."""
-    contexts, noise, requests, addresses = [], [], [], set()
+def visit(visit):
+    """Opens a page and waits for its table."""
 
     def go(path, hash="", **options):
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: noise.append(message.text))
-        page.on("pageerror", lambda error: noise.append(str(error)))
-        page.on("request", lambda request: requests.append(request.url.partition("#")[0]))
-        addresses.add(path.as_uri())
-        page.goto(path.as_uri() + hash)
+        page = visit(path, hash, **options)
         page.wait_for_selector("tbody a")
         return page
 
-    yield go
-    for context in contexts:
-        context.close()
-    assert noise == []
-    assert {url for url in requests if not url.startswith("data:")} == addresses
+    return go
 
 
 def column(page, key):

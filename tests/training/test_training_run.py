@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -537,4 +536,3 @@ def test_two_processes_learn_what_one_does(tiny_phi, data, tmp_path, name, envir
     assert told.returncode == 0, told.stderr[-3000:]
     again = {(l["stage"], l["step"]): l["loss"] for l in curve(out) if "loss" in l}  # noqa: E741
     assert again == pytest.approx(found, rel=1e-5)
-    assert time.time() > 0

@@ -25,6 +25,7 @@ from glider.core.judgments import Comparison, Failure, Judgment
 from glider.stats.estimates import Undefined
 from glider.stats.selective import Certified, certified_threshold
 from glider.stats.statistic import Floats
+from glider.store.atomic import write_whole
 
 VERSION = 1
 FEWEST_LABELS = 20
@@ -252,14 +253,9 @@ class Calibration(Frozen):
         """Write it as JSON, whole or not at all.
 
         Raises:
-            DataError: it cannot be written.
+            RunError: it cannot be written.
         """
-        new = path.with_name(path.name + ".new")
-        try:
-            new.write_text(self.model_dump_json(indent=1) + "\n", "utf-8")
-            new.replace(path)
-        except OSError as exc:
-            raise DataError(f"cannot be written: {exc.strerror}", path=str(path)) from exc
+        write_whole(path, self.model_dump_json(indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:

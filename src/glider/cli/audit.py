@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from datetime import datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from glider.cli.settings import JudgeSettings
 from glider.cli.show import RunProgress, say
 from glider.core.criteria import Criterion
 from glider.core.errors import DataError, GliderError, SetupError
+from glider.store.atomic import write_whole
 
 if TYPE_CHECKING:
     from glider.audit.results import Audit
@@ -125,7 +125,7 @@ def audit(
     if data == "-":
         raise SetupError("an audit reads a file, which it can go on with after being stopped")
     criteria = asked_criteria(criterion or ([_DEMO_CRITERION] if demo else []))
-    folder = run or Path("runs") / f"audit-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = run or options.dated_folder("runs/audit-")
     settings = JudgeSettings(
         model=model,
         format=format,
@@ -253,15 +253,8 @@ def _audit(
 def _write(found: "Audit", folder: Path, page: Path) -> None:
     from glider.audit.page import page as drawn
 
-    for path, text in (
-        (folder / "audit.json", found.model_dump_json(indent=1) + "\n"),
-        (page, drawn(found)),
-    ):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8", errors="replace")
-        except OSError as exc:
-            raise DataError(f"cannot be written: {exc.strerror}", path=str(path)) from exc
+    write_whole(folder / "audit.json", found.model_dump_json(indent=1) + "\n")
+    write_whole(page, drawn(found))
 
 
 def _show(found: "Audit", *, as_json: bool) -> None:

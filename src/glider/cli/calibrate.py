@@ -1,5 +1,6 @@
 """`glider calibrate`: what a judge's scores are worth, from human labels on some items of a run."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +8,7 @@ import typer
 
 from glider.cli.show import say
 from glider.core.errors import MissingExtra, SetupError
-from glider.store.atomic import replacing
+from glider.store.atomic import write_whole
 
 if TYPE_CHECKING:
     from glider.calibration.labelled import LabelledRun
@@ -91,8 +92,7 @@ def calibrate(
     found.save(target)
     print(found.model_dump_json(indent=1) if as_json else calibration_text(found))
     shown = target.with_suffix(".html")
-    with replacing(shown) as file:
-        file.write(page(found).encode("utf-8", "replace"))
+    write_whole(shown, page(found))
     say("\ncalibration:", f"{target}   page: {shown}")
 
 
@@ -125,10 +125,8 @@ def needs_bench(feature: str) -> None:
     Raises:
         MissingExtra: with the install line.
     """
-    try:
-        import scipy.stats  # noqa: F401
-    except ImportError as exc:
-        raise MissingExtra(feature, "bench") from exc
+    if find_spec("scipy") is None:
+        raise MissingExtra(feature, "bench")
 
 
 def _named(criterion: str) -> str:

@@ -1,11 +1,11 @@
 """`glider demo`: thirty shipped texts under three criteria, and the report."""
 
-from datetime import datetime
 from importlib.resources import as_file, files
 from pathlib import Path
 
 import typer
 
+from glider.cli import options
 from glider.cli.report import write_report
 from glider.cli.show import say, show, show_summary
 
@@ -27,7 +27,7 @@ def demo(
     from glider.data.library import load_criterion
     from glider.store.run import outcomes, samples
 
-    folder = run or Path("runs") / f"demo-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = run or options.dated_folder("runs/demo-")
     criteria = {name: load_criterion(name) for name in _CRITERIA}
     with as_file(files("glider.demo") / "samples.jsonl") as path:
         source = Source(path=str(path))

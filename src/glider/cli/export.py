@@ -23,6 +23,7 @@ from glider.backends.catalog import (
 )
 from glider.cli.show import Download, say
 from glider.core.errors import DataError, ModelFileError, RunError, SetupError
+from glider.store.atomic import write_whole
 
 if TYPE_CHECKING:
     from glider.bench.shift import Shift
@@ -125,7 +126,7 @@ def export(
                          (max_shift, max_changed))  # fmt: skip
         checked = f"{quantise} against f16: {found}" if found else ""
         card = out.with_suffix(".md")
-        _write(card, _card(trained, to, check=checked, **about))
+        write_whole(card, _card(trained, to, check=checked, **about))
         say("card:", str(card))
     say("[bold]written[/]", f"{out} ({_size(out) / 1e6:.1f} MB)")
 
@@ -378,13 +379,6 @@ def _measured(path: Path | None) -> "list[Measured]":
             figure = Estimate(one.value, one.low, one.high, one.n, skipped, one.method)
         found.append(Measured(one.benchmark, one.system, one.metric, figure))
     return found
-
-
-def _write(path: Path, text: str) -> None:
-    from glider.store.atomic import replacing
-
-    with replacing(path) as file:
-        file.write(text.encode())
 
 
 def _size(path: Path) -> int:

@@ -1,8 +1,6 @@
 """A whole file through a judge into a run folder, with progress: what `judge` and `demo` share."""
 
 import json
-import shlex
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -10,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from glider.cli import options
 from glider.cli.settings import JudgeSettings
 from glider.cli.show import RunProgress, flush, print_line, say
 from glider.cli.sinks import Sink, as_json
@@ -117,7 +116,7 @@ def judge_file(
             except (KeyboardInterrupt, GliderError):
                 progress.close()
                 say("[yellow]stopped[/];", f"{run.n_done} outcomes are kept. To go on:")
-                say("", "  " + _resume_line(folder))
+                say("", "  " + options.resume_line(folder, "--run"))
                 raise
             finally:
                 progress.close()
@@ -150,13 +149,6 @@ def _peak_memory_mb() -> int | None:
         return None
     peak = next(line for line in status.splitlines() if line.startswith("VmHWM"))
     return round(int(peak.split()[1]) / 1024)
-
-
-def _resume_line(folder: Path) -> str:
-    words = [word for word in sys.argv[1:] if word not in ("--resume", "--retry-failures")]
-    if not any(word == "--run" or word.startswith("--run=") for word in words):
-        words += ["--run", str(folder)]
-    return shlex.join(["glider", *words, "--resume"])
 
 
 def asked_criteria(names: Sequence[str]) -> list[Criterion]:

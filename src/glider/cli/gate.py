@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from glider.core.errors import DataError, RunError, SetupError
+from glider.core.errors import RunError, SetupError
+from glider.store.atomic import write_whole
 
 if TYPE_CHECKING:
     from glider.gate.results import ResultsFigures
@@ -53,9 +54,9 @@ def gate(
     answers = [Answer(check=c, measured=figures.measure(c)) for c in checks]
     print(render.table(answers, lenient=lenient), file=sys.stderr)
     if junit is not None:
-        _write(junit, render.junit(figures.name, answers, lenient=lenient))
+        write_whole(junit, render.junit(figures.name, answers, lenient=lenient))
     if markdown is not None:
-        _write(markdown, render.markdown(figures.name, answers, lenient=lenient))
+        write_whole(markdown, render.markdown(figures.name, answers, lenient=lenient))
     if not all(answer.passes(lenient=lenient) for answer in answers):
         raise typer.Exit(5)
 
@@ -76,11 +77,3 @@ def _figures(
     if not file.exists():
         raise RunError(f"{path} is neither a run nor the results of a bench")
     return ResultsFigures(file, system)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8", errors="replace")
-    except OSError as exc:
-        raise DataError(f"cannot be written: {exc.strerror}", path=str(path)) from exc

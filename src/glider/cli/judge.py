@@ -1,7 +1,6 @@
 """`glider judge`: one text, or a whole file into a run folder."""
 
 import sys
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +8,12 @@ import typer
 
 from glider.cli import options
 from glider.cli.files import Source, asked_criteria, judge_file
-from glider.cli.settings import JudgeSettings
+from glider.cli.settings import JudgeSettings, strategy_names
 from glider.cli.show import is_terminal, say, show, show_summary
 from glider.core.criteria import Criterion
 from glider.core.errors import SetupError
 from glider.core.judgments import Failure
 from glider.core.samples import Sample
-from glider.judging.strategies import STRATEGIES
 
 _TEXT = "One text"
 
@@ -128,7 +126,7 @@ def judge(
         price_out=price_out,
         max_cost=max_cost,
         grammar=grammar,
-        strategies=_strategies(strategy or []),
+        strategies=strategy_names(strategy or ()),
         aspects=tuple(aspect or ()),
         jury=tuple(jury or ()),
     )
@@ -181,13 +179,6 @@ def judge(
     _check(summary, allowed)
 
 
-def _strategies(given: list[str]) -> tuple[str, ...]:
-    names = tuple(name.strip() for words in given for name in words.split(","))
-    for name in names:
-        STRATEGIES.get(name)
-    return names
-
-
 def _judge_one(
     settings: JudgeSettings, sample: Sample, criteria: list[Criterion], as_json: bool
 ) -> None:
@@ -215,7 +206,7 @@ def _run_folder(run: Path | None, data: str, resume: bool, retry_failures: bool)
     if run is not None:
         return run
     name = "stdin" if data == "-" else Path(data).name.split(".")[0]
-    return Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    return options.dated_folder(f"runs/{name}-")
 
 
 def _share(fail_on: str | None) -> tuple[float | None, int | None]:

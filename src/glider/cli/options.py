@@ -1,5 +1,12 @@
-"""Flags that several commands share, said once: a name, a check and a sentence each."""
+"""Flags that several commands share, said once: a name, a check and a sentence each.
 
+Below them, what a command does where its folder is not named, and how it is gone on with.
+"""
+
+import shlex
+import sys
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -83,3 +90,18 @@ Resume = Annotated[bool, _option("Go on with the run in --run.", RUN, "--resume"
 RetryFailures = Annotated[
     bool, _option("With --resume: judge retryable failures anew.", RUN, "--retry-failures")
 ]
+
+
+def dated_folder(start: str) -> Path:
+    """A folder that is not there yet, for who names none: `start`, the time, and -2 if need be."""
+    dated = f"{start}{datetime.now():%Y%m%d-%H%M%S}"
+    names = (dated if n == 1 else f"{dated}-{n}" for n in count(1))
+    return next(path for path in map(Path, names) if not path.exists())
+
+
+def resume_line(folder: Path, *flags: str) -> str:
+    """What to type to go on: the command as it was, `folder` under the first of `flags`."""
+    words = [word for word in sys.argv[1:] if word not in ("--resume", "--retry-failures")]
+    if not any(word in flags or word.startswith(f"{flags[0]}=") for word in words):
+        words += [flags[0], str(folder)]
+    return shlex.join(["glider", *words, "--resume"])

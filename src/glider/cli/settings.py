@@ -15,7 +15,7 @@ from glider.core.errors import SetupError
 from glider.formats import FORMATS, make_format
 from glider.formats.base import Format
 from glider.judging.judge import Judge, default_format
-from glider.judging.strategies import with_strategies
+from glider.judging.strategies import STRATEGIES, with_strategies
 from glider.judging.strategies.asking import Mean
 from glider.judging.strategies.base import Strategy
 from glider.judging.strategies.jury import Jury
@@ -162,3 +162,15 @@ class JudgeSettings:
                 "--max-cost needs prices", hint="give --price-in and --price-out per million tokens"
             )
         return {key: value for key, value in options.items() if value is not None}
+
+
+def strategy_names(given: Sequence[str]) -> tuple[str, ...]:
+    """The names of `--strategy A,B --strategy C`.
+
+    Raises:
+        UnknownName: no such strategy.
+    """
+    names = tuple(name.strip() for words in given for name in words.split(","))
+    for name in names:
+        STRATEGIES.get(name)
+    return names

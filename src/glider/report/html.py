@@ -13,7 +13,6 @@ Where the journal has several outcomes for one row and criterion (and pair), the
 import base64
 import hashlib
 import json
-import os
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,6 +38,7 @@ from glider.report.figures_html import (
     headline,
 )
 from glider.report.summary import Tallies, failure_of, judgments_of, stored_summary, winner
+from glider.store.atomic import replacing
 from glider.store.manifest import Manifest
 from glider.store.run import load_criteria, load_manifest
 
@@ -65,7 +65,7 @@ def build_report(run: Path, out: Path, *, text_budget: int = TEXT_BUDGET_BYTES) 
         text_budget: bytes of embedded texts, reasonings and raw answers.
 
     Raises:
-        RunError: not a run folder, or its summary is damaged.
+        RunError: not a run folder, its summary is damaged, or the page cannot be written.
         BadRecord: a line of the run that cannot be read. A last line cut by a crash is left out.
     """
     manifest = load_manifest(run)
@@ -99,13 +99,11 @@ def build_report(run: Path, out: Path, *, text_budget: int = TEXT_BUDGET_BYTES) 
         rows=f"{len(page.rows):,}",
         colophon=_colophon(manifest),
     )
-    partial = out.with_name(out.name + ".part")
-    with partial.open("wb") as file:
+    with replacing(out) as file:
         file.write(shell.encode(errors="replace"))
         for block in page.blocks():
             file.write(block)
         file.write(tail.encode())
-    os.replace(partial, out)
 
 
 # The data of the page ---------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """What made a run. Two runs with the same manifest asked the same questions of the same model."""
 
 import hashlib
+import json
 import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 
 from glider._version import __version__
 from glider.core.base import Frozen
+from glider.core.errors import RunError, UnknownSchemaVersion
 
 _LIBRARIES = ("xllamacpp", "llguidance", "torch", "transformers", "aiohttp", "pydantic")
 _WHERE_AND_WHEN = {"run_id", "created_at", "input_path", "libraries", "python"}
@@ -69,6 +71,27 @@ class Manifest(Frozen):
 
     def _decisive(self) -> dict[str, Any]:
         return {k: v for k, v in self.model_dump().items() if k not in _WHERE_AND_WHEN}
+
+
+def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
+    """What `manifest.json` in `folder` says, of a run or a training (`kind`).
+
+    Raises:
+        RunError: there is none, or it is damaged.
+        UnknownSchemaVersion: a newer Glider wrote it.
+    """
+    file = folder / "manifest.json"
+    try:
+        data: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    except OSError as exc:
+        raise RunError(f"{folder} is no {kind}: it has no manifest.json") from exc
+    except ValueError as exc:
+        raise RunError(f"{file} is damaged: {exc}") from exc
+    if data.get("version") != 1:
+        raise UnknownSchemaVersion(
+            f"written by a newer Glider (manifest version {data.get('version')})", path=str(file)
+        )
+    return data
 
 
 def differences(before: Any, now: Any, path: str = "") -> list[str]:

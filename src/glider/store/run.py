@@ -22,8 +22,9 @@ from glider.core.criteria import Criterion
 from glider.core.errors import DataError, ManifestMismatch, RunError, UnknownSchemaVersion
 from glider.core.judgments import SCHEMA_VERSION, Comparison, Failure, Judgment, outcome_from
 from glider.core.samples import Sample
+from glider.store.atomic import is_unfinished, write_json
 from glider.store.journal import append_only, append_to, cut_broken_tail, lock
-from glider.store.manifest import Manifest
+from glider.store.manifest import Manifest, read_manifest
 
 
 class RunFolder:
@@ -50,14 +51,14 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             # A folder whose making was cut short holds no outcome yet, and can be made anew.
-            begun = {".lock", "criteria.json", "criteria.json.new", "manifest.json.new"}
-            if any(file.name not in begun for file in path.iterdir()):
+            begun = {".lock", "criteria.json"}
+            if any(f.name not in begun and not is_unfinished(f) for f in path.iterdir()):
                 raise RunError(
                     f"{path} is not empty",
                     hint="--resume goes on with a run; --run names another folder",
                 )
-            _write(path / "criteria.json", [c.model_dump(mode="json") for c in criteria])
-            _write(path / "manifest.json", manifest.model_dump(mode="json"))
+            write_json(path / "criteria.json", [c.model_dump(mode="json") for c in criteria])
+            write_json(path / "manifest.json", manifest.model_dump(mode="json"))
             run = cls(path, manifest)
             run._criteria = list(criteria)
             return run
@@ -101,7 +102,8 @@ class RunFolder:
         """Keep a criterion that came with its row; at most the first of each name."""
         if all(criterion.name != known.name for known in self._criteria):
             self._criteria.append(criterion)
-            _write(self.path / "criteria.json", [c.model_dump(mode="json") for c in self._criteria])
+            asked = [c.model_dump(mode="json") for c in self._criteria]
+            write_json(self.path / "criteria.json", asked)
 
     def is_done(self, row: int, criterion: str, first: str = "", second: str = "") -> bool:
         """There is an outcome for this row under this criterion (and pair)."""
@@ -176,18 +178,7 @@ def load_manifest(path: Path) -> Manifest:
     Raises:
         RunError: there is no run there.
     """
-    file = path / "manifest.json"
-    try:
-        data = json.loads(file.read_text("utf-8"))
-    except OSError as exc:
-        raise RunError(f"{path} is no run: it has no manifest.json") from exc
-    except ValueError as exc:
-        raise RunError(f"{file} is damaged: {exc}") from exc
-    if data.get("version") != 1:
-        raise UnknownSchemaVersion(
-            f"written by a newer Glider (manifest version {data.get('version')})", path=str(file)
-        )
-    return Manifest.model_validate(data)
+    return Manifest.model_validate(read_manifest(path, "run"))
 
 
 def load_criteria(path: Path) -> list[Criterion]:
@@ -250,13 +241,6 @@ def _forget_retryable(path: Path) -> None:
     kept.replace(path)
 
 
-def _write(path: Path, data: Any) -> None:
-    """Write JSON whole or not at all."""
-    new = path.with_name(path.name + ".new")
-    new.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
-    new.replace(path)
-
-
 def write_summary(path: Path, summary: dict[str, Any]) -> None:
     """Put the run's figures beside its journal."""
-    _write(path / "summary.json", summary)
+    write_json(path / "summary.json", summary)

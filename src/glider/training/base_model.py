@@ -1,11 +1,11 @@
 """The model a training starts from: where its weights are, and loading them to be trained."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glider.backends._torch import wait_asleep
 from glider.backends.catalog import CATALOG, cache_dir, find
 from glider.backends.dequantise import to_hf_folder
 from glider.core.errors import MissingExtra, ModelFileError, SetupError
@@ -209,9 +209,7 @@ def needs_torch() -> None:
     Raises:
         MissingExtra: names the install line.
     """
-    # Before torch is there: its threads wait for each other by spinning, and beside any other job
-    # two of them are ten times slower than one (17 to 40 s a pass; 2.5 s when they wait asleep).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    wait_asleep()
     try:
         import datasets  # noqa: F401
         import peft  # noqa: F401

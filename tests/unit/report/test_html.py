@@ -367,6 +367,11 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
+def test_a_page_that_cannot_be_written_is_said_so(run):
+    with pytest.raises(RunError, match=r"cannot write .*report\.html: Not a directory"):
+        build_report(run, run / "journal.jsonl" / "report.html")
+
+
 @pytest.mark.parametrize(
     ("name", "line", "message"),
     [

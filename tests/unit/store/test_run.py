@@ -10,6 +10,7 @@ import pytest
 from glider import Criterion, Sample
 from glider.core.errors import DataError, ManifestMismatch, RunError, UnknownSchemaVersion
 from glider.core.judgments import Comparison, Failure, Judgment
+from glider.store.atomic import replacing
 from glider.store.manifest import Manifest
 from glider.store.run import RunFolder, load_criteria, load_manifest, outcomes, samples
 
@@ -118,6 +119,9 @@ def test_a_folder_whose_making_was_killed_can_be_made_anew(tmp_path):
     RunFolder.create(tmp_path, manifest(), [CRITERION]).close()
     for name in ("manifest.json", "journal.jsonl", "samples.jsonl"):
         (tmp_path / name).unlink()
+    stopped = replacing(tmp_path / "manifest.json")
+    stopped.__enter__()
+    assert len(list(tmp_path.iterdir())) == 3
     RunFolder.create(tmp_path, manifest(), [CRITERION]).close()
 
 
