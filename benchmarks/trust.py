@@ -1,51 +1,70 @@
-"""How far the untrained embedded model may be believed, on every local set, beside simple rules.
+"""Is glider-nano a better judge than its base, than simple rules, than people? On every local set.
 
-    python benchmarks/trust.py --data FOLDER            # about an hour and a half on two cores
+    python benchmarks/trust.py --data FOLDER --held-out FOLDER            # base and nano
+    python benchmarks/trust.py --data FOLDER --held-out FOLDER --model fast --nano ADAPTER
     python benchmarks/trust.py --page                   # figures and page anew from the runs
 
-It can be killed at any moment and started again: what was judged is kept in `--runs`. Systems are
-measured one after another; those that write before they score are slow and see fewer items, which
-are among those that the fast ones see. The draw is seeded and its item ids are in the results.
+Both see the same items: at most `--limit` of each set, of the sets that nano was trained on only
+what was held out. It can be killed at any moment and started again: what was judged is kept in
+`--runs`. Systems named with `--only` are measured too; those that write before they score are slow
+and see fewer items, which are among those of the others. The draw is seeded and its item ids are in
+the results.
 
-Writes docs/benchmarks.md and results/trust/: results.json, and the runs' manifests, one a line.
-The runs themselves hold the texts of the data and stay where they are.
+Writes docs/benchmarks.md and results/trust/: results.json, english.json (Pearson's r alone), and
+the runs' manifests, one a line. The runs themselves hold the texts of the data and stay where they
+are.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from common import HERE, facts, with_data
+from common import HERE, facts, table, with_data
 
+from glider.backends import BACKENDS
 from glider.bench.choose import choose
 from glider.bench.collect import bench_runs, collect
+from glider.bench.held_out import EXPOSURES, HeldOut
 from glider.bench.markdown import markdown
-from glider.bench.results import Results
-from glider.bench.table import Settings
-from glider.cli.bench import judge_all
+from glider.bench.results import Difference, Figure, Results
+from glider.bench.standing import Board
+from glider.bench.table import ALL, Settings
+from glider.cli.bench import judge_all, measurable
 from glider.cli.settings import JudgeSettings
+from glider.gold.sets import LabelledSet
 
-_SLOW, _SLOWEST = 8, 4
-_INTRODUCTION = """\
-The model that comes with Glider is small (135 million parameters) and **was not trained to judge**;
-these are its figures before training, published as they are. A judge that does not beat the length
-of a text has not read it.
-
-{systems}
-
-Systems that saw fewer items have wider intervals; they are compared with others on shared items.
-What each set is, who labelled it and under which licence: `glider bench --list`.
-"""
+BASE, NANO = "base", "nano"
+_BASE_MODEL = "smollm2-135m-instruct"
+_WANTED, _WANTED_UNSEEN = 0.25, 0.10
+"""How much better in Pearson's r than its base nano was meant to be."""
 _SYSTEMS = {
-    "score-first": "the score alone, one pass. *expected* is the mean over the levels' "
-    "probabilities, *greedy* the likeliest level",
-    "score-first +rules": "the same with LLMBar's rules in the question (arXiv 2310.07641)",
-    "reason-first": "quotes and reason are written before the score",
-    "reason-first K=4": "the mean of four such answers drawn at temperature 0.8",
+    BASE: "SmolLM2-135M-Instruct as it comes, which nobody trained to judge",
+    NANO: "glider-nano, the same model trained by `glider train`",
+    "nano +rules": "glider-nano with LLMBar's rules in the question (arXiv 2310.07641)",
+    "nano reason-first": "glider-nano writing quotes and reason before the score",
 }
+_GROUPS = {
+    "": "all sets",
+    EXPOSURES[0]: "held-out parts of trained sets",
+    EXPOSURES[1]: "other sets",
+    EXPOSURES[2]: "unseen tasks",
+}
+_READ = """\
+*expected* is the mean over the levels' probabilities (for accuracy, F1 and Matthews' correlation,
+where a mean is no class, the likeliest level), *greedy* the likeliest level throughout; where only
+one figure is given it is the first. A pair is asked in both orders. Of sets that were trained on,
+only what was held out is measured; *unseen tasks* were kept out of training altogether. *Best
+rule*: the simple rule over which the lead is smallest in that group, chosen by the same data. What
+each set is, who labelled it and under which licence: `glider bench --list`.
+"""
+
+
+# ---- judging
 
 
 @dataclass(frozen=True)
@@ -59,75 +78,309 @@ class System:
 
 def systems(args: argparse.Namespace) -> list[System]:
     """The fast ones first: a night cut short still has their figures."""
-    bare = JudgeSettings(model=args.model, explain=False, truncate=True, seed=args.seed)
-    rules = JudgeSettings(
-        model=args.model, explain=False, truncate=True, seed=args.seed, strategies=("rules",)
-    )
-    reasoned = JudgeSettings(model="embedded", order="reason-first", truncate=True, seed=args.seed)
-    four = JudgeSettings(
-        model="embedded", order="reason-first", truncate=True, seed=args.seed, samples=4
-    )
+    named = args.nano.partition("/")[0] in BACKENDS.names()
+    nano = args.nano if named else f"{args.model}/{args.nano}"
+    common: dict[str, Any] = {"truncate": True, "seed": args.seed}
     return [
-        System("score-first", bare, args.limit),
-        System("score-first +rules", rules, args.rules_limit),
-        System("reason-first", reasoned, args.slow_limit),
-        System("reason-first K=4", four, args.slowest_limit),
-    ]
+        System(
+            BASE, JudgeSettings(model=f"{args.model}/{_BASE_MODEL}", explain=False, **common),
+            args.limit,
+        ),
+        System(NANO, JudgeSettings(model=nano, explain=False, **common), args.limit),
+        System(
+            "nano +rules",
+            JudgeSettings(model=nano, explain=False, strategies=("rules",), **common),
+            args.limit,
+        ),
+        System(
+            "nano reason-first",
+            JudgeSettings(
+                model=f"embedded/{args.nano.removeprefix('fast/')}", order="reason-first", **common
+            ),
+            args.slow_limit,
+        ),
+    ]  # fmt: skip
 
 
 def judge(args: argparse.Namespace) -> None:
-    """Every system on every set; goes on with what is there."""
+    """Every system that was asked for on every set; goes on with what is there."""
     chosen = [each for each in choose(args.sets, args.data) if each.is_there]
     if not chosen:
         sys.exit(f"no data of these sets in {args.data.name}: give --data")
+    kept = HeldOut.read(args.held_out) if args.held_out else None
+    if kept:
+        chosen = measurable(chosen, kept, args.sets)
     for system in systems(args):
-        if args.only and system.name not in args.only:
+        if system.name not in args.only:
             continue
         print(f"== {system.name}: {len(chosen)} sets, at most {system.limit} items each")
         judge_all(
             system.settings, system.name, chosen, args.runs,
-            limit=system.limit, seed=args.seed, resume=True,
+            limit=system.limit, seed=args.seed, held_out=kept, resume=True,
         )  # fmt: skip
 
 
-def write(args: argparse.Namespace) -> Results:
+# ---- writing
+
+
+def write(args: argparse.Namespace) -> tuple[Results, Results]:
     """Figures and page from the runs that are there."""
-    results = collect(
-        args.runs,
-        settings=Settings(
-            seed=args.seed, n_resamples=args.resamples, n_permutations=args.resamples
-        ),
-    )
+    settings = Settings(seed=args.seed, n_resamples=args.resamples, n_permutations=args.resamples)
     folder = args.out / "trust"
     folder.mkdir(parents=True, exist_ok=True)
-    plain = {**results.model_dump(mode="json"), "made_by": facts()}
-    # Read back by `Results`, which knows no other keys: where it was made stands in the settings.
-    plain["settings"]["made_by"] = plain.pop("made_by")
-    text = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
-    (folder / "results.json").write_text(text, "utf-8")
-    lines = [run.manifest.model_dump_json() + "\n" for run in bench_runs(args.runs)]
+    made = []
+    for name, sets in (("results", lambda labelled: labelled), ("english", in_pearson)):
+        plain = collect(args.runs, settings=settings, sets=sets).model_dump(mode="json")
+        # Read back by `Results`, which knows no other keys: so it stands in the settings.
+        plain["settings"]["made_by"] = facts()
+        for about in plain["settings"]["systems"].values():
+            about["settings"] = _without_folder(about.get("settings", {}))
+        text = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
+        (folder / f"{name}.json").write_text(text, "utf-8")
+        made.append(Results.model_validate(plain))
+    lines = []
+    for run in bench_runs(args.runs):
+        manifest = run.manifest.model_dump(mode="json")
+        manifest["settings"]["judge"] = _without_folder(manifest["settings"]["judge"])
+        lines.append(json.dumps(manifest, ensure_ascii=False) + "\n")
     (folder / "manifests.jsonl").write_text("".join(lines), "utf-8")
-    made = Results.model_validate(plain)
-    args.docs.write_text(page(made, args), "utf-8")
-    return made
+    results, english = made
+    args.docs.write_text(page(results, english), "utf-8")
+    return results, english
 
 
-def page(results: Results, args: argparse.Namespace) -> str:
-    """docs/benchmarks.md."""
+def in_pearson(labelled: LabelledSet) -> LabelledSet | None:
+    """A pointwise English set, to be measured in Pearson's r alone; None of any other."""
+    if labelled.kind == "pairs" or labelled.languages != ("en",):
+        return None
+    return labelled.model_copy(update={"metrics": ("pearson",)})
+
+
+def _without_folder(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a judge; of a model in a folder only the folder's name."""
+    engine, _, model = str(settings.get("model", "")).partition("/")
+    if not settings or "/" not in model:
+        return dict(settings)
+    return {**settings, "model": f"{engine}/{Path(model).name}"}
+
+
+class Group:
+    """What was found about base and nano over one group of sets."""
+
+    def __init__(self, results: Results, part: str) -> None:
+        self.board, self.part = Board(results), part
+        judges = self.board.of_kind("judge")
+        self.base, self.nano = (
+            next((s for s in (f"{name}, expected", name) if s in judges), "")
+            for name in (BASE, NANO)
+        )
+
+    @property
+    def lead(self) -> str:
+        """Nano, or the base where nano was not measured."""
+        return self.nano or self.base
+
+    def whole(self, system: str) -> Figure | None:
+        """The mean over the group's sets."""
+        return self.board.aggregate(system, self.part)
+
+    def over(self, other: str) -> Difference | None:
+        """The leading judge less another system."""
+        for d in self.board.results.overall:
+            found = {d.a: 1, d.b: -1}
+            if d.part == self.part and set(found) == {self.lead, other}:
+                return d if found[self.lead] > 0 else _turned(d)
+        return None
+
+    @cached_property
+    def over_rules(self) -> Difference | None:
+        """The lead over that simple rule over which it is smallest."""
+        found = [d for rule in self.board.of_kind("baseline") if (d := self.over(rule))]
+        return min(found, key=lambda d: d.value or 0.0, default=None)
+
+    @cached_property
+    def over_people(self) -> Difference | None:
+        """The lead over one person, on the sets that several people rated."""
+        return next((d for s in self.board.of_kind("people") if (d := self.over(s))), None)
+
+    def readable(self, system: str) -> Figure | None:
+        """The share of items with an answer that could be read."""
+        return self.board.figure(ALL, system, "coverage", self.part)
+
+
+def _turned(d: Difference) -> Difference:
+    ends = {"low": None if d.high is None else -d.high, "high": None if d.low is None else -d.low}
+    value = None if d.value is None else -d.value
+    return d.model_copy(update={"a": d.b, "b": d.a, "value": value, **ends})
+
+
+def page(results: Results, english: Results) -> str:
+    """docs/benchmarks.md: the answer, the groups, then everything."""
     report = markdown(results, title="Benchmarks")
     head, _, rest = report.partition("\n\n")
     made = results.settings["made_by"]
-    command = f"Made by `benchmarks/trust.py` on {made['cpu']}, {made['cores']} cores."
-    limits = {system.name: system.limit for system in systems(args)}
-    measured = {name.rpartition(", ")[0] or name for name in results.settings["systems"]}
-    lines = [
-        f"- **{name}**: {what}. At most {limits[name]} items of each set."
-        if name in measured
-        else f"- **{name}**: {what}. Not measured yet."
+    judges = Board(results).of_kind("judge")
+    listed = "\n".join(
+        f"- **{name}**: {what}."
         for name, what in _SYSTEMS.items()
+        if any(system in (name, f"{name}, expected") for system in judges)
+    )
+    there = {about["exposure"] for about in results.settings["benchmarks"].values()}
+    parts = ["", *(exposure for exposure in EXPOSURES if exposure in there)]
+    groups = [Group(results, part) for part in parts]
+    pearson = [Group(english, part) for part in parts]
+    blocks = [
+        head,
+        answer(groups, pearson),
+        listed,
+        _READ,
+        f"Made by `benchmarks/trust.py` on {made['cpu']}, {made['cores']} cores.",
+        "## By what was trained on",
+        "Each set's main metric, mapped so that random answers get 0 and perfect ones 1, then "
+        "averaged over the sets.",
+        group_table(groups),
+        "Pearson's r, averaged over the pointwise English sets.",
+        group_table(pearson),
+        "Share of items with an answer that could be read.",
+        readable_table(groups),
+        rest,
     ]
-    words = _INTRODUCTION.format(systems="\n".join(lines))
-    return f"{head}\n\n{words}\n{command}\n\n{rest}"
+    return "\n\n".join(block.strip() for block in blocks) + "\n"
+
+
+def answer(groups: Sequence[Group], pearson: Sequence[Group]) -> str:
+    """Is nano better than base, than the rules, than people? Five lines."""
+    whole, english = groups[0], pearson[0]
+    name = NANO if whole.nano else BASE
+    lines = []
+    if whole.nano:
+        lines += [
+            f"**{_better(whole.over(whole.base))} its base.** Where random answers get 0 and "
+            f"perfect ones 1, nano gets {_cell(whole.whole(whole.nano))} and base "
+            f"{_cell(whole.whole(whole.base))}: {_gain(whole.over(whole.base))}. "
+            + _by_group(groups, lambda group: group.over(group.base)),
+        ]
+    if rule := whole.over_rules:
+        lines.append(
+            f"**{_better(rule)} every simple rule**, among them the length of the text: "
+            f"{_gain(rule)} over *{rule.b}*, the nearest. "
+            + _by_group(groups, lambda group: group.over_rules, named=True)
+        )
+    if people := whole.over_people:
+        lines.append(
+            f"**{_better(people)} one person** against the others, where several rated: "
+            f"{_gain(people)}."
+        )
+    if english.lead and english.whole(english.lead):
+        mean = f"**Pearson's r** over {_sets(english.whole(english.lead))} pointwise English sets: "
+        mean += f"{name} {_cell(english.whole(english.lead))}"
+        if english.nano:
+            gain = english.over(english.base)
+            mean += f", base {_cell(english.whole(english.base))}: {_gain(gain)}, "
+            mean += f"wanted +{_WANTED:.2f} ({_reached(gain, _WANTED)})"
+            unseen = [g.over(g.base) for g in pearson if g.part == EXPOSURES[2]]
+            if unseen:
+                mean += f"; on unseen tasks {_gain(unseen[0])}, wanted +{_WANTED_UNSEEN:.2f} "
+                mean += f"({_reached(unseen[0], _WANTED_UNSEEN)})"
+        if rule := english.over_rules:
+            mean += f"; over *{rule.b}*, the nearest rule, {_gain(rule)}"
+        lines.append(mean + ".")
+    shares = {s: whole.readable(s) for s in (whole.nano, whole.base) if s}
+    told = ", ".join(f"{s.partition(',')[0]} {_percent(f)}" for s, f in shares.items() if f)
+    lines.append(f"**Readable answers**: {told}.")
+    return "\n".join(f"{n}. {line}" for n, line in enumerate(lines, start=1))
+
+
+def _by_group(groups: Sequence[Group], of: Any, *, named: bool = False) -> str:
+    told = []
+    for group in groups[1:]:
+        d = of(group)
+        if d is not None:
+            rule = f" ({d.b})" if named else ""
+            told.append(f"{_GROUPS[group.part]} {_interval(d, signed=True)}{rule}")
+    listed = "; ".join(told)
+    return f"{listed[:1].upper()}{listed[1:]}." if told else ""
+
+
+def group_table(groups: Sequence[Group]) -> str:
+    """One row for each group of sets."""
+    heads = [
+        "group", "sets", "items", "base", "nano", "nano less base", "less the best rule",
+        "one person", "less one person",
+    ]  # fmt: skip
+    rows = []
+    for group in groups:
+        own = group.whole(group.lead) if group.lead else None
+        if own is None:
+            continue
+        people = [group.whole(s) for s in group.board.of_kind("people")]
+        rule, person = group.over_rules, group.over_people
+        rows.append(
+            [
+                _GROUPS[group.part],
+                _sets(own),
+                f"{own.n:,}",
+                _cell(group.whole(group.base)) if group.base else "–",
+                _cell(group.whole(group.nano)) if group.nano else "–",
+                _interval(group.over(group.base), signed=True) if group.nano else "–",
+                f"{_interval(rule, signed=True)} {rule.b}" if rule else "–",
+                f"{_cell(people[0])} ({_sets(people[0])})" if people and people[0] else "–",
+                _interval(person, signed=True),
+            ]
+        )
+    return table(heads, rows)
+
+
+def readable_table(groups: Sequence[Group]) -> str:
+    """One row for each judge, one column for each group."""
+    rows = []
+    for system in groups[0].board.of_kind("judge"):
+        if not system.endswith(", greedy"):  # the same answers, read in another way
+            cells = [_percent(found) if (found := g.readable(system)) else "–" for g in groups]
+            rows.append([system.removesuffix(", expected"), *cells])
+    return table(["judge", *(_GROUPS[group.part] for group in groups)], rows)
+
+
+def _better(d: Difference | None) -> str:
+    if d is None or d.low is None or d.high is None:
+        return "Not told apart from"
+    return "Better than" if d.low > 0 else "Worse than" if d.high < 0 else "Not told apart from"
+
+
+def _reached(d: Difference | None, wanted: float) -> str:
+    return "reached" if d is not None and (d.value or 0.0) >= wanted else "missed"
+
+
+def _gain(d: Difference | None) -> str:
+    if d is None:
+        return "not compared"
+    return (
+        f"{_interval(d, signed=True)} on {d.n:,} items of {_sets(d)} set{'s' * (_sets(d) != '1')}"
+    )
+
+
+def _cell(figure: Figure | None) -> str:
+    return _interval(figure)
+
+
+def _interval(found: Figure | Difference | None, *, signed: bool = False) -> str:
+    if found is None or found.value is None:
+        return "–"
+    shape = "+.2f" if signed else ".2f"
+    if found.low is None or found.high is None:
+        return f"{found.value:{shape}}"
+    return f"{found.value:{shape}} [{found.low:{shape}}, {found.high:{shape}}]"
+
+
+def _sets(found: Figure | Difference | None) -> str:
+    """Over how many sets a mean is; its method says it."""
+    return found.method.split()[2] if found else "0"
+
+
+def _percent(figure: Figure) -> str:
+    share = figure.judged / figure.asked
+    ends = "" if figure.low is None else f" [{figure.low:.1%}, {figure.high:.1%}]"
+    return f"{share:.1%}{ends} of {figure.asked:,}"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -136,23 +389,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     with_data(made)
+    made.add_argument("--held-out", type=Path, help="folder that `glider data` wrote for nano")
+    made.add_argument(
+        "--nano", default="glider-nano", help="catalogue name, folder, PROVIDER/MODEL"
+    )
     made.add_argument("--runs", type=Path, default=HERE.parent / "runs" / "trust")
     made.add_argument("--out", type=Path, default=HERE / "results", help="folder for the JSON")
     made.add_argument("--docs", type=Path, default=HERE.parent / "docs" / "benchmarks.md")
     made.add_argument("--sets", nargs="+", default=["all"], help="as in `glider bench`")
-    made.add_argument("--only", nargs="+", help="names of systems")
-    made.add_argument("--model", default="embedded", help="of score-first: embedded, or fast")
-    made.add_argument("--limit", type=int, default=150)
-    made.add_argument("--rules-limit", type=int, default=60)
-    made.add_argument("--slow-limit", type=int, default=_SLOW)
-    made.add_argument("--slowest-limit", type=int, default=_SLOWEST)
+    made.add_argument("--only", nargs="+", choices=_SYSTEMS, default=[BASE, NANO], metavar="SYSTEM")
+    made.add_argument("--model", default="embedded", help="what runs them: embedded, or fast")
+    made.add_argument("--limit", type=int, default=60)
+    made.add_argument("--slow-limit", type=int, default=10)
     made.add_argument("--resamples", type=int, default=999)
     made.add_argument("--seed", type=int, default=7)
     made.add_argument("--page", action="store_true", help="judge nothing")
     args = made.parse_args(argv)
     if not args.page:
         judge(args)
-    results = write(args)
+    results, _ = write(args)
     print(f"{len(results.figures)} figures, {len(results.differences)} differences")
 
 

@@ -11,13 +11,6 @@ import pytest
 
 from glider.testing.server import FakeServer
 
-# As `glider` does, also where the command is not registered yet.
-PROGRAM = """
-from glider.cli import bench, main
-if "bench" not in [command.name for command in main.app.registered_commands]:
-    main.app.command("bench")(bench.bench)
-main.main()
-"""
 ANSWER = json.dumps({"reasoning": "Fine.", "highlights": ["answer"], "score": 4})
 RUBRIC = {str(level): f"level {level}" for level in range(1, 6)}
 RECORDS = [
@@ -43,7 +36,7 @@ def start(tmp_path, server):
     def begin(*words, **env):
         plain = {k: v for k, v in os.environ.items() if k != "GLIDER_DATA"}
         return subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *map(str, words)],
+            [sys.executable, "-m", "glider.cli.main", *map(str, words)],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=plain | {"OPENAI_BASE_URL": server.url, "COLUMNS": "200"} | env,
         )  # fmt: skip
@@ -94,6 +87,26 @@ def test_own_labels_become_a_report(glider, labels, tmp_path):
         assert str(tmp_path) not in (tmp_path / "b" / name).read_text()
 
 
+def test_highlights_are_measured_and_taken_out(glider, labels, tmp_path, server):
+    marks = [{"field": "output", "start": 8, "end": 14, "text": "answer"}]
+    labels.write_text("".join(json.dumps(r | {"meta": {"spans": marks}}) + "\n" for r in RECORDS))
+    words = (*BENCH, labels, "--out", "b", "--deletion")
+    _, err = glider(*words, "--no-explain", "--format", "nano", code=2)
+    assert "--deletion needs highlights" in err
+    out, _ = glider(*words, "--explain", "--json")
+    asked = server.stats()["requests"]
+    assert asked == 3 * len(RECORDS)  # as it is, without its quote, without as many other words
+    by = {(f["system"], f["metric"]): f for f in json.loads(out)["figures"]}
+    assert by["fake", "exact quotes"]["value"] == 1
+    assert by["fake", "highlight precision"]["n"] == len(RECORDS)
+    # Every answer quotes the one word that people marked; one word of five, pushed round.
+    assert "gives 1, so there is no spread" in by["fake", "highlight F1"]["undefined"]
+    assert "gives 0.2, so there is no spread" in by["random spans", "highlight F1"]["undefined"]
+    assert "gives 0, so there is no spread" in by["fake", "score moved"]["undefined"]
+    glider(*words, "--explain", "--resume")
+    assert server.stats()["requests"] == asked
+
+
 def test_json_goes_to_stdout_and_baselines_can_be_left_out(glider, labels):
     out, _ = glider(*BENCH, labels, "--out", "b", "--no-baselines", "--json", "--limit", "6")
     results = json.loads(out)
@@ -113,6 +126,48 @@ def test_a_second_judge_joins_and_the_report_can_be_made_anew(glider, labels, tm
         "two",
     ]
     assert [(d["a"], d["b"]) for d in results["differences"]] == [("one", "two")]
+    assert {(d["a"], d["b"]) for d in results["overall"]} == {
+        ("one", "two"), ("one", "human"), ("two", "human"),
+    }  # fmt: skip
+
+
+def held_out(folder, **listed):
+    folder.mkdir()
+    (folder / "held-out.json").write_text(json.dumps(listed))
+    return folder
+
+
+def test_only_what_was_held_out_is_measured(glider, labels, tmp_path):
+    folder = held_out(tmp_path / "data", mine=["question 1", "question 6"])
+    words = (*BENCH, labels, "--out", "b", "--no-baselines", "--json")
+    out, _ = glider(*words, "--held-out", folder)
+    results = json.loads(out)
+    assert len(results["samples"]["mine"]) == 6  # three answers to each question
+    exposure = "held-out part of a trained set"
+    assert results["settings"]["benchmarks"]["mine"]["exposure"] == exposure
+    manifest = json.loads((tmp_path / "b/runs/fake/mine/manifest.json").read_text())
+    assert len(manifest["settings"]["held_out"]) == 64
+
+
+@pytest.mark.parametrize("other", ["another", "none"])
+def test_a_run_goes_on_only_with_what_it_held_out(glider, labels, tmp_path, other):
+    words = (*BENCH, labels, "--out", "b", "--no-baselines")
+    glider(*words, "--held-out", held_out(tmp_path / "one", mine=["question 1"]))
+    now = held_out(tmp_path / "two", mine=["question 2"])
+    changed = ("--held-out", now) if other == "another" else ()
+    _, err = glider(*words, *changed, "--resume", code=3)
+    assert "another --held-out, or without one" in " ".join(err.split())
+
+
+def test_a_set_that_was_trained_on_whole_is_not_measured(glider, labels, tmp_path):
+    folder = held_out(tmp_path / "data", mine=[])
+    _, err = glider(*BENCH, labels, "--out", "b", "--held-out", folder, code=3)
+    assert "mine: trained on whole, nothing is held out" in " ".join(err.split())
+    other = tmp_path / "other.jsonl"
+    other.write_text(labels.read_text())
+    out, err = glider(*BENCH, labels, other, "--out", "c", "--held-out", folder, "--json")
+    assert "left out, trained on whole, nothing is held out: mine" in " ".join(err.split())
+    assert list(json.loads(out)["settings"]["benchmarks"]) == ["other"]
 
 
 def test_a_run_that_is_there_is_not_written_over(glider, labels):

@@ -1,6 +1,7 @@
 """benchmarks/trust.py: from runs to the page and the small artefacts that are committed."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from glider import Criterion, Judge, Sample
 from glider.backends.scripted import ScriptedBackend
 from glider.bench.collect import recorded
+from glider.bench.held_out import HeldOut
 from glider.bench.results import Results
 from glider.bench.run import judge_items, run_folder
 from glider.formats.nano import NanoFormat
@@ -27,35 +29,90 @@ def trust(monkeypatch):
     sys.modules.pop("trust", None)
 
 
-def test_the_page_and_the_artefacts_hold_no_texts_and_no_paths(trust, tmp_path):
+SETS = ("summeval_op", "shepherd_human", "qags", "mlqe_pe_da")
+WORDS = ("--page", "--resamples", "99")
+
+
+def judged(tmp_path, name, able, *, model="embedded/x", limit=12):
+    """A judge that is right about texts with an even number, `able` also about the others."""
     criterion = Criterion(name="q", question="Good {output}?", rubric={1: "bad", 5: "good"})
     items = [
         Item(
             sample=Sample.of(f"a private text {n}", id=f"s{n}"), criterion=criterion,
-            gold=1.0 + n % 5, scale=(1.0, 5.0), part="q", cluster=f"c{n // 2}",
+            gold=1.0 if n % 4 < 2 else 5.0, scale=(1.0, 5.0), part="q", cluster=f"c{n}",
         )
-        for n in range(12)
+        for n in range(limit)
     ]  # fmt: skip
-    labelled = load_set("summeval")
-    for name, limit in (("score-first", 12), ("reason-first", 6)):
-        backend = ScriptedBackend(lambda r: "5" if len(r.messages[-1].content) % 2 else "1")
+
+    def answer(request):
+        n = int(re.search(r"private text (\d+)", request.messages[-1].content)[1])
+        right = "1" if n % 4 < 2 else "5"
+        return right if able or n % 2 else "5"
+
+    for benchmark in SETS:
         judge_items(
-            Judge(backend, format=NanoFormat(explain=False)), items[:limit],
-            run_folder(tmp_path / "runs", name, "summeval"),
-            settings=recorded(labelled, name, limit=limit, seed=7, judge={}),
+            Judge(ScriptedBackend(answer), format=NanoFormat(explain=False)), items,
+            run_folder(tmp_path / "runs", name, benchmark),
+            settings=recorded(
+                load_set(benchmark), name, limit=limit, seed=7, judge={"model": model},
+                held_out=HeldOut({"summeval_op": frozenset("a")}, "0"),
+            ),
         )  # fmt: skip
-    words = ["--page", "--runs", tmp_path / "runs", "--out", tmp_path, "--docs", tmp_path / "b.md"]
-    trust.main([*map(str, words), "--resamples", "99"])
-    page = (tmp_path / "b.md").read_text()
-    assert page.startswith("# Benchmarks\n\nThe model that comes with Glider")
-    assert "at most 6 to 12 items of each, drawn with seed 7" in page
-    assert "| summaries | summeval | Spearman's rho | 12 |" in page
+
+
+def made(trust, tmp_path):
+    words = ["--runs", tmp_path / "runs", "--out", tmp_path, "--docs", tmp_path / "b.md"]
+    trust.main([*WORDS, *map(str, words)])
+    return (tmp_path / "b.md").read_text()
+
+
+def test_the_page_opens_with_the_answer(trust, tmp_path):
+    judged(tmp_path, "base", able=False)
+    judged(tmp_path, "nano", able=True, limit=10)
+    page = made(trust, tmp_path)
+    lines = page.splitlines()
+    assert lines[0] == "# Benchmarks"
+    assert lines[2].startswith("1. **Better than its base.** Where random answers get 0 and")
+    # Right about all against right about half of one of the two levels, on the shared items.
+    gain = re.search(r"nano gets 1\.00.* and base 0\.\d+.*: \+0\.(\d+) \[\+", lines[2])
+    assert gain, lines[2]
+    assert "on 40 items of 4 sets" in lines[2]
+    for group in ("Held-out parts of trained sets +0", "other sets +0", "unseen tasks +0"):
+        assert group in lines[2]
+    assert lines[3].startswith("2. **Better than every simple rule**, among them the length")
+    assert lines[4].startswith("3. **Pearson's r** over 3 pointwise English sets: nano 1.00")
+    assert "(reached)" in lines[4]
+    assert lines[5] == "4. **Readable answers**: nano 100.0% [91.2%, 100.0%] of 40, base 100.0% " \
+        "[92.6%, 100.0%] of 48."  # fmt: skip
+    assert "- **base**: " in page and "- **nano**: " in page
+    assert "reason-first" not in page  # was not measured
+    assert page.index("## By what was trained on") < page.index("## By benchmark")
+    rows = [line.split(" | ")[:3] for line in lines if line.startswith(("| all sets", "| unseen"))]
+    assert rows == [["| all sets", "4", "40"], ["| unseen tasks", "1", "10"],
+                    ["| all sets", "3", "30"], ["| unseen tasks", "1", "10"]]  # fmt: skip
+
+
+def test_the_page_of_the_base_alone(trust, tmp_path):
+    judged(tmp_path, "base", able=False)
+    page = made(trust, tmp_path)
+    assert "nano" not in page.partition("## ")[0].replace("glider-nano", "")
+    assert "every simple rule**" in page.splitlines()[2]
+
+
+def test_the_page_and_the_artefacts_hold_no_texts_and_no_paths(trust, tmp_path):
+    judged(tmp_path, "base", able=False)
+    judged(tmp_path, "nano", able=True, model=f"fast/{tmp_path}/adapter")
+    page = made(trust, tmp_path)
+    assert "at most 12 items of each, drawn with seed 7" in page
     results = (tmp_path / "trust/results.json").read_text()
     manifests = (tmp_path / "trust/manifests.jsonl").read_text()
-    assert Results.model_validate_json(results).samples["summeval"][0] == "s0 q"
-    named = {json.loads(line)["settings"]["system"] for line in manifests.splitlines()}
-    assert named == {"score-first", "reason-first"}
-    for text in (page, results, manifests):
+    assert Results.model_validate_json(results).samples["qags"][0] == "s0 q"
+    named = {
+        (at["system"], at["judge"]["model"])
+        for at in (json.loads(line)["settings"] for line in manifests.splitlines())
+    }
+    assert named == {("base", "embedded/x"), ("nano", "fast/adapter")}
+    for text in (page, results, manifests, (tmp_path / "trust/english.json").read_text()):
         assert "private" not in text
         assert str(tmp_path) not in text
         assert str(HERE.parent) not in text

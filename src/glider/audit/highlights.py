@@ -12,7 +12,7 @@ import numpy as np
 from glider.audit.measure import effect
 from glider.audit.probe import Effect, Probe, Rng, Subject, Trial
 from glider.audit.shapes import grade, singles, text_of, with_output
-from glider.bench.highlights import marked, without
+from glider.bench.highlights import marked, pushed, without
 from glider.core.judgments import Judgment
 
 _NONE = "the judge gave no highlights; a judge that writes only scores gives them with --explain"
@@ -38,11 +38,9 @@ class Highlights(Probe):
             judgment, subject = trial.judgment("plain"), trial.subject
             text = text_of(subject)
             own = marked(text, _places(judgment)) if judgment else np.zeros(0, np.bool_)
-            apart = [d for d in range(1, len(own)) if not (np.roll(own, d) & own).any()]
-            if not own.any() or not apart:
+            others = pushed(own, rng)
+            if others is None:
                 continue
-            # The same runs, pushed round the text to where they touch no highlighted word.
-            others = np.roll(own, int(rng.choice(apart)))
             asks = dict(trial.asks)
             for role, mask in (("without", own), ("without others", others)):
                 rest = with_output(subject.sample, without(text, mask))

@@ -5,7 +5,7 @@ of several judges may be added to one folder at different times, and old ones sc
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,18 @@ from glider.bench.answers import Answers
 from glider.bench.baselines import BASELINES
 from glider.bench.ceiling import SYSTEM as PEOPLE
 from glider.bench.ceiling import human
-from glider.bench.highlights import FIRST_SENTENCE, against_people, first_errors
+from glider.bench.held_out import Exposure, HeldOut
+from glider.bench.highlights import (
+    FIRST_SENTENCE,
+    Deletions,
+    against_people,
+    deletions,
+    first_errors,
+    score_moved,
+)
 from glider.bench.highlights import RANDOM as RANDOM_SPANS
 from glider.bench.results import Difference, Figure, Results
-from glider.bench.run import READINGS, Outcome, items_from_run, scored_run
+from glider.bench.run import READINGS, Outcome, Streams, items_from_run, scored_run
 from glider.bench.scored import Reading, Scored
 from glider.bench.table import Settings, SystemKind, measure
 from glider.core.errors import MissingExtra, RunError
@@ -27,9 +35,11 @@ from glider.core.judgments import Judgment
 from glider.gold.items import Item
 from glider.gold.sets import LabelledSet
 from glider.stats.estimates import Undefined
+from glider.store.atomic import write_whole
 from glider.store.manifest import Manifest
 from glider.store.run import load_manifest, outcomes
 
+_DELETIONS = "deletions.json"
 _STAND_INS = (RANDOM_SPANS, FIRST_SENTENCE)
 _REASONING = "mr_ben_reasoning"
 """The set whose spans are first wrong steps."""
@@ -53,6 +63,18 @@ class BenchRun:
         """Ways to read its scores, each a row of its own."""
         return tuple(self.manifest.settings.get("readings", READINGS))
 
+    @property
+    def exposure(self) -> Exposure | None:
+        """What the judge saw of the set in training; None where nobody said."""
+        exposure: Exposure | None = self.manifest.settings.get("exposure")
+        return exposure
+
+    @property
+    def held_out(self) -> str | None:
+        """SHA-256 of the list of what was held out of training."""
+        sha256: str | None = self.manifest.settings.get("held_out")
+        return sha256
+
     def scored(self) -> list[Scored]:
         """Its scores beside the gold, once for each way of reading."""
         return scored_run(self.folder, self.labelled.name, self.system, self.readings)
@@ -65,6 +87,7 @@ def recorded(
     limit: int | None,
     seed: int,
     judge: Mapping[str, Any],
+    held_out: HeldOut | None = None,
     notes: Sequence[str] = (),
     readings: Sequence[Reading] = READINGS,
 ) -> dict[str, Any]:
@@ -72,6 +95,7 @@ def recorded(
 
     Args:
         judge: settings of the judge that decide its outcomes.
+        held_out: what was kept out of training, where that decided the items.
         notes: what was odd about the data.
     """
     return {
@@ -81,6 +105,8 @@ def recorded(
         "readings": list(readings),
         "limit": limit,
         "draw_seed": seed,
+        "held_out": held_out.sha256 if held_out else None,
+        "exposure": held_out.exposure(labelled) if held_out else None,
         "notes": list(notes),
         "judge": dict(judge),
     }
@@ -107,11 +133,14 @@ def collect(
     *,
     baselines: Sequence[str] | None = None,
     settings: Settings | None = None,
+    sets: Callable[[LabelledSet], LabelledSet | None] = lambda labelled: labelled,
 ) -> Results:
     """Everything that can be said of the runs in `out`.
 
     Args:
         baselines: names; by default every one that can run here, () for none.
+        sets: gives each set as it is to be measured, with other metrics say, or None to leave it
+            out.
 
     Raises:
         RunError: there are no runs.
@@ -121,14 +150,19 @@ def collect(
     found = _Found(baselines=baselines, settings=settings)
     runs = bench_runs(out)
     by_set: dict[str, list[BenchRun]] = {}
+    measured: dict[str, LabelledSet] = {}
     for run in runs:
-        by_set.setdefault(run.labelled.name, []).append(run)
+        labelled = sets(run.labelled)
+        if labelled is not None:
+            by_set.setdefault(labelled.name, []).append(run)
+            measured.setdefault(labelled.name, labelled)
     for group in by_set.values():
         found.take(group)
     systems = {s: run for run in reversed(runs) for s in found.names.get(run.system, ())}
     results = measure(
         found.scored,
-        {name: group[0].labelled for name, group in by_set.items()},
+        measured,
+        exposures={name: e for name, group in by_set.items() if (e := group[0].exposure)},
         kinds=found.kinds,
         readings={name: names[0] for names in found.names.values() for name in names},
         settings=settings,
@@ -149,6 +183,21 @@ def collect(
         for name, kind in {**results.settings["systems"], **stand_ins}.items()
     }  # fmt: skip
     return results.model_copy(update={"settings": {**results.settings, "systems": about}})
+
+
+def judge_deletions(judge: Streams, folder: Path, *, seed: int) -> None:
+    """Judge the texts of a run again without what was highlighted, if that was not done yet.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    path = folder / _DELETIONS
+    if path.exists():
+        return
+    items = items_from_run(folder)
+    rng = _rng(seed, folder.name)
+    found = deletions(judge, items, dict(outcomes(folder)), rng=rng)
+    write_whole(path, found.model_dump_json() + "\n")
 
 
 def answers_of(out: Path, system: str) -> list[Answers]:
@@ -223,12 +272,21 @@ class _Found:
             return
         found = dict(outcomes(run.folder))
         name = run.labelled.name
-        rng = np.random.default_rng([self.settings.seed, zlib.crc32(name.encode())])
+        rng = _rng(self.settings.seed, name)
         figures, differences = against_people(name, system, items, found, rng=rng)
         self.figures += figures
         self.differences += differences
+        if (run.folder / _DELETIONS).exists():
+            again = Deletions.model_validate_json((run.folder / _DELETIONS).read_bytes())
+            figures, differences = score_moved(name, system, items, again, rng=rng)
+            self.figures += figures
+            self.differences += differences
         if name == _REASONING:
             self.figures += first_errors(name, system, items, found, rng=rng)
+
+
+def _rng(seed: int, benchmark: str) -> np.random.Generator:
+    return np.random.default_rng([seed, zlib.crc32(benchmark.encode())])
 
 
 def _quotes(outcome: Outcome) -> bool:

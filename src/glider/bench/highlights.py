@@ -11,7 +11,7 @@ so an item weighs as its words do. Pairs are left out: nobody has marked spans i
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from glider.bench.results import Difference, Figure
 from glider.bench.run import Outcome, Streams
 from glider.bench.scored import cluster_codes
+from glider.core.base import Frozen
 from glider.core.judgments import Judgment, Span
 from glider.core.samples import Field, Sample
 from glider.core.tasks import JudgeTask
@@ -216,40 +217,33 @@ def _share(
 # ---- the deletion test
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeletionTest:
-    """How far the score moves when words are taken out, in shares of the rubric's width.
+class Deletions(Frozen):
+    """What a judge said of texts without their highlighted words, and without as many others.
 
-    Sizes are means of |after - before|; signed shifts are means of after - before.
+    Scores are places on the rubric in 0..1: the expected one where the judge tells probabilities,
+    else the level.
     """
 
-    size: Estimate | Undefined
-    """Highlighted words out."""
-    size_random: Estimate | Undefined
-    """As many other words out, in runs of the same lengths."""
-    size_difference: Estimate | Undefined
-    """The first less the second, paired: above 0 the highlights tell where the score comes from."""
-    shift: Estimate | Undefined
-    shift_random: Estimate | Undefined
-    shift_difference: Estimate | Undefined
+    rows: tuple[int, ...]
+    """Numbers of the items that were tried."""
+    before: tuple[float, ...]
+    after: tuple[tuple[float | None, float | None], ...]
+    """Highlighted words out, other words out; None where that text could not be judged."""
     skipped: int
     """Judged items without a placed highlight, or where it leaves no other place for such runs."""
-    failed: int
-    """Items where one of the two shortened texts could not be judged."""
 
 
-def deletion_test(
+def deletions(
     judge: Streams,
     items: Sequence[Item],
     outcomes: Mapping[int, Outcome],
     *,
     rng: np.random.Generator,
-) -> DeletionTest:
+) -> Deletions:
     """Judge each text again without its highlighted words, and without as many random ones.
 
     The random words are the highlighted runs pushed round the text by a drawn distance at which
-    they touch no highlighted word. The score is the expected one where the judge tells
-    probabilities, else the level.
+    they touch no highlighted word.
 
     Args:
         judge: the judge that gave `outcomes`.
@@ -264,7 +258,7 @@ def deletion_test(
             continue
         field = item.sample.judged[0]
         own = marked(field.text, _highlighted(outcome, field.name))
-        control = _pushed(own, rng)
+        control = pushed(own, rng)
         if control is None:
             skipped += 1
             continue
@@ -272,32 +266,54 @@ def deletion_test(
             shorter = _with_text(item.sample, field, without(field.text, mask))
             tasks.append((2 * len(tried) + place, JudgeTask(shorter, item.criterion)))
         tried.append(n)
-    after = np.full((len(tried), 2), np.nan)
+    after: list[list[float | None]] = [[None, None] for _ in tried]
     for key, outcome in judge.stream(tasks):
         if isinstance(outcome, Judgment):
-            after[key // 2, key % 2] = _place(outcome, items[tried[key // 2]])
-    before = np.array([_place(outcomes[n], items[n]) for n in tried])
-    kept = ~np.isnan(after).any(axis=1)
-    moved = (after - before[:, None])[kept]
-    clusters = cluster_codes([items[n] for n in tried])[kept]
-    failed = int((~kept).sum())
+            after[key // 2][key % 2] = _place(outcome, items[tried[key // 2]])
+    return Deletions(
+        rows=tuple(tried),
+        before=tuple(_place(outcomes[n], items[n]) for n in tried),
+        after=tuple((own, other) for own, other in after),
+        skipped=skipped,
+    )
+
+
+def score_moved(
+    benchmark: str,
+    system: str,
+    items: Sequence[Item],
+    found: Deletions,
+    *,
+    rng: np.random.Generator,
+) -> tuple[list[Figure], list[Difference]]:
+    """How far the score moves when words are taken out, in shares of the rubric's width.
+
+    Means of |after - before|: of the highlighted words, of as many others, and the difference;
+    above 0 the highlights tell where the score comes from. Items of which one of the two texts
+    could not be judged are left out.
+    """
+    after = np.array(found.after, np.float64).reshape(-1, 2)
+    kept = np.isfinite(after).all(axis=1)
+    size = np.abs(after - np.array(found.before)[:, None])[kept]
+    clusters = cluster_codes([items[n] for n in found.rows])[kept]
+    asked = len(found.rows) + found.skipped
+    where: dict[str, Any] = {"benchmark": benchmark, "metric": "score moved"}
 
     def of(values: Floats) -> Estimate | Undefined:
         if not len(values):
-            return Undefined("no text could be shortened and judged again", 0, skipped + failed)
-        return bootstrap(mean_of(values), clusters, rng=rng, skipped=skipped + failed)
+            return Undefined("no text could be shortened and judged again", 0, asked)
+        return bootstrap(mean_of(values), clusters, rng=rng, skipped=asked - len(values))
 
-    size = np.abs(moved)
-    return DeletionTest(
-        size=of(size[:, 0]),
-        size_random=of(size[:, 1]),
-        size_difference=of(size[:, 0] - size[:, 1]),
-        shift=of(moved[:, 0]),
-        shift_random=of(moved[:, 1]),
-        shift_difference=of(moved[:, 0] - moved[:, 1]),
-        skipped=skipped,
-        failed=failed,
-    )
+    figures = [
+        Figure.of(of(size[:, k]), system=name, asked=asked, judged=len(size), **where)
+        for k, name in enumerate((system, RANDOM))
+    ]
+    surplus = of(size[:, 0] - size[:, 1])
+    plain = Difference(a=system, b=RANDOM, value=None, n=surplus.n, **where)
+    if isinstance(surplus, Undefined):
+        return figures, [plain.model_copy(update={"undefined": surplus.reason})]
+    ends = {name: getattr(surplus, name) for name in ("value", "low", "high", "method")}
+    return figures, [plain.model_copy(update=ends)]
 
 
 def without(text: str, mask: Bools) -> str:
@@ -321,7 +337,7 @@ def without(text: str, mask: Bools) -> str:
     return "".join([*kept, text[at:]])
 
 
-def _pushed(mask: Bools, rng: np.random.Generator) -> Bools | None:
+def pushed(mask: Bools, rng: np.random.Generator) -> Bools | None:
     """The mask moved round by a random distance so that it touches none of itself, or None."""
     if not mask.any():
         return None

@@ -7,6 +7,7 @@ and their reasons stand once below the table.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from glider.bench.held_out import EXPOSURES
 from glider.bench.metrics import METRICS
 from glider.bench.results import Difference, Figure, Results
 from glider.bench.table import ALL
@@ -32,6 +33,7 @@ def markdown(results: Results, *, title: str = "Agreement with people") -> str:
         "then averaged (Themis, arXiv 2502.02988). Systems that saw other benchmarks are not "
         "comparable: the number of benchmarks stands in brackets.",
         shown.aggregate_table(),
+        *shown.gaps(),
         "## Every metric",
         "*judged only* leaves failed judgments out; all other rows count them as wrong, or as "
         "no information. One row for each metric, value only; intervals are in `results.json`.",
@@ -60,6 +62,8 @@ class _Shown:
     def __init__(self, results: Results) -> None:
         self.results = results
         self.benchmarks: Mapping[str, Mapping[str, object]] = results.settings["benchmarks"]
+        found = {about.get("exposure") for about in self.benchmarks.values()}
+        self.exposures = [exposure for exposure in EXPOSURES if exposure in found]
         scored = {f.system for f in results.figures if f.metric == "coverage"}
         systems = results.settings["systems"].items()
         kinds = {name: about["kind"] for name, about in systems if name in scored}
@@ -84,7 +88,8 @@ class _Shown:
         for family, names in self._families().items():
             for place, name in enumerate(names):
                 rows.append(["" if place else family, *self._main_row(name, columns)])
-        return _table(["task", "benchmark", "metric", "n", *columns], rows, left=3)
+        words = ["task", "benchmark", *(["training"] if self.exposures else []), "metric"]
+        return _table([*words, "n", *columns], rows, left=len(words))
 
     def _families(self) -> dict[str, list[str]]:
         families: dict[str, list[str]] = defaultdict(list)
@@ -110,7 +115,8 @@ class _Shown:
             cells.append(_cell(figure) + mark + _coverage(figure))
         asked = max((f.asked for (b, *_, s), f in self.whole.items()
                      if b == benchmark and s not in self.people), default=0)  # fmt: skip
-        return [benchmark, metric_title(metric), f"{asked:,}", *cells]
+        seen = [str(self.benchmarks[benchmark]["exposure"] or "")] if self.exposures else []
+        return [benchmark, *seen, metric_title(metric), f"{asked:,}", *cells]
 
     def _best(self, benchmark: str, metric: str, systems: Iterable[str]) -> Figure | None:
         found = [self.whole.get((benchmark, metric, "strict", system)) for system in systems]
@@ -139,11 +145,34 @@ class _Shown:
         systems = [s for s in (*self.judges, *self.baselines, *self.people) if ("", s) in found]
         families = list(self._families())
         rows = []
-        for part in ("", *(families if len(families) > 1 else ())):
+        groups = ["", *self.exposures]
+        for part in (*groups, *(families if len(families) > 1 else ())):
             figures = [found.get((part, system)) for system in systems]
-            cells = (_cell(f, interval=not part) + _count(f, not part) for f in figures)
-            rows.append([part or "**all**", *cells])
+            whole = part in groups
+            cells = (_cell(f, interval=whole) + _count(f, whole) for f in figures)
+            rows.append([f"**{part or 'all'}**" if whole else part, *cells])
         return _table(["task", *systems], rows, left=1)
+
+    def gaps(self) -> list[str]:
+        """One system less another over all benchmarks and over each group of them."""
+        found = {(d.a, d.b, d.part): d for d in self.results.overall}
+        groups = ["", *self.exposures]
+        rows = []
+        for a, b in dict.fromkeys((a, b) for a, b, _ in found):
+            cells = []
+            for part in groups:
+                d = found.get((a, b, part))
+                cells.append(
+                    _interval(d.value, d.low, d.high) + f" ({_benchmarks(d)})" if d else _DASH
+                )
+            rows.append([f"{a} less {b}", *cells])
+        if not rows:
+            return []
+        text = (
+            "The same for one system less another, on the benchmarks and items that both saw, "
+            "in the same resamples; of people, who rate other rows, by the intervals of the two."
+        )
+        return [text, _table(["", *(part or "all" for part in groups)], rows, left=1)]
 
     def full_table(self) -> str:
         systems = [*self.judges, *self.baselines, *self.people]
@@ -259,6 +288,11 @@ def _legend(shown: _Shown) -> str:
         "or as no information; a percentage after a figure is the share that was judged, where "
         "it is not all."
     )
+    if shown.exposures:
+        text += (
+            " *training*: of a set that a judge was trained on only what was held out is measured; "
+            "*not trained on* are sets of known tasks, *unseen task* sets kept out altogether."
+        )
     if shown.baselines:
         text += (
             " ▲ better and ▼ worse than the best baseline of the row, by a paired test of the "
@@ -290,7 +324,12 @@ def _coverage(figure: Figure | None) -> str:
 
 
 def _count(figure: Figure | None, wanted: bool) -> str:
-    return f" ({figure.method.split()[2]})" if figure is not None and wanted else ""
+    return f" ({_benchmarks(figure)})" if figure is not None and wanted else ""
+
+
+def _benchmarks(found: Figure | Difference) -> str:
+    """Over how many benchmarks an aggregate is."""
+    return found.method.split()[2]
 
 
 def _all_judged(metric: str, figures: Iterable[Figure | None]) -> bool:

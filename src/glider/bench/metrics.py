@@ -43,9 +43,11 @@ class Metric:
     kinds: tuple[Kind, ...]
     on_part: OnPart
     better: Literal["higher", "lower", "middle"] = "higher"
-    on: Literal["scores", "levels", "orders"] = "scores"
+    on: Literal["scores", "levels", "classes", "orders"] = "scores"
     """What `on_part` is given: scores and gold as they are; both as numbers of the nearest level,
-    from 0; or of pairs P(second is better) in both orders, shape (n, 2), and gold."""
+    from 0; the same of the likeliest level, for figures to which all wrong levels are alike and
+    a mean between two is no answer; or of pairs P(second is better) in both orders, shape (n, 2),
+    and gold."""
     failure: Literal["wrong", "farthest", "uninformed", "left out"] = "uninformed"
     """What a failed judgment becomes under `strict`: no level at all; the level farthest from the
     gold; the mean of the system's own scores in that part; or nothing, where no answer could be
@@ -143,7 +145,8 @@ class _Part:
         if metric.on != "orders" and np.ptp(gold) == 0:
             raise Degenerate("the labels are all alike")
         answers: Floats = np.linspace(*scale, 101)
-        if metric.on == "levels":
+        by_level = metric.on in ("levels", "classes")
+        if by_level:
             levels = levels_of(gold, scale)
             gold, answers = nearest(gold, levels), np.arange(len(levels), dtype=np.float64)
         columns = []
@@ -151,8 +154,9 @@ class _Part:
             if metric.on == "orders":
                 columns.append(orders_of(each)[rows])
                 continue
-            score = each.score[rows]
-            score = nearest(score, levels) if metric.on == "levels" else score
+            likeliest = each.levels if metric.on == "classes" else None
+            score = (each.score if likeliest is None else likeliest)[rows]
+            score = nearest(score, levels) if by_level else score
             score = _filled(metric, score, gold, each.judged[rows], answers)
             columns.append(score if len(systems) == 1 else _comparable(metric, score))
         self.name, self.rows = name, rows
@@ -316,19 +320,19 @@ QWK = Metric(
 )  # fmt: skip
 KAPPA = Metric(
     name="kappa", title="Cohen's kappa", kinds=_GRADED, on_part=agreement.cohen_kappa.on,
-    on="levels", failure="farthest",
+    on="classes", failure="farthest",
 )  # fmt: skip
 MACRO_F1 = Metric(
     name="macro_f1", title="Macro-F1", kinds=_GRADED, on_part=classification.macro_f1.on,
-    on="levels", failure="farthest", chance=None,
+    on="classes", failure="farthest", chance=None,
 )  # fmt: skip
 ACCURACY = Metric(
     name="accuracy", title="Accuracy", kinds=_GRADED, on_part=classification.accuracy.on,
-    on="levels", failure="wrong", share=True, chance=None,
+    on="classes", failure="wrong", share=True, chance=None,
 )  # fmt: skip
 BALANCED_ACCURACY = Metric(
     name="balanced_accuracy", title="Balanced accuracy", kinds=_GRADED,
-    on_part=classification.balanced_accuracy.on, on="levels", failure="wrong", chance=None,
+    on_part=classification.balanced_accuracy.on, on="classes", failure="wrong", chance=None,
 )  # fmt: skip
 AUC = Metric(
     name="auc", title="AUC", kinds=_GRADED, on_part=classification.auc.on,
@@ -336,7 +340,7 @@ AUC = Metric(
 )  # fmt: skip
 MCC = Metric(
     name="mcc", title="Matthews' correlation", kinds=_GRADED,
-    on_part=classification.matthews.on, on="levels", failure="farthest",
+    on_part=classification.matthews.on, on="classes", failure="farthest",
     blind_to="shift and stretch",
 )  # fmt: skip
 ACCEPTABLE = Metric(

@@ -14,6 +14,7 @@ from typing import Any
 
 from glider.bench.answers import Answers, Disagreement
 from glider.bench.charts import drawings
+from glider.bench.held_out import EXPOSURES
 from glider.bench.results import Figure, Results
 from glider.bench.standing import Board, Side, apart, better, metric_of, side_of, title_of
 from glider.report import svg
@@ -232,7 +233,7 @@ def _overview(board: Board) -> str:
             continue
         lines.append(
             f'<tr><th scope="row"><a href="#{_slug(benchmark)}" dir="auto">'
-            f"{escape(_title(board, benchmark))}</a></th>"
+            f"{escape(_title(board, benchmark))}</a>{_exposure(board, benchmark)}</th>"
             + _cell("Metric", escape(title_of(own.metric)))
             + _cell("Figure", _figure(own))
             + _cell("Best rule", _chip(board, board.against_rules(benchmark, lead)))
@@ -309,6 +310,16 @@ def _whole(board: Board) -> str:
             )
         )
     if board.lead is not None:
+        kinds = [(f, e) for e in EXPOSURES if (f := board.aggregate(board.lead, e)) is not None]
+        if kinds:
+            plots.append(
+                svg.forest(
+                    [_row(_capital(exposure), f, board) for f, exposure in kinds],
+                    title=f"{board.lead}: by what was trained on",
+                    first="Sets",
+                    **_WHOLE,
+                )
+            )
         groups: dict[str, list[svg.Row]] = {}
         for benchmark in board.benchmarks:
             own = board.main(benchmark, board.lead)
@@ -392,6 +403,7 @@ def _about(about: dict[str, Any], name: str, n: int) -> str:
         "Kind": about.get("family", ""),
         "Languages": ", ".join(about.get("languages", ())),
         "Licence": about.get("licence", ""),
+        "Training": about.get("exposure") or "",
     }
     listed = "".join(
         f'<div><dt>{term}</dt><dd dir="auto">{escape(str(said))}</dd></div>'
@@ -584,6 +596,15 @@ def _inside(title: str) -> str:
 
 def _title(board: Board, benchmark: str) -> str:
     return str(board.about(benchmark).get("title") or benchmark)
+
+
+def _exposure(board: Board, benchmark: str) -> str:
+    exposure = board.about(benchmark).get("exposure")
+    return f" <small>{escape(exposure)}</small>" if exposure else ""
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _reach(figure: Figure) -> str:

@@ -55,6 +55,8 @@ class Difference(Frozen):
     metric: str
     a: str
     b: str
+    part: str = ""
+    """Of an aggregate: which group of benchmarks; empty: all."""
     value: float | None
     low: float | None = None
     high: float | None = None
@@ -79,5 +81,7 @@ class Results(Frozen):
     """Benchmark to the ids of the items drawn."""
     figures: tuple[Figure, ...]
     differences: tuple[Difference, ...] = ()
+    overall: tuple[Difference, ...] = ()
+    """Differences of aggregates, which have intervals and no tests."""
     notes: tuple[str, ...] = ()
     """Data that was odd: ties, constant gold, duplicates, missing labels."""

@@ -2,7 +2,7 @@
 
 A failed judgment has no score; `judged` says so and every figure says what it does about it. How
 a score is read out of a judgment is the system's business (`greedy`: the likeliest level,
-`expected`: the mean over the levels), so one run can be two systems.
+`expected`: the mean over the levels, and of classes the likeliest), so one run can be two systems.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,6 +43,9 @@ class Scored:
     orders: Floats | None = None
     """Pairs only, shape (n, 2): P(second is better) as shown, and with the outputs swapped; NaN
     where that order was not asked or not judged."""
+    levels: Floats | None = None
+    """The likeliest level on the scale of the labels, for figures about classes (accuracy, F1): a
+    mean over levels is none of them. None: they take the level nearest to `score`."""
 
     def __len__(self) -> int:
         return len(self.gold)
@@ -63,6 +66,7 @@ class Scored:
             part=self.part[keep],
             ids=tuple(name for name, kept in zip(self.ids, keep, strict=True) if kept),
             orders=None if self.orders is None else self.orders[keep],
+            levels=None if self.levels is None else self.levels[keep],
         )
 
     @classmethod
@@ -74,15 +78,16 @@ class Scored:
         scores: Sequence[float | None],
         *,
         orders: Floats | None = None,
+        levels: Sequence[float | None] | None = None,
     ) -> Self:
-        """From one score (or None) per item, on the scale of the labels."""
+        """From one score (or None) per item, on the scale of the labels, and likeliest levels."""
         parts = tuple(dict.fromkeys(item.part for item in items))
         scales = {item.part: item.scale for item in reversed(items)}
         return cls(
             benchmark=benchmark,
             system=system,
             gold=np.array([item.gold for item in items], np.float64),
-            score=np.array([0.0 if s is None else s for s in scores], np.float64),
+            score=_numbers(scores),
             judged=np.array([s is not None for s in scores], np.bool_),
             cluster=cluster_codes(items),
             part=np.array([parts.index(item.part) for item in items], np.int64),
@@ -90,7 +95,12 @@ class Scored:
             scales=tuple(scales[part] for part in parts),
             ids=tuple(item_id(item) for item in items),
             orders=orders,
+            levels=None if levels is None else _numbers(levels),
         )
+
+
+def _numbers(values: Sequence[float | None]) -> Floats:
+    return np.array([0.0 if value is None else value for value in values], np.float64)
 
 
 def cluster_codes(items: Sequence[Item]) -> NDArray[np.int64]:
@@ -113,22 +123,27 @@ def scored(
 ) -> Scored:
     """Read a run's outcomes, keyed by the item's number; an item without one is not judged."""
     scores: list[float | None] = []
+    levels: list[float | None] = []
     orders = np.full((len(items), 2), np.nan)
     for number, item in enumerate(items):
         outcome = outcomes.get(number)
         match outcome:
             case Judgment():
                 scores.append(item.on_gold_scale(_read(outcome, reading)))
+                levels.append(item.on_gold_scale(float(outcome.score)))
             case Comparison(p_first=p) if p is not None:
                 scores.append(1 - p)
+                levels.append(None)
                 for place, part in enumerate(outcome.orders):
                     if isinstance(part, Judgment):
                         second = _read(part, reading)
                         orders[number, place] = 1 - second if place else second
             case _:
                 scores.append(None)
-    pairs = any(item.is_pair for item in items)
-    return Scored.of(benchmark, system, items, scores, orders=orders if pairs else None)
+                levels.append(None)
+    if any(item.is_pair for item in items):
+        return Scored.of(benchmark, system, items, scores, orders=orders)
+    return Scored.of(benchmark, system, items, scores, levels=levels)
 
 
 def _read(judgment: Judgment, reading: Reading) -> float:

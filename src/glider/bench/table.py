@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 
 from glider._version import __version__
+from glider.bench.held_out import EXPOSURES, Exposure
 from glider.bench.metrics import METRICS, Measured, Metric
 from glider.bench.results import Difference, Figure, Protocol, Results
 from glider.bench.scored import Scored
@@ -55,6 +56,7 @@ def measure(
     *,
     kinds: Mapping[str, SystemKind] | None = None,
     readings: Mapping[str, str] | None = None,
+    exposures: Mapping[str, Exposure] | None = None,
     settings: Settings | None = None,
     recorded: Mapping[str, Any] | None = None,
     notes: Iterable[str] = (),
@@ -70,6 +72,7 @@ def measure(
             each other, people (whose rows are ratings, not items) with nobody.
         readings: judge to the main one among several readings of the same answers, which alone is
             compared with other judges and with baselines.
+        exposures: benchmark to what the judges saw of it in training, where that is known.
         recorded: what else decided the outcomes (judges, limits, ...), kept in the results.
         notes: what was odd about the data before it came here.
         figures: further ones, made elsewhere.
@@ -79,7 +82,7 @@ def measure(
         UnknownName: a set names a metric that nobody knows.
     """
     settings = settings or Settings()
-    kinds = kinds or {}
+    kinds, exposures = kinds or {}, exposures or {}
     by_benchmark: dict[str, list[Scored]] = defaultdict(list)
     told = dict.fromkeys(notes)
     for each in scored:
@@ -88,14 +91,24 @@ def measure(
         by_benchmark[each.benchmark].append(kept)
     found, tests = list(figures), list[_Test]()
     shares: dict[str, dict[str, _Share]] = defaultdict(dict)
+    gaps: dict[tuple[str, str], dict[str, _Share]] = defaultdict(dict)
     for name, systems in by_benchmark.items():
         bench = _Benchmark(name, sets[name], systems, kinds, readings or {}, settings)
         found += bench.figures()
-        tests += bench.differences()
+        compared = bench.differences()
+        tests += compared
         told.update(dict.fromkeys(bench.notes()))
         for system, share in bench.shares().items():
             shares[system][name] = share
-    found += _aggregates(shares, sets)
+        for pair, gap in bench.gaps(compared).items():
+            gaps[pair][name] = gap
+    groups = _groups(by_benchmark, exposures)
+    families: dict[str, list[str]] = defaultdict(list)
+    for name in by_benchmark:
+        families[sets[name].family].append(name)
+    found += [f for s, own in shares.items() for f in _aggregates(s, own, {**groups, **families})]
+    found += _coverages(by_benchmark, groups, kinds)
+    overall = [d for pair, own in gaps.items() for d in _overall(pair, own, groups)]
     return Results(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         glider=__version__,
@@ -104,7 +117,9 @@ def measure(
             "seed": settings.seed,
             "n_resamples": settings.n_resamples,
             "n_permutations": settings.n_permutations,
-            "benchmarks": {name: _described(sets[name]) for name in by_benchmark},
+            "benchmarks": {
+                name: _described(sets[name], exposures.get(name)) for name in by_benchmark
+            },
             "systems": {
                 name: {"kind": kinds.get(name, "judge")}
                 for name in dict.fromkeys(s.system for each in by_benchmark.values() for s in each)
@@ -116,6 +131,7 @@ def measure(
         },
         figures=tuple(found),
         differences=tuple(_tested(tests, list(differences), settings.n_permutations)),
+        overall=tuple(overall),
         notes=tuple(told),
     )
 
@@ -308,7 +324,7 @@ class _Benchmark:
                 exchange, a.cluster, rng=self._rng(), n_permutations=n_permutations
             )
 
-        return _Test(difference, p)
+        return _Test(difference, p, metric.best - first.chance())
 
     def shares(self) -> dict[str, _Share]:
         """Each system's main metric, mapped linearly so that random is 0 and perfect is 1.
@@ -336,6 +352,31 @@ class _Benchmark:
                 (v - chance) / width for v in (estimate.value, estimate.low, estimate.high)
             )
             found[scored.system] = _Share(value, min(ends), max(ends), len(scored))
+        return found
+
+    def gaps(self, tests: Sequence["_Test"]) -> dict[tuple[str, str], _Share]:
+        """How far a judge stands above another system, between random (0) and perfect (1).
+
+        Paired on the items both saw; where there is no paired interval (one of them says nothing,
+        or people, whose rows are ratings) by the intervals of the two.
+        """
+        shares = self.shares()
+        people = [s.system for s in self.systems if self._kind(s) == "people"]
+        judges = [s for s in self.systems if self._kind(s) == "judge"]
+        mains = [s.system for s in judges if self._main_of(s) == s.system]
+        found = {
+            (a, b): _less(shares[a], shares[b])
+            for a, b in (
+                *((t.difference.a, t.difference.b) for t in tests),
+                *((judge, other) for judge in mains for other in people),
+            )
+            if a in shares and b in shares
+        }
+        for test in tests:
+            d, pair = test.difference, (test.difference.a, test.difference.b)
+            if pair in found and d.value is not None and d.low is not None and d.high is not None:
+                low, high = sorted((d.low / test.width, d.high / test.width))
+                found[pair] = _Share(d.value / test.width, low, high, d.n)
         return found
 
     def notes(self) -> list[str]:
@@ -377,14 +418,17 @@ def _shared(a: Scored, b: Scored) -> tuple[Scored, Scored]:
     a = a.only(in_b >= 0)
     rows = in_b[in_b >= 0]
     orders = None if b.orders is None else b.orders[rows]
-    return a, replace(a, system=b.system, score=b.score[rows], judged=b.judged[rows], orders=orders)
+    levels = None if b.levels is None else b.levels[rows]
+    return a, replace(
+        a, system=b.system, score=b.score[rows], judged=b.judged[rows], orders=orders, levels=levels
+    )
 
 
 def _is_of_items(scored: Scored, kinds: Mapping[str, SystemKind]) -> bool:
     return kinds.get(scored.system, "judge") != "people"
 
 
-def _described(labelled: LabelledSet) -> dict[str, Any]:
+def _described(labelled: LabelledSet, exposure: Exposure | None) -> dict[str, Any]:
     return {
         "title": labelled.title,
         "kind": labelled.kind,
@@ -393,6 +437,7 @@ def _described(labelled: LabelledSet) -> dict[str, Any]:
         "labels_by": labelled.labels_by,
         "licence": labelled.licence,
         "use": labelled.use,
+        "exposure": exposure,
         "languages": list(labelled.languages),
         "note": labelled.note,
     }
@@ -404,6 +449,8 @@ class _Test:
 
     difference: Difference
     p: Callable[[int], float] | None = None
+    width: float = 1.0
+    """From random to perfect, in the metric's own units."""
 
 
 def _tested(
@@ -437,34 +484,86 @@ def _tested(
     ]
 
 
+def _less(a: _Share, b: _Share) -> _Share:
+    """One less the other, with the interval that follows from those of the two (MOVER)."""
+    value = a.value - b.value
+    below = math.hypot(a.value - a.low, b.high - b.value)
+    above = math.hypot(a.high - a.value, b.value - b.low)
+    return _Share(value, value - below, value + above, min(a.n, b.n))
+
+
+def _groups(
+    benchmarks: Iterable[str], exposures: Mapping[str, Exposure]
+) -> dict[str, Sequence[str]]:
+    """All benchmarks, and those of which a judge saw the same in training."""
+    names = list(benchmarks)
+    alike = {e: [name for name in names if exposures.get(name) == e] for e in EXPOSURES}
+    return {"": names, **{exposure: own for exposure, own in alike.items() if own}}
+
+
 def _aggregates(
-    shares: Mapping[str, Mapping[str, _Share]], sets: Mapping[str, LabelledSet]
-) -> list[Figure]:
-    """Themis' metric aggregation (arXiv 2502.02988): the mean of shares, over all and by family."""
-    figures = []
-    for system, own in shares.items():
-        families: dict[str, list[_Share]] = defaultdict(list)
-        for benchmark, share in own.items():
-            families[sets[benchmark].family].append(share)
-        groups = {"": list(own.values()), **families}
-        figures += [_aggregate(system, part, group) for part, group in groups.items()]
-    return figures
+    system: str, shares: Mapping[str, _Share], groups: Mapping[str, Sequence[str]]
+) -> Iterable[Figure]:
+    """Themis' metric aggregation (arXiv 2502.02988): the mean of shares over each group."""
+    for part, names in groups.items():
+        own = [shares[name] for name in names if name in shares]
+        if own:
+            mean, n = _mean(own), sum(share.n for share in own)
+            yield Figure(
+                benchmark=ALL, part=part, system=system, metric="aggregate",
+                n=n, asked=n, judged=n, **mean,
+            )  # fmt: skip
 
 
-def _aggregate(system: str, part: str, shares: Sequence[_Share]) -> Figure:
+def _overall(
+    pair: tuple[str, str], gaps: Mapping[str, _Share], groups: Mapping[str, Sequence[str]]
+) -> Iterable[Difference]:
+    """One system less another over each group, on the benchmarks that both saw."""
+    a, b = pair
+    for part, names in groups.items():
+        own = [gaps[name] for name in names if name in gaps]
+        if own:
+            n = sum(gap.n for gap in own)
+            yield Difference(
+                benchmark=ALL, part=part, a=a, b=b, metric="aggregate", n=n, **_mean(own)
+            )
+
+
+def _coverages(
+    by_benchmark: Mapping[str, Sequence[Scored]],
+    groups: Mapping[str, Sequence[str]],
+    kinds: Mapping[str, SystemKind],
+) -> Iterable[Figure]:
+    """The share of all items that each judge could judge."""
+    for part, names in groups.items():
+        by_system: dict[str, list[Scored]] = defaultdict(list)
+        for scored in (s for name in names for s in by_benchmark[name] if len(s)):
+            if kinds.get(scored.system, "judge") == "judge":
+                by_system[scored.system].append(scored)
+        for system, every in by_system.items():
+            judged = np.concatenate([scored.judged for scored in every])
+            first = np.cumsum([0, *(scored.cluster.max() + 1 for scored in every)])
+            cluster = np.concatenate([s.cluster + at for s, at in zip(every, first, strict=False)])
+            yield Figure.of(
+                clustered_share(judged, cluster), benchmark=ALL, part=part, system=system,
+                metric="coverage", asked=len(judged), judged=int(judged.sum()),
+            )  # fmt: skip
+
+
+def _mean(shares: Sequence[_Share]) -> dict[str, Any]:
+    """Value, interval and method of a mean over benchmarks."""
     mean = sum(share.value for share in shares) / len(shares)
     # Benchmarks are independent samples; the interval of their mean follows from their own
     # intervals (Zou & Donner 2008, MOVER).
     below = math.sqrt(sum((s.value - s.low) ** 2 for s in shares)) / len(shares)
     above = math.sqrt(sum((s.high - s.value) ** 2 for s in shares)) / len(shares)
-    n = sum(share.n for share in shares)
     spread = below + above > 0
     method = f"mean over {len(shares)} benchmarks, random = 0 and perfect = 1; interval by MOVER"
     if points := sum(share.low == share.high for share in shares):
         method += f", {points} of them without interval"
-    return Figure(
-        benchmark=ALL, part=part, system=system, metric="aggregate", value=mean,
-        low=mean - below if spread else None, high=mean + above if spread else None,
-        n=n, asked=n, judged=n,
-        method=method,
-    )  # fmt: skip
+    return {
+        "value": mean,
+        "low": mean - below if spread else None,
+        "high": mean + above if spread else None,
+        "method": method,
+    }

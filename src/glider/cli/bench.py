@@ -2,22 +2,22 @@
 
 import json
 import os
-import shlex
-import sys
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from glider.cli import options
-from glider.cli.settings import JudgeSettings
+from glider.cli.calibrate import needs_bench
+from glider.cli.settings import JudgeSettings, strategy_names
 from glider.cli.show import RunProgress, say
-from glider.core.errors import DataError, GliderError, MissingExtra, RunError, SetupError
+from glider.core.errors import DataError, GliderError, RunError, SetupError
+from glider.store.atomic import write_whole
 
 if TYPE_CHECKING:
     from glider.bench.choose import Chosen
+    from glider.bench.held_out import HeldOut
     from glider.bench.results import Results
     from glider.judging.judge import Judge
 
@@ -48,6 +48,13 @@ def bench(
     seed: int = typer.Option(
         0, help="Draws the items, the resamples and sampled answers.", rich_help_panel=options.DATA
     ),
+    held_out: Path = typer.Option(
+        None,
+        metavar="FOLDER",
+        help="What `glider data` wrote for this judge: of the sets it was trained on, only what "
+        "was held out is measured.",
+        rich_help_panel=options.DATA,
+    ),
     model: options.Model = "embedded",
     system: str = typer.Option(
         None, help="What the judge is called in tables.", rich_help_panel=options.JUDGE
@@ -62,6 +69,13 @@ def bench(
         "--explain/--no-explain",
         help="Ask for quotes and a reason too, and measure the highlights; by default only where "
         "the reason comes first.",
+        rich_help_panel=options.ASK,
+    ),
+    deletion: bool = typer.Option(
+        False,
+        "--deletion",
+        help="Judge each text again without what was highlighted: does the score move more than "
+        "without as many other words? Three times the work.",
         rich_help_panel=options.ASK,
     ),
     max_tokens: options.MaxTokens = None,
@@ -92,9 +106,10 @@ def bench(
 
     Several judges can be measured into one folder, one after another: give the same --out.
     """
-    _need_extra()
+    needs_bench("glider bench")
     from glider.bench.choose import choose
     from glider.bench.collect import collect
+    from glider.bench.held_out import HeldOut
     from glider.bench.table import Settings
     from glider.data.library import load_criterion
 
@@ -106,10 +121,13 @@ def bench(
         raise SetupError("name a set", hint="`glider bench --list` shows them")
     if resume and out is None:
         raise SetupError("--resume needs --out: the folder to go on with")
-    out = out or Path("bench") / f"{datetime.now():%Y%m%d-%H%M%S}"
+    out = out or options.dated_folder("bench/")
     if names:
         asked = load_criterion(criterion) if criterion else None
         chosen = _with_data(choose(names, folder, criterion=asked), names)
+        kept = HeldOut.read(held_out) if held_out else None
+        if kept:
+            chosen = measurable(chosen, kept, names)
         settings = JudgeSettings(
             model=model,
             format=format,
@@ -122,15 +140,18 @@ def bench(
             truncate=truncate,
             base_url=base_url,
             seed=seed,
-            strategies=tuple(n for words in strategy or () for n in words.split(",")),
+            strategies=strategy_names(strategy or ()),
         )
         called = system or _called(settings)
         try:
-            judge_all(settings, called, chosen, out, limit=limit, seed=seed, resume=resume)
+            judge_all(
+                settings, called, chosen, out,
+                limit=limit, seed=seed, held_out=kept, deletion=deletion, resume=resume,
+            )  # fmt: skip
         except (KeyboardInterrupt, GliderError) as error:
             if isinstance(error, KeyboardInterrupt) or (out / "runs").exists():
                 say("[yellow]stopped[/];", "what was judged is kept. To go on:")
-                say("", "  " + _resume_line(out))
+                say("", "  " + options.resume_line(out, "--out", "-o"))
             raise
     results = collect(
         out,
@@ -138,13 +159,6 @@ def bench(
         settings=Settings(seed=seed, n_resamples=resamples, n_permutations=resamples),
     )
     _write(out, results, as_json)
-
-
-def _need_extra() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("scipy") is None:
-        raise MissingExtra("glider bench", "bench")
 
 
 def _list(folder: Path | None, as_json: bool) -> None:
@@ -201,6 +215,22 @@ def _with_data(chosen: "Sequence[Chosen]", names: Sequence[str]) -> "list[Chosen
     return there
 
 
+def measurable(
+    chosen: "Sequence[Chosen]", held_out: "HeldOut", names: Sequence[str]
+) -> "list[Chosen]":
+    """The sets of which something was held out; one that was asked for by name must be."""
+    whole = [each.labelled.name for each in chosen if held_out.is_whole(each.labelled)]
+    left = [each for each in chosen if each.labelled.name not in whole]
+    if not left or any(name in names for name in whole):
+        raise DataError(
+            f"{', '.join(whole)}: trained on whole, nothing is held out",
+            hint="`glider data --dev SHARE` keeps a part of each set for measuring",
+        )
+    if whole:
+        say("[yellow]left out[/],", f"trained on whole, nothing is held out: {', '.join(whole)}")
+    return left
+
+
 def _fetch(absent: "Sequence[Chosen]") -> str:
     """How to get a set that is on the hub."""
     return "; ".join(
@@ -223,15 +253,29 @@ def _called(settings: JudgeSettings) -> str:
 
 def judge_all(
     settings: JudgeSettings, system: str, chosen: "Sequence[Chosen]", out: Path,
-    *, limit: int | None, seed: int, resume: bool,
+    *, limit: int | None, seed: int, held_out: "HeldOut | None" = None, deletion: bool = False,
+    resume: bool,
 ) -> None:  # fmt: skip
     """Open the judge once and put it to every set, each into a run folder below `out`.
 
+    Args:
+        deletion: judge the texts again without what was highlighted in them.
+
     Raises:
-        RunError: a run is there already, and `resume` was not asked.
+        SetupError: nothing is highlighted that could be deleted.
+        RunError: a run is there already, and `resume` was not asked; or runs in `out` kept
+            something else out of training.
     """
+    from glider.bench.collect import bench_runs, judge_deletions
     from glider.bench.run import run_folder
 
+    if any(out.glob("runs/*/*/manifest.json")):
+        now = held_out.sha256 if held_out else None
+        if any(run.held_out != now for run in bench_runs(out)):
+            raise RunError(
+                f"{out} holds runs that were made with another --held-out, or without one",
+                hint="the same --held-out goes on with them; --out names another folder",
+            )
     if not resume:
         for each in chosen:
             if (run_folder(out, system, each.labelled.name) / "manifest.json").exists():
@@ -241,20 +285,28 @@ def judge_all(
                     "--out names another folder",
                 )
     with settings.open() as judge:
+        if deletion and not judge.format.explains:
+            raise SetupError("--deletion needs highlights", hint="--explain asks for them")
         for each in chosen:
-            _judge_set(judge, settings, system, each, out, limit=limit, seed=seed, resume=resume)
+            _judge_set(
+                judge, settings, system, each, out,
+                limit=limit, seed=seed, held_out=held_out, resume=resume,
+            )  # fmt: skip
+            if deletion:
+                judge_deletions(judge, run_folder(out, system, each.labelled.name), seed=seed)
 
 
 def _judge_set(
     judge: "Judge", settings: JudgeSettings, system: str, chosen: "Chosen", out: Path,
-    *, limit: int | None, seed: int, resume: bool,
+    *, limit: int | None, seed: int, held_out: "HeldOut | None", resume: bool,
 ) -> None:  # fmt: skip
     from glider.bench.collect import recorded
     from glider.bench.run import READINGS, judge_items, run_folder
 
     labelled = chosen.labelled
     assert chosen.folder is not None
-    loaded = labelled.load(chosen.folder, limit=limit, seed=seed)
+    clusters = held_out.clusters.get(labelled.name) if held_out else None
+    loaded = labelled.load(chosen.folder, limit=limit, seed=seed, clusters=clusters)
     say(f"[bold]{labelled.name}[/]:", f"{len(loaded.items)} items")
     progress = RunProgress(len(loaded.items))
     try:
@@ -264,7 +316,8 @@ def _judge_set(
             run_folder(out, system, labelled.name),
             settings=recorded(
                 labelled, system, limit=limit, seed=seed, judge=settings.recorded(),
-                notes=loaded.notes, readings=("expected",) if settings.samples > 1 else READINGS,
+                held_out=held_out, notes=loaded.notes,
+                readings=("expected",) if settings.samples > 1 else READINGS,
             ),
             seen=progress.add,
             resume=resume,
@@ -281,17 +334,9 @@ def _write(out: Path, results: "Results", as_json: bool) -> None:
 
     plain: dict[str, Any] = results.model_dump(mode="json")
     text = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
-    (out / "results.json").write_text(text, "utf-8")
-    (out / "report.md").write_text(markdown(results), "utf-8")
+    write_whole(out / "results.json", text)
+    write_whole(out / "report.md", markdown(results))
     lead = Board(results).lead
-    html = page(results, answers_of(out, lead) if lead else ())
-    (out / "report.html").write_text(html, "utf-8")
+    write_whole(out / "report.html", page(results, answers_of(out, lead) if lead else ()))
     print(text if as_json else brief(results), end="")
     say("report:", f"{out / 'report.html'}   the same as text: report.md   as data: results.json")
-
-
-def _resume_line(out: Path) -> str:
-    words = [word for word in sys.argv[1:] if word != "--resume"]
-    if not any(word in ("--out", "-o") or word.startswith("--out=") for word in words):
-        words += ["--out", str(out)]
-    return shlex.join(["glider", *words, "--resume"])

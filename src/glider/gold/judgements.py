@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from glider.gold.sets import LabelledSet
 
 _LONGEST_KEY = 64
+OUTSIDE_SCALE = "a label outside its scale"
+"""In a set's notes, where labels were left out for it."""
 
 
 class Unfit(ValueError):
@@ -134,7 +136,7 @@ def _item(
     if pair and gold not in (0, 0.5, 1):
         raise Unfit("a label of a pair that is not 0, 1 or 0.5")
     if not scale[0] <= gold <= scale[1]:
-        raise Unfit("a label outside its scale")
+        raise Unfit(OUTSIDE_SCALE)
     cluster = key_at(data, labelled.cluster) if labelled.cluster else None
     if labelled.cluster and cluster is None:
         notes.add(f"no {labelled.cluster}, so a cluster of its own", row.line)

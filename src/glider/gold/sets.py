@@ -6,7 +6,7 @@ measured on (`glider bench`) and trained on (`glider train`), so both see one cr
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -84,10 +84,20 @@ class LabelledSet(Frozen):
             return None
         return Criterion(name=part, title=asked.title, question=asked.question, rubric=asked.levels)
 
-    def load(self, folder: Path, *, limit: int | None = None, seed: int = 0) -> Loaded:
+    def load(
+        self,
+        folder: Path,
+        *,
+        limit: int | None = None,
+        seed: int = 0,
+        clusters: Collection[str] | None = None,
+    ) -> Loaded:
         """The set's items in the file's order, or a seeded sample that favours no part.
 
         The notes are about all records, drawn or not.
+
+        Args:
+            clusters: only items of these; the sample is drawn of them.
 
         Raises:
             DataError: the data is not there, cannot be read, or holds no labelled record.
@@ -109,9 +119,17 @@ class LabelledSet(Frozen):
                 hint="; ".join(loaded.notes),
             )
         notes = loaded.notes + oddities(loaded.items)
+        items = loaded.items
+        if clusters is not None:
+            items = [item for item in items if item.cluster in clusters]
+            if not items:
+                raise DataError(
+                    f"set {self.name!r}: none of its items is among those that were held out",
+                    hint="was the data another one when it was divided?",
+                )
         if limit is None:
-            return Loaded(loaded.items, notes)
-        return Loaded(drawn(loaded.items, limit, seed=f"{seed}:{self.name}"), notes)
+            return Loaded(items, notes)
+        return Loaded(drawn(items, limit, seed=f"{seed}:{self.name}"), notes)
 
     def items(self, folder: Path, *, limit: int | None = None, seed: int = 0) -> list[Item]:
         """The items of `load`, without the notes."""

@@ -8,11 +8,13 @@ from glider.backends.scripted import ScriptedBackend
 from glider.bench.highlights import (
     FIRST_SENTENCE,
     RANDOM,
+    Deletions,
     against_people,
-    deletion_test,
+    deletions,
     first_errors,
     first_sentence,
     marked,
+    score_moved,
     without,
 )
 from glider.core.criteria import Criterion, Rubric
@@ -199,15 +201,14 @@ def test_the_score_moves_when_the_reason_is_taken_out():
         items.append(item(" ".join(words), criterion=CRITERION, scale=(0.0, 1.0)))
         outcomes[n] = judgment(items[n], "BAD", score=0)
     asked = []
-    found = deletion_test(_counting_judge(asked), items, outcomes, rng=RNG(1))
+    found = deletions(_counting_judge(asked), items, outcomes, rng=RNG(1))
     assert len(asked) == 80
     # Every highlight was the reason and no other word was: all moved by 1, and none.
-    assert "give" in found.size.reason and " 1, so there is no spread" in found.size.reason
-    assert (
-        "give" in found.size_random.reason
-        and " 0, so there is no spread" in found.size_random.reason
-    )
-    assert (found.skipped, found.failed) == (0, 0)
+    assert (set(found.before), set(found.after)) == ({0.0}, {(1.0, 0.0)})
+    figures, (difference,) = score_moved("b", "judge", items, found, rng=RNG(1))
+    own, other = (f.undefined for f in figures)
+    assert " 1, so there is no spread" in own and " 0, so there is no spread" in other
+    assert " 1, so there is no spread" in difference.undefined
 
 
 def test_deletion_by_hand():
@@ -228,26 +229,30 @@ def test_deletion_by_hand():
         4: judgment(items[4], "not there", score=0),  # nothing placed
     }
     asked = []
-    found = deletion_test(_counting_judge(asked), items, outcomes, rng=RNG(2))
+    found = deletions(_counting_judge(asked), items, outcomes, rng=RNG(2))
     assert len(asked) == 6
-    assert found.size.value == pytest.approx((1 + 0.75 + 0) / 3)
-    assert found.size_random.value == pytest.approx((0 + 0.25 + 0) / 3)
-    assert found.size_difference.value == pytest.approx((1 + 0.5 + 0) / 3)
-    assert found.shift.value == pytest.approx((1 + 0.75 + 0) / 3)
-    assert found.shift_random.value == pytest.approx((0 - 0.25 + 0) / 3)
-    assert found.shift_difference.value == pytest.approx((1 + 1 + 0) / 3)
-    assert (found.skipped, found.failed) == (2, 0)
-    assert found.size.skipped == 2
+    assert (found.rows, found.skipped) == ((0, 1, 2), 2)
+    assert found.before == (0.0, 0.25, 1.0)
+    assert found.after == ((1.0, 0.0), (1.0, 0.0), (1.0, 1.0))
+    assert Deletions.model_validate_json(found.model_dump_json()) == found
+    (own, other), (difference,) = score_moved("b", "judge", items, found, rng=RNG(2))
+    assert own.value == pytest.approx((1 + 0.75 + 0) / 3)
+    assert other.value == pytest.approx((0 + 0.25 + 0) / 3)
+    assert (own.system, other.system, own.asked, own.judged) == ("judge", RANDOM, 5, 3)
+    assert difference.value == pytest.approx((1 + 0.5 + 0) / 3)
+    assert difference.low < difference.value < difference.high
 
 
 def test_a_text_that_cannot_be_judged_again_is_counted():
     items = [item(f"BAD one two {n}", criterion=CRITERION, scale=(0, 1)) for n in range(3)]
     outcomes = {n: judgment(i, "BAD", score=0) for n, i in enumerate(items)}
     judge = Judge(ScriptedBackend(lambda request: "what?"), format=NanoFormat(explain=False))
-    found = deletion_test(judge, items, outcomes, rng=RNG(2))
-    assert found.failed == 3
-    assert found.size.reason == "no text could be shortened and judged again"
-    assert found.size.skipped == 3
+    found = deletions(judge, items, outcomes, rng=RNG(2))
+    assert found.after == ((None, None),) * 3
+    (own, other), (difference,) = score_moved("b", "judge", items, found, rng=RNG(2))
+    reason = "no text could be shortened and judged again"
+    assert own.undefined == other.undefined == difference.undefined == reason
+    assert (own.asked, own.judged) == (3, 0)
 
 
 # ---- MR-Ben

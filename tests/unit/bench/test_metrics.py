@@ -1,5 +1,7 @@
 """Metrics over parts on tables that can be checked by eye: levels, failures, constants, orders."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,13 @@ def table(gold, score, *, parts=None, scale=(1, 5), orders=None, system="judge",
 
 def value(name, scored, protocol="strict"):
     return Measured(METRICS.get(name), scored, protocol).statistic()
+
+
+@pytest.mark.parametrize(("name", "expected"), [("accuracy", 1.0), ("acceptable", 0.5)])
+def test_a_class_is_the_likeliest_level_and_a_distance_is_of_the_mean(name, expected):
+    """Torn between the ends, the mean lies in the middle; nobody answered the middle."""
+    torn = replace(table([1, 5], [3, 4], scale=(1, 5)), levels=np.array([1.0, 5.0]))
+    assert value(name, torn) == expected
 
 
 @pytest.mark.parametrize(
