@@ -4,6 +4,7 @@ import json
 import shlex
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,7 @@ def train(
 ) -> None:
     """Train a judge from a recipe: SFT, preference stages, LoRA or all weights.
 
-    Killed at any moment, it goes on with --resume. Several processes: `accelerate launch
+    Killed at any moment, it goes on with --resume. Several GPUs: `accelerate launch
     --config_file FILE -m glider.training.run RECIPE --data DIR --out DIR`.
     """
     from glider.training.recipe import load_recipe
@@ -63,11 +64,16 @@ def train(
         return
     if out is None:
         raise SetupError("name a folder for the run with --out")
+    from glider.training.processes import others, starts_others
     from glider.training.run import train as run
 
     watch = _Watch(as_json=as_json)
+    words = [recipe, "--data", str(data), "--out", str(out), *(["--resume"] if resume else [])]
+    for change in changes or ():
+        words += ["--set", change]
     try:
-        result = run(settings, data=data, out=out, resume=resume, watch=watch)
+        with others(settings, words) if starts_others(settings) else nullcontext():
+            result = run(settings, data=data, out=out, resume=resume, watch=watch)
     except KeyboardInterrupt:
         again = [arg for arg in sys.argv[1:] if arg != "--resume"]
         say("[yellow]interrupted[/];", "go on with:")

@@ -1,0 +1,122 @@
+"""A training on several processor cores: as many processes, each with its own part of an update.
+
+Small matrices do not fill two cores: of one process with two threads the second waits for most of
+the time, while two processes with one thread each do nearly twice the work. This process is the
+first of them and starts the others; they end with it, and it does not outlive one of them.
+
+Only on processors, for recipes that say how many `threads` a process has. For graphics cards
+`accelerate launch` starts all of them.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import IO
+
+from glider.core.errors import GliderError, RunError
+from glider.training.recipe import Recipe
+
+_GRACE = 10.0
+"""Seconds a process gets to end by itself: once it lost another, its next exchange fails."""
+
+
+def starts_others(recipe: Recipe) -> bool:
+    """Whether the others are started here; else the recipe is for one, or somebody did already."""
+    return recipe.processes > 1 and recipe.threads is not None and "WORLD_SIZE" not in os.environ
+
+
+@contextmanager
+def others(recipe: Recipe, words: Sequence[str]) -> Iterator[None]:
+    """Start all processes but the first, which is this one, for as long as the context lasts.
+
+    Args:
+        words: what `python -m glider.training.run` is called with.
+
+    Raises:
+        RunError: one of them ended before this one; with the last line it wrote.
+    """
+    place = {
+        "WORLD_SIZE": str(recipe.processes),
+        "LOCAL_WORLD_SIZE": str(recipe.processes),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(_free_port()),
+        "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": str(recipe.threads),
+    }
+    command = [sys.executable, "-m", "glider.training.run", *words]
+    with ExitStack() as stack:
+        stack.enter_context(_environment(place | {"RANK": "0", "LOCAL_RANK": "0"}))
+        started: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
+        for rank in map(str, range(1, recipe.processes)):
+            log: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
+            # A session of their own: Ctrl-C is for this process, which then ends them.
+            process = subprocess.Popen(
+                command,
+                env=os.environ | {"RANK": rank, "LOCAL_RANK": rank},
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+            )
+            stack.callback(_end, process)
+            started.append((process, log))
+        try:
+            yield
+        except GliderError:
+            raise
+        except Exception as exc:
+            for process, log in started:
+                if _code(process) not in (None, 0):
+                    raise RunError(
+                        f"one of {recipe.processes} processes ended: {_last_line(log, process)}",
+                        hint="--resume goes on from the last checkpoint",
+                    ) from exc
+            raise
+
+
+@contextmanager
+def _environment(changes: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _free_port() -> int:
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        port: int = asked.getsockname()[1]
+        return port
+
+
+def _code(process: subprocess.Popen[bytes]) -> int | None:
+    """How it ended; None where it still runs a while after this one noticed something."""
+    try:
+        return process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _last_line(log: IO[bytes], process: subprocess.Popen[bytes]) -> str:
+    log.seek(0)
+    lines = log.read().decode("utf-8", "replace").split("\n")
+    if process.returncode < 0:
+        return f"killed by {signal.Signals(-process.returncode).name}"
+    return next((line for line in reversed(lines) if line.strip()), f"code {process.returncode}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    if _code(process) is None:
+        process.kill()
+        process.wait()
