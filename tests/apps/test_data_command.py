@@ -11,7 +11,8 @@ from unit.training.cases import LEVELS
 
 from glider.cli.data import data
 from glider.core.errors import RunError, SetupError, UnknownName
-from glider.training.examples import read_examples
+from glider.formats import make_format
+from glider.training.examples import read_examples, read_tasks
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -51,6 +52,22 @@ def test_own_labels(own, tmp_path):
     assert str(tmp_path) not in (out / "card.md").read_text() + (out / "manifest.json").read_text()
     with pytest.raises(RunError, match="not empty"):
         run("--set", own, "--out", out)
+
+
+def test_the_tasks_beside_the_examples_render_their_very_prompts(own, tmp_path):
+    recipe = tmp_path / "mix.yaml"
+    recipe.write_text("sets: {mine.jsonl: {}}\naugment: {paraphrase: 1, names: 1, scale: 1}\n")
+    out = tmp_path / "out"
+    run(recipe, "--out", out, "--dev", 0.2)
+    tasks = {posed.id: posed.task for posed in read_tasks(out / "tasks.jsonl.gz")}
+    form, n = make_format("nano"), 0
+    for example in (
+        e for name in ("train", "dev") for e in read_examples(out / f"{name}.jsonl.gz")
+    ):
+        asked = [(m.role, m.content) for m in form.render(tasks[example.id]).messages]
+        assert asked == [(turn.role, turn.content) for turn in example.messages]
+        n += 1
+    assert n == len(tasks) == 50
 
 
 def test_a_recipe_with_a_file_beside_it_and_flags_before_it(own, tmp_path):

@@ -11,6 +11,7 @@ from glider.cli.show import say
 from glider.core.errors import DataError, MissingExtra, SetupError
 
 if TYPE_CHECKING:
+    from glider.gold.sets import LabelledSet
     from glider.training.mixture import Mixture, Source, Tokens
 
 _FROM, _MADE, _OUT = "Data", "What is made", "Output"
@@ -74,8 +75,9 @@ def data(
 ) -> None:
     """Make files to train a judge on, and a card that says what is in them.
 
-    Writes train.jsonl.gz, dev.jsonl.gz, held-out.json (what `glider bench --held-out` measures on),
-    card.md and manifest.json. Benchmarks stay out of them.
+    Writes train.jsonl.gz, dev.jsonl.gz, tasks.jsonl.gz (what `glider rationalize` asks anew),
+    held-out.json (what `glider bench --held-out` measures on), card.md and manifest.json.
+    Benchmarks stay out of them.
     """
     from glider.training.mixture import benchmarks, mix, sources
 
@@ -161,7 +163,7 @@ def _own(
         if not _is_data(path):
             named[word] = share
             continue
-        labelled = _own_set(path, preset, criterion)
+        labelled = own_labels(path, preset, criterion)
         if labelled.name in named:
             raise SetupError(f"two sets are called {labelled.name!r}", hint="rename one file")
         named[labelled.name] = share
@@ -175,7 +177,18 @@ def _is_data(path: Path) -> bool:
     return path.name.removesuffix(".gz").endswith(DATA_SUFFIXES)
 
 
-def _own_set(path: Path, preset: str | None, criterion: str | None) -> Any:
+def own_labels(path: Path, preset: str | None, criterion: str | None) -> "LabelledSet":
+    """A person's own file of labels as a set.
+
+    Args:
+        preset: whose columns it has; told by their names if not given.
+        criterion: name or file of what was asked, where the records do not say.
+
+    Raises:
+        DataError: not there, not readable, or without records.
+        SetupError: nothing says what was asked.
+        UnknownName: no such preset, no such criterion.
+    """
     from glider.bench.choose import own_set
     from glider.data.library import load_criterion
     from glider.data.rows import open_rows, peeked
@@ -219,6 +232,7 @@ def save(out: Path, mixed: Any, sets: list[Any], settings: "Mixture") -> dict[st
     with new_folder(out) as new:
         for name, examples in (("train", mixed.train), ("dev", mixed.dev)):
             write_lines(new / f"{name}.jsonl.gz", examples)
+        write_lines(new / "tasks.jsonl.gz", mixed.posed)
         (new / "held-out.json").write_text(json.dumps(mixed.held_out, indent=1) + "\n", "utf-8")
         hashes = {f.name: sha256_of(f) for f in sorted(new.iterdir())}
         made = record(mixed, sets, settings=settings.model_dump(mode="json"), files=hashes)

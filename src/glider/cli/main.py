@@ -1,8 +1,8 @@
 """The `glider` command and its exit codes.
 
 0 done; 2 wrong set-up (flags, names, criteria); 3 data or run folder; 4 model or endpoint;
-5 more judgments failed than --fail-on allows, or a gate check failed; 6 an audit bound is broken;
-130 interrupted.
+5 more judgments failed than --fail-on allows, a gate check failed, or a tuning shows no gain;
+6 an audit bound is broken; 130 interrupted.
 """
 
 import sys
@@ -22,8 +22,11 @@ from glider.cli import (
     gate,
     judge,
     plan_labels,
+    rationalize,
     report,
+    tail_patch,
     train,
+    tune,
 )
 from glider.cli.show import say
 from glider.core.errors import (
@@ -55,6 +58,9 @@ app.command("plan-labels")(plan_labels.plan_labels)
 app.command("gate")(gate.gate)
 app.command("data")(data.data)
 app.command("train")(train.train)
+app.command("tune")(tune.tune)
+app.command("rationalize")(rationalize.rationalize)
+app.command("tail-patch")(tail_patch.tail_patch)
 app.command("export")(export.export)
 app.command("criteria")(criteria.criteria)
 app.command("models")(criteria.models)

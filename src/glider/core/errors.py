@@ -28,6 +28,8 @@ GliderError                     every error we raise; .hint says what to do abou
 │   ├── BadRecord
 │   ├── UnknownSchemaVersion
 │   ├── LabelOutsideScale           .label .scale
+│   ├── TooFewLabels                .n .needed: to learn from and to measure on
+│   ├── OneSidedLabels              .label: all of them are alike
 │   ├── EmptySplit                  .split: "train" or "dev"
 │   └── LeakedBenchmark             .pairs: what is in training and in a benchmark
 ├── ModelFileError                a model file that is missing, damaged or cannot be fetched
@@ -298,6 +300,26 @@ class LabelOutsideScale(DataError):
     def __init__(self, label: float, scale: tuple[float, float]) -> None:
         self.label, self.scale = label, scale
         super().__init__(f"the label {label:g} is not on its scale, {scale[0]:g} to {scale[1]:g}")
+
+
+class TooFewLabels(DataError):
+    """Too few labels, or of too few prompts, to learn from and to measure on."""
+
+    code = "too_few_labels"
+
+    def __init__(self, n: int, needed: int, what: str, *, hint: str | None = None) -> None:
+        self.n, self.needed = n, needed
+        super().__init__(f"{n} {what}; {needed} are needed at least", hint=hint)
+
+
+class OneSidedLabels(DataError):
+    """All labels are alike: nothing can be learnt from them, and nothing measured."""
+
+    code = "one_sided_labels"
+
+    def __init__(self, label: float, n: int) -> None:
+        self.label = label
+        super().__init__(f"each of the {n} labels is {label:g}, so there is nothing to learn")
 
 
 class EmptySplit(DataError):

@@ -366,10 +366,11 @@ class Judge:
 def default_format(backend: Backend) -> str | Format:
     """The form a model was trained in, as far as its name tells."""
     provider, _, model = backend.id.partition("/")
+    ours = "glider-nano" in model.casefold()
     for word, name in _TRAINED_FORMATS.items():
-        if word in model.casefold():
+        if word in model.casefold() and not ours:
             return name
-    if provider == "openai":
+    if provider == "openai" and not ours:
         return "chat-json"
     return make_format("nano", explain=backend.capabilities.explanations)
 

@@ -9,6 +9,7 @@ learnt from raises `Unusable`, whose message the data card counts.
 """
 
 import gzip
+import hashlib
 import json
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from typing import Literal, Self, TypeVar
 from pydantic import ValidationError, model_validator
 
 from glider.core.base import Frozen, content_hash
+from glider.core.criteria import Criterion
 from glider.core.errors import (
     DataError,
     LabelOutsideScale,
@@ -25,6 +27,7 @@ from glider.core.errors import (
     TaskError,
     UnknownSchemaVersion,
 )
+from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask, compared
 from glider.formats.base import Format, Reading
 from glider.formats.grammar import QUOTE_CHARS, quote_at
@@ -105,7 +108,22 @@ class Preference(Asked):
     rejected: str
 
 
-T = TypeVar("T", bound=Asked)
+class Posed(Frozen):
+    """What an example's prompt was made of, so that it can be asked in another form."""
+
+    version: int = EXAMPLE_VERSION
+    id: str
+    """Of the example."""
+    sample: Sample
+    criterion: Criterion
+
+    @property
+    def task(self) -> JudgeTask:
+        """What a format renders and reads."""
+        return JudgeTask(self.sample, self.criterion)
+
+
+T = TypeVar("T", bound=Frozen)
 
 
 # Labels
@@ -350,6 +368,25 @@ def read_preferences(path: Path) -> Iterator[Preference]:
     """
     for line, data in _lines(path):
         yield _parsed(Preference, data, path, line)
+
+
+def read_tasks(path: Path) -> Iterator[Posed]:
+    """What the examples of a folder ask.
+
+    Raises:
+        DataError, UnknownSchemaVersion: as `read_examples`.
+    """
+    for line, data in _lines(path):
+        yield _parsed(Posed, data, path, line)
+
+
+def hash_of(folder: Path) -> str:
+    """SHA-256 over names and content of a folder's files of examples and tasks."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.jsonl.gz")):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _lines(path: Path) -> Iterator[tuple[int, object]]:

@@ -21,7 +21,7 @@ from glider.backends.adapters import (
     replace_in_gguf,
 )
 from glider.backends.catalog import Progress, base_named, is_adapter
-from glider.backends.tensor_files import TensorFile, write_bf16
+from glider.backends.tensor_files import TensorFile, open_tensors, write_bf16
 from glider.core.errors import EmptySplit, ModelFileError, NoChatTemplate
 from glider.core.generation import Decoding, GenerationRequest, Labels, Message
 from glider.store.atomic import new_folder, replacing
@@ -97,7 +97,7 @@ def to_gguf(base: Path, weights: Path, out: Path, kind: str, progress: Progress)
 
 
 def copy_adapter(adapter: Path, out: Path, *, card: str = "") -> None:
-    """Write an adapter without its training's leftovers; the base is named, not its place.
+    """Write an adapter in bf16, without its training's leftovers; its base by name, not by place.
 
     Raises:
         ModelFileError: a file is missing or damaged.
@@ -112,7 +112,8 @@ def copy_adapter(adapter: Path, out: Path, *, card: str = "") -> None:
     )
     with new_folder(out) as new:
         (new / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
-        shutil.copyfile(adapter / WEIGHTS, new / WEIGHTS)
+        with open_tensors(adapter / WEIGHTS) as weights, (new / WEIGHTS).open("wb") as file:
+            write_bf16(file, {name: weights.shape(name) for name in weights.names}, weights.read)
         _write_card(new, card)
 
 

@@ -22,7 +22,15 @@ from glider.formats.base import Format
 from glider.gold.items import Item
 from glider.gold.sets import LabelledSet, known, load_set
 from glider.training.augment import ALWAYS, Augment, augmented
-from glider.training.examples import Example, Unusable, example_of, level_of, reason_of, task_of
+from glider.training.examples import (
+    Example,
+    Posed,
+    Unusable,
+    example_of,
+    level_of,
+    reason_of,
+    task_of,
+)
 from glider.training.overlap import (
     Index,
     Overlap,
@@ -143,7 +151,10 @@ class Mixed:
     overlaps: list[Overlap]
     notes: dict[str, tuple[str, ...]]
     held_out: dict[str, list[str]]
-    """For each set, the clusters of its development part, drawn on or not: items to bench on."""
+    """For each set of which there is anything, the clusters of its development part, whether the
+    examples were drawn from them or not: items to bench on."""
+    posed: list[Posed]
+    """What each example of both splits asks."""
 
 
 # Which sets
@@ -238,9 +249,11 @@ def mix(
     train, dev = _split(pools, settings, counts)
     measure = tokens or estimated_tokens
     sides = []
+    posed: list[Posed] = []
     for side, drawn in (("train", train), ("dev", dev)):
         say(f"making the {side} split")
-        sides.append(_examples(drawn, form, settings, measure, counts, is_train=side == "train"))
+        train_side = side == "train"
+        sides.append(_examples(drawn, form, settings, measure, counts, posed, is_train=train_side))
     if not sides[0]:
         raise EmptySplit("train", _why(counts), hint="see what was left out, and why, above")
     if settings.dev and not sides[1]:
@@ -249,11 +262,12 @@ def mix(
             "no prompt is left for it",
             hint="more data, or --dev 0 for no development part",
         )
-    held_out: dict[str, set[str]] = {name: set() for name in pools}
+    drawn_on = {drawn.labelled.name for drawn in (*train, *dev)}
+    held_out: dict[str, set[str]] = {name: set() for name in sorted(drawn_on)}
     for kept in dev:
         held_out[kept.labelled.name].add(kept.item.cluster)
     listed = {name: sorted(clusters) for name, clusters in held_out.items()}
-    return Mixed(sides[0], sides[1], counts, found, notes, listed)
+    return Mixed(sides[0], sides[1], counts, found, notes, listed, posed)
 
 
 def _why(counts: Counts) -> str:
@@ -310,7 +324,7 @@ def _split(
     every = [drawn for pool in pools.values() for drawn in pool]
     if not settings.dev:
         return every, []
-    of_item = _components(pools)
+    of_item = components(pools)
     size: Counter[str] = Counter()
     within: dict[str, dict[str, int]] = {}
     for drawn, component in zip(every, of_item, strict=True):
@@ -337,7 +351,7 @@ def _split(
     return _without_near(train, dev, counts), dev
 
 
-def _components(pools: Mapping[str, list[Drawn]]) -> list[str]:
+def components(pools: Mapping[str, list[Drawn]]) -> list[str]:
     """For each item, a name that all items have which are linked by cluster or prompt text."""
     parent: dict[str, str] = {}
 
@@ -393,6 +407,7 @@ def _examples(
     settings: Mixture,
     tokens: Tokens,
     counts: Counts,
+    posed: list[Posed],
     *,
     is_train: bool,
 ) -> list[Example]:
@@ -435,6 +450,10 @@ def _examples(
             continue
         counts.changed.update(changes)
         examples += made
+        for example, swapped in zip(made, orders, strict=True):
+            task = task_of(item, swapped=swapped)
+            sample = task.sample.model_copy(update={"metadata": {}})
+            posed.append(Posed(id=example.id, sample=sample, criterion=task.criterion))
     Random(f"{settings.seed}:shuffle").shuffle(examples)
     return examples
 

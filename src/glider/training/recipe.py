@@ -181,7 +181,8 @@ class Recipe(_Settings):
     threads: Count | None = None
     """Processor threads of one process; null is torch's own choice."""
     processes: Count = 1
-    """How many the recipe is made for; more than 1 are started by `accelerate launch`."""
+    """How many the recipe is made for. With `threads`, for processors, `glider train` starts them;
+    else `accelerate launch` does."""
     stages: tuple[Stage, ...]
     """In order; each starts from what the one before ended with."""
 
@@ -221,17 +222,19 @@ def load_recipe(source: str | Path, changes: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path.name} cannot be read as YAML: {exc}") from exc
     if not isinstance(data, dict):
         raise RecipeError(f"{path.name} is no recipe: a mapping of settings is expected")
-    for change in changes:
-        _set(data, change)
-    return parse_recipe(data, where=path.name)
+    return parse_recipe(data, changes, where=path.name)
 
 
-def parse_recipe(data: dict[str, Any], *, where: str = "recipe") -> Recipe:
-    """A recipe from plain data.
+def parse_recipe(
+    data: dict[str, Any], changes: Sequence[str] = (), *, where: str = "recipe"
+) -> Recipe:
+    """A recipe from plain data, with changes as `load_recipe` takes them.
 
     Raises:
         RecipeError: names every setting that is wrong, with the near name of an unknown one.
     """
+    for change in changes:
+        _set(data, change)
     try:
         return Recipe.model_validate(data)
     except ValidationError as exc:

@@ -37,11 +37,10 @@ from glider.core.errors import (
     OutOfMemory,
     RunError,
     SetupError,
-    UnknownSchemaVersion,
 )
-from glider.store.atomic import new_folder, replacing
+from glider.store.atomic import is_unfinished, new_folder, replacing, write_json
 from glider.store.journal import append_only, append_to, cut_broken_tail, lock
-from glider.store.manifest import differences, installed
+from glider.store.manifest import differences, installed, read_manifest
 from glider.training.base_model import (
     BaseModel,
     adapter_settings,
@@ -74,7 +73,6 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "peft", "accelerate"
 _WHEN = {"run_id", "created_at", "python"}
 _HOW_FAST = {"threads", "batch_tokens", "recompute_activations"}
 """Settings that change how an update is computed, and not what it is."""
-_NEW_RUN = {".lock", "manifest.json.new"}
 
 Watch = Callable[[dict[str, Any]], None]
 """Called with every line of metrics."""
@@ -212,18 +210,7 @@ def load_manifest(out: Path) -> TrainingManifest:
     Raises:
         RunError: there is no training there.
     """
-    file = out / "manifest.json"
-    try:
-        data = json.loads(file.read_text("utf-8"))
-    except OSError as exc:
-        raise RunError(f"{out} is no training: it has no manifest.json") from exc
-    except ValueError as exc:
-        raise RunError(f"{file} is damaged: {exc}") from exc
-    if data.get("version") != 1:
-        raise UnknownSchemaVersion(
-            f"written by a newer Glider (manifest version {data.get('version')})", path=str(file)
-        )
-    return TrainingManifest.model_validate(data)
+    return TrainingManifest.model_validate(read_manifest(out, "training"))
 
 
 def curve(out: Path) -> Iterator[dict[str, Any]]:
@@ -369,14 +356,14 @@ class _RunFolder:
                         "this is not the same training:\n  " + "\n  ".join(different),
                         hint="start a new one, or go back to what it was started with",
                     )
-            elif any(file.name not in _NEW_RUN for file in out.iterdir()):
+            elif any(f.name != ".lock" and not is_unfinished(f) for f in out.iterdir()):
                 raise RunError(
                     f"{out} is not empty",
                     hint="--resume goes on with a run; --out names another folder",
                 )
             self._lock = lock(out / ".lock")
             if not resume:
-                _write(out / "manifest.json", manifest.model_dump(mode="json"))
+                write_json(out / "manifest.json", manifest.model_dump(mode="json"))
             cut_broken_tail(out / "metrics.jsonl")
             self._metrics = append_only(out / "metrics.jsonl")
         except OSError as exc:
@@ -414,7 +401,7 @@ class _RunFolder:
             "stage": last.name,
             **kept,
         }
-        _write(self.out / "result.json", found)
+        write_json(self.out / "result.json", found)
 
     def __enter__(self) -> "_RunFolder":
         return self
@@ -423,11 +410,6 @@ class _RunFolder:
         for file in (self._metrics, self._lock):
             if file >= 0:
                 os.close(file)
-
-
-def _write(path: Path, data: Any) -> None:
-    with replacing(path) as file:
-        file.write((json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode())
 
 
 def _manifest(
@@ -665,6 +647,7 @@ def _arguments(recipe: Recipe, data: StageData, folder: Path, *, bf16: bool, res
         "seed": recipe.seed,
         "max_length": None,
         "dataloader_pin_memory": False,
+        "ddp_find_unused_parameters": False,
     }
     if isinstance(stage, SftStage):
         return SFTConfig(dataset_kwargs={"skip_prepare_dataset": True}, **options)
@@ -690,7 +673,7 @@ def _keep_model(
     best = best_step(history, data.stage)
     step = best if best in there else max(there)
     figures = [line["eval"] for line in history if "eval" in line and line["step"] == step]
-    _write(folder / "kept.json", {"step": step, "metrics": figures[-1] if figures else {}})
+    write_json(folder / "kept.json", {"step": step, "metrics": figures[-1] if figures else {}})
     with new_folder(model) as new:
         for path in sorted(there[step].iterdir()):
             if path.name.startswith(("model", "adapter_")) or path.name in (

@@ -12,6 +12,7 @@ from glider.core.errors import PromptTooLong, RateLimited, SetupError
 from glider.core.generation import Generation
 from glider.core.judgments import Failure, Judgment
 from glider.formats.nano import NanoFormat
+from glider.judging.judge import default_format
 
 CRITERION = Criterion(
     name="short", question="Is the {output} short?", rubric={1: "long", 2: "middling", 3: "short"}
@@ -196,3 +197,20 @@ def test_judge_takes_plain_text_and_a_shipped_name():
     )
     assert isinstance(judgment, Judgment)
     assert judgment.criterion == "conciseness"
+
+
+@pytest.mark.parametrize(
+    ("model", "form"),
+    [
+        ("PatronusAI/glider", "glider"),
+        ("prometheus-7b-v2.0", "prometheus"),
+        (
+            "glider-nano@0123",
+            "nano/score-first/criterion-first",
+        ),  # ours, whatever it is named after
+        ("smollm2", "nano/score-first/criterion-first"),
+    ],
+)
+def test_a_model_is_asked_in_the_form_its_name_tells(model, form):
+    chosen = default_format(ScriptedBackend([], model=model))
+    assert (chosen if isinstance(chosen, str) else chosen.id) == form

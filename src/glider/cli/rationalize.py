@@ -1,0 +1,201 @@
+"""`glider rationalize`: pairs to train on, made of a judge's own right and wrong answers."""
+
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from glider.cli.options import BaseUrl, ContextTokens, GrammarKind, MaxConnections, Order
+from glider.cli.settings import JudgeSettings
+from glider.cli.show import say
+from glider.core.errors import DataError, SetupError
+
+_ASK, _PAIR, _OUT = "How to ask", "Pairs", "Output"
+_CHOICES = ("correct", "majority")
+
+
+def rationalize(
+    data: Path = typer.Argument(
+        ..., metavar="EXAMPLES", help="Folder that `glider data` made.", show_default=False
+    ),
+    model: str = typer.Option(
+        ..., "--model", "-m", help="Run folder of a training, or a model as in `glider judge`."
+    ),
+    out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
+    samples: int = typer.Option(8, min=2, help="Answers to each prompt.", rich_help_panel=_ASK),
+    temperature: float = typer.Option(1.0, min=0.01, rich_help_panel=_ASK),
+    limit: int = typer.Option(
+        None,
+        min=1,
+        help="Training prompts, drawn; of the development prompts the same share [all].",
+        rich_help_panel=_ASK,
+    ),
+    order: Order = None,
+    seed: int = typer.Option(0, help="Of every draw.", rich_help_panel=_ASK),
+    max_tokens: int = typer.Option(None, min=1, help="Longest answer.", rich_help_panel=_ASK),
+    context_tokens: ContextTokens = None,
+    base_url: BaseUrl = None,
+    grammar: GrammarKind = "auto",
+    max_connections: MaxConnections = 64,
+    choose: str = typer.Option(
+        "correct",
+        help="Which answers are right: correct (people's score) or majority (the most common).",
+        rich_help_panel=_PAIR,
+    ),
+    margin: float = typer.Option(
+        2.0,
+        min=0.0,
+        max=4.0,
+        help="How far off a wrong score is at least, in levels of 1 to 5; 2 is half of any scale.",
+        rich_help_panel=_PAIR,
+    ),
+    pairs: int = typer.Option(1, min=1, help="Most pairs of one prompt.", rich_help_panel=_PAIR),
+    resume: bool = typer.Option(
+        False,
+        "--resume",
+        help="Keep the answers in --out, ask for what is missing, make the pairs anew.",
+        rich_help_panel=_OUT,
+    ),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the figures as JSON.", rich_help_panel=_OUT
+    ),
+) -> None:
+    """Let a judge answer its training prompts several times, and pair right with wrong answers.
+
+    Writes preferences-train.jsonl.gz (and -dev), which a preference stage of `glider train` reads,
+    card.md and result.json. Killed at any moment, it goes on with --resume; over the same answers
+    --choose, --margin and --pairs may then be others, --samples and --limit larger.
+    """
+    from glider.store.folder import kept_folder
+    from glider.training.self_rationalization import (
+        Answers,
+        Pairing,
+        ask,
+        model_of,
+        questions,
+        write_pairs,
+    )
+
+    if choose not in _CHOICES:
+        raise SetupError(f"--choose is one of {', '.join(_CHOICES)}; got {choose!r}")
+    form = _form(data)
+    settings = JudgeSettings(
+        model=model_of(model),
+        format=form["format"],
+        order=order or form["order"],
+        layout=form["layout"],
+        context_tokens=context_tokens,
+        base_url=base_url,
+        grammar=grammar,
+        max_connections=max_connections,
+    )
+    how = Pairing(samples=samples, choose=choose, margin=margin, pairs=pairs, seed=seed)  # type: ignore[arg-type]
+    with settings.open() as judge:
+        asked = questions(data, judge.format, limit=limit, seed=seed)
+        manifest = _manifest(data, judge.id, temperature, seed, max_tokens, grammar)
+        with kept_folder(out, manifest, resume=resume), Answers(out) as answers:
+            if not judge.format.reasons_before_score:
+                say(
+                    "[bold]score first[/]:",
+                    "the reason follows the score, so pairs teach the score and how it is told; "
+                    "--order reason-first lets the reason decide",
+                )
+            every = [question for prompts in asked.values() for question in prompts.questions]
+            progress = _Progress(
+                sum(not answers.has(q.example.id, n) for q in every for n in range(samples))
+            )
+            try:
+                lost = ask(
+                    judge.backend,
+                    every,
+                    answers,
+                    samples=samples,
+                    temperature=temperature,
+                    seed=seed,
+                    max_tokens=max_tokens,
+                    seen=progress,
+                )
+            except KeyboardInterrupt:
+                again = [word for word in sys.argv[1:] if word != "--resume"]
+                say("[yellow]interrupted[/];", "what was answered is kept. To go on:")
+                say("", f"  glider {shlex.join(again)} --resume")
+                raise typer.Exit(130) from None
+            result = write_pairs(
+                out, asked, answers, judge.format, how, model=judge.id, temperature=temperature
+            )
+    if as_json:
+        print(json.dumps(result.model_dump(mode="json"), ensure_ascii=False, indent=1))
+    train = result.splits["train"]
+    if limit is not None and limit > train.there:
+        say("[yellow]fewer prompts[/]", f"than asked for: {train.there} of {limit}")
+    if train.missing:
+        codes = ", ".join(f"{n} {code}" for code, n in lost.items())
+        say("[yellow]missing[/]", f"{train.missing} answers ({codes}); --resume asks for them")
+    if train.unconstrained:
+        say("[yellow]not held to the grammar[/]:", f"{train.unconstrained} answers")
+    say(
+        "[bold]made[/]",
+        f"{train.pairs} pairs of {train.prompts} prompts; {train.readable} of {train.asked} "
+        f"answers read, {train.right} of them right",
+    )
+    if "dev" not in result.splits or not result.splits["dev"].pairs:
+        say("[yellow]no pairs to measure on[/]:", "train with --set stages.0.dev=null")
+    say("card:", str(out / "card.md"))
+
+
+def _form(data: Path) -> dict[str, Any]:
+    """Format, order and layout of the examples."""
+    file = data / "manifest.json"
+    try:
+        settings = json.loads(file.read_text("utf-8"))["settings"]
+        return {key: settings[key] for key in ("format", "order", "layout")}
+    except OSError as exc:
+        raise DataError(
+            f"cannot be read: {exc.strerror}",
+            path=str(file),
+            hint="EXAMPLES is a folder that `glider data` made",
+        ) from exc
+    except (ValueError, KeyError, TypeError) as exc:
+        raise DataError("no manifest of examples", path=str(file)) from exc
+
+
+def _manifest(
+    data: Path, judge: str, temperature: float, seed: int, max_tokens: int | None, grammar: str
+) -> Any:
+    """What decides an answer; how many there are, and how they are paired, does not."""
+    from glider.store.manifest import Manifest
+    from glider.training.examples import hash_of
+
+    return Manifest.of(
+        run_id=time.strftime("%Y%m%d-%H%M%S", time.gmtime()),
+        judge=judge,
+        settings={
+            "temperature": temperature,
+            "seed": seed,
+            "max_tokens": max_tokens,
+            "grammar": grammar,
+        },
+        criteria={},
+        input_path=data.resolve().name,
+        input_sha256=hash_of(data),
+    )
+
+
+class _Progress:
+    """Says now and then how far it is."""
+
+    def __init__(self, n: int) -> None:
+        self._n, self._done = n, 0
+        self._began = self._last = time.monotonic()
+
+    def __call__(self) -> None:
+        self._done += 1
+        now = time.monotonic()
+        if now - self._last > 10 or self._done == self._n:
+            self._last = now
+            rate = 60 * self._done / max(now - self._began, 1e-9)
+            say("", f"{self._done} of {self._n} answers, {rate:.0f} a minute")
