@@ -1,6 +1,7 @@
 # make demo   environment, model, and thirty texts judged under three criteria
 # make test   everything that is checked, as CI runs it; TORCH=1 adds the torch backends and training,
 #             SLOW=1 the tests that take a minute each
+# make nano   the shipped judge anew, of the judgments in DATA=FOLDER: examples, training, adapter, figures
 # make check  format, lint, types, layers
 PYTHON ?= python3
 VENV   ?= .venv
@@ -18,7 +19,9 @@ INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 MAKE_VENV := $(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
 endif
 
-.PHONY: demo test check format clean browser
+DATA   ?= ../shared/data
+NANO   ?= runs/nano
+.PHONY: demo test check format clean browser nano
 
 demo: $(VENV)/.core
 	$(BIN)/glider demo
@@ -26,6 +29,17 @@ demo: $(VENV)/.core
 test: $(VENV)/.dev $(if $(filter 1,$(TORCH)),$(VENV)/.torch) browser
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest $(if $(filter 1,$(SLOW)),,-m "not slow")
+
+# Stopped at any moment, the same command goes on. About an hour and a half on two quiet cores, then the figures.
+nano: $(VENV)/.torch
+	test -d $(NANO)/examples || \
+	  $(BIN)/glider data src/glider/training/mixtures/nano-score.yaml --data $(DATA) --out $(NANO)/examples
+	$(BIN)/glider train nano --data $(NANO)/examples --out $(NANO)/run \
+	  $$(test ! -d $(NANO)/run || echo --resume)
+	test -d $(NANO)/adapter || \
+	  $(BIN)/glider export $(NANO)/run --to adapter --out $(NANO)/adapter --data $(NANO)/examples
+	$(BIN)/python benchmarks/trust.py --data $(DATA) --held-out $(NANO)/examples --model fast \
+	  --nano $(NANO)/adapter --limit 40 --runs $(NANO)/bench --out $(NANO)/results --docs $(NANO)/benchmarks.md
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

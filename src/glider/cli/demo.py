@@ -18,8 +18,7 @@ def demo(
 ) -> None:
     """Judge thirty shipped texts under three criteria with the embedded model; write a report.
 
-    The embedded model is small and not yet trained to judge: this shows the machinery at work,
-    not good judgment.
+    The embedded judge is small: `docs/benchmarks.md` says how far to believe it.
     """
     from glider.cli.files import Source, judge_file
     from glider.cli.settings import JudgeSettings

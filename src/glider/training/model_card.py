@@ -143,9 +143,10 @@ def _data(data: DataRecord | None) -> list[str]:
         return ["Not known: the folder that `glider data` made was not given (`--data`)."]
     train = data.train
     return [
-        f"{train.examples} examples, {train.explained} with a reason, {train.pairs} of pairs, "
-        f"{train.soft} with a distribution as label; {data.dev.examples} more for development. "
-        "What a benchmark holds was left out; the data card has the counts.",
+        f"{train.examples} examples to draw from (how many were taken stands under Training), "
+        f"{train.explained} with a reason, {train.pairs} of pairs, {train.soft} with a "
+        f"distribution as label; {data.dev.examples} more for development. What a benchmark holds "
+        "was left out; the data card has the counts.",
         "",
         *_table(
             ("set", "examples", "what it is, labels by, licence"),

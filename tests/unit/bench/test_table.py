@@ -233,6 +233,22 @@ def test_the_aggregate_maps_random_to_0_and_perfect_to_1():
     assert "1 of them without interval" in whole[""].method
 
 
+def test_two_judges_are_compared_over_all_sets_whichever_was_measured_first():
+    scored = [
+        table(GOLD, near(noise, seed), benchmark=name, system=judge)
+        for seed, (name, judge, noise) in enumerate([
+            ("x", "good", 0.5), ("x", "bad", 3), ("y", "bad", 3), ("y", "good", 0.5),
+        ])
+    ]  # fmt: skip
+    sets = {name: labelled(name=name, metrics=("pearson",)) for name in "xy"}
+    found = measure(scored, sets, settings=QUICK)
+    assert {(d.benchmark, d.a, d.b) for d in found.differences} == {
+        ("x", "good", "bad"), ("y", "good", "bad"),
+    }  # fmt: skip
+    (whole,) = (d for d in found.overall if d.part == "")
+    assert (whole.a, whole.b, whole.n) == ("good", "bad", 120)
+
+
 def test_the_interval_of_a_mean_follows_from_those_of_its_parts():
     scored = [table(GOLD, near(1, seed), benchmark=name) for seed, name in enumerate("xyz")]
     sets = {name: labelled(name=name, metrics=("pearson",)) for name in "xyz"}
