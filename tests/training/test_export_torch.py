@@ -15,13 +15,15 @@ peft = pytest.importorskip("peft", reason="compares with PEFT's own merge")
 transformers = pytest.importorskip("transformers", reason="compares with torch")
 
 from glider.backends.adapters import Adapter, Layout  # noqa: E402
-from glider.backends.catalog import DEFAULT, cache_dir, find  # noqa: E402
+from glider.backends.catalog import cache_dir, find  # noqa: E402
 from glider.backends.dequantise import to_hf_folder  # noqa: E402
 from glider.backends.embedded import EmbeddedBackend  # noqa: E402
 from glider.backends.fast import FastBackend  # noqa: E402
 from glider.backends.requantise import requantise  # noqa: E402
 from glider.core.generation import Decoding, GenerationRequest, Labels, Message  # noqa: E402
 from glider.training.export import copy_adapter, merge, to_gguf  # noqa: E402
+
+BASE = "smollm2-135m-instruct"
 
 LABELS = tuple("12345")
 TEXTS = [
@@ -45,9 +47,9 @@ def one_thread():
 @pytest.fixture(scope="module")
 def base():
     """The base as the GGUF of the catalogue and as the folder it is trained from."""
-    if not (cache_dir() / "models" / DEFAULT).is_dir():
-        pytest.skip("the default model is not in the cache")
-    file = find(DEFAULT)
+    if not (cache_dir() / "models" / BASE).is_dir():
+        pytest.skip("the base model is not in the cache")
+    file = find(BASE)
     to_hf_folder(file.path, file.hf_folder)
     return file
 
@@ -168,7 +170,7 @@ def test_a_user_s_folder_is_a_model_of_every_local_engine(base, merged, tmp_path
     tokenizer = transformers.AutoTokenizer.from_pretrained(base.hf_folder)
     cache = tmp_path / "cache"
     monkeypatch.setenv("GLIDER_CACHE", str(cache))
-    shutil.copytree(base.path.parent, cache / "models" / DEFAULT)
+    shutil.copytree(base.path.parent, cache / "models" / BASE)
     mine = tmp_path / "mine" / "adapter"
     copy_adapter(merged[0], mine)
     after = by_torch(merged[1], tokenizer)

@@ -90,7 +90,7 @@ def test_none_of_them_outlives_the_others(recipe, data, tmp_path):
 
 def test_who_starts_them(tiny, monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
-    two = recipe_of(tiny).model_copy(update={"processes": 2})
+    two = recipe_of(tiny).model_copy(update={"processes": 2, "threads": None})
     assert not starts_others(two)  # made for graphics cards: `accelerate launch`
     assert starts_others(two.model_copy(update={"threads": 1}))
     assert not starts_others(recipe_of(tiny).model_copy(update={"threads": 1}))
