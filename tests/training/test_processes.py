@@ -18,7 +18,9 @@ pytest.importorskip("trl", reason="training needs trl")
 from glider.training.processes import starts_others
 from glider.training.run import train
 
-GLIDER = [sys.executable, "-c", "from glider.cli.main import main; main()", "train"]
+# A background shell may have it ignored, and children inherit that.
+LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+GLIDER = [sys.executable, "-c", f"{LISTEN}from glider.cli.main import main; main()", "train"]
 
 
 @pytest.fixture
@@ -47,9 +49,21 @@ def test_two_processes_learn_what_one_does(tiny, recipe, data, tmp_path):
     assert manifest["processes"] == 2
 
 
-def started(out, words):
+@pytest.fixture
+def no_leftovers():
+    """Processes that a failed test would leave behind."""
+    left = []
+    yield left
+    for process in left:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def started(out, words, left):
     """A run that would take for ever, once its first updates are done; and its other process."""
     process = subprocess.Popen([*GLIDER, *map(str, words)], stderr=subprocess.PIPE, text=True)
+    left.append(process)
     deadline = time.monotonic() + 120
     while not (out / "metrics.jsonl").exists() or len(curve(out)) < 3:
         assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
@@ -63,23 +77,23 @@ def is_there(pid):
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
-def test_none_of_them_outlives_the_others(recipe, data, tmp_path):
+def test_none_of_them_outlives_the_others(recipe, data, tmp_path, no_leftovers):
     path = recipe(epochs=100_000, checkpoint={"every": 100_000})
     words = [path, "--data", data, "--set", "processes=2", "--set", "threads=1", "--out"]
 
-    process, child = started(tmp_path / "a", [*words, tmp_path / "a"])
+    process, child = started(tmp_path / "a", [*words, tmp_path / "a"], no_leftovers)
     os.kill(child, signal.SIGKILL)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 3, said
     assert "one of 2 processes ended: killed by SIGKILL" in said and "--resume" in said
 
-    process, child = started(tmp_path / "b", [*words, tmp_path / "b"])
+    process, child = started(tmp_path / "b", [*words, tmp_path / "b"], no_leftovers)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and "--resume" in said
     assert not is_there(child)
 
-    process, child = started(tmp_path / "c", [*words, tmp_path / "c"])
+    process, child = started(tmp_path / "c", [*words, tmp_path / "c"], no_leftovers)
     process.kill()
     process.communicate(timeout=60)
     deadline = time.monotonic() + 30
