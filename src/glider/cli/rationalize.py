@@ -1,15 +1,20 @@
 """`glider rationalize`: pairs to train on, made of a judge's own right and wrong answers."""
 
 import json
-import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from glider.cli.options import BaseUrl, ContextTokens, GrammarKind, MaxConnections, Order
+from glider.cli.options import (
+    BaseUrl,
+    ContextTokens,
+    GrammarKind,
+    MaxConnections,
+    Order,
+    resume_line,
+)
 from glider.cli.settings import JudgeSettings
 from glider.cli.show import say
 from glider.core.errors import DataError, SetupError
@@ -120,9 +125,8 @@ def rationalize(
                     seen=progress,
                 )
             except KeyboardInterrupt:
-                again = [word for word in sys.argv[1:] if word != "--resume"]
                 say("[yellow]interrupted[/];", "what was answered is kept. To go on:")
-                say("", f"  glider {shlex.join(again)} --resume")
+                say("", "  " + resume_line(out, "--out", "-o"))
                 raise typer.Exit(130) from None
             result = write_pairs(
                 out, asked, answers, judge.format, how, model=judge.id, temperature=temperature

@@ -1,12 +1,11 @@
 """`glider tail-patch`: which training set helps which development sets, and weights from it."""
 
 import json
-import shlex
-import sys
 from pathlib import Path
 
 import typer
 
+from glider.cli.options import resume_line
 from glider.cli.show import say
 from glider.core.errors import SetupError
 
@@ -83,9 +82,8 @@ def tail_patch(
             say=lambda what: say("", what),
         )
     except KeyboardInterrupt:
-        again = [word for word in sys.argv[1:] if word != "--resume"]
         say("[yellow]interrupted[/];", "go on with:")
-        say("", f"  glider {shlex.join(again)} --resume")
+        say("", "  " + resume_line(out, "--out", "-o"))
         raise typer.Exit(130) from None
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), ensure_ascii=False, indent=1))

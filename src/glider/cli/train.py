@@ -1,8 +1,6 @@
 """`glider train`: from a recipe and a folder of examples to a judge of one's own."""
 
 import json
-import shlex
-import sys
 import time
 from contextlib import nullcontext
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 import yaml
 
+from glider.cli.options import resume_line
 from glider.cli.show import say
 from glider.core.errors import SetupError
 
@@ -75,9 +74,8 @@ def train(
         with others(settings, words) if starts_others(settings) else nullcontext():
             result = run(settings, data=data, out=out, resume=resume, watch=watch)
     except KeyboardInterrupt:
-        again = [arg for arg in sys.argv[1:] if arg != "--resume"]
         say("[yellow]interrupted[/];", "go on with:")
-        say("", f"  glider {shlex.join(again)} --resume")
+        say("", "  " + resume_line(out, "--out", "-o"))
         raise typer.Exit(130) from None
     if as_json:
         print(json.dumps({"folder": str(result.folder), "kind": result.kind, **result.metrics}))

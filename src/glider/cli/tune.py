@@ -1,7 +1,6 @@
 """`glider tune`: a person's own labels to an adapter, if it is shown to be better."""
 
 import json
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from glider.cli.data import own_labels
+from glider.cli.options import resume_line
 from glider.cli.show import say
 from glider.core.errors import RunError, SetupError
 from glider.store.atomic import write_json
@@ -86,9 +86,8 @@ def tune(
     try:
         _tune(labels, criterion, preset, model, folds, minutes, seed, out, keep, resume, as_json)
     except (KeyboardInterrupt, typer.Abort):
-        again = [arg for arg in sys.argv[1:] if arg != "--resume"]
         say("[yellow]interrupted[/];", "go on with:")
-        say("", f"  glider {shlex.join(again)} --resume")
+        say("", "  " + resume_line(out, "--out", "-o"))
         raise typer.Exit(130) from None
 
 

@@ -34,8 +34,13 @@ _WINDOW = 256
 _MOST_HELD = 4096
 """Outcomes kept back while an earlier one is awaited."""
 _MOST_CUTS = 4
-_TRAINED_FORMATS = {"glider": "glider", "prometheus": "prometheus", "flow-judge": "flow-judge"}
-"""Published judges, by a word in their name, and the form they were trained in."""
+_TRAINED_FORMATS = {
+    "glider-nano": "nano",
+    "glider": "glider",
+    "prometheus": "prometheus",
+    "flow-judge": "flow-judge",
+}
+"""Judges, by a word in their name, and the form they were trained in; the first that fits."""
 
 
 @dataclass
@@ -366,13 +371,12 @@ class Judge:
 def default_format(backend: Backend) -> str | Format:
     """The form a model was trained in, as far as its name tells."""
     provider, _, model = backend.id.partition("/")
-    ours = "glider-nano" in model.casefold()
-    for word, name in _TRAINED_FORMATS.items():
-        if word in model.casefold() and not ours:
-            return name
-    if provider == "openai" and not ours:
-        return "chat-json"
-    return make_format("nano", explain=backend.capabilities.explanations)
+    other = "chat-json" if provider == "openai" else "nano"
+    told = (form for word, form in _TRAINED_FORMATS.items() if word in model.casefold())
+    form = next(told, other)
+    if form == "nano":
+        return make_format(form, explain=backend.capabilities.explanations)
+    return form
 
 
 class _Crash(GliderError):

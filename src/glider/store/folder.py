@@ -1,20 +1,15 @@
 """A folder that one process fills, and that a later one may go on with under the same manifest."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from glider.core.errors import ManifestMismatch, RunError
-from glider.store.atomic import replacing
+from glider.store.atomic import is_unfinished, write_json
 from glider.store.journal import lock
 from glider.store.manifest import Manifest
 from glider.store.run import load_manifest
-
-_EMPTY = (".lock", ".manifest.json.")
-"""How the names begin that may stand in a new folder: what a kill right at the start leaves."""
 
 
 @contextmanager
@@ -34,7 +29,7 @@ def kept_folder(folder: Path, manifest: Manifest, *, resume: bool) -> Iterator[N
                     f"{folder} was not made in this way:\n  " + "\n  ".join(different),
                     hint="name another folder, or go back to what it was started with",
                 )
-        elif any(not file.name.startswith(_EMPTY) for file in folder.iterdir()):
+        elif any(f.name != ".lock" and not is_unfinished(f) for f in folder.iterdir()):
             raise RunError(
                 f"{folder} is not empty",
                 hint="--resume goes on with it; --out names another folder",
@@ -48,13 +43,3 @@ def kept_folder(folder: Path, manifest: Manifest, *, resume: bool) -> Iterator[N
         yield
     finally:
         os.close(held)
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON whole or not at all.
-
-    Raises:
-        RunError: the disk is full or cannot be written.
-    """
-    with replacing(path) as file:
-        file.write((json.dumps(data, ensure_ascii=False, indent=1) + "\n").encode())

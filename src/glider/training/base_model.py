@@ -75,10 +75,7 @@ def load_tokenizer(base: BaseModel) -> Any:
     needs_torch()
     from transformers import AutoTokenizer
 
-    try:
-        return AutoTokenizer.from_pretrained(base.source, revision=_revision(base))
-    except (OSError, ValueError, KeyError) as exc:
-        raise _unknown(base, exc) from exc
+    return _loaded(AutoTokenizer, base)
 
 
 def load_config(base: BaseModel) -> Any:
@@ -90,8 +87,12 @@ def load_config(base: BaseModel) -> Any:
     needs_torch()
     from transformers import AutoConfig
 
+    return _loaded(AutoConfig, base)
+
+
+def _loaded(kind: Any, base: BaseModel) -> Any:
     try:
-        return AutoConfig.from_pretrained(base.source, revision=_revision(base))
+        return kind.from_pretrained(base.source, revision=_revision(base))
     except (OSError, ValueError, KeyError) as exc:
         raise _unknown(base, exc) from exc
 

@@ -50,8 +50,7 @@ from glider.core.errors import (
 from glider.core.generation import Decoding, Generation, GenerationRequest
 from glider.core.tasks import JudgeTask
 from glider.formats.base import Format, Prompt
-from glider.store.atomic import replacing
-from glider.store.folder import write_json
+from glider.store.atomic import write_json, write_whole
 from glider.store.journal import append_only, append_to, cut_broken_tail
 from glider.training.examples import (
     Example,
@@ -585,8 +584,7 @@ def write_pairs(
             write_lines(path, pairs)
         else:
             path.unlink(missing_ok=True)
-    with replacing(folder / "card.md") as file:
-        file.write(card(result).encode())
+    write_whole(folder / "card.md", card(result))
     write_json(folder / "result.json", result.model_dump(mode="json"))
     return result
 

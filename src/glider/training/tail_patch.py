@@ -34,8 +34,8 @@ from glider.core.base import Frozen
 from glider.core.errors import DataError, EmptySplit, RunError, SetupError, UnknownName
 from glider.gold.sets import known, load_set
 from glider.stats.estimates import Estimate, Undefined
-from glider.store.atomic import replacing
-from glider.store.folder import kept_folder, write_json
+from glider.store.atomic import write_json, write_whole
+from glider.store.folder import kept_folder
 from glider.store.manifest import Manifest
 from glider.training.base_model import (
     BaseModel,
@@ -492,10 +492,8 @@ def tail_patch(
             sets=_rated(before, after, dev, families, metric, boost, how),
         )
         write_json(out / "tail-patch.json", found.model_dump(mode="json"))
-        with replacing(out / "tail-patch.md") as file:
-            file.write(table(found).encode())
-        with replacing(out / "mixture.yaml") as file:
-            file.write(mixture(found, data).encode())
+        write_whole(out / "tail-patch.md", table(found))
+        write_whole(out / "mixture.yaml", mixture(found, data))
     return found
 
 
