@@ -146,6 +146,19 @@ def test_a_bad_grammar_never_makes_an_illegal_judgment(embedded):
     assert isinstance(answer.text, str)
 
 
+def test_a_grammar_that_allows_everything_changes_nothing(embedded):
+    """Above all not where the answer ends: the model's own end of turn ends it."""
+    asked = {"opening": "Sure: ", "decoding": Decoding(max_tokens=300)}
+    open_grammar = Grammar(lark="start: /(.|\\n){1,2000}/\n")
+    free, held = embedded.generate([
+        request("Name one colour. Answer in one word.", **asked),
+        request("Name one colour. Answer in one word.", grammar=open_grammar, **asked),
+    ])  # fmt: skip
+    assert held.text == free.text
+    assert held.finish == free.finish == "stop"
+    assert held.usage.completion_tokens == free.usage.completion_tokens < 300
+
+
 def test_a_file_that_is_no_model(tmp_path):
     path = tmp_path / "x.gguf"
     path.write_bytes(b"not a model")

@@ -7,6 +7,7 @@ answer kept to it is therefore always read from the answer.
 """
 
 import os
+import re
 import secrets
 import threading
 import time
@@ -16,7 +17,7 @@ from typing import Any
 
 from glider.backends.base import Backend, Capabilities, Limits
 from glider.backends.catalog import DEFAULT, Progress, find
-from glider.backends.gguf_header import context_length, control_tokens, read_header
+from glider.backends.gguf_header import context_length, control_tokens, end_token, read_header
 from glider.backends.labels import Distribution, from_answer
 from glider.core.errors import (
     BackendError,
@@ -87,6 +88,7 @@ class EmbeddedBackend(Backend):
         self.limits = Limits(in_flight=_IN_FLIGHT, context_tokens=context)
         self.capabilities = Capabilities(grammar=True, label_logprobs=True, prefix_cache=True)
         self._control_tokens = control_tokens(header)
+        self._end = end_token(header)
         params = xllamacpp.CommonParams()
         params.model.path = str(file.path)
         params.n_parallel = slots
@@ -176,7 +178,7 @@ class EmbeddedBackend(Backend):
             "id_slot": slot,
         }
         if request.grammar is not None:
-            body["grammar"] = "%llguidance {}\n" + request.grammar.lark
+            body["grammar"] = "%llguidance {}\n" + _may_end(request.grammar.lark, self._end)
         if request.labels is not None:
             body |= {"logprobs": True, "top_logprobs": _TOP}
         answer = self._complete(body, request.opening)
@@ -237,6 +239,19 @@ class EmbeddedBackend(Backend):
         for worker in self._workers:
             worker.join()
         self._engine = None
+
+
+def _may_end(lark: str, end: int | None) -> str:
+    """The grammar, with the model's own end of turn allowed after it.
+
+    The engine lets a grammar end with the token it takes for the end of turn alone, and where the
+    file names none it may take another than the model writes (`<|endoftext|>` for `<|im_end|>`): a
+    model that wants to stop would have to write on to the grammar's bound.
+    """
+    if end is None:
+        return lark
+    ended = f"start: whole_answer <[{end}]>?\nwhole_answer:"
+    return re.sub(r"^start:", ended, lark, count=1, flags=re.MULTILINE)
 
 
 def _shared(one: str, other: str) -> int:

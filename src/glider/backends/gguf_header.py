@@ -44,6 +44,12 @@ def control_tokens(header: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+def end_token(header: dict[str, Any]) -> int | None:
+    """Number of the token that ends an answer of the model."""
+    value = header.get("tokenizer.ggml.eos_token_id")
+    return int(value) if value is not None else None
+
+
 def context_length(header: dict[str, Any]) -> int | None:
     """Tokens the model was trained to read at once."""
     value = header.get(f"{header.get('general.architecture')}.context_length")
