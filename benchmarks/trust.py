@@ -10,9 +10,12 @@ what was held out. It can be killed at any moment and started again: what was ju
 and see fewer items, which are among those of the others. The draw is seeded and its item ids are in
 the results.
 
-Writes docs/benchmarks.md and results/trust/: results.json, english.json (Pearson's r alone), and
-the runs' manifests, one a line. The runs themselves hold the texts of the data and stay where they
-are.
+`--only "nano explained"` asks nano for quotes and a reason on the sets whose texts people marked,
+and judges each text again without what it quoted.
+
+Writes docs/benchmarks.md and results/trust/: results.json, english.json (Pearson's r alone),
+highlights.json, and the runs' manifests, one a line. The runs themselves hold the texts of the data
+and stay where they are.
 """
 
 import argparse
@@ -30,6 +33,7 @@ from glider.backends import BACKENDS
 from glider.bench.choose import choose
 from glider.bench.collect import bench_runs, collect
 from glider.bench.held_out import EXPOSURES, HeldOut
+from glider.bench.highlights import FIRST_SENTENCE, RANDOM
 from glider.bench.markdown import markdown
 from glider.bench.results import Difference, Figure, Results
 from glider.bench.standing import Board
@@ -38,7 +42,7 @@ from glider.cli.bench import judge_all, measurable
 from glider.cli.settings import JudgeSettings
 from glider.gold.sets import LabelledSet
 
-BASE, NANO = "base", "nano"
+BASE, NANO, EXPLAINED = "base", "nano", "nano explained"
 _BASE_MODEL = "smollm2-135m-instruct"
 _WANTED, _WANTED_UNSEEN = 0.25, 0.10
 """How much better in Pearson's r than its base nano was meant to be."""
@@ -47,7 +51,13 @@ _SYSTEMS = {
     NANO: "glider-nano, the same model trained by `glider train`",
     "nano +rules": "glider-nano with LLMBar's rules in the question (arXiv 2310.07641)",
     "nano reason-first": "glider-nano writing quotes and reason before the score",
+    EXPLAINED: "glider-nano asked for quotes and a reason after the score",
 }
+_MARKED = (
+    "faithbench", "finegrained_qa_feedback", "halueval_general", "mqm_ted_spans",
+    "mr_ben_reasoning", "qags", "uhgeval_zh",
+)  # fmt: skip
+"""Sets whose texts people marked."""
 _GROUPS = {
     "": "all sets",
     EXPOSURES[0]: "held-out parts of trained sets",
@@ -62,6 +72,14 @@ only what was held out is measured; *unseen tasks* were kept out of training alt
 rule*: the simple rule over which the lead is smallest in that group, chosen by the same data. What
 each set is, who labelled it and under which licence: `glider bench --list`.
 """
+_HIGHLIGHTS = """\
+Glider-nano asked for quotes and a reason. *read*: answers that could be read; *quotes verbatim*:
+the share of quotes that stand in the text letter for letter. F1 is of quoted words against those
+that people marked, on the items they marked; *random spans* are the same quotes pushed round the
+text. Where people marked most of a text random spans come near 1, and twice that cannot be had.
+*moved*: how far the score moves when what was quoted is taken out, in shares of the scale, beside
+as many random words.
+"""
 
 
 # ---- judging
@@ -74,6 +92,10 @@ class System:
     name: str
     settings: JudgeSettings
     limit: int
+    sets: tuple[str, ...] = ()
+    """Only these; every set that is there where it is empty."""
+    folder: str = ""
+    """Below `--runs`, for runs that are measured by themselves."""
 
 
 def systems(args: argparse.Namespace) -> list[System]:
@@ -99,6 +121,11 @@ def systems(args: argparse.Namespace) -> list[System]:
             ),
             args.slow_limit,
         ),
+        System(
+            EXPLAINED,
+            JudgeSettings(model=f"embedded/{args.nano.removeprefix('fast/')}", **common),
+            args.limit, sets=_MARKED, folder="explained",
+        ),
     ]  # fmt: skip
 
 
@@ -113,24 +140,31 @@ def judge(args: argparse.Namespace) -> None:
     for system in systems(args):
         if system.name not in args.only:
             continue
-        print(f"== {system.name}: {len(chosen)} sets, at most {system.limit} items each")
+        own = [
+            each for each in chosen if each.labelled.name in (system.sets or {each.labelled.name})
+        ]
+        print(f"== {system.name}: {len(own)} sets, at most {system.limit} items each")
         judge_all(
-            system.settings, system.name, chosen, args.runs,
+            system.settings, system.name, own, args.runs / system.folder,
             limit=system.limit, seed=args.seed, held_out=kept, resume=True,
+            deletion=bool(system.folder),
         )  # fmt: skip
 
 
 # ---- writing
 
 
-def write(args: argparse.Namespace) -> tuple[Results, Results]:
+def write(args: argparse.Namespace) -> Results:
     """Figures and page from the runs that are there."""
     settings = Settings(seed=args.seed, n_resamples=args.resamples, n_permutations=args.resamples)
     folder = args.out / "trust"
     folder.mkdir(parents=True, exist_ok=True)
     made = []
-    for name, sets in (("results", lambda labelled: labelled), ("english", in_pearson)):
-        plain = collect(args.runs, settings=settings, sets=sets).model_dump(mode="json")
+    wanted = [("results", args.runs, _as_it_is), ("english", args.runs, in_pearson)]
+    if (explained := args.runs / "explained").is_dir():
+        wanted.append(("highlights", explained, _as_it_is))
+    for name, runs, sets in wanted:
+        plain = collect(runs, settings=settings, sets=sets).model_dump(mode="json")
         # Read back by `Results`, which knows no other keys: so it stands in the settings.
         plain["settings"]["made_by"] = facts()
         for about in plain["settings"]["systems"].values():
@@ -139,14 +173,17 @@ def write(args: argparse.Namespace) -> tuple[Results, Results]:
         (folder / f"{name}.json").write_text(text, "utf-8")
         made.append(Results.model_validate(plain))
     lines = []
-    for run in bench_runs(args.runs):
+    for run in (run for _, runs, _ in wanted[::2] for run in bench_runs(runs)):
         manifest = run.manifest.model_dump(mode="json")
         manifest["settings"]["judge"] = _without_folder(manifest["settings"]["judge"])
         lines.append(json.dumps(manifest, ensure_ascii=False) + "\n")
     (folder / "manifests.jsonl").write_text("".join(lines), "utf-8")
-    results, english = made
-    args.docs.write_text(page(results, english), "utf-8")
-    return results, english
+    args.docs.write_text(page(*made), "utf-8")
+    return made[0]
+
+
+def _as_it_is(labelled: LabelledSet) -> LabelledSet:
+    return labelled
 
 
 def in_pearson(labelled: LabelledSet) -> LabelledSet | None:
@@ -214,7 +251,7 @@ def _turned(d: Difference) -> Difference:
     return d.model_copy(update={"a": d.b, "b": d.a, "value": value, **ends})
 
 
-def page(results: Results, english: Results) -> str:
+def page(results: Results, english: Results, highlights: Results | None = None) -> str:
     """docs/benchmarks.md: the answer, the groups, then everything."""
     report = markdown(results, title="Benchmarks")
     head, _, rest = report.partition("\n\n")
@@ -243,6 +280,7 @@ def page(results: Results, english: Results) -> str:
         group_table(pearson),
         "Share of items with an answer that could be read.",
         readable_table(groups),
+        *(["## Highlights", _HIGHLIGHTS, highlight_table(highlights)] if highlights else []),
         rest,
     ]
     return "\n\n".join(block.strip() for block in blocks) + "\n"
@@ -341,6 +379,37 @@ def readable_table(groups: Sequence[Group]) -> str:
     return table(["judge", *(_GROUPS[group.part] for group in groups)], rows)
 
 
+def highlight_table(found: Results) -> str:
+    """One row for each set that people marked."""
+    heads = [
+        "set", "items", "read", "quotes verbatim", "marked items", "F1", "F1, random spans",
+        "F1, first sentence", "less random", "moved", "moved, random", "less random",
+    ]  # fmt: skip
+    stand_ins = (RANDOM, FIRST_SENTENCE)
+    at = {(f.benchmark, f.metric, f.system): f for f in found.figures if not f.part}
+    less = {(d.benchmark, d.metric): d for d in found.differences if d.b == RANDOM}
+    judge = next(f.system for f in found.figures if f.metric == "exact quotes")
+    rows = []
+    for name in found.settings["benchmarks"]:
+        exact = at[name, "exact quotes", judge]
+        f1 = {system: at.get((name, "highlight F1", system)) for system in (judge, *stand_ins)}
+        moved = {system: at.get((name, "score moved", system)) for system in (judge, RANDOM)}
+        rows.append(
+            [
+                name,
+                f"{exact.asked}",
+                f"{exact.judged}",
+                _cell(exact),
+                f"{own.n}" if (own := f1[judge]) else "–",
+                *(_cell(figure) for figure in f1.values()),
+                _interval(less.get((name, "highlight F1")), signed=True),
+                *(_cell(figure) for figure in moved.values()),
+                _interval(less.get((name, "score moved")), signed=True),
+            ]
+        )
+    return table(heads, rows)
+
+
 def _better(d: Difference | None) -> str:
     if d is None or d.low is None or d.high is None:
         return "Not told apart from"
@@ -407,7 +476,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = made.parse_args(argv)
     if not args.page:
         judge(args)
-    results, _ = write(args)
+    results = write(args)
     print(f"{len(results.figures)} figures, {len(results.differences)} differences")
 
 

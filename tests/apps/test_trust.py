@@ -9,10 +9,11 @@ import pytest
 
 from glider import Criterion, Judge, Sample
 from glider.backends.scripted import ScriptedBackend
-from glider.bench.collect import recorded
+from glider.bench.collect import judge_deletions, recorded
 from glider.bench.held_out import HeldOut
 from glider.bench.results import Results
 from glider.bench.run import judge_items, run_folder
+from glider.core.judgments import Span
 from glider.formats.nano import NanoFormat
 from glider.gold.items import Item
 from glider.gold.sets import load_set
@@ -97,6 +98,51 @@ def test_the_page_of_the_base_alone(trust, tmp_path):
     page = made(trust, tmp_path)
     assert "nano" not in page.partition("## ")[0].replace("glider-nano", "")
     assert "every simple rule**" in page.splitlines()[2]
+
+
+def test_highlights_have_a_table_of_their_own(trust, tmp_path):
+    judged(tmp_path, "base", able=False)
+    criterion = Criterion(name="q", question="Good {output}?", rubric={1: "bad", 5: "good"})
+    first = "Item {} is fine and nobody can say a word against it. "
+    second = "But the second sentence lies."
+    items = [
+        Item(
+            sample=Sample.of(first.format(n) + second, id=f"s{n}"),
+            criterion=criterion, gold=1.0, scale=(1.0, 5.0), part="q", cluster=f"c{n}",
+            spans=(Span(field="output", start=(at := len(first.format(n))), end=at + len(second)),),
+        )
+        for n in range(12)
+    ]  # fmt: skip
+
+    def answer(request):
+        asked = request.messages[-1].content
+        quote = second
+        if re.search(r"Item \d*[05] ", asked):
+            quote = quote.removeprefix("But the ")
+        bad = quote in asked or "Item 3 " in asked
+        return f"{1 if bad else 5}\nQuotes:\n- {quote}\nReason: It lies."
+
+    judge = Judge(ScriptedBackend(answer), format=NanoFormat())
+    folder = run_folder(tmp_path / "runs/explained", trust.EXPLAINED, "qags")
+    judge_items(
+        judge, items, folder,
+        settings=recorded(
+            load_set("qags"), trust.EXPLAINED, limit=12, seed=7, judge={"model": "embedded/x"},
+            held_out=None,
+        ),
+    )  # fmt: skip
+    judge_deletions(judge, folder, seed=7)
+    page = made(trust, tmp_path)
+    row = next(line for line in page.splitlines() if line.startswith("| qags | 12 | 12 | 1.00"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[4] == "12"
+    # 3 of 12 quotes have 3 of the 5 marked words, and no quote has another: 2 x 54 / (54 + 60).
+    assert cells[5].startswith("0.95 [")
+    assert cells[6].startswith("0.28 [")  # 5 of 17 words are marked
+    assert cells[8].startswith("+0.67 [+")
+    assert cells[9].startswith("0.92 [") and cells[11].startswith("+")  # 11 of 12 scores moved
+    assert page.index("## Highlights") < page.index("## By benchmark")
+    assert trust.EXPLAINED in (tmp_path / "trust/manifests.jsonl").read_text()
 
 
 def test_the_page_and_the_artefacts_hold_no_texts_and_no_paths(trust, tmp_path):
