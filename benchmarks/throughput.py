@@ -108,7 +108,9 @@ class Bench:
     def __init__(self, args: Any, folder: Path) -> None:
         self._args, self._folder = args, folder
         self._pythons = {name: peer_python(args.peers, name) for name in _PEERS}
-        self._hf = cache_dir() / "benchmarks" / f"{DEFAULT}.bf16"
+        file = find(DEFAULT)
+        self._gguf = file.path
+        self._hf = cache_dir() / "benchmarks" / f"{DEFAULT}.{file.sha256[:12]}.bf16"
         if args.torch:
             self._make_hf_folder()
 
@@ -191,7 +193,7 @@ class Bench:
                 "import sys; from pathlib import Path; "
                 "from glider.backends.dequantise import to_hf_folder; "
                 "to_hf_folder(Path(sys.argv[1]), Path(sys.argv[2]))",
-                *(str(find(DEFAULT).path), str(self._hf)),
+                *(str(self._gguf), str(self._hf)),
             ],
             env=ours_environment(),
             check=True,
