@@ -12,7 +12,8 @@ pytest.importorskip("transformers", reason="the torch backends need transformers
 pytest.importorskip("llguidance", reason="grammars in torch need llguidance")
 
 from glider.backends import _torch  # noqa: E402
-from glider.backends.catalog import DEFAULT  # noqa: E402
+from glider.backends.catalog import DEFAULT, find  # noqa: E402
+from glider.backends.dequantise import to_hf_folder  # noqa: E402
 from glider.backends.fast import FastBackend  # noqa: E402
 from glider.backends.transformers import TransformersBackend  # noqa: E402
 from glider.core.errors import (  # noqa: E402
@@ -58,6 +59,18 @@ def folder(tmp_path_factory):
     except ModelFileError as error:
         pytest.skip(f"the model cannot be had here: {error}")
     return loaded.model.name_or_path
+
+
+def test_loading_draws_no_bars(tmp_path, capfd):
+    """Not from the file and not from the folder made of it."""
+    try:
+        file = find(DEFAULT)
+    except ModelFileError as error:
+        pytest.skip(f"the model cannot be had here: {error}")
+    to_hf_folder(file.path, tmp_path / "folder")
+    _torch.load(str(tmp_path / "folder"), revision=None, dtype="bfloat16", device="cpu")
+    told = capfd.readouterr()
+    assert told.out + told.err == ""
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from glider.backends.base import Backend, Capabilities, Limits
 from glider.backends.catalog import find, is_local
 from glider.backends.dequantise import to_hf_folder
 from glider.backends.labels import Distribution
+from glider.backends.quiet import quietly
 from glider.core.errors import (
     BackendError,
     MissingExtra,
@@ -263,13 +264,14 @@ def load(model: str, *, revision: str | None, dtype: DType, device: str | None) 
             name, known = where.resolve().name, _hash(where)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=revision or "main")
-        network: Any = AutoModelForCausalLM.from_pretrained(
-            source,
-            revision=revision or "main",
-            dtype=_dtype(dtype, device),
-            attn_implementation=_attention() if device == "cpu" else "sdpa",
-        )
+        with quietly():
+            tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=revision or "main")
+            network: Any = AutoModelForCausalLM.from_pretrained(
+                source,
+                revision=revision or "main",
+                dtype=_dtype(dtype, device),
+                attn_implementation=_attention() if device == "cpu" else "sdpa",
+            )
     except (OSError, ValueError, KeyError) as exc:
         raise ModelFileError(
             f"cannot load {model}: {exc}",

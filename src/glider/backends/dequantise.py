@@ -7,11 +7,13 @@ them. Only llama-architecture files are taken; others order their tensors in way
 
 import shutil
 import tempfile
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from glider.backends.quiet import quietly
 from glider.core.errors import MissingExtra, ModelFileError
 
 
@@ -38,8 +40,10 @@ def to_hf_folder(gguf: Path, folder: Path) -> None:
     if not gguf.is_file():
         raise ModelFileError(f"no such file: {gguf}")
     try:
-        packed = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name)
-        tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        # The bar of the conversion asks nobody whether it is wanted.
+        with quietly(), redirect_stderr(StringIO()):
+            packed = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name)
+            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     except (OSError, ValueError, RuntimeError, KeyError) as exc:
         raise ModelFileError(f"{gguf.name} cannot be read as a GGUF model: {exc}") from exc
     config = packed.config
@@ -57,7 +61,8 @@ def to_hf_folder(gguf: Path, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        model.save_pretrained(part)
+        with quietly():
+            model.save_pretrained(part)
         tokenizer.save_pretrained(part)
         part.chmod(0o755)
         # Another process may have been quicker: a folder under its final name is always whole.

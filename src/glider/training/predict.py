@@ -5,11 +5,11 @@ asked here exactly what it learnt, and what a judge will ask of it. Only bare sc
 place in each example, right after its opening.
 """
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from glider.backends.quiet import quietly
 from glider.training import sft
 from glider.training.base_model import BaseModel, load_to_train
 from glider.training.batches import Updates
@@ -32,16 +32,12 @@ def load_to_ask(base: BaseModel, adapter: Path | None, recipe: Recipe) -> Any:
         ModelFileError: the model is missing or damaged.
     """
     import torch
-    from transformers.utils import logging
 
-    theirs: Any = logging  # half typed
-    theirs.disable_progress_bar()
-    model = load_to_train(base, recipe, bf16=_in_bf16(recipe))
-    if adapter is not None:
-        from peft import PeftModel
+    with quietly():
+        model = load_to_train(base, recipe, bf16=_in_bf16(recipe))
+        if adapter is not None:
+            from peft import PeftModel
 
-        with warnings.catch_warnings():  # PEFT asks transformers by a name that is to go
-            warnings.simplefilter("ignore", FutureWarning)
             model = PeftModel.from_pretrained(model, str(adapter))
     sft.read_only_learnt(model.get_base_model() if adapter is not None else model)
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None

@@ -19,15 +19,14 @@ import os
 import platform
 import shutil
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from glider._version import __version__
+from glider.backends.quiet import quietly
 from glider.core.base import Frozen
 from glider.core.errors import (
     DataError,
@@ -176,7 +175,7 @@ def train(
     stages = stage_data(recipe, data, coder)
     manifest = _manifest(recipe, base, data, stages, processes)
     folder = _RunFolder(out, manifest, resume=resume, main=rank == 0, watch=watch)
-    with folder as run, _quietly():
+    with folder as run, quietly():
         before: Path | None = _adapter_of(recipe.start) if recipe.start else None
         for work in stages:
             before = _run_stage(run, recipe, base, coder, work, before)
@@ -700,25 +699,6 @@ def computes_in_bf16() -> bool:
 def _place() -> tuple[int, int]:
     """This process's rank, and how many there are."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without other packages' progress bars, their talk of their own future, and any report."""
-    from transformers.utils import logging as theirs
-
-    logging: Any = theirs  # half typed
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        if bars:
-            logging.enable_progress_bar()
 
 
 class _named_errors:
