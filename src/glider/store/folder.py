@@ -1,45 +1,81 @@
-"""A folder that one process fills, and that a later one may go on with under the same manifest."""
+"""A folder that one process fills, and that a later one may go on with under the same manifest.
+
+Runs, trainings, tunings and rationalizations are all held in this way. The manifest is written once
+and last of what the making writes, so a folder without one was never begun.
+"""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from glider.core.errors import ManifestMismatch, RunError
 from glider.store.atomic import is_unfinished, write_json
 from glider.store.journal import lock
-from glider.store.manifest import Manifest
-from glider.store.run import load_manifest
+from glider.store.manifest import AnyManifest, read_manifest
 
 
-@contextmanager
-def kept_folder(folder: Path, manifest: Manifest, *, resume: bool) -> Iterator[None]:
-    """Hold a new folder, or go on with one; its manifest is written first.
+def hold(
+    folder: Path,
+    manifest: AnyManifest,
+    *,
+    resume: bool,
+    kind: str = "run",
+    first: Mapping[str, Any] | None = None,
+) -> int:
+    """Make a folder and hold it, or hold one that is there to go on with it.
+
+    Args:
+        manifest: what fills the folder now; it must agree with what began it.
+        kind: what the folder is called in errors: run, training, tuning.
+        first: of a new folder, files to write before the manifest: name to plain data.
+
+    Returns:
+        A file descriptor; closing it lets go of the folder, and so does the end of the process.
 
     Raises:
         RunError: it holds something, is in use, is no such folder, or cannot be written.
         ManifestMismatch: what differs, key by key.
     """
+    first = first or {}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         if resume:
-            different = load_manifest(folder).differences(manifest)
+            different = read_manifest(folder, type(manifest), kind).differences(manifest)
             if different:
                 raise ManifestMismatch(
-                    f"{folder} was not made in this way:\n  " + "\n  ".join(different),
-                    hint="name another folder, or go back to what it was started with",
+                    f"this is not the same {kind}:\n  " + "\n  ".join(different),
+                    hint="start a new one, or go back to what it was started with",
                 )
-        elif any(f.name != ".lock" and not is_unfinished(f) for f in folder.iterdir()):
-            raise RunError(
-                f"{folder} is not empty",
-                hint="--resume goes on with it; --out names another folder",
-            )
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            begun = {".lock", *first}
+            if any(f.name not in begun and not is_unfinished(f) for f in folder.iterdir()):
+                raise RunError(
+                    f"{folder} is not empty",
+                    hint="--resume goes on with what was begun; or name another folder",
+                )
         held = lock(folder / ".lock")
     except OSError as exc:
         raise RunError(f"cannot write {folder}: {exc.strerror or exc}") from exc
-    try:
-        if not resume:
+    if not resume:
+        try:
+            for name, data in first.items():
+                write_json(folder / name, data)
             write_json(folder / "manifest.json", manifest.model_dump(mode="json"))
+        except BaseException:
+            os.close(held)
+            raise
+    return held
+
+
+@contextmanager
+def kept_folder(
+    folder: Path, manifest: AnyManifest, *, resume: bool, kind: str = "run"
+) -> Iterator[None]:
+    """`hold`, for as long as the block lasts."""
+    held = hold(folder, manifest, resume=resume, kind=kind)
+    try:
         yield
     finally:
         os.close(held)

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, TypeVar
+
+from pydantic import ValidationError
 
 from glider._version import __version__
 from glider.core.base import Frozen
@@ -19,7 +21,22 @@ _WHERE_AND_WHEN = {"run_id", "created_at", "input_path", "libraries", "python"}
 """Keys that may differ between a run and its continuation."""
 
 
-class Manifest(Frozen):
+class AnyManifest(Frozen):
+    """What made a folder, whatever it is a folder of; two can be compared."""
+
+    def differences(self, other: Self) -> list[str]:
+        """One line per key that differs and matters: 'settings.seed: 1 before, 2 now'."""
+        return differences(self._decisive(), other._decisive())
+
+    def _decisive(self) -> dict[str, Any]:
+        """The keys that may not differ between a folder and what goes on with it."""
+        raise NotImplementedError
+
+
+M = TypeVar("M", bound=AnyManifest)
+
+
+class Manifest(AnyManifest):
     """Everything that decides what a run's outcomes are, and when and where it was made."""
 
     version: int = 1
@@ -65,24 +82,20 @@ class Manifest(Frozen):
             libraries=installed(_LIBRARIES),
         )
 
-    def differences(self, other: "Manifest") -> list[str]:
-        """One line per key that differs and matters: 'settings.seed: 1 before, 2 now'."""
-        return differences(self._decisive(), other._decisive())
-
     def _decisive(self) -> dict[str, Any]:
         return {k: v for k, v in self.model_dump().items() if k not in _WHERE_AND_WHEN}
 
 
-def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
-    """What `manifest.json` in `folder` says, of a run or a training (`kind`).
+def read_manifest(folder: Path, of: type[M], kind: str) -> M:
+    """The manifest in `folder`, which is to be a run, a training or another `kind`.
 
     Raises:
-        RunError: there is none, or it is damaged.
+        RunError: there is none, it is damaged, or it is of another kind.
         UnknownSchemaVersion: a newer Glider wrote it.
     """
     file = folder / "manifest.json"
     try:
-        data: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        data = json.loads(file.read_text("utf-8"))
     except OSError as exc:
         raise RunError(f"{folder} is no {kind}: it has no manifest.json") from exc
     except ValueError as exc:
@@ -91,7 +104,10 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
         raise UnknownSchemaVersion(
             f"written by a newer Glider (manifest version {data.get('version')})", path=str(file)
         )
-    return data
+    try:
+        return of.model_validate(data)
+    except ValidationError as exc:
+        raise RunError(f"{folder} is no {kind}: its manifest.json is another one") from exc
 
 
 def differences(before: Any, now: Any, path: str = "") -> list[str]:

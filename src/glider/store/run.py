@@ -19,27 +19,45 @@ from types import TracebackType
 from typing import Any, Self
 
 from glider.core.criteria import Criterion
-from glider.core.errors import DataError, ManifestMismatch, RunError, UnknownSchemaVersion
+from glider.core.errors import DataError, RunError, UnknownSchemaVersion
 from glider.core.judgments import SCHEMA_VERSION, Comparison, Failure, Judgment, outcome_from
 from glider.core.samples import Sample
-from glider.store.atomic import is_unfinished, write_json
-from glider.store.journal import append_only, append_to, cut_broken_tail, lock
+from glider.store.atomic import write_json
+from glider.store.folder import hold
+from glider.store.journal import append_only, append_to, cut_broken_tail
 from glider.store.manifest import Manifest, read_manifest
 
 
 class RunFolder:
     """An open run: knows what is done, and records what comes."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(
+        self, path: Path, manifest: Manifest, held: int, *, retry_failures: bool = False
+    ) -> None:
         """Use `create` or `resume`."""
         self.path, self.manifest = path, manifest
         self.n_done = 0
         self._done: dict[tuple[str, ...], bytearray] = {}
         self._last_sample = -1
-        self._criteria: list[Criterion] = []
-        self._lock = lock(path / ".lock")
-        self._samples = append_only(path / "samples.jsonl")
-        self._journal = append_only(path / "journal.jsonl")
+        self._held = held
+        self._samples = self._journal = -1
+        try:
+            for name in ("samples.jsonl", "journal.jsonl"):
+                cut_broken_tail(path / name)
+            if retry_failures:
+                _forget_retryable(path / "journal.jsonl")
+            for row, outcome in _lines(path / "journal.jsonl"):
+                self._mark(row, _key(outcome))
+            for row, _ in _lines(path / "samples.jsonl", body=None):
+                self._last_sample = row
+            self._criteria = load_criteria(path)
+            self._samples = append_only(path / "samples.jsonl")
+            self._journal = append_only(path / "journal.jsonl")
+        except BaseException as exc:
+            self.close()
+            if isinstance(exc, OSError):
+                raise RunError(f"cannot write {path}: {exc.strerror or exc}") from exc
+            raise
 
     @classmethod
     def create(cls, path: Path, manifest: Manifest, criteria: Sequence[Criterion]) -> Self:
@@ -48,22 +66,9 @@ class RunFolder:
         Raises:
             RunError: the folder holds something, or cannot be written.
         """
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            # A folder whose making was cut short holds no outcome yet, and can be made anew.
-            begun = {".lock", "criteria.json"}
-            if any(f.name not in begun and not is_unfinished(f) for f in path.iterdir()):
-                raise RunError(
-                    f"{path} is not empty",
-                    hint="--resume goes on with a run; --run names another folder",
-                )
-            write_json(path / "criteria.json", [c.model_dump(mode="json") for c in criteria])
-            write_json(path / "manifest.json", manifest.model_dump(mode="json"))
-            run = cls(path, manifest)
-            run._criteria = list(criteria)
-            return run
-        except OSError as exc:
-            raise RunError(f"cannot write {path}: {exc.strerror or exc}") from exc
+        # A folder whose making was cut short holds no outcome yet, and can be made anew.
+        first = {"criteria.json": [c.model_dump(mode="json") for c in criteria]}
+        return cls(path, manifest, hold(path, manifest, resume=False, first=first))
 
     @classmethod
     def resume(cls, path: Path, manifest: Manifest, *, retry_failures: bool = False) -> Self:
@@ -80,23 +85,8 @@ class RunFolder:
         before = load_manifest(path)
         if before.input_sha256 is None:
             raise RunError("a run over standard input cannot be resumed")
-        different = before.differences(manifest)
-        if different:
-            raise ManifestMismatch(
-                "this is not the same run:\n  " + "\n  ".join(different),
-                hint="start a new run, or go back to the settings it was started with",
-            )
-        for name in ("samples.jsonl", "journal.jsonl"):
-            cut_broken_tail(path / name)
-        if retry_failures:
-            _forget_retryable(path / "journal.jsonl")
-        run = cls(path, before)
-        for row, outcome in _lines(path / "journal.jsonl"):
-            run._mark(row, _key(outcome))
-        for row, _ in _lines(path / "samples.jsonl", body=None):
-            run._last_sample = row
-        run._criteria = load_criteria(path)
-        return run
+        held = hold(path, manifest, resume=True)
+        return cls(path, before, held, retry_failures=retry_failures)
 
     def record_criterion(self, criterion: Criterion) -> None:
         """Keep a criterion that came with its row; at most the first of each name."""
@@ -156,9 +146,9 @@ class RunFolder:
                 os.fsync(file)
                 os.close(file)
         self._samples = self._journal = -1
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        if self._held >= 0:
+            os.close(self._held)
+            self._held = -1
 
     def __enter__(self) -> Self:
         return self
@@ -178,7 +168,7 @@ def load_manifest(path: Path) -> Manifest:
     Raises:
         RunError: there is no run there.
     """
-    return Manifest.model_validate(read_manifest(path, "run"))
+    return read_manifest(path, Manifest, "run")
 
 
 def load_criteria(path: Path) -> list[Criterion]:

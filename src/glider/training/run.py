@@ -20,6 +20,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,19 +28,18 @@ from typing import Any
 
 from glider._version import __version__
 from glider.backends.quiet import quietly
-from glider.core.base import Frozen
 from glider.core.errors import (
     DataError,
     EmptySplit,
     GliderError,
-    ManifestMismatch,
     OutOfMemory,
     RunError,
     SetupError,
 )
-from glider.store.atomic import is_unfinished, new_folder, replacing, write_json
-from glider.store.journal import append_only, append_to, cut_broken_tail, lock
-from glider.store.manifest import differences, installed, read_manifest
+from glider.store.atomic import new_folder, replacing, write_json
+from glider.store.folder import kept_folder
+from glider.store.journal import append_only, append_to, cut_broken_tail
+from glider.store.manifest import AnyManifest, installed, read_manifest
 from glider.training.base_model import (
     BaseModel,
     adapter_settings,
@@ -77,7 +77,7 @@ Watch = Callable[[dict[str, Any]], None]
 """Called with every line of metrics."""
 
 
-class TrainingManifest(Frozen):
+class TrainingManifest(AnyManifest):
     """Everything that decides a training's curve, and when it was made."""
 
     version: int = 1
@@ -97,10 +97,6 @@ class TrainingManifest(Frozen):
     processes: int
     python: str
     libraries: dict[str, str]
-
-    def differences(self, other: "TrainingManifest") -> list[str]:
-        """One line per key that differs and matters."""
-        return differences(self._decisive(), other._decisive())
 
     def _decisive(self) -> dict[str, Any]:
         decisive = {key: value for key, value in self.model_dump().items() if key not in _WHEN}
@@ -174,14 +170,15 @@ def train(
     coder = Coder(load_tokenizer(base), model=base.name)
     stages = stage_data(recipe, data, coder)
     manifest = _manifest(recipe, base, data, stages, processes)
-    folder = _RunFolder(out, manifest, resume=resume, main=rank == 0, watch=watch)
-    with folder as run, quietly():
+    main = rank == 0
+    held = kept_folder(out, manifest, resume=resume, kind="training") if main else nullcontext()
+    with held, _Run(out, resume=resume, main=main, watch=watch) as run, quietly():
         before: Path | None = _adapter_of(recipe.start) if recipe.start else None
         for work in stages:
             before = _run_stage(run, recipe, base, coder, work, before)
         if before is None:
             raise AssertionError("a recipe has a stage")
-        if rank == 0:
+        if main:
             run.keep_card(data)
             run.finish(before, base, stages[-1])
         PartialState().wait_for_everyone()
@@ -209,7 +206,7 @@ def load_manifest(out: Path) -> TrainingManifest:
     Raises:
         RunError: there is no training there.
     """
-    return TrainingManifest.model_validate(read_manifest(out, "training"))
+    return read_manifest(out, TrainingManifest, "training")
 
 
 def curve(out: Path) -> Iterator[dict[str, Any]]:
@@ -329,44 +326,18 @@ def _check_metric(name: str, stage: SftStage | PreferenceStage, dev: Sequence[An
 # The folder
 
 
-class _RunFolder:
+class _Run:
     """The run while it is written; only the first process writes."""
 
-    def __init__(
-        self,
-        out: Path,
-        manifest: TrainingManifest,
-        *,
-        resume: bool,
-        main: bool,
-        watch: Watch | None,
-    ) -> None:
-        self.out, self.main, self._watch = out, main, watch
-        self._lock = self._metrics = -1
-        self.resume = resume
-        if not main:
-            return
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            if resume:
-                different = load_manifest(out).differences(manifest)
-                if different:
-                    raise ManifestMismatch(
-                        "this is not the same training:\n  " + "\n  ".join(different),
-                        hint="start a new one, or go back to what it was started with",
-                    )
-            elif any(f.name != ".lock" and not is_unfinished(f) for f in out.iterdir()):
-                raise RunError(
-                    f"{out} is not empty",
-                    hint="--resume goes on with a run; --out names another folder",
-                )
-            self._lock = lock(out / ".lock")
-            if not resume:
-                write_json(out / "manifest.json", manifest.model_dump(mode="json"))
-            cut_broken_tail(out / "metrics.jsonl")
-            self._metrics = append_only(out / "metrics.jsonl")
-        except OSError as exc:
-            raise RunError(f"cannot write {out}: {exc.strerror or exc}") from exc
+    def __init__(self, out: Path, *, resume: bool, main: bool, watch: Watch | None) -> None:
+        self.out, self.main, self.resume, self._watch = out, main, resume, watch
+        self._metrics = -1
+        if main:
+            try:
+                cut_broken_tail(out / "metrics.jsonl")
+                self._metrics = append_only(out / "metrics.jsonl")
+            except OSError as exc:
+                raise RunError(f"cannot write {out}: {exc.strerror or exc}") from exc
 
     def record(self, line: dict[str, Any]) -> None:
         """Write a line of metrics."""
@@ -402,13 +373,12 @@ class _RunFolder:
         }
         write_json(self.out / "result.json", found)
 
-    def __enter__(self) -> "_RunFolder":
+    def __enter__(self) -> "_Run":
         return self
 
     def __exit__(self, *_error: object) -> None:
-        for file in (self._metrics, self._lock):
-            if file >= 0:
-                os.close(file)
+        if self._metrics >= 0:
+            os.close(self._metrics)
 
 
 def _manifest(
@@ -466,7 +436,7 @@ def _adapter_of(start: str) -> Path:
 
 
 def _run_stage(
-    run: _RunFolder,
+    run: _Run,
     recipe: Recipe,
     base: BaseModel,
     coder: Coder,
@@ -537,7 +507,7 @@ def updates_of(recipe: Recipe, data: StageData, *, dev: bool = False) -> Updates
 
 
 def _trainer(
-    run: _RunFolder,
+    run: _Run,
     recipe: Recipe,
     base: BaseModel,
     coder: Coder,

@@ -31,7 +31,6 @@ from glider.backends.catalog import CATALOG, AdapterModel, base_named, is_adapte
 from glider.core.base import Frozen, content_hash
 from glider.core.errors import (
     DataError,
-    ManifestMismatch,
     OneSidedLabels,
     RunError,
     SetupError,
@@ -42,8 +41,8 @@ from glider.gold.items import Item
 from glider.gold.judgements import OUTSIDE_SCALE
 from glider.gold.sets import LabelledSet
 from glider.store.atomic import write_json
-from glider.store.journal import lock
-from glider.store.manifest import Manifest, read_manifest
+from glider.store.folder import hold
+from glider.store.manifest import Manifest
 from glider.training.base_model import (
     BaseModel,
     find_base,
@@ -399,33 +398,19 @@ class Tuning:
         self.out, self.labels, self._start = out, labels, start
         self._coder, self._base, self._folds = coder, base, folds
         self._minutes, self._seed, self._tell, self._watch = minutes, seed, tell, watch
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            begun = (out / "manifest.json").exists()
-            if begun and not resume:
-                raise RunError(
-                    f"{out} is a tuning already",
-                    hint="--resume goes on with it; --out names another folder",
-                )
-            if not begun and any(not file.name.startswith(".") for file in out.iterdir()):
-                raise RunError(f"{out} is not empty", hint="--out names another folder")
-            self._lock = lock(out / ".lock")
-        except OSError as exc:
-            raise _unwritable(out, exc) from exc
-        try:
-            if begun:
-                self._same(self._manifest())
-            else:
-                write_json(out / "manifest.json", self._manifest().model_dump(mode="json"))
-        except BaseException:
-            os.close(self._lock)
-            raise
+        begun = os.path.exists(out / "manifest.json")  # False too where nobody may look
+        if begun and not resume:
+            raise RunError(
+                f"{out} is a tuning already",
+                hint="--resume goes on with it; --out names another folder",
+            )
+        self._held = hold(out, self._manifest(), resume=begun, kind="tuning")
 
     def __enter__(self) -> "Tuning":
         return self
 
     def __exit__(self, *_error: object) -> None:
-        os.close(self._lock)
+        os.close(self._held)
 
     def _manifest(self) -> Manifest:
         model = f"{self._base.name}@{self._base.revision}"
@@ -441,17 +426,6 @@ class Tuning:
             input_path=self.labels.labelled.data,
             input_sha256=content_hash(content),
         )
-
-    def _same(self, manifest: Manifest) -> None:
-        try:
-            before = Manifest.model_validate(read_manifest(self.out, "tuning"))
-        except ValueError as exc:
-            raise RunError(f"{self.out} is no tuning: its manifest.json is another one") from exc
-        if different := before.differences(manifest):
-            raise ManifestMismatch(
-                "this is not the same tuning:\n  " + "\n  ".join(different),
-                hint="start a new one, or go back to what it was started with",
-            )
 
     def untuned(self) -> list[Answer]:
         """What the model says before."""
@@ -509,11 +483,9 @@ class Tuning:
         run = folder / "run"
         begun = (run / "manifest.json").exists()
         try:
-            if not begun and run.exists():
-                shutil.rmtree(run)  # killed before it said what it is
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
-            raise _unwritable(folder, exc) from exc
+            raise RunError(f"cannot write {folder}: {exc.strerror or exc}") from exc
         write_lines(folder / "train.jsonl.gz", self.labels.examples(numbers))
         return train(self._recipe(), data=folder, out=run, resume=begun, watch=self._watch)
 
@@ -549,7 +521,3 @@ def load(model: str) -> tuple[Start, BaseModel, Coder]:
     start = starting_point(model)
     base = find_base(start.base)
     return start, base, Coder(load_tokenizer(base), model=base.name)
-
-
-def _unwritable(path: Path, error: OSError) -> RunError:
-    return RunError(f"cannot write {path}: {error.strerror or error}")

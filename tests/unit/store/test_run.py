@@ -141,6 +141,26 @@ def test_two_processes_cannot_write_one_run(tmp_path):
     assert "in use by another process" in told
 
 
+def test_a_run_in_use_is_not_touched_by_who_wants_to_go_on(tmp_path):
+    journal = tmp_path / "journal.jsonl"
+    with RunFolder.create(tmp_path, manifest(), [CRITERION]) as run:
+        run.record(0, failure())
+        with journal.open("a") as file:
+            file.write('{"row": 1, "outc')  # as if the other process were at it
+        before = journal.read_bytes(), journal.stat().st_ino
+        with pytest.raises(RunError, match="in use by another process"):
+            RunFolder.resume(tmp_path, manifest(), retry_failures=True)
+        assert (journal.read_bytes(), journal.stat().st_ino) == before
+
+
+def test_a_run_that_cannot_be_opened_is_let_go(tmp_path):
+    RunFolder.create(tmp_path, manifest(), [CRITERION]).close()
+    (tmp_path / "journal.jsonl").write_text('{"row": 0, "outco\n')
+    for _ in range(2):
+        with pytest.raises(DataError, match="damaged"):
+            RunFolder.resume(tmp_path, manifest())
+
+
 def test_failures_a_retry_may_mend_can_be_judged_anew(tmp_path):
     with RunFolder.create(tmp_path, manifest(), [CRITERION]) as run:
         run.record(0, judgment())
