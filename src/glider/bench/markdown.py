@@ -38,6 +38,7 @@ def markdown(results: Results, *, title: str = "Agreement with people") -> str:
         "*judged only* leaves failed judgments out; all other rows count them as wrong, or as "
         "no information. One row for each metric, value only; intervals are in `results.json`.",
         shown.full_table(),
+        *shown.splits(),
         *shown.others(),
         "## Differences",
         *shown.differences(),
@@ -191,6 +192,31 @@ class _Shown:
                     cells = (_cell(figure, interval=False) for figure in figures)
                     rows.append([benchmark, name, *cells])
         return _table(["benchmark", "metric", *systems], rows, left=2)
+
+    def splits(self) -> list[str]:
+        """The main metric by part and by named subset, folded: it is long."""
+        by_row: dict[tuple[str, str, str], dict[str, Figure]] = defaultdict(dict)
+        for figure in self.results.figures:
+            if figure.part and figure.benchmark != ALL and figure.protocol == "strict":
+                row = figure.benchmark, figure.by, figure.part
+                by_row[row][figure.system] = figure
+        if not by_row:
+            return []
+        systems = [*self.judges, *self.people]
+        rows = []
+        for (benchmark, by, part), own in by_row.items():
+            asked = max((f.asked for s, f in own.items() if s not in self.people), default=0)
+            cells = (_cell(own.get(system)) + _coverage(own.get(system)) for system in systems)
+            rows.append(
+                [benchmark, metric_title(self._main(benchmark)), by, part, f"{asked:,}", *cells]
+            )
+        text = (
+            "Each benchmark's main metric again, in each of its parts, whose mean it is, and in "
+            "each named subset of its items, which may cut across the parts."
+        )
+        table = _table(["benchmark", "metric", "by", "", "n", *systems], rows, left=4)
+        fold = f"<details><summary>{len(rows):,} rows</summary>"
+        return ["## By part and subset", text, fold, table, "</details>"]
 
     def others(self) -> list[str]:
         """Figures under names that no set lists: highlights, single-purpose scores."""

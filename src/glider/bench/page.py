@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from html import escape
-from typing import Any
+from typing import Any, get_args
 
 from glider.bench.answers import Answers, Disagreement
 from glider.bench.charts import drawings
 from glider.bench.held_out import EXPOSURES
-from glider.bench.results import Figure, Results
+from glider.bench.results import Figure, Results, Split
 from glider.bench.standing import Board, Side, apart, better, metric_of, side_of, title_of
 from glider.report import svg
 from glider.report.marks import excerpt
@@ -384,7 +384,7 @@ def _benchmark(board: Board, benchmark: str, answers: Answers | None) -> str:
             f"{''.join(plots[1:])}</details>"
         )
     if board.lead is not None and metrics:
-        parts.append(_parts(board, benchmark, metrics[0], board.lead))
+        parts += [_split(board, benchmark, metrics[0], by) for by in get_args(Split)]
     if answers is not None:
         charts = drawings(answers, pairs=about.get("kind") == "pairs")
         if charts:
@@ -425,20 +425,23 @@ def _systems(board: Board, benchmark: str, metric: str) -> str:
     return svg.forest(rows, title=title_of(metric) + runs, **_reference(metric)) if rows else ""
 
 
-def _parts(board: Board, benchmark: str, metric: str, lead: str) -> str:
+def _split(board: Board, benchmark: str, metric: str, by: Split) -> str:
+    """The leading judge's figures by part or by subset, folded."""
+    lead = board.lead
     inside = [
         f
         for f in board.results.figures
         if (f.benchmark, f.system, f.metric, f.protocol) == (benchmark, lead, metric, "strict")
         and f.part
+        and f.by == by
     ]
     if not inside:
         return ""
     rows = [_row(f.part, f, board) for f in inside]
     plot = svg.forest(
-        rows, title=f"{lead}: {title_of(metric)} by part", first="Part", **_reference(metric)
+        rows, title=f"{lead}: {title_of(metric)} by {by}", first=_capital(by), **_reference(metric)
     )
-    return f'<details class="more"><summary>By part ({len(rows)})</summary>{plot}</details>'
+    return f'<details class="more"><summary>By {by} ({len(rows)})</summary>{plot}</details>'
 
 
 def _differences(board: Board, benchmark: str) -> str:

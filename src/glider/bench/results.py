@@ -12,6 +12,8 @@ Protocol = Literal["strict", "judged only"]
 """`strict`: a failed judgment counts as wrong, or as no information where nothing can be wrong.
 `judged only`: failures are left out, as most papers do; coverage tells how many."""
 
+Split = Literal["part", "subset"]
+
 
 class Figure(Frozen):
     """One number of one system on one benchmark, or why there is none."""
@@ -19,6 +21,9 @@ class Figure(Frozen):
     benchmark: str
     part: str = ""
     """Empty: over all parts (their mean)."""
+    by: Split = "part"
+    """What `part` names: one of the parts whose mean the whole is, or a subset of the items, which
+    may cut across them (a mean over its own parts, too)."""
     system: str
     metric: str
     protocol: Protocol = "strict"

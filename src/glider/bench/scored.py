@@ -5,7 +5,7 @@ a score is read out of a judgment is the system's business (`greedy`: the likeli
 `expected`: the mean over the levels, and of classes the likeliest), so one run can be two systems.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
@@ -40,6 +40,10 @@ class Scored:
     """Lowest and highest label of each part."""
     ids: tuple[str, ...]
     """Item ids in order: sample id and criterion. Two systems are paired by them."""
+    group: NDArray[np.int64] | None = None
+    """Codes into `groups`; None where there are no named subsets."""
+    groups: tuple[str, ...] = ()
+    """Subsets, which may cut across the parts; empty text: of none."""
     orders: Floats | None = None
     """Pairs only, shape (n, 2): P(second is better) as shown, and with the outputs swapped; NaN
     where that order was not asked or not judged."""
@@ -65,6 +69,7 @@ class Scored:
             cluster=self.cluster[keep],
             part=self.part[keep],
             ids=tuple(name for name, kept in zip(self.ids, keep, strict=True) if kept),
+            group=None if self.group is None else self.group[keep],
             orders=None if self.orders is None else self.orders[keep],
             levels=None if self.levels is None else self.levels[keep],
         )
@@ -81,7 +86,8 @@ class Scored:
         levels: Sequence[float | None] | None = None,
     ) -> Self:
         """From one score (or None) per item, on the scale of the labels, and likeliest levels."""
-        parts = tuple(dict.fromkeys(item.part for item in items))
+        part, parts = _codes(item.part for item in items)
+        group, groups = _codes(item.group for item in items)
         scales = {item.part: item.scale for item in reversed(items)}
         return cls(
             benchmark=benchmark,
@@ -90,10 +96,12 @@ class Scored:
             score=_numbers(scores),
             judged=np.array([s is not None for s in scores], np.bool_),
             cluster=cluster_codes(items),
-            part=np.array([parts.index(item.part) for item in items], np.int64),
+            part=part,
             parts=parts,
             scales=tuple(scales[part] for part in parts),
             ids=tuple(item_id(item) for item in items),
+            group=group if any(groups) else None,
+            groups=groups if any(groups) else (),
             orders=orders,
             levels=None if levels is None else _numbers(levels),
         )
@@ -105,8 +113,14 @@ def _numbers(values: Sequence[float | None]) -> Floats:
 
 def cluster_codes(items: Sequence[Item]) -> NDArray[np.int64]:
     """The clusters of items as codes from 0, shape (n,)."""
-    codes = {name: code for code, name in enumerate(dict.fromkeys(i.cluster for i in items))}
-    return np.array([codes[item.cluster] for item in items], np.int64)
+    return _codes(item.cluster for item in items)[0]
+
+
+def _codes(names: Iterable[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Names as codes from 0, in the order in which they were met, and what each stands for."""
+    codes: dict[str, int] = {}
+    found = [codes.setdefault(name, len(codes)) for name in names]
+    return np.array(found, np.int64), tuple(codes)
 
 
 def item_id(item: Item) -> str:

@@ -30,7 +30,7 @@ class Board:
         return {
             (f.benchmark, f.system, f.metric, f.part): f
             for f in self.results.figures
-            if f.protocol == "strict"
+            if f.protocol == "strict" and f.by == "part"
         }
 
     @cached_property

@@ -4,14 +4,14 @@ Odd data is named in the notes, and what cannot be measured is left out there an
 All chance comes from one seed and the benchmark's name, so that two systems are measured under the
 same resamples, and a benchmark gives the same figures alone or among others.
 
-The first metric of a set is its main one: differences are tested in it, figures by part are made
-of it, and it is what goes into the aggregate.
+The first metric of a set is its main one: differences are tested in it, figures by part and subset
+are made of it, and it is what goes into the aggregate.
 """
 
 import math
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -21,13 +21,14 @@ import numpy as np
 from glider._version import __version__
 from glider.bench.held_out import EXPOSURES, Exposure
 from glider.bench.metrics import METRICS, Measured, Metric
-from glider.bench.results import Difference, Figure, Protocol, Results
+from glider.bench.results import Difference, Figure, Protocol, Results, Split
 from glider.bench.scored import Scored
 from glider.gold.sets import LabelledSet
 from glider.stats.clustered import clustered_share
 from glider.stats.estimates import Degenerate, Estimate, Undefined
 from glider.stats.multiplicity import holm
 from glider.stats.resampling import bootstrap, paired_difference, paired_permutation
+from glider.stats.statistic import Ints
 
 SystemKind = Literal["judge", "baseline", "people"]
 ALL = "all"
@@ -194,7 +195,7 @@ class _Benchmark:
             figures.append(self._coverage(scored))
             for metric in self.metrics:
                 figures += self._of(metric, scored)
-            figures += self._by_part(self.metrics[0], scored)
+            figures += self._split(self.metrics[0], scored)
         return figures
 
     def _of(self, metric: Metric, scored: Scored) -> list[Figure]:
@@ -211,18 +212,20 @@ class _Benchmark:
             figures.append(self._figure(estimate, metric, scored, "judged only", measured))
         return figures
 
-    def _by_part(self, metric: Metric, scored: Scored) -> list[Figure]:
-        parts = sorted(set(scored.part.tolist()))
-        if not 1 < len(parts) <= _MOST_PARTS or self._kind(scored) == "baseline":
+    def _split(self, metric: Metric, scored: Scored) -> list[Figure]:
+        """One figure for each part and each named subset."""
+        if self._kind(scored) == "baseline":
             return []
         figures = []
-        for code in parts:
-            inside = scored.only(scored.part == code)
-            measured = Measured(metric, inside)
-            estimate = self._estimate(measured, inside)
-            figures.append(
-                self._figure(estimate, metric, inside, "strict", measured, scored.parts[code])
-            )
+        for by, codes, names in _splits(scored):
+            if len(names) > _MOST_PARTS:
+                continue
+            for code, name in names.items():
+                inside = scored.only(codes == code)
+                measured = Measured(metric, inside)
+                estimate = self._estimate(measured, inside)
+                figure = self._figure(estimate, metric, inside, "strict", measured)
+                figures.append(figure.model_copy(update={"part": name, "by": by}))
         return figures
 
     def _coverage(self, scored: Scored) -> Figure:
@@ -234,11 +237,9 @@ class _Benchmark:
 
     def _figure(
         self, estimate: Estimate | Undefined, metric: Metric, scored: Scored,
-        protocol: Protocol, measured: Measured, part: str = "",
+        protocol: Protocol, measured: Measured,
     ) -> Figure:  # fmt: skip
-        figure = Figure.of(
-            estimate, part=part, metric=metric.name, protocol=protocol, **self._where(scored)
-        )
+        figure = Figure.of(estimate, metric=metric.name, protocol=protocol, **self._where(scored))
         return figure.model_copy(update={"n": measured.rows.size})
 
     def _where(self, scored: Scored) -> dict[str, Any]:
@@ -396,6 +397,12 @@ class _Benchmark:
                 f"{self.name}: {ties} of {len(first)} pairs are ties in the labels; no accuracy "
                 "rests on them"
             )
+        for by, _, names in _splits(first):
+            if len(names) > _MOST_PARTS:
+                notes.append(
+                    f"{self.name}: {len(names)} {by}s, too many for figures of each (at most "
+                    f"{_MOST_PARTS})"
+                )
         for metric in self.metrics:
             for part, reason in self._ready(metric, first).left_out.items():
                 where = f"{metric.title} of {part}" if len(first.parts) > 1 else metric.title
@@ -413,6 +420,20 @@ class _Benchmark:
                 where = "" if every else f" of {', '.join(silent)}"
                 notes.append(f"{self.name}: {scored.system} gives every item{where} the same score")
         return notes
+
+
+def _splits(scored: Scored) -> Iterator[tuple[Split, Ints, dict[int, str]]]:
+    """Ways to divide the items: what the pieces are called, and codes with names; two at least."""
+    ways: list[tuple[Split, Ints | None, tuple[str, ...]]] = [
+        ("part", scored.part, scored.parts),
+        ("subset", scored.group, scored.groups),
+    ]
+    for by, codes, names in ways:
+        if codes is None:
+            continue
+        found = {code: names[code] for code in np.unique(codes).tolist() if names[code]}
+        if len(found) > 1:
+            yield by, codes, found
 
 
 def _shared(a: Scored, b: Scored) -> tuple[Scored, Scored]:

@@ -38,7 +38,7 @@ class Item:
     """What people wrote."""
     lang: str = "en"
     group: str = ""
-    """A subset, such as LLMBar's `Neighbor`."""
+    """A named subset, such as RM-Bench's `hard`; it may cut across the parts. Empty: of none."""
     as_written: bool = False
     """The criterion speaks of all outputs itself (a published comparison): it is asked as it
     stands, as one task with one score, whatever the number of outputs."""

@@ -95,10 +95,19 @@ def _shaped(rows: Iterable[Row | BadRow], shape: Shape | None) -> Iterator[Row |
 def key_at(data: Mapping[str, Any], path: str) -> str | None:
     """What a column or path holds, as a short text to group by; None where it is empty."""
     value = value_at(data, path)
-    text = "" if value is None else str(value)
+    return _key("" if value is None else str(value)) or None
+
+
+def group_at(data: Mapping[str, Any], labelled: "LabelledSet") -> str:
+    """The subset that a record is of; empty where it is of none."""
+    value = value_at(data, labelled.group) if labelled.group else None
+    return "" if value is None else _key(labelled.subset(str(value).strip()))
+
+
+def _key(text: str) -> str:
     if len(text) > _LONGEST_KEY:  # a whole document
         return content_hash(text)
-    return text.strip() or None
+    return text.strip()
 
 
 def number(value: Any) -> float:
@@ -152,7 +161,7 @@ def _item(
         spans=() if pair else _spans(value_at(data, "meta.spans"), sample, notes, row.line),
         reason=reason.strip() or None if isinstance(reason, str) else None,
         lang=data.get("lang") or labelled.languages[0],
-        group=(key_at(data, labelled.group) or "") if labelled.group else "",
+        group=group_at(data, labelled),
     )
 
 

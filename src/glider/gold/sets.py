@@ -7,6 +7,7 @@ measured on (`glider bench`) and trained on (`glider train`), so both see one cr
 
 import random
 from collections.abc import Callable, Collection, Mapping
+from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
@@ -70,7 +71,10 @@ class LabelledSet(Frozen):
     part: str = "criterion.name"
     """Column (or path) by which figures are split; empty: the set is one part."""
     group: str = ""
-    """Column (or path) of named subsets, shown besides."""
+    """Column (or path) of named subsets, shown besides; empty: it has none."""
+    groups: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Name of a subset to the values of `group` that are of it (`mmlu-pro-*`), where the field
+    reports coarser subsets than the records tell. Other values are their own names."""
     metrics: tuple[str, ...]
     """Names of `glider.bench.metrics`, the field's own first."""
     questions: Mapping[str, Question] = Field(default_factory=dict)
@@ -83,6 +87,13 @@ class LabelledSet(Frozen):
         if asked is None:
             return None
         return Criterion(name=part, title=asked.title, question=asked.question, rubric=asked.levels)
+
+    def subset(self, value: str) -> str:
+        """The name of the subset that a value of `group` is of."""
+        for name, patterns in self.groups.items():
+            if any(fnmatchcase(value, pattern) for pattern in patterns):
+                return name
+        return value
 
     def load(
         self,

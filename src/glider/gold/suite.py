@@ -24,7 +24,7 @@ from glider.core.errors import DataError, MissingExtra, MissingField, RubricErro
 from glider.core.samples import Field, Role, Sample
 from glider.data.rows import BadRow, Row, open_rows
 from glider.gold.items import Item, Loaded, Notes
-from glider.gold.judgements import Unfit, key_at, number
+from glider.gold.judgements import Unfit, group_at, key_at, number
 
 if TYPE_CHECKING:
     from glider.gold.sets import LabelledSet
@@ -161,7 +161,7 @@ def _item(row: Row, labelled: "LabelledSet", split: str, sample_id: str) -> Item
         part=part,
         cluster=(key_at(named, labelled.cluster) if labelled.cluster else None) or sample.id,
         lang=labelled.languages[0],
-        group=(key_at(named, labelled.group) or "") if labelled.group else "",
+        group=group_at(named, labelled),
         as_written=True,
     )
 

@@ -70,7 +70,7 @@ def items_of(name, n, rng):
                 outputs=[text, rng.choice(SENTENCES)], input="What happened?", id=f"d{k}"
             )
             yield Item(sample=sample, criterion=criterion("better", LEVELS), gold=gold,
-                       scale=(0, 1), part="all", **common)  # fmt: skip
+                       scale=(0, 1), part="all", group=("easy", "hard")[k % 2], **common)  # fmt: skip
             continue
         sample = Sample.of(text, context=about, input="Sum up the news.", id=f"{name[0]}{k}")
         if name == "facts":

@@ -13,10 +13,12 @@ from glider.stats.estimates import Degenerate
 NONE = None
 
 
-def table(gold, score, *, parts=None, scale=(1, 5), orders=None, system="judge", benchmark="b"):
+def table(
+    gold, score, *, parts=None, groups=None, scale=(1, 5), orders=None, system="judge", benchmark="b",
+):  # fmt: skip
     """One `Scored` from plain lists; a score of None is a failed judgment."""
     parts = parts or ["p"] * len(gold)
-    names = tuple(dict.fromkeys(parts))
+    names, of_group = tuple(dict.fromkeys(parts)), tuple(dict.fromkeys(groups or ()))
     return Scored(
         benchmark=benchmark,
         system=system,
@@ -28,6 +30,8 @@ def table(gold, score, *, parts=None, scale=(1, 5), orders=None, system="judge",
         parts=names,
         scales=(tuple(map(float, scale)),) * len(names),
         ids=tuple(f"i{n}" for n in range(len(gold))),
+        group=None if groups is None else np.array([of_group.index(g) for g in groups], np.int64),
+        groups=of_group,
         orders=None if orders is None else np.array(orders, float),
     )
 

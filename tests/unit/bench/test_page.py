@@ -305,5 +305,6 @@ def test_the_example_has_everything():
     assert html.count('class="disagreement"') == 12
     assert "Compared on the same items" in words
     assert "By part (2)" in words
+    assert "By subset (2)" in words and "Accuracy, right in both orders by subset" in words
     assert "It rained. not found in the text" in words
     assert not re.findall(r'(?:src|href)="(?!#|data:)[^"]*"', html)

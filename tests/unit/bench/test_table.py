@@ -13,6 +13,8 @@ from glider.bench.table import Settings, cleaned, measure
 
 QUICK = Settings(n_resamples=199, n_permutations=199)
 RNG = np.random.default_rng(5)
+LOST = -1.0
+"""Stands for no score in an array."""
 GOLD = RNG.integers(1, 6, 60).astype(float)
 
 
@@ -264,6 +266,53 @@ def test_a_system_that_tells_nothing_stands_with_the_random_one():
     found = results(table(GOLD, [2] * 60))
     (whole,) = (f for f in found.figures if (f.metric, f.part) == ("aggregate", ""))
     assert whole.value == 0
+
+
+# ---- parts and subsets
+
+
+def test_a_subset_has_its_own_figure_a_mean_over_the_parts_it_cuts_across():
+    """RM-Bench's way: `hard` is the mean of its accuracies in chat and in code."""
+    part = ["chat"] * 40 + ["code"] * 20
+    hard = ["hard"] * 10 + ["easy"] * 30 + ["hard"] * 10 + ["easy"] * 10
+    score = GOLD.copy()
+    score[:4] = 6 - score[:4] + (score[:4] == 3)  # wrong: 4 of 10 that are chat and hard
+    score[40:41] = LOST
+    found = results(
+        table(GOLD, [None if s == LOST else s for s in score], parts=part, groups=hard),
+        metrics=("accuracy",),
+    )
+    split = {(f.by, f.part): f for f in found.figures if f.part and f.benchmark == "b"}
+    assert list(split) == [
+        ("part", "chat"), ("part", "code"), ("subset", "hard"), ("subset", "easy"),
+    ]  # fmt: skip
+    one = split["subset", "hard"]
+    assert one.value == pytest.approx((6 / 10 + 9 / 10) / 2)
+    assert (one.n, one.asked, one.judged) == (20, 20, 19)
+    assert one.low < one.value < one.high
+    assert split["subset", "easy"].value == 1
+    assert split["part", "chat"].value == pytest.approx(36 / 40)
+    assert figure(found, "judge", "accuracy").value == pytest.approx((36 / 40 + 19 / 20) / 2)
+    rows = [line for line in markdown(found).splitlines() if line.startswith("| b | Accuracy | ")]
+    assert rows[-2].startswith("| b | Accuracy | subset | hard | 20 | 0.75 [")
+    assert rows[-2].endswith("(95%) |")
+    assert "hard" not in brief(found), "the tables to look at first stay short"
+
+
+@pytest.mark.parametrize(
+    ("groups", "subsets", "note"),
+    [
+        (None, [], ()),
+        (["all"] * 60, [], ()),
+        (["", *["a"] * 29, *["b"] * 30], ["a", "b"], ()),  # of none: in no subset
+        ([f"g{n % 25}" for n in range(60)], [],
+         ("b: 25 subsets, too many for figures of each (at most 24)",)),
+    ],
+)  # fmt: skip
+def test_only_named_subsets_and_not_too_many(groups, subsets, note):
+    found = results(table(GOLD, near(1), groups=groups), metrics=("mae",))
+    assert [f.part for f in found.figures if f.by == "subset"] == subsets
+    assert found.notes == note
 
 
 # ---- what is written

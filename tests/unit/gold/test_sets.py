@@ -209,3 +209,21 @@ def test_data_that_is_not_there_is_told_and_how_to_fetch_it(tmp_path):
 def test_shipped_names_are_the_files():
     assert len(shipped()) == 60
     assert [load_set(name).name for name in shipped()] == shipped()
+
+
+# Subsets
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("mmlu-pro-law", "knowledge"),
+        ("livebench-math", "math"),
+        ("livebench", "livebench"),
+        ("", ""),
+    ],
+)
+def test_subsets_are_named_as_the_field_reports_them(value, name):
+    groups = {"knowledge": ["mmlu-pro-*"], "math": ["livebench-math", "gsm8k"]}
+    made = load_set("judgebench").model_dump() | {"groups": groups}
+    assert LabelledSet.model_validate(made).subset(value) == name

@@ -1,5 +1,6 @@
 """Every shipped set against its data: nothing left out unsaid, no question that cannot be asked."""
 
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -84,7 +85,35 @@ def test_no_text_is_used_for_two_different_scales():
             assert levels == question.levels, question.question
 
 
+@pytest.mark.parametrize("name", shipped())
+def test_names_of_subsets_need_a_column_of_them(name):
+    one = load_set(name)
+    assert bool(one.group) >= bool(one.groups)
+
+
 # With the data
+
+
+@with_data
+@pytest.mark.parametrize(
+    ("name", "subsets"),
+    [
+        ("rm_bench", {"easy": 575, "normal": 575, "hard": 575}),
+        ("judgebench", {"knowledge": 228, "reasoning": 93, "math": 73, "coding": 54}),
+        ("llmbar", {"Natural": 75, "Adversarial": 230}),
+    ],
+)
+def test_the_subsets_are_those_of_the_paper(name, subsets):
+    assert Counter(item.group for item in loaded(name).items) == subsets
+
+
+@with_data
+@pytest.mark.parametrize("name", [name for name in SETS if load_set(name).groups])
+def test_every_pattern_of_a_subset_finds_something(name):
+    one = load_set(name)
+    found = {item.group for item in loaded(name).items}
+    assert {*one.groups} <= found
+    assert found - {*one.groups} <= {"Natural"}, "no raw value is left among the names"
 
 
 @with_data
