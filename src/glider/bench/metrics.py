@@ -1,6 +1,7 @@
 """Metrics by name: how near a system's scores are to the gold, as one number of item weights.
 
-A metric is computed in each part of a benchmark and averaged over its parts. What each does about
+A metric is computed in each part of a benchmark and averaged over its parts; only EvalYaks'
+acceptable accuracy looks at all criteria of one text together. What each does about
 a failed judgment under the protocol `strict`, what it needs of the labels, and what a random and a
 perfect answer would get is said here; the formulas are those of `glider.stats`. Other packages add
 `Metric` objects by the entry-point group `glider.metrics`.
@@ -43,11 +44,12 @@ class Metric:
     kinds: tuple[Kind, ...]
     on_part: OnPart
     better: Literal["higher", "lower", "middle"] = "higher"
-    on: Literal["scores", "levels", "classes", "orders"] = "scores"
+    on: Literal["scores", "levels", "classes", "texts", "orders"] = "scores"
     """What `on_part` is given: scores and gold as they are; both as numbers of the nearest level,
     from 0; the same of the likeliest level, for figures to which all wrong levels are alike and
-    a mean between two is no answer; or of pairs P(second is better) in both orders, shape (n, 2),
-    and gold."""
+    a mean between two is no answer; the numbers of the nearest levels under all criteria of a
+    text, shape (texts, criteria), NaN where one was not asked; or of pairs P(second is better) in
+    both orders, shape (n, 2), and gold."""
     failure: Literal["wrong", "farthest", "uninformed", "left out"] = "uninformed"
     """What a failed judgment becomes under `strict`: no level at all; the level farthest from the
     gold; the mean of the system's own scores in that part; or nothing, where no answer could be
@@ -76,7 +78,9 @@ class Measured:
         self.parts: list[_Part] = []
         self.left_out: dict[str, str] = {}
         """Part to why nobody can be measured on it."""
-        for code, name in enumerate(first.parts):
+        if metric.on == "texts":
+            self._of_texts(metric, systems, counted)
+        for code, name in enumerate(first.parts if metric.on != "texts" else ()):
             inside = first.part == code
             rows = np.flatnonzero(inside & counted)
             if not rows.size:
@@ -103,6 +107,15 @@ class Measured:
             lambda _: self._why(),
             (min(low for low, _ in limits), max(high for _, high in limits)),
         )
+
+    def _of_texts(self, metric: Metric, systems: Sequence[Scored], counted: Bools) -> None:
+        rows = np.flatnonzero(counted)
+        if not rows.size:
+            return
+        try:
+            self.parts.append(_Texts(metric, rows, systems, self.left_out))
+        except Degenerate as reason:
+            self.left_out[", ".join(systems[0].parts)] = str(reason)
 
     @classmethod
     def exchange(cls, metric: Metric, a: Scored, b: Scored) -> Swapped:
@@ -189,6 +202,56 @@ class _Part:
         return values
 
 
+class _Texts(_Part):
+    """All items as texts with their criteria beside each other, of one or two systems.
+
+    A text counts as often as its first item: the others are in the same cluster.
+    """
+
+    def __init__(
+        self, metric: Metric, rows: Ints, systems: Sequence[Scored], left_out: dict[str, str]
+    ) -> None:
+        first = systems[0]
+        levels = {}
+        for code in np.unique(first.part[rows]).tolist():
+            inside = rows[first.part[rows] == code]
+            try:
+                levels[code] = levels_of(first.gold[inside], first.scales[code])
+            except Degenerate as reason:
+                left_out[first.parts[code]] = str(reason)
+        rows = rows[np.isin(first.part[rows], list(levels))]
+        if not rows.size or all(np.ptp(first.gold[first.part == code]) == 0 for code in levels):
+            raise Degenerate("the labels are all alike" if rows.size else "no criterion has levels")
+        text = np.arange(len(first)) if first.text is None else first.text
+        _, place, of_row = np.unique(text[rows], return_index=True, return_inverse=True)
+        gold = np.full((len(place), len(levels)), np.nan)
+        scores = [gold.copy() for _ in systems]
+        for column, (code, known) in enumerate(levels.items()):
+            asked = first.part[rows] == code
+            inside, own = rows[asked], of_row[asked]
+            answers = np.arange(len(known), dtype=np.float64)
+            gold[own, column] = nearest(first.gold[inside], known)
+            for each, score in zip(systems, scores, strict=True):
+                level = nearest(each.score[inside], known)
+                score[own, column] = _filled(
+                    metric, level, gold[own, column], each.judged[inside], answers
+                )
+        self.name, self.rows, self.silent = "", rows[place], False
+        self._metric, self._gold = metric, np.tile(gold, (len(systems), 1))
+        self._score = np.concatenate(scores)
+        self._rows = np.concatenate([self.rows + i * len(s) for i, s in enumerate(systems)])
+        self._statistic = metric.on_part(self._score, self._gold)
+        self.limits = self._statistic.limits
+        self._tops = np.array([len(known) - 1 for known in levels.values()])
+
+    @cached_property
+    def chance(self) -> float:
+        """What random answers get: the mean over answering the same place of every scale."""
+        places = np.linspace(0, 1, int(self._tops.max()) + 1)
+        answers = (np.rint(place * self._tops) + 0 * self._gold for place in places)
+        return float(np.mean([self._metric.on_part(a, self._gold)() for a in answers]))
+
+
 def levels_of(gold: Floats, scale: tuple[float, float]) -> Floats:
     """The levels people could choose from, as far as the labels tell; rising, 2 to 11 of them.
 
@@ -231,8 +294,12 @@ def _counted(metric: Metric, scored: Scored, protocol: Protocol) -> Bools:
     """Which items a metric rests on."""
     everything = np.ones(len(scored), np.bool_)
     if metric.on != "orders":
-        left_out = protocol == "judged only" or metric.failure == "left out"
-        return scored.judged if left_out else everything
+        if protocol != "judged only" and metric.failure != "left out":
+            return everything
+        if metric.on != "texts" or scored.text is None:
+            return scored.judged
+        lost = np.unique(scored.text[~scored.judged])
+        return np.asarray(~np.isin(scored.text, lost), np.bool_)
     if metric.failure == "left out":
         return everything  # the statistic sees for itself which orders there are
     counted = scored.gold != 0.5
@@ -280,10 +347,6 @@ def _first_share(orders: Floats, gold: Floats) -> Prepared:
 
 def _quadratic(score: Floats, gold: Floats) -> Prepared:
     return agreement.cohen_kappa.on(score, gold, weighting="quadratic")
-
-
-def _acceptable(score: Floats, gold: Floats) -> Prepared:
-    return agreement.acceptable_accuracy.on(score[:, None], gold[:, None])
 
 
 def _degree_of_variation(score: Floats, gold: Floats) -> Prepared:
@@ -344,8 +407,8 @@ MCC = Metric(
     blind_to="shift and stretch",
 )  # fmt: skip
 ACCEPTABLE = Metric(
-    name="acceptable", title="At most one level off", kinds=_GRADED, on_part=_acceptable,
-    on="levels", failure="wrong", share=True, chance=None,
+    name="acceptable", title="Acceptable accuracy", kinds=_GRADED,
+    on_part=agreement.acceptable_accuracy.on, on="texts", failure="wrong", share=True, chance=None,
 )  # fmt: skip
 DOV = Metric(
     name="dov", title="Degree of variation (levels)", kinds=_GRADED,

@@ -5,9 +5,10 @@ a score is read out of a judgment is the system's business (`greedy`: the likeli
 `expected`: the mean over the levels, and of classes the likeliest), so one run can be two systems.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,9 @@ class Scored:
     """Lowest and highest label of each part."""
     ids: tuple[str, ...]
     """Item ids in order: sample id and criterion. Two systems are paired by them."""
+    text: NDArray[np.int64] | None = None
+    """Codes of what is judged: items that ask several criteria of one text share theirs. None:
+    each item is of its own."""
     group: NDArray[np.int64] | None = None
     """Codes into `groups`; None where there are no named subsets."""
     groups: tuple[str, ...] = ()
@@ -69,6 +73,7 @@ class Scored:
             cluster=self.cluster[keep],
             part=self.part[keep],
             ids=tuple(name for name, kept in zip(self.ids, keep, strict=True) if kept),
+            text=None if self.text is None else self.text[keep],
             group=None if self.group is None else self.group[keep],
             orders=None if self.orders is None else self.orders[keep],
             levels=None if self.levels is None else self.levels[keep],
@@ -100,6 +105,7 @@ class Scored:
             parts=parts,
             scales=tuple(scales[part] for part in parts),
             ids=tuple(item_id(item) for item in items),
+            text=_texts(items),
             group=group if any(groups) else None,
             groups=groups if any(groups) else (),
             orders=orders,
@@ -116,9 +122,26 @@ def cluster_codes(items: Sequence[Item]) -> NDArray[np.int64]:
     return _codes(item.cluster for item in items)[0]
 
 
-def _codes(names: Iterable[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _texts(items: Sequence[Item]) -> NDArray[np.int64]:
+    """A code for each text; where one stands under the same criterion again, it is another.
+
+    So of single ratings the k-th of all criteria of a text go together.
+    """
+    times: Counter[tuple[object, ...]] = Counter()
+    keys = []
+    for item in items:
+        texts = tuple(field.text for field in item.sample.fields)
+        keys.append((texts, times[texts, item.part]))
+        times[texts, item.part] += 1
+    return _codes(keys)[0]
+
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+def _codes(names: Iterable[_Key]) -> tuple[NDArray[np.int64], tuple[_Key, ...]]:
     """Names as codes from 0, in the order in which they were met, and what each stands for."""
-    codes: dict[str, int] = {}
+    codes: dict[_Key, int] = {}
     found = [codes.setdefault(name, len(codes)) for name in names]
     return np.array(found, np.int64), tuple(codes)
 

@@ -15,8 +15,10 @@ from cases import item
 
 from glider import Judge
 from glider.backends.scripted import ScriptedBackend
+from glider.bench.ceiling import human
 from glider.bench.collect import bench_runs, collect, recorded
 from glider.bench.run import items_from_run, judge_items, run_folder, scored_run
+from glider.bench.scored import Scored
 from glider.bench.table import Settings
 from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import ManifestMismatch, RunError, Unavailable
@@ -244,3 +246,13 @@ def test_highlights_are_measured_where_the_judge_explained(tmp_path):
     found = {(f.system, f.metric): f.value for f in results.figures}
     assert found["judge", "exact quotes"] == 1
     assert "random spans" in results.settings["systems"]
+
+
+def test_a_text_under_several_criteria_is_one_text():
+    """Also where every record has an id of its own; the same text asked twice is two."""
+    named = [("a", "clear"), ("b", "clear"), ("a", "right"), ("a", "clear")]
+    items = [item(text, 3, part=part, id=f"{text}{n}") for n, (text, part) in enumerate(named)]
+    made = Scored.of("mine", "tiny", items, [1.0, 2, 3, 4])
+    assert made.text.tolist() == [0, 1, 0, 2]
+    people = human("mine", [replace(i, ratings=(1.0, 2.0)) for i in items[:3]], "graded")
+    assert people.text.tolist() == [0, 1, 2, 3, 0, 1]

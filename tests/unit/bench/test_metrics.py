@@ -14,7 +14,8 @@ NONE = None
 
 
 def table(
-    gold, score, *, parts=None, groups=None, scale=(1, 5), orders=None, system="judge", benchmark="b",
+    gold, score, *, parts=None, texts=None, groups=None, scale=(1, 5), orders=None, system="judge",
+    benchmark="b",
 ):  # fmt: skip
     """One `Scored` from plain lists; a score of None is a failed judgment."""
     parts = parts or ["p"] * len(gold)
@@ -30,6 +31,7 @@ def table(
         parts=names,
         scales=(tuple(map(float, scale)),) * len(names),
         ids=tuple(f"i{n}" for n in range(len(gold))),
+        text=None if texts is None else np.array(texts, np.int64),
         group=None if groups is None else np.array([of_group.index(g) for g in groups], np.int64),
         groups=of_group,
         orders=None if orders is None else np.array(orders, float),
@@ -74,6 +76,41 @@ def test_a_class_is_the_likeliest_level_and_a_distance_is_of_the_mean(name, expe
 )
 def test_a_metric_by_hand(name, score, expected):
     assert value(name, table([1, 2, 4, 5], score)) == pytest.approx(expected)
+
+
+def test_evalyaks_rule_is_over_all_criteria_of_a_text():
+    """Acceptable: all off by at most one in the same direction (recipes.md 12), by hand.
+
+    Six transcripts under three criteria, the criteria one below the other as they stand in a run.
+    """
+    gold = [[3, 3, 3], [3, 3, 3], [3, 3, 3], [3, 4, 2], [2, 4, 3], [3, 4, 2]]
+    score = [
+        [3, 3, 3],  # accurate
+        [4, 3, 4],  # none off by more than one, all of them upwards: acceptable
+        [4, 3, 2],  # one up, one down: not acceptable, though each is at most one off
+        [2, 3, 1],  # one down each: acceptable
+        [2, 4, 5],  # one of them two up: not acceptable
+        [3, 4, NONE],  # a failed judgment is no level at all: not acceptable
+    ]
+    parts = [p for p in ("GV", "DM", "IC") for _ in gold]
+    scored = table(
+        [row[c] for c in range(3) for row in gold], [row[c] for c in range(3) for row in score],
+        parts=parts, texts=[*range(6)] * 3,
+    )  # fmt: skip
+    measured = Measured(METRICS.get("acceptable"), scored)
+    assert measured.statistic() == pytest.approx(3 / 6)
+    assert measured.rows.tolist() == [*range(6)], "a text counts once, whatever was asked of it"
+    assert value("acceptable", scored, "judged only") == pytest.approx(3 / 5)
+    alone = [value("acceptable", scored.only(scored.part == c)) for c in range(3)]
+    assert alone == pytest.approx([1, 1, 4 / 6]), "of one criterion: at most one level off"
+    # One level for all criteria, 1 to 5: acceptable for 0, 3, 3, 3, 0 of the six texts.
+    assert measured.chance() == pytest.approx(9 / 30)
+    right = replace(scored, score=scored.gold, judged=np.ones(18, np.bool_))
+    exchange = Measured.exchange(METRICS.get("acceptable"), scored, right)
+    swap = np.zeros((2, 18), np.bool_)
+    swap[0, [0, 6, 12]] = True  # the first transcript, as right in both
+    swap[1, [2, 8, 14]] = True  # the third, right in one of them
+    assert exchange.many(swap).tolist() == pytest.approx([-3 / 6, -1 / 6])
 
 
 def test_protocols():
