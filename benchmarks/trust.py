@@ -473,9 +473,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     made.add_argument("--resamples", type=int, default=999)
     made.add_argument("--seed", type=int, default=7)
     made.add_argument("--page", action="store_true", help="judge nothing")
+    made.add_argument("--no-page", action="store_true", help="judge only, several side by side")
     args = made.parse_args(argv)
     if not args.page:
         judge(args)
+    if args.no_page:
+        return
     results = write(args)
     print(f"{len(results.figures)} figures, {len(results.differences)} differences")
 
