@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from glider.backends.catalog import DEFAULT, cache_dir, find
 from glider.cli.export import export
+from glider.cli.settings import JudgeSettings
 from glider.core.errors import DataError, GliderError, ModelFileError, RunError, SetupError
 from glider.training.examples import Example, Turn, write_lines
 
@@ -28,6 +29,9 @@ def run(*words, code=0):
     return done.output
 
 
+FORM = {"format": "nano", "order": "reason-first"}
+
+
 def finished_training(folder, adapter=True):
     """What `glider train` leaves of a run of one stage, on the small llama."""
     model = folder / "1-sft/model"
@@ -35,6 +39,7 @@ def finished_training(folder, adapter=True):
         write_adapter(model, base_model_name_or_path="base")
     else:
         write_hf_folder(model)
+    (model / "glider.json").write_text(json.dumps(FORM))
     manifest = {
         "version": 1, "run_id": "1", "created_at": "now", "glider": "0.1", "code_sha256": "c0de",
         "recipe": {"name": "mine", "base": "base", "seed": 3, "lora": None, "stages": [{"kind": "sft"}]},
@@ -62,6 +67,8 @@ def test_a_training_becomes_what_each_program_reads(tmp_path):
     base = write_hf_folder(tmp_path / "base")
     run(training, "--to", "hf", "--base", base, "--out", tmp_path / "hf")
     assert (tmp_path / "hf/model.safetensors").is_file() and (tmp_path / "hf/README.md").is_file()
+    for folder in ("adapter", "hf"):
+        assert json.loads((tmp_path / folder / "glider.json").read_text()) == FORM
 
     llama = write_gguf(tmp_path / "llama.gguf")
     made = tmp_path / "new/mine.gguf"
@@ -76,6 +83,7 @@ def test_a_training_becomes_what_each_program_reads(tmp_path):
 def test_a_model_trained_whole(tmp_path):
     training = finished_training(tmp_path / "run", adapter=False)
     run(training, "--to", "hf", "--out", tmp_path / "hf")
+    assert json.loads((tmp_path / "hf/glider.json").read_text()) == FORM
     llama = write_gguf(tmp_path / "llama.gguf")
     run(training / "1-sft/model", "--to", "gguf", "--base", llama, "--out", tmp_path / "x.gguf")
     with pytest.raises(SetupError, match="no adapter"):
@@ -157,6 +165,20 @@ def test_a_quantised_file_is_compared_and_refused(tmp_path):
     assert (tmp_path / "out/x.gguf").is_file()
     card = (tmp_path / "out/x.md").read_text()
     assert "q8_0 against f16: expected scores move by" in card and "Apache-2.0" in card
+
+
+def test_an_exported_judge_is_asked_as_it_was_trained_whatever_its_name(tmp_path):
+    if not (cache_dir() / "models" / DEFAULT).is_dir():
+        pytest.skip("the default model is not in the cache")
+    trained = real_adapter(tmp_path / "trained")
+    (trained / "glider.json").write_text(json.dumps(FORM))
+    judge = tmp_path / "my-glider"
+    run(trained, "--to", "adapter", "--out", judge)
+    with JudgeSettings(model=str(judge), context_tokens=512).open() as opened:
+        assert opened.format.id == "nano/reason-first/criterion-first"
+    (judge / "glider.json").unlink()  # as it was made elsewhere: its name is all there is
+    with JudgeSettings(model=str(judge), context_tokens=512).open() as opened:
+        assert opened.format.id == "glider"
 
 
 def real_adapter(folder: Path) -> Path:

@@ -78,6 +78,9 @@ def test_answers_pairs_and_a_stage_that_learns_them(examples, model, tmp_path):
     recipe = recipe_of(model.removeprefix("hf/"), kind="preference", loss=["sigmoid"],
                        loss_weights=[1.0], dev=None, batch=2)  # fmt: skip
     trained = train(recipe, data=out, out=tmp_path / "run")
+    assert json.loads((trained.folder / "glider.json").read_text()) == {
+        "format": "nano", "order": "reason-first",
+    }  # fmt: skip
     assert (tmp_path / "run" / "data-card.md").read_text().startswith("# Pairs of a judge's own")
     # And its result answers in turn.
     second = glider("rationalize", examples, "--model", tmp_path / "run", "--out", tmp_path / "two",

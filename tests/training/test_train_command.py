@@ -33,11 +33,17 @@ def glider(*arguments):
 
 
 def test_a_run(recipe, data, tmp_path):
+    settings = {"format": "nano", "order": "reason-first", "layout": None, "seed": 0}
+    (data / "manifest.json").write_text(json.dumps({"settings": settings}))
     told = glider(recipe, "--data", data, "--out", tmp_path / "run", "--set", "stages.0.epochs=2")
     assert told.exit_code == 0, told.output
     assert "measured 1-sft     0" in told.output
     assert "done model in" in told.output.replace("\n", " ")
-    assert result(tmp_path / "run").kind == "model"
+    done = result(tmp_path / "run")
+    assert done.kind == "model"
+    assert json.loads((done.folder / "glider.json").read_text()) == {
+        "format": "nano", "order": "reason-first",
+    }  # fmt: skip
     again = glider(recipe, "--data", data, "--out", tmp_path / "run", "--set", "stages.0.epochs=2",
                    "--resume", "--json")  # fmt: skip
     assert json.loads(again.stdout.splitlines()[-1])["kind"] == "model"

@@ -112,6 +112,7 @@ def test_the_whole_way(tiny, tmp_path):
     assert "glider export" in words(told)
     config = json.loads((out / "adapter" / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "tiny-llama"
+    assert json.loads((out / "adapter" / "glider.json").read_text()) == {"format": "nano"}
     card = (out / "adapter" / "README.md").read_text()
     assert "cross-validated" in card and str(tmp_path) not in card
     for name in ("manifest.json", "untuned.json", "plan.json", "tune.json"):

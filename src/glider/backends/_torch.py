@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Literal, TypeVar
 
 from glider.backends.base import Backend, Capabilities, Limits
-from glider.backends.catalog import find, is_local
+from glider.backends.catalog import find, is_local, trained_form
 from glider.backends.dequantise import to_hf_folder
 from glider.backends.labels import Distribution
 from glider.backends.quiet import quietly
@@ -87,6 +87,7 @@ class TorchBackend(Backend):
             name, revision = name.rsplit("@", 1)
         loaded = load(name, revision=revision, dtype=dtype, device=device)
         self.id = f"{provider}/{loaded.name}@{loaded.revision}"
+        self.form = loaded.form
         self.model: Any = loaded.model
         self.tokenizer: Any = loaded.tokenizer
         config = loaded.model.config.get_text_config()
@@ -224,6 +225,7 @@ class Loaded:
     tokenizer: Any
     name: str
     revision: str
+    form: Mapping[str, str] | None
 
 
 def wait_asleep() -> None:
@@ -251,17 +253,18 @@ def load(model: str, *, revision: str | None, dtype: DType, device: str | None) 
         raise MissingExtra("the hf backend", "torch") from exc
     where = Path(model).expanduser()
     source, name, known = model, model, ""
+    form: Mapping[str, str] | None = None
     if is_local(model):
         file = find(model)
         where = file.hf_folder
         to_hf_folder(file.path, where)
-        name, known = file.name, file.sha256[:12]
+        name, known, form = file.name, file.sha256[:12], file.form
     if where.is_dir():
         if revision is not None:
             raise SetupError("a revision belongs to a hub id; this model is on this machine")
         source = str(where)
         if not known:
-            name, known = where.resolve().name, _hash(where)
+            name, known, form = where.resolve().name, _hash(where), trained_form(where)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         with quietly():
@@ -287,7 +290,7 @@ def load(model: str, *, revision: str | None, dtype: DType, device: str | None) 
     plain: Any = GenerationConfig
     network.generation_config = plain(eos_token_id=ends, pad_token_id=ends[0])
     revision = known or getattr(network.config, "_commit_hash", None) or revision or "unknown"
-    return Loaded(network.to(device).eval(), tokenizer, name, revision)
+    return Loaded(network.to(device).eval(), tokenizer, name, revision, form)
 
 
 def _hash(folder: Path) -> str:

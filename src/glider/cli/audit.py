@@ -191,7 +191,6 @@ def _audit(
     from glider.audit.subjects import subjects
     from glider.data.columns import columns_for, parse_maps
     from glider.data.rows import content_hash_of, open_rows, peeked, sampled
-    from glider.formats import make_format
     from glider.report.summary import summarise
     from glider.store.manifest import Manifest
     from glider.store.run import RunFolder, write_summary
@@ -210,9 +209,8 @@ def _audit(
     auditor = Auditor(found, probes, seed=source.seed or 0)
     asked = {"probes": list(probes), "writers": writers, "own": list(own)}
     with settings.open() as judge:
-        if bare and judge.format.name == "nano" and not judge.format.reasons_before_score:
-            layout = {"layout": settings.layout} if settings.layout else {}
-            judge.format = make_format("nano", explain=False, **layout)
+        if bare:
+            judge.format = judge.format.bare() or judge.format
         manifest = Manifest.of(
             run_id=folder.name,
             judge=judge.id,

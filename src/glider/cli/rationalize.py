@@ -76,6 +76,7 @@ def rationalize(
     --choose, --margin and --pairs may then be others, --samples and --limit larger.
     """
     from glider.store.folder import kept_folder
+    from glider.training.examples import form_of
     from glider.training.self_rationalization import (
         Answers,
         Pairing,
@@ -87,12 +88,20 @@ def rationalize(
 
     if choose not in _CHOICES:
         raise SetupError(f"--choose is one of {', '.join(_CHOICES)}; got {choose!r}")
-    form = _form(data)
+    form = form_of(data)
+    if form is None:
+        raise DataError(
+            "no manifest of examples",
+            path=str(data / "manifest.json"),
+            hint="EXAMPLES is a folder that `glider data` made",
+        )
+    if order is not None:
+        form["order"] = order
     settings = JudgeSettings(
         model=model_of(model),
         format=form["format"],
-        order=order or form["order"],
-        layout=form["layout"],
+        order=form.get("order"),
+        layout=form.get("layout"),
         context_tokens=context_tokens,
         base_url=base_url,
         grammar=grammar,
@@ -101,7 +110,7 @@ def rationalize(
     how = Pairing(samples=samples, choose=choose, margin=margin, pairs=pairs, seed=seed)  # type: ignore[arg-type]
     with settings.open() as judge:
         asked = questions(data, judge.format, limit=limit, seed=seed)
-        manifest = _manifest(data, judge.id, temperature, seed, max_tokens, grammar)
+        manifest = _manifest(data, judge.id, form, temperature, seed, max_tokens, grammar)
         with kept_folder(out, manifest, resume=resume), Answers(out) as answers:
             if not judge.format.reasons_before_score:
                 say(
@@ -151,26 +160,19 @@ def rationalize(
     say("card:", str(out / "card.md"))
 
 
-def _form(data: Path) -> dict[str, Any]:
-    """Format, order and layout of the examples."""
-    file = data / "manifest.json"
-    try:
-        settings = json.loads(file.read_text("utf-8"))["settings"]
-        return {key: settings[key] for key in ("format", "order", "layout")}
-    except OSError as exc:
-        raise DataError(
-            f"cannot be read: {exc.strerror}",
-            path=str(file),
-            hint="EXAMPLES is a folder that `glider data` made",
-        ) from exc
-    except (ValueError, KeyError, TypeError) as exc:
-        raise DataError("no manifest of examples", path=str(file)) from exc
-
-
 def _manifest(
-    data: Path, judge: str, temperature: float, seed: int, max_tokens: int | None, grammar: str
+    data: Path,
+    judge: str,
+    form: dict[str, str],
+    temperature: float,
+    seed: int,
+    max_tokens: int | None,
+    grammar: str,
 ) -> Any:
-    """What decides an answer; how many there are, and how they are paired, does not."""
+    """What decides an answer; how many there are, and how they are paired, does not.
+
+    The form is told by the judge too; a training on the pairs finds it under its name.
+    """
     from glider.store.manifest import Manifest
     from glider.training.examples import hash_of
 
@@ -178,6 +180,7 @@ def _manifest(
         run_id=time.strftime("%Y%m%d-%H%M%S", time.gmtime()),
         judge=judge,
         settings={
+            **form,
             "temperature": temperature,
             "seed": seed,
             "max_tokens": max_tokens,

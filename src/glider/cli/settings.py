@@ -14,6 +14,7 @@ from glider.cli.show import Download
 from glider.core.errors import SetupError
 from glider.formats import FORMATS, make_format
 from glider.formats.base import Format
+from glider.formats.nano import NanoFormat
 from glider.judging.judge import Judge, default_format
 from glider.judging.strategies import STRATEGIES, with_strategies
 from glider.judging.strategies.asking import Mean
@@ -132,7 +133,9 @@ class JudgeSettings:
                     f"--order, --layout and --no-explain are for the nano format, not {name!r}"
                 )
             return name
-        explains = self.order == "reason-first" if self.explain is None else self.explain
+        if self.format is None and isinstance(default, NanoFormat):
+            given = {"order": default.order, "layout": default.layout, **given}
+        explains = given.get("order") == "reason-first" if self.explain is None else self.explain
         if not explains or (isinstance(default, Format) and not default.explains):
             given["explain"] = False
         return make_format(name, **given)

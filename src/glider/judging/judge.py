@@ -369,14 +369,21 @@ class Judge:
 
 
 def default_format(backend: Backend) -> str | Format:
-    """The form a model was trained in, as far as its name tells."""
-    provider, _, model = backend.id.partition("/")
+    """The form a model was trained in: what is recorded with it, else what its name tells."""
+    recorded = dict(backend.form or {})
+    form = recorded.pop("format", None) or _named_format(backend.id)
+    if form == "nano":
+        # Reason first always explains; a backend that cannot is told so by the judge.
+        explains = recorded.get("order") == "reason-first" or backend.capabilities.explanations
+        return make_format(form, explain=explains, **recorded)
+    return form
+
+
+def _named_format(backend_id: str) -> str:
+    provider, _, model = backend_id.partition("/")
     other = "chat-json" if provider == "openai" else "nano"
     told = (form for word, form in _TRAINED_FORMATS.items() if word in model.casefold())
-    form = next(told, other)
-    if form == "nano":
-        return make_format(form, explain=backend.capabilities.explanations)
-    return form
+    return next(told, other)
 
 
 class _Crash(GliderError):

@@ -126,6 +126,21 @@ class Posed(Frozen):
 T = TypeVar("T", bound=Frozen)
 
 
+def form_of(data: Path) -> dict[str, str] | None:
+    """The form that a folder's examples ask in, as its manifest says; None where none says it.
+
+    Returns:
+        `format`, and where they were chosen `order` and `layout`.
+    """
+    try:
+        settings = json.loads((data / "manifest.json").read_text("utf-8"))["settings"]
+        chosen = {"format": settings["format"]}
+        chosen |= {key: settings.get(key) for key in ("order", "layout")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return {key: value for key, value in chosen.items() if value is not None}
+
+
 # Labels
 
 

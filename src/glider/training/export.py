@@ -20,7 +20,7 @@ from glider.backends.adapters import (
     open_weights,
     replace_in_gguf,
 )
-from glider.backends.catalog import Progress, base_named, is_adapter
+from glider.backends.catalog import FORM, Progress, base_named, is_adapter
 from glider.backends.tensor_files import TensorFile, open_tensors, write_bf16
 from glider.core.errors import EmptySplit, ModelFileError, NoChatTemplate
 from glider.core.generation import Decoding, GenerationRequest, Labels, Message
@@ -69,6 +69,8 @@ def merge(base: Path, adapter: Path | None, out: Path, *, card: str = "") -> Non
             index = _json(new / _INDEX)
             index["metadata"] = index.get("metadata", {}) | {"total_size": size}
             (new / _INDEX).write_text(json.dumps(index, indent=2) + "\n")
+        if adapter is not None:
+            _copy_form(adapter, new)
         config.pop("_name_or_path", None)
         config["torch_dtype" if "torch_dtype" in config else "dtype"] = "bfloat16"
         (new / "config.json").write_text(json.dumps(config, indent=2) + "\n")
@@ -99,6 +101,8 @@ def to_gguf(base: Path, weights: Path, out: Path, kind: str, progress: Progress)
 def copy_adapter(adapter: Path, out: Path, *, card: str = "") -> None:
     """Write an adapter in bf16, without its training's leftovers; its base by name, not by place.
 
+    The form it was trained in goes along.
+
     Raises:
         ModelFileError: a file is missing or damaged.
         SetupError: an adapter of a kind that `glider` cannot use.
@@ -114,6 +118,7 @@ def copy_adapter(adapter: Path, out: Path, *, card: str = "") -> None:
         (new / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
         with open_tensors(adapter / WEIGHTS) as weights, (new / WEIGHTS).open("wb") as file:
             write_bf16(file, {name: weights.shape(name) for name in weights.names}, weights.read)
+        _copy_form(adapter, new)
         _write_card(new, card)
 
 
@@ -157,6 +162,11 @@ def _request(example: Example) -> GenerationRequest | None:
         labels=Labels(texts=labels, after=example.after),
         decoding=Decoding(max_tokens=max(map(len, labels))),
     )
+
+
+def _copy_form(weights: Path, new: Path) -> None:
+    if (weights / FORM).exists():
+        shutil.copyfile(weights / FORM, new / FORM)
 
 
 def _write_card(folder: Path, card: str) -> None:

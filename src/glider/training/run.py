@@ -19,7 +19,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from glider._version import __version__
+from glider.backends.catalog import FORM
 from glider.backends.quiet import quietly
 from glider.core.errors import (
     DataError,
@@ -50,7 +51,7 @@ from glider.training.base_model import (
     needs_torch,
 )
 from glider.training.batches import Updates
-from glider.training.examples import read_examples, read_preferences
+from glider.training.examples import form_of, read_examples, read_preferences
 from glider.training.recipe import PreferenceStage, Recipe, SftStage, load_recipe
 from glider.training.tokens import Coder
 
@@ -139,13 +140,21 @@ class StageData:
 
 
 def train(
-    recipe: Recipe, *, data: Path, out: Path, resume: bool = False, watch: Watch | None = None
+    recipe: Recipe,
+    *,
+    data: Path,
+    out: Path,
+    form: Mapping[str, str] | None = None,
+    resume: bool = False,
+    watch: Watch | None = None,
 ) -> Result:
     """Run a recipe to its end.
 
     Args:
         data: folder of the examples that `glider data` made.
         out: folder of the run; new or empty, unless it is to go on.
+        form: format, order and layout the examples ask in, to be kept with the weights; what the
+            manifest in `data` says if not given.
         resume: go on with the run in `out`; one that is finished gives its result again.
         watch: sees every line of metrics as it is written.
 
@@ -172,7 +181,8 @@ def train(
     manifest = _manifest(recipe, base, data, stages, processes)
     main = rank == 0
     held = kept_folder(out, manifest, resume=resume, kind="training") if main else nullcontext()
-    with held, _Run(out, resume=resume, main=main, watch=watch) as run, quietly():
+    run = _Run(out, form or form_of(data), resume=resume, main=main, watch=watch)
+    with held, run, quietly():
         before: Path | None = _adapter_of(recipe.start) if recipe.start else None
         for work in stages:
             before = _run_stage(run, recipe, base, coder, work, before)
@@ -329,15 +339,18 @@ def _check_metric(name: str, stage: SftStage | PreferenceStage, dev: Sequence[An
 class _Run:
     """The run while it is written; only the first process writes."""
 
-    def __init__(self, out: Path, *, resume: bool, main: bool, watch: Watch | None) -> None:
-        self.out, self.main, self.resume, self._watch = out, main, resume, watch
+    def __init__(
+        self,
+        out: Path,
+        form: Mapping[str, str] | None,
+        *,
+        resume: bool,
+        main: bool,
+        watch: Watch | None,
+    ) -> None:
+        self.out, self.form = out, form
+        self.main, self.resume, self._watch = main, resume, watch
         self._metrics = -1
-        if main:
-            try:
-                cut_broken_tail(out / "metrics.jsonl")
-                self._metrics = append_only(out / "metrics.jsonl")
-            except OSError as exc:
-                raise RunError(f"cannot write {out}: {exc.strerror or exc}") from exc
 
     def record(self, line: dict[str, Any]) -> None:
         """Write a line of metrics."""
@@ -374,6 +387,12 @@ class _Run:
         write_json(self.out / "result.json", found)
 
     def __enter__(self) -> "_Run":
+        if self.main:
+            try:
+                cut_broken_tail(self.out / "metrics.jsonl")
+                self._metrics = append_only(self.out / "metrics.jsonl")
+            except OSError as exc:
+                raise RunError(f"cannot write {self.out}: {exc.strerror or exc}") from exc
         return self
 
     def __exit__(self, *_error: object) -> None:
@@ -463,7 +482,7 @@ def _run_stage(
         trainer.accelerator.free_memory()
         del trainer
     if run.main:
-        _keep_model(folder, model, data, coder, state["log_history"])
+        _keep_model(run, model, data, coder, state["log_history"])
     PartialState().wait_for_everyone()
     return model
 
@@ -629,7 +648,7 @@ def _arguments(recipe: Recipe, data: StageData, folder: Path, *, bf16: bool, res
 
 
 def _keep_model(
-    folder: Path,
+    run: _Run,
     model: Path,
     data: StageData,
     coder: Coder,
@@ -638,6 +657,7 @@ def _keep_model(
     """Make `model/` of the best checkpoint, or of the last where nothing was measured."""
     from glider.training.trainers import best_step, checkpoints
 
+    folder = model.parent
     there = dict(checkpoints(folder))
     best = best_step(history, data.stage)
     step = best if best in there else max(there)
@@ -651,6 +671,8 @@ def _keep_model(
             ):
                 shutil.copyfile(path, new / path.name)
         coder.tokenizer.save_pretrained(new)
+        if run.form:
+            write_json(new / FORM, dict(run.form))
 
 
 # The machine

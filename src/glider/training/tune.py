@@ -64,6 +64,7 @@ _EXAMPLES_SEEN = 1000
 _MOST_EPOCHS, _USUAL_EPOCHS = 10, 2
 _TRAINED, _HALF_TRAINED = 3.0, 2.0
 """Time of a trained token in forward passes: through all layers, and through the upper half."""
+_FORM = {"format": "nano"}
 _STARTED_S = 15.0
 """Seconds for loading a model and saving what it learnt."""
 
@@ -146,7 +147,7 @@ class Labels:
 
     def examples(self, numbers: Sequence[int]) -> list[Example]:
         """What is learnt from these items: with the reason, where people wrote a usable one."""
-        form = make_format("nano")
+        form = make_format(_FORM["format"])
         return [
             example_of(item, form, self.labelled, swapped=swapped)
             for item in (self.items[number] for number in numbers)
@@ -196,7 +197,7 @@ def _orders(item: Item) -> tuple[bool, ...]:
 
 
 def _asked(item: Item, labelled: LabelledSet, coder: Coder) -> tuple[Encoded, ...]:
-    form = make_format("nano")
+    form = make_format(_FORM["format"])
     asked = []
     for swapped in _orders(item):
         example = example_of(item, form, labelled, explained=False, swapped=swapped)
@@ -487,7 +488,9 @@ class Tuning:
         except OSError as exc:
             raise RunError(f"cannot write {folder}: {exc.strerror or exc}") from exc
         write_lines(folder / "train.jsonl.gz", self.labels.examples(numbers))
-        return train(self._recipe(), data=folder, out=run, resume=begun, watch=self._watch)
+        return train(
+            self._recipe(), data=folder, out=run, form=_FORM, resume=begun, watch=self._watch
+        )
 
     def _recipe(self, plan: Plan | None = None) -> Recipe:
         name = self.labels.labelled.name

@@ -133,6 +133,16 @@ def test_a_user_s_adapter_trained_again_takes_the_old_one_s_place(cache, tmp_pat
     assert elsewhere.sha256 == after.sha256 and elsewhere.path != after.path
 
 
+def test_an_adapter_brings_the_form_it_was_trained_in(cache, tmp_path):
+    folder = write_adapter(tmp_path / "my-glider")
+    assert find(str(folder)).form is None
+    (folder / "glider.json").write_text('{"format": "nano", "order": "reason-first"}')
+    assert find(str(folder)).form == {"format": "nano", "order": "reason-first"}
+    (folder / "glider.json").write_text("[")
+    with pytest.raises(ModelFileError, match=r"glider.json is damaged"):
+        find(str(folder))
+
+
 def test_a_full_disk_leaves_nothing_half_written(cache):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -214,3 +214,18 @@ def test_judge_takes_plain_text_and_a_shipped_name():
 def test_a_model_is_asked_in_the_form_its_name_tells(model, form):
     chosen = default_format(ScriptedBackend([], model=model))
     assert (chosen if isinstance(chosen, str) else chosen.id) == form
+
+
+@pytest.mark.parametrize(
+    ("recorded", "form"),
+    [
+        ({"format": "nano"}, "nano/score-first/criterion-first"),
+        ({"format": "nano", "order": "reason-first", "layout": "sample-first"}, "nano/reason-first/sample-first"),
+        ({"format": "prometheus"}, "prometheus"),
+        (None, "glider"),
+    ],
+)  # fmt: skip
+def test_what_is_recorded_with_a_model_goes_before_its_name(recorded, form):
+    backend = ScriptedBackend([], model="my-glider-tuned")
+    backend.form = recorded
+    assert Judge(backend).format.id == form
