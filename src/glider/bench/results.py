@@ -90,3 +90,11 @@ class Results(Frozen):
     """Differences of aggregates, which have intervals and no tests."""
     notes: tuple[str, ...] = ()
     """Data that was odd: ties, constant gold, duplicates, missing labels."""
+
+
+def estimate_of(one: Figure | Difference) -> Estimate | Undefined:
+    """A figure as an estimate again; without an interval there is none."""
+    lost = one.asked - one.judged if isinstance(one, Figure) else 0
+    if one.value is None or one.low is None or one.high is None:
+        return Undefined(one.undefined or "it has no interval", one.n, lost)
+    return Estimate(one.value, one.low, one.high, one.n, lost, one.method)

@@ -3,12 +3,12 @@
 A quantised file is compared, where asked, with the same weights in f16 before it takes its name.
 """
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -21,13 +21,13 @@ from glider.backends.catalog import (
     find,
     is_adapter,
 )
+from glider.cli.card import bench_results, card_of, main_figures
 from glider.cli.show import Download, say
 from glider.core.errors import DataError, ModelFileError, RunError, SetupError
 from glider.store.atomic import write_whole
 
 if TYPE_CHECKING:
     from glider.bench.shift import Shift
-    from glider.training.model_card import Measured
     from glider.training.run import TrainingManifest
 
 To = Literal["adapter", "hf", "gguf"]
@@ -112,22 +112,31 @@ def export(
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise RunError(f"{out} is there already", hint="name another place")
     trained = _trained(source)
-    about = {"data": _data(data, trained), "measured": _measured(results)}
+    card = partial(
+        card_of,
+        trained.weights,
+        name=trained.name,
+        base=trained.base,
+        kind=to,
+        run=trained.run,
+        data=_data(data, trained),
+        measured=main_figures(bench_results(results)) if results is not None else (),
+    )
     if to == "adapter":
         from glider.training.export import copy_adapter
 
         if not trained.is_adapter:
             raise SetupError(f"{source} has all weights, and no adapter", hint="--to hf or gguf")
-        copy_adapter(trained.weights, out, card=_card(trained, to, **about))
+        copy_adapter(trained.weights, out, card=card())
     elif to == "hf":
-        _to_hf(trained, base, out, _card(trained, to, **about))
+        _to_hf(trained, base, out, card())
     else:
         found = _to_gguf(trained, base, out, quantise, _Check(check, check_n, seed),
                          (max_shift, max_changed))  # fmt: skip
         checked = f"{quantise} against f16: {found}" if found else ""
-        card = out.with_suffix(".md")
-        write_whole(card, _card(trained, to, check=checked, **about))
-        say("card:", str(card))
+        beside = out.with_suffix(".md")
+        write_whole(beside, card(check=checked))
+        say("card:", str(beside))
     say("[bold]written[/]", f"{out} ({_size(out) / 1e6:.1f} MB)")
 
 
@@ -294,41 +303,6 @@ def _beside(out: Path) -> Iterator[Path]:
 # The card
 
 
-def _card(
-    trained: _Trained, kind: str, *, data: Any, measured: "list[Measured]", check: str = ""
-) -> str:
-    from glider.backends.adapters import sha256
-    from glider.training.model_card import About, hours, model_card
-
-    kept, spent = None, None
-    if trained.run is not None:
-        from glider.training.run import curve
-
-        kept = json.loads((trained.run / "result.json").read_text("utf-8"))
-        spent = hours(curve(trained.run))
-    known = base_named(trained.base)
-    return model_card(
-        About(
-            name=trained.name,
-            # Of a folder on this machine only the last part is anybody's business.
-            base=known or _plain_name(trained.base) or "a model that is not named",
-            base_licence=CATALOG[known].licence if known else None,
-            kind=kind,
-            manifest=trained.manifest,
-            kept=kept,
-            hours=spent,
-            data=data,
-            measured=measured,
-            check=check,
-            sha256=sha256(trained.weights) if trained.is_adapter else "",
-        )
-    )
-
-
-def _plain_name(name: str) -> str:
-    return Path(name).name if Path(name).is_absolute() else name
-
-
 def _data(folder: Path | None, trained: _Trained) -> Any:
     """The data's own record, if the training read the very files it is about."""
     if folder is None:
@@ -348,37 +322,6 @@ def _data(folder: Path | None, trained: _Trained) -> Any:
         if record.files.get(name, file["sha256"]) != file["sha256"]:
             raise DataError(f"{name} of {folder} is not the file that was trained on")
     return record
-
-
-def _measured(path: Path | None) -> "list[Measured]":
-    """Of each benchmark the first metric, over all its parts."""
-    if path is None:
-        return []
-    from pydantic import ValidationError
-
-    from glider.bench.results import Results
-    from glider.stats.estimates import Estimate, Undefined
-    from glider.training.model_card import Measured
-
-    try:
-        results = Results.model_validate_json(path.read_bytes())
-    except OSError as exc:
-        raise DataError(f"cannot be read: {exc.strerror}", path=str(path)) from exc
-    except ValidationError as exc:
-        raise DataError("no results of `glider bench`", path=str(path)) from exc
-    first: dict[str, str] = {}
-    found = []
-    for one in results.figures:
-        if one.part or one.protocol != "strict":
-            continue
-        if first.setdefault(one.benchmark, one.metric) != one.metric:
-            continue
-        skipped = one.asked - one.judged
-        figure: Estimate | Undefined = Undefined(one.undefined or "no interval", one.n, skipped)
-        if one.value is not None and one.low is not None and one.high is not None:
-            figure = Estimate(one.value, one.low, one.high, one.n, skipped, one.method)
-        found.append(Measured(one.benchmark, one.system, one.metric, figure))
-    return found
 
 
 def _size(path: Path) -> int:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from glider.cli.card import card_of
 from glider.cli.data import own_labels
 from glider.cli.options import resume_line
 from glider.cli.show import say
@@ -195,11 +196,26 @@ def _keep(out: Path, done: "Result", labels: "Labels", start: "Start", results: 
     import shutil
 
     from glider.backends.catalog import base_named
+    from glider.bench.results import estimate_of
     from glider.training.export import copy_adapter
+    from glider.training.model_card import Measured
 
     folder = out / "adapter"
     if not folder.exists():
-        copy_adapter(done.folder, folder, card=_card(out, done, results))
+        measured = [
+            Measured(f"{one.benchmark}, cross-validated", one.system, one.metric, estimate_of(one))
+            for one in results.figures
+        ]
+        run = done.folder.parent.parent
+        card = card_of(
+            done.folder,
+            name=out.resolve().name,
+            base=done.base,
+            kind="adapter",
+            run=run,
+            measured=measured,
+        )
+        copy_adapter(done.folder, folder, card=card)
     for checkpoint in done.folder.parent.glob("checkpoint-*"):
         shutil.rmtree(checkpoint, ignore_errors=True)
     say("[bold green]kept[/]", str(folder))
@@ -208,39 +224,6 @@ def _keep(out: Path, done: "Result", labels: "Labels", start: "Start", results: 
         say("use it:", f"glider judge FILE -c {asked} --model {folder}")
     else:
         say("use it:", f"glider export {folder} --to hf --base {start.base} --out FOLDER")
-
-
-def _card(out: Path, done: "Result", results: "Results") -> str:
-    from glider.backends.adapters import sha256
-    from glider.backends.catalog import CATALOG, base_named
-    from glider.stats.estimates import Estimate, Undefined
-    from glider.training.model_card import About, Measured, hours, model_card
-    from glider.training.run import curve, load_manifest
-
-    run = done.folder.parent.parent
-
-    def figure(one: "Figure") -> Estimate | Undefined:
-        if one.value is None or one.low is None or one.high is None:
-            return Undefined(one.undefined, one.n, 0)
-        return Estimate(one.value, one.low, one.high, one.n, 0, one.method)
-
-    known = base_named(done.base)
-    return model_card(
-        About(
-            name=out.resolve().name,
-            base=done.base,
-            base_licence=CATALOG[known].licence if known else None,
-            kind="adapter",
-            manifest=load_manifest(run),
-            kept=json.loads((run / "result.json").read_text("utf-8")),
-            hours=hours(curve(run)),
-            measured=[
-                Measured(f"{one.benchmark}, cross-validated", one.system, one.metric, figure(one))
-                for one in results.figures
-            ],
-            sha256=sha256(done.folder),
-        )
-    )
 
 
 # What is shown

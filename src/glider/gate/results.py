@@ -8,11 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from glider.bench.results import Figure, Results
+from glider.bench.results import Figure, Results, estimate_of
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.gate.checks import Check, Measured
 from glider.gate.outcomes import count, share_judged
-from glider.stats.estimates import Estimate, Undefined
 
 _COUNTED = ("coverage", "failed")
 
@@ -68,7 +67,7 @@ class ResultsFigures:
         if found and check.metric not in metrics:
             raise UnknownName("metric of this bench", check.metric, sorted(metrics | {*_COUNTED}))
         found = [f for f in found if f.metric == check.metric]
-        return Measured(figure=_estimate(_one(found, check)))
+        return Measured(figure=estimate_of(_one(found, check)))
 
 
 def _named(kind: str, name: str, figures: list[Figure]) -> list[Figure]:
@@ -90,10 +89,3 @@ def _one(figures: list[Figure], check: Check) -> Figure:
             hint=f"--system, one of {', '.join(map(repr, systems))}",
         )
     return figures[0]
-
-
-def _estimate(figure: Figure) -> Estimate | Undefined:
-    lost = figure.asked - figure.judged
-    if figure.value is None or figure.low is None or figure.high is None:
-        return Undefined(figure.undefined or "it has no interval", figure.n, lost)
-    return Estimate(figure.value, figure.low, figure.high, figure.n, lost, figure.method)

@@ -1,0 +1,108 @@
+"""The model card of what `glider export` and `glider tune` write, out of a training's own files."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glider.core.errors import DataError
+
+if TYPE_CHECKING:
+    from glider.bench.results import Results
+    from glider.training.model_card import Measured
+
+_MOST_ROWS = 40
+"""Figures that a card shows one by one; of more it shows the means."""
+
+
+def card_of(
+    weights: Path,
+    *,
+    name: str,
+    base: str,
+    kind: str,
+    run: Path | None,
+    data: Any = None,
+    measured: "Sequence[Measured]" = (),
+    check: str = "",
+) -> str:
+    """The card as Markdown.
+
+    Args:
+        base: as the training called it; empty where nobody says.
+        kind: adapter, hf or gguf.
+        run: folder of the training, if it is known.
+        data: the `DataRecord` of what was trained on.
+    """
+    from glider.backends.adapters import sha256
+    from glider.backends.catalog import CATALOG, base_named, is_adapter
+    from glider.training.model_card import About, hours, model_card
+    from glider.training.run import curve, load_manifest
+
+    known = base_named(base)
+    return model_card(
+        About(
+            name=name,
+            # Of a folder on this machine only the last part is anybody's business.
+            base=known or _plain_name(base) or "a model that is not named",
+            base_licence=CATALOG[known].licence if known else None,
+            kind=kind,
+            manifest=load_manifest(run) if run else None,
+            kept=json.loads((run / "result.json").read_text("utf-8")) if run else None,
+            hours=hours(curve(run)) if run else None,
+            data=data,
+            measured=measured,
+            check=check,
+            sha256=sha256(weights) if is_adapter(weights) else "",
+        )
+    )
+
+
+def _plain_name(name: str) -> str:
+    return Path(name).name if Path(name).is_absolute() else name
+
+
+def bench_results(path: Path) -> "Results":
+    """The results of `glider bench` in a file.
+
+    Raises:
+        DataError: it cannot be read, or is something else.
+    """
+    from pydantic import ValidationError
+
+    from glider.bench.results import Results
+
+    try:
+        return Results.model_validate_json(path.read_bytes())
+    except OSError as exc:
+        raise DataError(f"cannot be read: {exc.strerror}", path=str(path)) from exc
+    except ValidationError as exc:
+        raise DataError("no results of `glider bench`", path=str(path)) from exc
+
+
+def main_figures(results: "Results") -> "list[Measured]":
+    """Of each benchmark the main metric; where those are many, the means and their differences."""
+    from glider.bench.results import Difference, Figure, estimate_of
+    from glider.bench.standing import Board
+    from glider.training.model_card import Measured
+
+    def mean(one: Figure | Difference, system: str, what: str) -> Measured:
+        # Not every system answers every benchmark; the method begins with how many they were.
+        over = one.method.partition(",")[0] or "mean"
+        return Measured(over, system, what, estimate_of(one))
+
+    board = Board(results)
+    found = [
+        Measured(one.benchmark, one.system, one.metric, estimate_of(one))
+        for benchmark in board.benchmarks
+        for system in board.systems
+        if (one := board.main(benchmark, system)) is not None
+    ]
+    means = [one for system in board.systems if (one := board.aggregate(system)) is not None]
+    if len(found) <= _MOST_ROWS or not means:
+        return found
+    apart = [one for one in results.overall if not one.part]
+    return [
+        *(mean(one, one.system, "aggregate: 0 random, 1 perfect") for one in means),
+        *(mean(one, f"{one.a} less {one.b}", "difference of aggregates") for one in apart),
+    ]
