@@ -163,7 +163,8 @@ def _training(about: About) -> list[str]:
     spent = f" {about.hours:.1f} hours," if about.hours is not None else ""
     lines = [
         f"From {manifest.base['name']} at {manifest.base['revision']}, seed {recipe['seed']},"
-        f"{spent} {manifest.processes} process{'es' if manifest.processes > 1 else ''}.",
+        f"{spent} {manifest.processes} process{'es' if manifest.processes > 1 else ''}."
+        + (f" It went on from the adapter {manifest.start}." if manifest.start else ""),
         "",
         *_table(("setting", "value"), _settings(recipe)),
     ]

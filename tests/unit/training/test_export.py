@@ -184,7 +184,7 @@ MANIFEST = TrainingManifest(
         "name": "nano", "base": "smollm2-135m-instruct", "seed": 7, "max_tokens": 2048,
         "lora": {"rank": 32, "alpha": 64}, "stages": [{"kind": "sft", "learning_rate": 1e-3, "train": "t"}],
     },
-    base={"name": "smollm2-135m-instruct", "revision": "0123456789ab"}, start=None,
+    base={"name": "smollm2-135m-instruct", "revision": "0123456789ab"}, start="5ba1d",
     data={"train.jsonl.gz": {"sha256": "f00d", "examples": 12, "too_long": 1}}, processes=1,
     python="3.12", libraries={"torch": "2.13"},
 )  # fmt: skip
@@ -231,7 +231,8 @@ def test_a_card_says_what_is_known():
         "Adapter: SHA-256 beef.",
     ):
         assert line in card.splitlines()
-    assert "seed 7, 1.2 hours, 1 process." in card and "pearson 0.512" in card
+    assert "seed 7, 1.2 hours, 1 process. It went on from the adapter 5ba1d." in card
+    assert "pearson 0.512" in card
     assert card.startswith("---\nlibrary_name: peft\n") and "None" not in card
 
 
