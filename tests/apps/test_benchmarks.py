@@ -48,6 +48,13 @@ def test_overhead(tmp_path):
     assert all(r["n"] / r["seconds"] < 4 / 0.01 for r in result["runs"])
 
 
+def test_report_cost(tmp_path):
+    result = bench("report_cost", tmp_path, "--shrink=50", "--reps=2")
+    runs = {(r["shape"], r["outcomes"], r["digest"]) for r in result["runs"]}
+    assert sorted((shape, n) for shape, n, _ in runs) == [("long", 2000), ("wide", 2000)]
+    assert len(runs) == 2, "the same seed gives the same figures in every process"
+
+
 @pytest.mark.slow
 def test_faults(tmp_path):
     sizes = ("--n=60", "--rows=20", "--kills=3", "--longest=1.5", "--connections=4")

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from glider._version import __version__
 from glider.bench.held_out import EXPOSURES, Exposure
@@ -95,18 +96,22 @@ def measure(
     found, tests = list(figures), list[_Test]()
     shares: dict[str, dict[str, _Share]] = defaultdict(dict)
     gaps: dict[tuple[str, str], dict[str, _Share]] = defaultdict(dict)
-    for name, systems in by_benchmark.items():
-        # In one order throughout: who is compared with whom decides the sign of a difference.
-        systems.sort(key=lambda each: place[each.system])
-        bench = _Benchmark(name, sets[name], systems, kinds, readings or {}, settings)
-        found += bench.figures()
-        compared = bench.differences()
-        tests += compared
-        told.update(dict.fromkeys(bench.notes()))
-        for system, share in bench.shares().items():
-            shares[system][name] = share
-        for pair, gap in bench.gaps(compared).items():
-            gaps[pair][name] = gap
+    # The products are of a thousand rows and six columns: threads cost more than they win, and on a
+    # busy machine they wait for each other (half the processor time: benchmarks/report_cost.py).
+    with threadpool_limits(1, user_api="blas"):
+        for name, systems in by_benchmark.items():
+            # In one order throughout: who is compared with whom decides the sign of a difference.
+            systems.sort(key=lambda each: place[each.system])
+            bench = _Benchmark(name, sets[name], systems, kinds, readings or {}, settings)
+            found += bench.figures()
+            compared = bench.differences()
+            tests += compared
+            told.update(dict.fromkeys(bench.notes()))
+            for system, share in bench.shares().items():
+                shares[system][name] = share
+            for pair, gap in bench.gaps(compared).items():
+                gaps[pair][name] = gap
+        tested = _tested(tests, list(differences), settings.n_permutations)
     groups = _groups(by_benchmark, exposures)
     families: dict[str, list[str]] = defaultdict(list)
     for name in by_benchmark:
@@ -135,7 +140,7 @@ def measure(
             for name, systems in by_benchmark.items()
         },
         figures=tuple(found),
-        differences=tuple(_tested(tests, list(differences), settings.n_permutations)),
+        differences=tuple(tested),
         overall=tuple(overall),
         notes=tuple(told),
     )

@@ -28,6 +28,8 @@ from glider.stats.statistic import Bools, Floats, Ints, Prepared
 _NORMAL = NormalDist()
 _BLOCK = 2_000_000
 """Weights held at once: 16 MB, and a few times that in a statistic."""
+_COUNTED = 16_384
+"""Draws counted at once: as many as stay near the processor."""
 _WORK = 40_000_000
 """Weights drawn in all; above it fewer resamples are drawn, though not fewer than 399."""
 _FEWEST = 399
@@ -229,8 +231,13 @@ class _Clusters:
         for r in self._blocks(n):
             drawn = rng.integers(self.k, size=(r, self.k), dtype=np.int32)
             counts = np.empty((r, self.k))
-            for row, of in zip(counts, drawn, strict=True):
-                row[:] = np.bincount(of, minlength=self.k)
+            # Many rows at a time: of few clusters a call for each row costs more than the counting.
+            step = max(1, _COUNTED // self.k)
+            offset = np.arange(min(step, r))[:, None] * self.k
+            for start in range(0, r, step):
+                some = drawn[start : start + step]
+                found = np.bincount((some + offset[: len(some)]).ravel(), minlength=some.size)
+                counts[start : start + step] = found.reshape(some.shape)
             yield np.take(counts, self.code, axis=1)
 
     def without_each(self, rng: np.random.Generator) -> Iterator[Floats]:
