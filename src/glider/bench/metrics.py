@@ -85,7 +85,8 @@ class Measured:
             rows = np.flatnonzero(inside & counted)
             if not rows.size:
                 if inside.any():
-                    self.left_out[name] = "nothing was judged"
+                    ties = metric.on == "orders" and (first.gold[inside] == 0.5).all()
+                    self.left_out[name] = "every label is a tie" if ties else "nothing was judged"
                 continue
             try:
                 self.parts.append(_Part(metric, name, rows, systems))
@@ -104,7 +105,7 @@ class Measured:
         self.statistic = Prepared(
             len(first) * len(systems),
             self._values,
-            lambda _: self._why(),
+            self._why,
             (min(low for low, _ in limits), max(high for _, high in limits)),
         )
 
@@ -135,7 +136,7 @@ class Measured:
             Degenerate: nobody can be measured.
         """
         if not self.parts:
-            raise Degenerate(self._why())
+            raise Degenerate(self.undefined)
         return float(np.mean([part.chance for part in self.parts]))
 
     def _values(self, weights: Floats) -> Floats:
@@ -146,8 +147,8 @@ class Measured:
         total = np.where(known, values, 0.0).sum(axis=0)
         return np.asarray(total / known.sum(axis=0), np.float64)
 
-    def _why(self) -> str:
-        return self.undefined or "too few items with different labels"
+    def _why(self, weights: Floats) -> str:
+        return self.undefined or _one_reason({p.name: p.why(weights) for p in self.parts})
 
 
 class _Part:
@@ -188,6 +189,10 @@ class _Part:
             return self._metric.chance
         constant = (np.full(len(self._gold), answer) for answer in self._answers)
         return float(np.mean([self._metric.on_part(c, self._gold)() for c in constant]))
+
+    def why(self, weights: Floats) -> str:
+        """Why there is no value for these weights of all items."""
+        return self._statistic.why(weights[self._rows])
 
     def values(self, weights: Floats) -> Floats:
         """One value per row of weights; NaN where the labels that count are all alike."""

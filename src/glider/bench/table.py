@@ -271,7 +271,10 @@ class _Benchmark:
         )
         if isinstance(found, Estimate) or not measured.metric.share or measured.undefined:
             return found
-        value = measured.statistic()
+        try:
+            value = measured.statistic()
+        except Degenerate:
+            return found
         clusters = scored.cluster[measured.rows]
         if value not in (0.0, 1.0) or np.ptp(clusters) == 0:
             return found

@@ -114,6 +114,10 @@ class LabelledRun:
         }
         order = sorted(rows)
         ids = [known[row].id if row in known else rows[row].sample_id for row in order]
+        if again := len(ids) - len(set(ids)):
+            notes.append(
+                f"{again} of {len(ids)} items have an id that was there before; each counts."
+            )
         if labels is None:
             told = _own_labels(order, known, columns["label"])
         else:

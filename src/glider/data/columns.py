@@ -331,7 +331,7 @@ PRESETS: dict[str, Columns] = {
 """How each tool writes what was asked, what it rests on, and what was answered."""
 
 _SIGNS: tuple[tuple[str, frozenset[str]], ...] = (
-    ("judgements", frozenset({"kind", "criterion", "label"})),
+    ("judgements", frozenset({"criterion", "label"})),
     ("deepeval", frozenset({"actual_output"})),
     ("ragas", frozenset({"user_input", "response"})),
     ("prometheus", frozenset({"instruction", "response"})),
@@ -348,7 +348,7 @@ _SIGNS: tuple[tuple[str, frozenset[str]], ...] = (
 def guess_preset(columns: Collection[str]) -> str:
     """The preset whose marking columns are all there; the first of this order.
 
-    judgements (kind, criterion, label), deepeval (actual_output), ragas (user_input, response),
+    judgements (criterion, label), deepeval (actual_output), ragas (user_input, response),
     prometheus (instruction, response), trl (chosen, rejected), mlflow (inputs, outputs,
     expectations), openevals (inputs, outputs), autoevals (output, expected), glider (output or
     outputs), messages (messages).

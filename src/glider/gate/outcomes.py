@@ -88,7 +88,11 @@ class OutcomeFigures:
             return _of_all([each.tally for each in self.by_criterion.values()], check.metric)
         gathered = self.by_criterion.get(self.named(check.of), Gathered())
         figure = _figure(gathered, check)
-        return Measured(figure=figure, worst=_lowest(gathered, check))
+        failed, asked = gathered.tally.reasons.counts.total(), gathered.tally.asked
+        notes: tuple[str, ...] = ()
+        if failed and check.metric in ("mean_score", "flip_rate"):
+            notes = (f"{failed} of {asked} were not judged and are not in this figure.",)
+        return Measured(figure=figure, worst=_lowest(gathered, check), notes=notes)
 
     def named(self, name: str) -> str:
         """The criterion that is meant; empty where nothing was asked at all.

@@ -96,7 +96,9 @@ def oddities(items: Sequence[Item]) -> tuple[str, ...]:
         if len(values) == 1
     ]
     if len({item.cluster for item in items}) == 1:
-        found.append("all items are of one cluster, so there are no intervals")
+        found.append("all items are of one cluster, so there are no intervals and no tests")
     if ties := sum(item.is_pair and item.gold == 0.5 for item in items):
-        found.append(f"pairs without a winner: {ties} of {len(items)}")
+        found.append(
+            f"{ties} of {len(items)} pairs are ties in the labels; no accuracy rests on them"
+        )
     return tuple(found)

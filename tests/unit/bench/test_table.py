@@ -131,6 +131,25 @@ def test_pair_ties_are_counted():
     assert figure(found, "judge", "accuracy_single").n == 4
 
 
+@pytest.mark.parametrize(
+    ("gold", "orders", "metric", "why"),
+    [
+        ([0.5] * 12, [[0.2, 0.3]] * 12, "accuracy_averaged", "every label is a tie"),
+        ([0, 1] * 6, [[np.nan, np.nan]] * 12, "flip_rate", "no pair was judged in both orders"),
+    ],
+)
+def test_a_share_of_nothing_is_undefined_with_its_own_reason(gold, orders, metric, why):
+    score = [NONE if np.isnan(o).any() else 1.0 for o in orders]
+    found = results(
+        table(gold, score, scale=(0, 1), orders=orders), kind="pairs",
+        metrics=("accuracy_averaged", "flip_rate"),
+    )  # fmt: skip
+    one = figure(found, "judge", metric)
+    assert one.value is None
+    assert one.undefined == why
+    markdown(found)
+
+
 def test_items_with_bad_labels_do_not_count():
     scored, notes = cleaned(table([1, NAN, 9, 2], [1, 2, 3, 2]))
     assert scored.ids == ("i0", "i3")

@@ -106,7 +106,9 @@ def test_an_id_on_two_rows_is_refused_only_if_it_is_labelled(tmp_path):
     ids = [f"s{n}" for n in range(29)] + ["s28"]
     run = write_run(tmp_path / "run", [judgment(n, p) for n, p in enumerate(probs)], ids=ids)
     labels = write_labels(tmp_path / "some.csv", pairs(25))
-    assert LabelledRun.load(run, labels=str(labels)).labelled.sum() == 25
+    found = LabelledRun.load(run, labels=str(labels))
+    assert found.labelled.sum() == 25
+    assert found.notes[0] == "1 of 30 items have an id that was there before; each counts."
     labels = write_labels(tmp_path / "all.csv", pairs(29))
     with pytest.raises(DataError, match="the id 's28' is on 2 rows"):
         LabelledRun.load(run, labels=str(labels))

@@ -59,7 +59,7 @@ PRESET_ROWS = [
     ),
     (
         "judgements",
-        {"kind": "pairwise", "criterion": {}, "label": 1, "input": "q", "outputs": ["a", "b"]},
+        {"criterion": {}, "label": 1, "input": "q", "outputs": ["a", "b"]},
         {"input": "q", "judged:output 1": "a", "judged:output 2": "b"},
     ),
     (

@@ -202,7 +202,10 @@ def test_rows_needed(figure, op, bound, needed):
 def test_figures_over_outcomes(check, value, n):
     outcomes = [judged(k, score) for k, score in enumerate((1, 2, 4, 5))] + [lost(9)]
     outcomes += [compared(k, k == 0) for k in range(4)]
-    figure = OutcomeFigures(outcomes).measure(parse_check(check)).figure
+    measured = OutcomeFigures(outcomes).measure(parse_check(check))
+    figure = measured.figure
+    named = ("1 of 5 were not judged and are not in this figure.",)
+    assert measured.notes == (named if check.startswith("mean_score") else ())
     assert figure.value == pytest.approx(value)
     assert figure.n == n
     assert figure.low <= figure.value <= figure.high

@@ -237,10 +237,10 @@ def test_constant_gold_one_cluster_and_ties_are_said(tmp_path):
     notes = load(tmp_path, RECORD, changed(id="b2")).notes
     assert notes == (
         "every label of 'right' is 2.5",
-        "all items are of one cluster, so there are no intervals",
+        "all items are of one cluster, so there are no intervals and no tests",
     )
     ties = load(tmp_path, PAIR, PAIR | {"id": "b", "input": "b", "label": 1}, kind="pairs").notes
-    assert ties == ("pairs without a winner: 1 of 2",)
+    assert ties == ("1 of 2 pairs are ties in the labels; no accuracy rests on them",)
 
 
 def test_a_file_without_any_label_is_an_error_that_says_why(tmp_path):

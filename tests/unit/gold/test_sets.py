@@ -57,9 +57,12 @@ def test_two_outputs_are_a_pair_unless_the_criterion_speaks_of_both():
         ([item(1, gold=3.0), item(2, gold=3.0)], ("every label of 'one' is 3",)),
         (
             [item(1, gold=3.0, cluster="c"), item(2, gold=4.0, cluster="c")],
-            ("all items are of one cluster, so there are no intervals",),
+            ("all items are of one cluster, so there are no intervals and no tests",),
         ),
-        ([pair(0.5, cluster="a"), pair(1.0, cluster="b")], ("pairs without a winner: 1 of 2",)),
+        (
+            [pair(0.5, cluster="a"), pair(1.0, cluster="b")],
+            ("1 of 2 pairs are ties in the labels; no accuracy rests on them",),
+        ),
         # 0.5 is a tie only where something is compared.
         ([item(1, gold=0.5), item(2, gold=1.0)], ()),
     ],
