@@ -17,10 +17,10 @@ PAGE = HERE.parent / "docs" / "performance.md"
 _PARTS = {
     "throughput": (
         "Throughput: same weights, same machine, one run",
-        "The embedded model under each system; what the columns mean and how each peer is driven "
-        "is in [benchmarks/README.md](../benchmarks/README.md). The model is "
-        "SmolLM2-135M-Instruct before it was trained to judge: the peers often "
-        "cannot read it, and such attempts are counted as attempts.",
+        "The default model, glider-nano, under each system; what the columns mean and how each "
+        "peer is driven is in [benchmarks/README.md](../benchmarks/README.md). The peers ask in "
+        "forms it was not trained on and often cannot read it; such attempts are counted as "
+        "attempts.",
     ),
     "overhead": (
         "Harness overhead: a server that answers after 50 ms",

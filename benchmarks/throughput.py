@@ -9,7 +9,7 @@ whole machine for themselves, and take turns in every round. Loading is not coun
 read only the score judge --n records, those that also write --slow-n, the plain loop --plain-n and
 each peer --peer-n.
 
-The peers ask one llama.cpp server with four slots. A small untrained model often answers what
+The peers ask one llama.cpp server with four slots. A small model often answers what
 they cannot read; such an attempt took its time and is counted as an attempt, not as a judgment.
 """
 

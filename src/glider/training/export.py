@@ -114,6 +114,8 @@ def copy_adapter(adapter: Path, out: Path, *, card: str = "") -> None:
     config["base_model_name_or_path"] = base_named(trained_on) or (
         Path(trained_on).name if Path(trained_on).is_absolute() else trained_on
     )
+    if isinstance(targets := config.get("target_modules"), list):
+        config["target_modules"] = sorted(targets)  # PEFT writes a set, each time in another order
     with new_folder(out) as new:
         (new / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
         with open_tensors(adapter / WEIGHTS) as weights, (new / WEIGHTS).open("wb") as file:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from small_models import added, llama, write_adapter, write_gguf, write_hf_folder
 
-from glider.backends.adapters import WEIGHTS, Adapter, open_weights
+from glider.backends.adapters import WEIGHTS, Adapter, open_weights, sha256
 from glider.backends.tensor_files import open_tensors
 from glider.core.errors import EmptySplit, ModelFileError, NoChatTemplate, RunError
 from glider.stats.estimates import Estimate, Undefined
@@ -134,6 +134,16 @@ def test_a_copied_adapter_names_its_base_and_no_place(tmp_path, said, kept):
         for half, number in zip(again.factors[name][:2], (a, b), strict=True):
             np.testing.assert_allclose(half, number, rtol=2**-8)  # bf16: eight bits
         assert again.factors[name][2] == scale
+
+
+def test_the_same_adapter_is_copied_to_the_same_bytes(tmp_path):
+    """PEFT writes the names of the trained layers as a set, each time in another order."""
+    orders = (["q_proj", "v_proj", "k_proj"], ["k_proj", "q_proj", "v_proj"])
+    for name, order in zip("ab", orders, strict=True):
+        copy_adapter(
+            write_adapter(tmp_path / f"from-{name}", target_modules=order), tmp_path / name
+        )
+    assert sha256(tmp_path / "a") == sha256(tmp_path / "b")
 
 
 # What a check asks
