@@ -100,7 +100,7 @@ CATALOG: dict[str, Model] = {
         name=DEFAULT,
         base=_SMOLLM2,
         folder=files("glider") / "nano",
-        sha256="6b34938e532d5e028a858f0c9165c1949de188f5f717881f2e2f914c99996947",
+        sha256="da5846f54add0f03a1c56e96af6a9ee104205a525190e6b8f19512eef7ac2c6d",
         requantise="q8_0",
         licence="Apache-2.0",
     ),

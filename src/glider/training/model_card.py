@@ -121,7 +121,9 @@ def _figures(about: About) -> list[str]:
         lines += ["No benchmark was run on it.", ""]
     if about.kept and about.kept.get("metrics"):
         kept = about.kept
-        values = ", ".join(f"{name} {value:.3f}" for name, value in kept["metrics"].items())
+        values = ", ".join(
+            f"{name.replace('_', ' ')} {value:.4g}" for name, value in kept["metrics"].items()
+        )
         lines += [
             f"On the training's own development part, at the kept update ({kept['step']}): "
             f"{values}. The kept update was chosen on these examples, so they flatter.",
