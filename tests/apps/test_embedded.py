@@ -196,3 +196,40 @@ def test_one_command_with_the_embedded_model(tmp_path, embedded):
     told = json.loads(done.stdout)
     assert told["kind"] == "judgment"
     assert told["judge"].startswith("embedded/glider-nano@")
+
+
+def test_texts_without_their_quotes_are_asked_for_the_score_alone(tmp_path, embedded, monkeypatch):
+    from glider.bench.choose import choose
+    from glider.cli.bench import judge_all
+    from glider.cli.settings import JudgeSettings
+
+    text = (
+        "The hall opens at nine on weekdays. Dogs, bicycles and large bags have to stay outside. "
+        "Tickets are sold at the gate until five, and groups of more than ten pay half the price. "
+        "On Sundays the upper floor is closed, but the garden and its small shop remain open. "
+        "Who comes by train walks for six minutes along the river and then over the old bridge."
+    )
+    record = {
+        "input": "When does it open?", "output": text, "label": 4, "scale": [1, 5],
+        "criterion": {"name": "tone", "description": "Is it kind?"},
+        "rubric": {str(level): f"level {level}" for level in range(1, 6)},
+    }  # fmt: skip
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(record | {"id": f"r{n}"}) + "\n" for n in range(2)))
+    room = []
+    submit = EmbeddedBackend.submit
+
+    def counted(self, request):
+        room.append(request.decoding.max_tokens)
+        return submit(self, request)
+
+    monkeypatch.setattr(EmbeddedBackend, "submit", counted)
+    judge_all(
+        JudgeSettings(), "nano", choose([str(path)], None), tmp_path / "b",
+        limit=None, seed=7, deletion=True, resume=False,
+    )  # fmt: skip
+    (found,) = (tmp_path / "b").glob("runs/nano/*/deletions.json")
+    told = json.loads(found.read_text())
+    assert len(told["before"]) + told["skipped"] == 2
+    assert min(room[:2]) > 100  # quotes and a reason
+    assert set(room[2:]) == {1} and len(room) == 2 + 2 * len(told["before"])

@@ -293,7 +293,11 @@ def judge_all(
                 limit=limit, seed=seed, held_out=held_out, resume=resume,
             )  # fmt: skip
             if deletion:
+                asked = judge.format
+                # Only the score is compared, and the bare form reads it off the same prompt.
+                judge.format = asked.bare() or asked
                 judge_deletions(judge, run_folder(out, system, each.labelled.name), seed=seed)
+                judge.format = asked
 
 
 def _judge_set(
