@@ -59,8 +59,10 @@ def test_answers_are_legal_and_quotes_verbatim(embedded, format):
         assert isinstance(judgment, Judgment), judgment
         assert judgment.score in criterion.rubric.scores
         assert judgment.reasoning
-        assert sum(judgment.score_probs.values()) == pytest.approx(1)
-        assert 1 <= judgment.expected <= 5
+        if format.name == "nano" or judgment.score_probs is not None:
+            # In a form it was not trained on, no level may be among the 50 likeliest next words.
+            assert sum(judgment.score_probs.values()) == pytest.approx(1)
+            assert 1 <= judgment.expected <= 5
         assert judgment.highlights
         for highlight in judgment.highlights:
             assert highlight.match == "exact"

@@ -61,7 +61,7 @@ def test_a_training_becomes_what_each_program_reads(tmp_path):
     out = run(training, "--to", "adapter", "--out", tmp_path / "adapter")
     assert "written" in out
     card = (tmp_path / "adapter/README.md").read_text()
-    assert card.startswith("---") and "# mine" in card and "loss 0.250" in card
+    assert card.startswith("---") and "# mine" in card and "loss 0.25" in card
     assert "seed 3, 1.0 hours" in card
 
     base = write_hf_folder(tmp_path / "base")
