@@ -18,9 +18,12 @@ _PARTS = {
     "throughput": (
         "Throughput: same weights, same machine, one run",
         "The default model, glider-nano, under each system; what the columns mean and how each "
-        "peer is driven is in [benchmarks/README.md](../benchmarks/README.md). The peers ask in "
-        "forms it was not trained on and often cannot read it; such attempts are counted as "
-        "attempts.",
+        "peer is driven is in [benchmarks/README.md](../benchmarks/README.md).",
+    ),
+    "throughput-untrained": (
+        "Throughput before the model was trained, with peers",
+        "SmolLM2-135M-Instruct as it comes, and before the engine let an explained answer end. "
+        "The peers often cannot read it, and such attempts are counted as attempts.",
     ),
     "overhead": (
         "Harness overhead: a server that answers after 50 ms",

@@ -34,7 +34,7 @@ SETS = ("summeval_op", "shepherd_human", "qags", "mlqe_pe_da")
 WORDS = ("--page", "--resamples", "99")
 
 
-def judged(tmp_path, name, able, *, model="embedded/x", limit=12):
+def judged(tmp_path, name, able, *, model="embedded/x", limit=12, sets=SETS):
     """A judge that is right about texts with an even number, `able` also about the others."""
     criterion = Criterion(name="q", question="Good {output}?", rubric={1: "bad", 5: "good"})
     items = [
@@ -50,7 +50,7 @@ def judged(tmp_path, name, able, *, model="embedded/x", limit=12):
         right = "1" if n % 4 < 2 else "5"
         return right if able or n % 2 else "5"
 
-    for benchmark in SETS:
+    for benchmark in sets:
         judge_items(
             Judge(ScriptedBackend(answer), format=NanoFormat(explain=False)), items,
             run_folder(tmp_path / "runs", name, benchmark),
@@ -98,6 +98,12 @@ def test_the_page_of_the_base_alone(trust, tmp_path):
     page = made(trust, tmp_path)
     assert "nano" not in page.partition("## ")[0].replace("glider-nano", "")
     assert "every simple rule**" in page.splitlines()[2]
+
+
+def test_the_page_tells_the_largest_draw(trust, tmp_path):
+    judged(tmp_path, "base", able=False, limit=8, sets=SETS[:2])
+    judged(tmp_path, "base", able=False, sets=SETS[2:])
+    assert "at most 12 items of each, drawn with seed 7" in made(trust, tmp_path)
 
 
 def test_highlights_have_a_table_of_their_own(trust, tmp_path):

@@ -178,11 +178,17 @@ def collect(
             **kind,
             **({"judge": systems[name].manifest.judge,
                 "settings": systems[name].manifest.settings["judge"],
-                "limit": systems[name].manifest.settings["limit"]} if name in systems else {}),
+                "limit": _largest_limit(runs, systems[name].system)} if name in systems else {}),
         }
         for name, kind in {**results.settings["systems"], **stand_ins}.items()
     }  # fmt: skip
     return results.model_copy(update={"settings": {**results.settings, "systems": about}})
+
+
+def _largest_limit(runs: Sequence[BenchRun], system: str) -> int | None:
+    """Most items of a set that a system was given; None where it got all of one."""
+    limits = [run.manifest.settings["limit"] for run in runs if run.system == system]
+    return None if None in limits else max(limits)
 
 
 def judge_deletions(judge: Streams, folder: Path, *, seed: int) -> None:
