@@ -124,10 +124,10 @@ def run_cell(args: argparse.Namespace, name: str) -> None:
     adapter = str(args.nano) if cell.start else ""
     told: dict[str, Any] = {"name": name}
     if cell.trains:
-        data = examples_of(args, cell)
         if cell.pairs:
-            data = pairs_of(args, cell)
+            data = pairs_of(args)
         else:
+            data = examples_of(args, cell)
             kept = {(name, item.cluster) for item, _, name in held_out(args)}
             learnt = {(one.set, one.cluster) for one in read_examples(data / "train.jsonl.gz")}
             assert not kept & learnt, "a held-out prompt is among the examples"
@@ -188,7 +188,7 @@ def by_difficulty(folder: Path, size: int) -> list[Any]:
     return [examples[n] for n in by_ifd(examples, values, size).chosen]
 
 
-def pairs_of(args: argparse.Namespace, cell: Cell) -> Path:
+def pairs_of(args: argparse.Namespace) -> Path:
     """Pairs of glider-nano's own answers; made once."""
     folder: Path = args.runs / "examples" / "pairs"
     if not (folder / "result.json").exists():

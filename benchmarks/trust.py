@@ -58,6 +58,7 @@ _MARKED = (
     "mr_ben_reasoning", "qags", "uhgeval_zh",
 )  # fmt: skip
 """Sets whose texts people marked."""
+_EXPLAINED_RUNS = "explained"
 _GROUPS = {
     "": "all sets",
     EXPOSURES[0]: "held-out parts of trained sets",
@@ -124,7 +125,7 @@ def systems(args: argparse.Namespace) -> list[System]:
         System(
             EXPLAINED,
             JudgeSettings(model=f"embedded/{args.nano.removeprefix('fast/')}", **common),
-            args.limit, sets=_MARKED, folder="explained",
+            args.limit, sets=_MARKED, folder=_EXPLAINED_RUNS,
         ),
     ]  # fmt: skip
 
@@ -140,9 +141,7 @@ def judge(args: argparse.Namespace) -> None:
     for system in systems(args):
         if system.name not in args.only:
             continue
-        own = [
-            each for each in chosen if each.labelled.name in (system.sets or {each.labelled.name})
-        ]
+        own = [each for each in chosen if not system.sets or each.labelled.name in system.sets]
         print(f"== {system.name}: {len(own)} sets, at most {system.limit} items each")
         judge_all(
             system.settings, system.name, own, args.runs / system.folder,
@@ -160,11 +159,14 @@ def write(args: argparse.Namespace) -> Results:
     folder = args.out / "trust"
     folder.mkdir(parents=True, exist_ok=True)
     made = []
-    wanted = [("results", args.runs, _as_it_is), ("english", args.runs, in_pearson)]
-    if (explained := args.runs / "explained").is_dir():
-        wanted.append(("highlights", explained, _as_it_is))
-    for name, runs, sets in wanted:
-        plain = collect(runs, settings=settings, sets=sets).model_dump(mode="json")
+    folders = [args.runs, *filter(Path.is_dir, [args.runs / _EXPLAINED_RUNS])]
+    wanted: list[tuple[str, Path, dict[str, Any]]] = [
+        ("results", folders[0], {}),
+        ("english", folders[0], {"sets": in_pearson}),
+        *(("highlights", runs, {}) for runs in folders[1:]),
+    ]
+    for name, runs, which in wanted:
+        plain = collect(runs, settings=settings, **which).model_dump(mode="json")
         # Read back by `Results`, which knows no other keys: so it stands in the settings.
         plain["settings"]["made_by"] = facts()
         for about in plain["settings"]["systems"].values():
@@ -173,17 +175,13 @@ def write(args: argparse.Namespace) -> Results:
         (folder / f"{name}.json").write_text(text, "utf-8")
         made.append(Results.model_validate(plain))
     lines = []
-    for run in (run for _, runs, _ in wanted[::2] for run in bench_runs(runs)):
+    for run in (run for runs in folders for run in bench_runs(runs)):
         manifest = run.manifest.model_dump(mode="json")
         manifest["settings"]["judge"] = _without_folder(manifest["settings"]["judge"])
         lines.append(json.dumps(manifest, ensure_ascii=False) + "\n")
     (folder / "manifests.jsonl").write_text("".join(lines), "utf-8")
     args.docs.write_text(page(*made), "utf-8")
     return made[0]
-
-
-def _as_it_is(labelled: LabelledSet) -> LabelledSet:
-    return labelled
 
 
 def in_pearson(labelled: LabelledSet) -> LabelledSet | None:
