@@ -81,7 +81,10 @@ def bench_results(path: Path) -> "Results":
 
 
 def main_figures(results: "Results") -> "list[Measured]":
-    """Of each benchmark the main metric; where those are many, the means and their differences."""
+    """Of each benchmark the main metric; where those are many, the means of all systems.
+
+    Beside the means stands what the highest judge has over every other system.
+    """
     from glider.bench.results import Difference, Figure, estimate_of
     from glider.bench.standing import Board
     from glider.training.model_card import Measured
@@ -101,7 +104,7 @@ def main_figures(results: "Results") -> "list[Measured]":
     means = [one for system in board.systems if (one := board.aggregate(system)) is not None]
     if len(found) <= _MOST_ROWS or not means:
         return found
-    apart = [one for one in results.overall if not one.part]
+    apart = [one for one in results.overall if not one.part and board.lead in (one.a, one.b)]
     return [
         *(mean(one, one.system, "aggregate: 0 random, 1 perfect") for one in means),
         *(mean(one, f"{one.a} less {one.b}", "difference of aggregates") for one in apart),
