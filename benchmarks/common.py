@@ -226,7 +226,8 @@ def run_subject(
         # A home of its own: a peer's settings file or cache must not come in, nor be left behind.
         home = {"HOME": folder, "INSPECT_LOG_DIR": f"{folder}/logs"}
         done = subprocess.run(
-            [str(python), str(PEERS / script), *options, f"--out={result}"],
+            # Not resolved: a link into another Python is that one's.
+            [str(Path(python).absolute()), str(PEERS / script), *options, f"--out={result}"],
             env=os.environ | _OFFLINE | home | dict(environment or {}),
             cwd=folder,
             capture_output=True,
