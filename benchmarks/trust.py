@@ -4,25 +4,27 @@
     python benchmarks/trust.py --data FOLDER --held-out FOLDER --model fast --nano ADAPTER
     python benchmarks/trust.py --page                   # figures and page anew from the runs
 
-Both see the same items: at most `--limit` of each set, of the sets that nano was trained on only
+All see the same items: at most `--limit` of each set, of the sets that nano was trained on only
 what was held out. It can be killed at any moment and started again: what was judged is kept in
-`--runs`. Systems named with `--only` are measured too; those that write before they score are slow
-and see fewer items, which are among those of the others. The draw is seeded and its item ids are in
-the results.
+`--runs`. The draw is seeded and its item ids are in the results. There are three surveys, each in
+a folder of its own, any number of them at once (`--survey whole marked ways`):
 
-`--only "nano explained"` asks nano for quotes and a reason on the sets whose texts people marked,
-and judges each text again without what it quoted.
+- *whole*: base and nano on every set, as they are and with LLMBar's rules in the question;
+- *marked*: nano asked for quotes and a reason on the sets whose texts people marked; each text is
+  judged again without what was quoted;
+- *ways*: every way of asking, reason first, several answers, the strategies, a jury, on twelve sets
+  of many kinds. Most of them write before they score, so they see `--slow-limit` items of each set.
 
 Writes docs/benchmarks.md and results/trust/: results.json, english.json (Pearson's r alone),
-highlights.json, and the runs' manifests, one a line. The runs themselves hold the texts of the data
-and stay where they are.
+highlights.json, ways.json, and the runs' manifests, one a line. The runs themselves hold the texts
+of the data and stay where they are.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,7 @@ from glider.bench.held_out import EXPOSURES, HeldOut
 from glider.bench.highlights import FIRST_SENTENCE, RANDOM
 from glider.bench.markdown import markdown
 from glider.bench.results import Difference, Figure, Results
+from glider.bench.scored import Reading
 from glider.bench.standing import Board
 from glider.bench.table import ALL, Settings
 from glider.cli.bench import judge_all, measurable
@@ -46,19 +49,19 @@ BASE, NANO, EXPLAINED = "base", "nano", "nano explained"
 _BASE_MODEL = "smollm2-135m-instruct"
 _WANTED, _WANTED_UNSEEN = 0.25, 0.10
 """How much better in Pearson's r than its base nano was meant to be."""
-_SYSTEMS = {
-    BASE: "SmolLM2-135M-Instruct as it comes, which nobody trained to judge",
-    NANO: "glider-nano, the same model trained by `glider train`",
-    "nano +rules": "glider-nano with LLMBar's rules in the question (arXiv 2310.07641)",
-    "nano reason-first": "glider-nano writing quotes and reason before the score",
-    EXPLAINED: "glider-nano asked for quotes and a reason after the score",
-}
 _MARKED = (
     "faithbench", "finegrained_qa_feedback", "halueval_general", "mqm_ted_spans",
     "mr_ben_reasoning", "qags", "uhgeval_zh",
 )  # fmt: skip
 """Sets whose texts people marked."""
-_EXPLAINED_RUNS = "explained"
+_OF_MANY_KINDS = (
+    "ukp_convincing_arguments", "begin_attribution", "semeval2013_answers", "dices_safety",
+    "hhh_alignment", "summeval", "shepherd_human", "roscoe_reasoning",
+    "llmbar", "topical_chat", "cefr_sp_wiki", "qags",
+)  # fmt: skip
+"""Four that nano was trained on, four others, four unseen tasks."""
+
+
 _GROUPS = {
     "": "all sets",
     EXPOSURES[0]: "held-out parts of trained sets",
@@ -81,6 +84,13 @@ text. Where people marked most of a text random spans come near 1, and twice tha
 *moved*: how far the score moves when what was quoted is taken out, in shares of the scale, beside
 as many random words.
 """
+_WAYS = """\
+Every way of asking that Glider has, on twelve sets of many kinds, the same few items for each. As
+in the first table random answers get 0 and perfect ones 1; *expected* is the mean over the levels'
+probabilities, *greedy* the likeliest level. What is written is written at temperature 0, but for
+the four answers of K=4, sampled at 0.8. With so few items only a large difference can be told from
+none: look at the brackets.
+"""
 
 
 # ---- judging
@@ -88,46 +98,99 @@ as many random words.
 
 @dataclass(frozen=True)
 class System:
-    """A judge, what it is called, and how many items of each set it sees."""
+    """A judge, and what it is called."""
 
     name: str
-    settings: JudgeSettings
-    limit: int
+    what: str
+    base: bool = False
+    """The model that nano was made of, not nano."""
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the judge; bare scores where nothing is said."""
+    writes: bool = False
+    """It writes before it scores, which the engine that only reads scores cannot."""
+    readings: tuple[Reading, ...] | None = None
+    """Ways of reading a distribution over levels; all that there are if not given."""
+
+    def settings(self, args: argparse.Namespace) -> JudgeSettings:
+        """Who judges and how."""
+        named = args.nano.partition("/")[0] in BACKENDS.names()
+        engine = "embedded" if self.writes else args.model
+        nano = args.nano.partition("/")[2] if named else args.nano
+        bare: dict[str, Any] = {"explain": False, "truncate": True, "seed": args.seed}
+        asked = bare | dict(self.asked)
+        if "jury" in asked:
+            asked["jury"] = tuple(f"{engine}/{model}" for model in asked["jury"])
+        return JudgeSettings(model=f"{engine}/{_BASE_MODEL if self.base else nano}", **asked)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Some systems on some sets, measured by themselves."""
+
+    systems: tuple[System, ...]
     sets: tuple[str, ...] = ()
     """Only these; every set that is there where it is empty."""
     folder: str = ""
-    """Below `--runs`, for runs that are measured by themselves."""
+    """Below `--runs`."""
+    slow: bool = False
+    deletion: bool = False
+    """Judge the texts again without what was quoted."""
 
 
-def systems(args: argparse.Namespace) -> list[System]:
-    """The fast ones first: a night cut short still has their figures."""
-    named = args.nano.partition("/")[0] in BACKENDS.names()
-    nano = args.nano if named else f"{args.model}/{args.nano}"
-    common: dict[str, Any] = {"truncate": True, "seed": args.seed}
-    return [
-        System(
-            BASE, JudgeSettings(model=f"{args.model}/{_BASE_MODEL}", explain=False, **common),
-            args.limit,
-        ),
-        System(NANO, JudgeSettings(model=nano, explain=False, **common), args.limit),
-        System(
-            "nano +rules",
-            JudgeSettings(model=nano, explain=False, strategies=("rules",), **common),
-            args.limit,
-        ),
-        System(
-            "nano reason-first",
-            JudgeSettings(
-                model=f"embedded/{args.nano.removeprefix('fast/')}", order="reason-first", **common
+_RULES = {"strategies": ("rules",)}
+_REASONS = {"order": "reason-first", "explain": True}
+_FOUR = _REASONS | {"samples": 4}
+_AS_IT_IS = (
+    System(BASE, "SmolLM2-135M-Instruct as it comes, which nobody trained to judge", base=True),
+    System(NANO, "glider-nano, the same model trained by `glider train`"),
+)
+_BY_RULES = (
+    System(
+        "base +rules",
+        "the base with LLMBar's rules in the question (arXiv 2310.07641)",
+        base=True,
+        asked=_RULES,
+        readings=("expected",),
+    ),
+    System("nano +rules", "glider-nano with the same rules", asked=_RULES, readings=("expected",)),
+)
+_FIRST = "quotes and reason before the score"
+_MEAN = "four sampled reasons before the score, the mean of their expected scores"
+SURVEYS = {
+    "whole": Survey((*_AS_IT_IS, *_BY_RULES)),
+    "marked": Survey(
+        (
+            System(
+                EXPLAINED, "quotes and a reason after the score", asked={"explain": True},
+                writes=True,
             ),
-            args.slow_limit,
         ),
-        System(
-            EXPLAINED,
-            JudgeSettings(model=f"embedded/{args.nano.removeprefix('fast/')}", **common),
-            args.limit, sets=_MARKED, folder=_EXPLAINED_RUNS,
+        sets=_MARKED, folder="explained", deletion=True,
+    ),
+    "ways": Survey(
+        (
+            *_AS_IT_IS, *_BY_RULES,
+            System("nano +banded", "five bands of a scale to 100 for the levels",
+                   asked={"strategies": ("banded",)}),
+            System("nano and base", "the mean of both models", asked={"jury": (_BASE_MODEL,)},
+                   writes=True),
+            System("base reason-first", _FIRST, base=True, asked=_REASONS, writes=True),
+            System("nano reason-first", _FIRST, asked=_REASONS, writes=True),
+            System("nano +questions", "three questions about this input, written first",
+                   asked={"strategies": ("questions",)}, writes=True),
+            System("nano +reference", "an answer of its own, written first, as the reference",
+                   asked={"strategies": ("reference",)}, writes=True),
+            System("nano +scenario", "aspects and weights of the kind of task it takes this for",
+                   asked={"strategies": ("scenario",)}, writes=True),
+            System("nano +decompose", "three aspects of its own, summed up outside",
+                   asked={"strategies": ("decompose",)}, writes=True),
+            System("base reason-first K=4", _MEAN, base=True, asked=_FOUR, writes=True),
+            System("nano reason-first K=4", _MEAN, asked=_FOUR, writes=True),
         ),
-    ]  # fmt: skip
+        sets=_OF_MANY_KINDS, folder="ways", slow=True,
+    ),
+}  # fmt: skip
+"""In each the fast ones first: a night cut short still has their figures."""
 
 
 def judge(args: argparse.Namespace) -> None:
@@ -138,19 +201,24 @@ def judge(args: argparse.Namespace) -> None:
     kept = HeldOut.read(args.held_out) if args.held_out else None
     if kept:
         chosen = measurable(chosen, kept, args.sets)
-    for system in systems(args):
-        if system.name not in args.only:
-            continue
-        own = [each for each in chosen if not system.sets or each.labelled.name in system.sets]
-        print(f"== {system.name}: {len(own)} sets, at most {system.limit} items each")
-        judge_all(
-            system.settings, system.name, own, args.runs / system.folder,
-            limit=system.limit, seed=args.seed, held_out=kept, resume=True,
-            deletion=bool(system.folder),
-        )  # fmt: skip
+    for survey in (SURVEYS[name] for name in args.survey):
+        own = [each for each in chosen if not survey.sets or each.labelled.name in survey.sets]
+        limit = args.slow_limit if survey.slow else args.limit
+        for system in survey.systems:
+            if args.only and system.name not in args.only:
+                continue
+            print(f"== {system.name}: {len(own)} sets, at most {limit} items each", flush=True)
+            judge_all(
+                system.settings(args), system.name, own, args.runs / survey.folder,
+                limit=limit, seed=args.seed, held_out=kept, resume=True,
+                deletion=survey.deletion, readings=system.readings,
+            )  # fmt: skip
 
 
 # ---- writing
+
+_FILES = {"marked": "highlights", "ways": "ways"}
+"""What a survey's results are called beside those of the whole."""
 
 
 def write(args: argparse.Namespace) -> Results:
@@ -158,12 +226,13 @@ def write(args: argparse.Namespace) -> Results:
     settings = Settings(seed=args.seed, n_resamples=args.resamples, n_permutations=args.resamples)
     folder = args.out / "trust"
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    folders = [args.runs, *filter(Path.is_dir, [args.runs / _EXPLAINED_RUNS])]
+    made: dict[str, Results] = {}
+    there = {name: args.runs / survey.folder for name, survey in SURVEYS.items()}
+    there = {name: runs for name, runs in there.items() if (runs / "runs").is_dir()}
     wanted: list[tuple[str, Path, dict[str, Any]]] = [
-        ("results", folders[0], {}),
-        ("english", folders[0], {"sets": in_pearson}),
-        *(("highlights", runs, {}) for runs in folders[1:]),
+        ("results", args.runs, {}),
+        ("english", args.runs, {"sets": in_pearson}),
+        *((_FILES[name], runs, {}) for name, runs in there.items() if name in _FILES),
     ]
     for name, runs, which in wanted:
         plain = collect(runs, settings=settings, **which).model_dump(mode="json")
@@ -173,15 +242,15 @@ def write(args: argparse.Namespace) -> Results:
             about["settings"] = _without_folder(about.get("settings", {}))
         text = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
         (folder / f"{name}.json").write_text(text, "utf-8")
-        made.append(Results.model_validate(plain))
+        made[name] = Results.model_validate(plain)
     lines = []
-    for run in (run for runs in folders for run in bench_runs(runs)):
+    for run in (run for runs in there.values() for run in bench_runs(runs)):
         manifest = run.manifest.model_dump(mode="json")
         manifest["settings"]["judge"] = _without_folder(manifest["settings"]["judge"])
         lines.append(json.dumps(manifest, ensure_ascii=False) + "\n")
     (folder / "manifests.jsonl").write_text("".join(lines), "utf-8")
-    args.docs.write_text(page(*made), "utf-8")
-    return made[0]
+    args.docs.write_text(page(**made), "utf-8")
+    return made["results"]
 
 
 def in_pearson(labelled: LabelledSet) -> LabelledSet | None:
@@ -204,11 +273,7 @@ class Group:
 
     def __init__(self, results: Results, part: str) -> None:
         self.board, self.part = Board(results), part
-        judges = self.board.of_kind("judge")
-        self.base, self.nano = (
-            next((s for s in (f"{name}, expected", name) if s in judges), "")
-            for name in (BASE, NANO)
-        )
+        self.base, self.nano = (_first_reading(self.board, name) for name in (BASE, NANO))
 
     @property
     def lead(self) -> str:
@@ -221,11 +286,7 @@ class Group:
 
     def over(self, other: str) -> Difference | None:
         """The leading judge less another system."""
-        for d in self.board.results.overall:
-            found = {d.a: 1, d.b: -1}
-            if d.part == self.part and set(found) == {self.lead, other}:
-                return d if found[self.lead] > 0 else _turned(d)
-        return None
+        return _less(self.board.results, self.lead, other, self.part)
 
     @cached_property
     def over_rules(self) -> Difference | None:
@@ -243,22 +304,39 @@ class Group:
         return self.board.figure(ALL, system, "coverage", self.part)
 
 
+def _first_reading(board: Board, name: str) -> str:
+    """What a judge is called in the results; empty where it was not measured."""
+    judges = board.of_kind("judge")
+    return next((s for s in (f"{name}, expected", name) if s in judges), "")
+
+
+def _less(results: Results, a: str, b: str, part: str) -> Difference | None:
+    """The mean of one system less that of another, over a group of sets."""
+    for d in results.overall:
+        if d.part == part and {d.a, d.b} == {a, b}:
+            return d if d.a == a else _turned(d)
+    return None
+
+
 def _turned(d: Difference) -> Difference:
     ends = {"low": None if d.high is None else -d.high, "high": None if d.low is None else -d.low}
     value = None if d.value is None else -d.value
     return d.model_copy(update={"a": d.b, "b": d.a, "value": value, **ends})
 
 
-def page(results: Results, english: Results, highlights: Results | None = None) -> str:
+def page(
+    results: Results,
+    english: Results,
+    highlights: Results | None = None,
+    ways: Results | None = None,
+) -> str:
     """docs/benchmarks.md: the answer, the groups, then everything."""
     report = markdown(results, title="Benchmarks")
     head, _, rest = report.partition("\n\n")
     made = results.settings["made_by"]
-    judges = Board(results).of_kind("judge")
+    judges = {system.partition(", ")[0] for system in Board(results).of_kind("judge")}
     listed = "\n".join(
-        f"- **{name}**: {what}."
-        for name, what in _SYSTEMS.items()
-        if any(system in (name, f"{name}, expected") for system in judges)
+        f"- **{one.name}**: {one.what}." for one in SURVEYS["whole"].systems if one.name in judges
     )
     there = {about["exposure"] for about in results.settings["benchmarks"].values()}
     parts = ["", *(exposure for exposure in EXPOSURES if exposure in there)]
@@ -279,6 +357,7 @@ def page(results: Results, english: Results, highlights: Results | None = None) 
         "Share of items with an answer that could be read.",
         readable_table(groups),
         *(["## Highlights", _HIGHLIGHTS, highlight_table(highlights)] if highlights else []),
+        *(["## Ways of asking", _WAYS, ways_table(ways)] if ways else []),
         rest,
     ]
     return "\n\n".join(block.strip() for block in blocks) + "\n"
@@ -408,6 +487,35 @@ def highlight_table(found: Results) -> str:
     return table(heads, rows)
 
 
+def ways_table(found: Results) -> str:
+    """One row for each way of asking and reading."""
+    board = Board(found)
+    parts = [part for part in _GROUPS if board.aggregate(board.lead or "", part)]
+    plain = _first_reading(board, NANO)
+    heads = ["judge", "how", "read", "sets", "items", *(_GROUPS[part] for part in parts)]
+    rows = []
+    for one in SURVEYS["ways"].systems:
+        for system in board.of_kind("judge"):
+            if system.partition(", ")[0] != one.name:
+                continue
+            whole, read = board.aggregate(system), board.figure(ALL, system, "coverage")
+            if whole is None:
+                continue
+            less = _less(found, system, plain, "")
+            rows.append(
+                [
+                    system,
+                    one.what,
+                    f"{read.judged} of {read.asked}" if read else "–",
+                    _sets(whole),
+                    f"{whole.n}",
+                    *(_cell(board.aggregate(system, part)) for part in parts),
+                    _interval(less, signed=True) if system != plain else "",
+                ]
+            )
+    return table([*heads, f"less {plain}"], rows)
+
+
 def _better(d: Difference | None) -> str:
     if d is None or d.low is None or d.high is None:
         return "Not told apart from"
@@ -464,10 +572,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     made.add_argument("--out", type=Path, default=HERE / "results", help="folder for the JSON")
     made.add_argument("--docs", type=Path, default=HERE.parent / "docs" / "benchmarks.md")
     made.add_argument("--sets", nargs="+", default=["all"], help="as in `glider bench`")
-    made.add_argument("--only", nargs="+", choices=_SYSTEMS, default=[BASE, NANO], metavar="SYSTEM")
+    made.add_argument("--survey", nargs="+", choices=SURVEYS, default=["whole"])
+    known = sorted({one.name for survey in SURVEYS.values() for one in survey.systems})
+    made.add_argument(
+        "--only", nargs="+", choices=known, metavar="SYSTEM", help=f"of these: {', '.join(known)}"
+    )
     made.add_argument("--model", default="embedded", help="what runs them: embedded, or fast")
     made.add_argument("--limit", type=int, default=60)
-    made.add_argument("--slow-limit", type=int, default=10)
+    made.add_argument("--slow-limit", type=int, default=12, help="of each set, where all is asked")
     made.add_argument("--resamples", type=int, default=999)
     made.add_argument("--seed", type=int, default=7)
     made.add_argument("--page", action="store_true", help="judge nothing")

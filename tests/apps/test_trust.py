@@ -34,7 +34,7 @@ SETS = ("summeval_op", "shepherd_human", "qags", "mlqe_pe_da")
 WORDS = ("--page", "--resamples", "99")
 
 
-def judged(tmp_path, name, able, *, model="embedded/x", limit=12, sets=SETS):
+def judged(tmp_path, name, able, *, model="embedded/x", limit=12, sets=SETS, folder="runs"):
     """A judge that is right about texts with an even number, `able` also about the others."""
     criterion = Criterion(name="q", question="Good {output}?", rubric={1: "bad", 5: "good"})
     items = [
@@ -53,7 +53,7 @@ def judged(tmp_path, name, able, *, model="embedded/x", limit=12, sets=SETS):
     for benchmark in sets:
         judge_items(
             Judge(ScriptedBackend(answer), format=NanoFormat(explain=False)), items,
-            run_folder(tmp_path / "runs", name, benchmark),
+            run_folder(tmp_path / folder, name, benchmark),
             settings=recorded(
                 load_set(benchmark), name, limit=limit, seed=7, judge={"model": model},
                 held_out=HeldOut({"summeval_op": frozenset("a")}, "0"),
@@ -149,6 +149,43 @@ def test_highlights_have_a_table_of_their_own(trust, tmp_path):
     assert cells[9].startswith("0.92 [") and cells[11].startswith("+")  # 11 of 12 scores moved
     assert page.index("## Highlights") < page.index("## By benchmark")
     assert trust.EXPLAINED in (tmp_path / "trust/manifests.jsonl").read_text()
+
+
+def test_ways_of_asking_stand_side_by_side_on_the_same_items(trust, tmp_path):
+    judged(tmp_path, "base", able=False)
+    judged(tmp_path, "nano", able=True, folder="runs/ways")
+    judged(tmp_path, "nano +questions", able=False, folder="runs/ways")
+    page = made(trust, tmp_path)
+    section = page.partition("## Ways of asking")[2].partition("\n## ")[0]
+    rows = [
+        line.strip("| ").split(" | ") for line in section.splitlines() if "| 48 of 48 |" in line
+    ]
+    assert [row[0] for row in rows] == ["nano", "nano +questions"]
+    assert [row[3:5] for row in rows] == 2 * [["4", "48"]]
+    best, worse = rows
+    assert best[5].startswith("1.00") and len(best) == len(worse) - 1  # not itself
+    assert worse[-1].startswith("-0.") and worse[-1].endswith("]")
+    assert '"nano +questions"' in (tmp_path / "trust/manifests.jsonl").read_text()
+    assert "nano +questions" not in page.partition("## By benchmark")[2]
+
+
+@pytest.mark.parametrize("name", ["embedded/glider-nano", "glider-nano", "a/folder"])
+def test_what_writes_has_an_engine_that_can(trust, name):
+    from argparse import Namespace
+
+    args = Namespace(model="fast", nano=name, seed=7)
+    model = name.removeprefix("embedded/")
+    asked = {one.name: one.settings(args) for one in trust.SURVEYS["ways"].systems}
+    assert asked["nano"].model == f"fast/{model}" and not asked["nano"].explain
+    assert asked["base"].model == "fast/smollm2-135m-instruct"
+    assert asked["nano reason-first K=4"].model == f"embedded/{model}"
+    assert asked["nano reason-first K=4"].samples == 4
+    assert asked["nano and base"].jury == ("embedded/smollm2-135m-instruct",)
+    # Every strategy that a single text can be judged by is a row.
+    from glider.judging.strategies import STRATEGIES
+
+    shown = {strategy for one in asked.values() for strategy in one.strategies}
+    assert shown | {"swap", "mean"} == set(STRATEGIES.names())
 
 
 def test_the_page_and_the_artefacts_hold_no_texts_and_no_paths(trust, tmp_path):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from glider.bench.choose import Chosen
     from glider.bench.held_out import HeldOut
     from glider.bench.results import Results
+    from glider.bench.scored import Reading
     from glider.judging.judge import Judge
 
 _FIGURES = "Figures"
@@ -254,12 +255,14 @@ def _called(settings: JudgeSettings) -> str:
 def judge_all(
     settings: JudgeSettings, system: str, chosen: "Sequence[Chosen]", out: Path,
     *, limit: int | None, seed: int, held_out: "HeldOut | None" = None, deletion: bool = False,
-    resume: bool,
+    resume: bool, readings: "Sequence[Reading] | None" = None,
 ) -> None:  # fmt: skip
     """Open the judge once and put it to every set, each into a run folder below `out`.
 
     Args:
         deletion: judge the texts again without what was highlighted in them.
+        readings: in which ways a distribution over levels is read; all if not given, and of several
+            sampled answers the mean alone.
 
     Raises:
         SetupError: nothing is highlighted that could be deleted.
@@ -267,7 +270,7 @@ def judge_all(
             something else out of training.
     """
     from glider.bench.collect import bench_runs, judge_deletions
-    from glider.bench.run import run_folder
+    from glider.bench.run import READINGS, run_folder
 
     if any(out.glob("runs/*/*/manifest.json")):
         now = held_out.sha256 if held_out else None
@@ -291,6 +294,7 @@ def judge_all(
             _judge_set(
                 judge, settings, system, each, out,
                 limit=limit, seed=seed, held_out=held_out, resume=resume,
+                readings=readings or (("expected",) if settings.samples > 1 else READINGS),
             )  # fmt: skip
             if deletion:
                 asked = judge.format
@@ -303,9 +307,10 @@ def judge_all(
 def _judge_set(
     judge: "Judge", settings: JudgeSettings, system: str, chosen: "Chosen", out: Path,
     *, limit: int | None, seed: int, held_out: "HeldOut | None", resume: bool,
+    readings: "Sequence[Reading]",
 ) -> None:  # fmt: skip
     from glider.bench.collect import recorded
-    from glider.bench.run import READINGS, judge_items, run_folder
+    from glider.bench.run import judge_items, run_folder
 
     labelled = chosen.labelled
     assert chosen.folder is not None
@@ -320,8 +325,7 @@ def _judge_set(
             run_folder(out, system, labelled.name),
             settings=recorded(
                 labelled, system, limit=limit, seed=seed, judge=settings.recorded(),
-                held_out=held_out, notes=loaded.notes,
-                readings=("expected",) if settings.samples > 1 else READINGS,
+                held_out=held_out, notes=loaded.notes, readings=readings,
             ),
             seen=progress.add,
             resume=resume,
