@@ -48,7 +48,7 @@ Strategies = Annotated[
     list[str] | None,
     _option(
         "NAME[,NAME...], the first sees the task as it is: rules, questions, reference, swap, "
-        "mean, decompose, scenario, banded.",
+        "pointwise, mean, decompose, scenario, banded.",
         STRATEGY, "--strategy",
     ),
 ]  # fmt: skip

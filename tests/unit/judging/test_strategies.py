@@ -147,6 +147,65 @@ def test_swap_asks_both_orders_and_refuses_a_single_text():
     assert "no order to swap" in failure.message
 
 
+def test_pointwise_judges_each_output_alone_and_compares_outside():
+    told = [{1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}, {1: 0.7, 2: 0.1, 3: 0.1, 5: 0.1}]
+    logprobs = [{str(level): math.log(p) for level, p in probs.items()} for probs in told]
+    script = [
+        Generation(text=f"Score: {text}", label_logprobs=known)
+        for text, known in zip([answer(4, "clear"), answer(1, "off")], logprobs, strict=True)
+    ]
+    task = pair()
+    compared, requests = judged(["pointwise"], script, work=task, logprobs={})
+    assert len(requests) == 2
+    shown = [text_of(request) for request in requests]
+    assert all("<output>\n" in text and "output 1" not in text for text in shown)
+    assert "9:40" in shown[0] and "9:40" not in shown[1] and "fun" in shown[1]
+    # P(first higher) + half of P(equal): 2: .2(.7 + .05) ; 3: .3(.8 + .05) ; 4: .4(.9) ; 1: .1(.35)
+    share = 0.2 * 0.75 + 0.3 * 0.85 + 0.4 * 0.9 + 0.1 * 0.35
+    assert compared.p_first == pytest.approx(share)
+    assert (compared.preferred, compared.flipped, compared.task_id) == ("output 1", False, task.id)
+    one, other = compared.orders
+    assert one.score_probs == pytest.approx({0: share, 1: 1 - share})
+    assert other.score_probs == pytest.approx({0: 1 - share, 1: share})
+    assert (one.score, other.score) == (0, 1)
+    assert one.reasoning == "output 1: clear\noutput 2: off"
+    # Names are the sample's own in both orders.
+    assert other.reasoning == "output 1: off\noutput 2: clear"
+    assert [(s.name, s.score) for s in compared.steps] == [
+        ("output 1", pytest.approx(3.0)), ("output 2", pytest.approx(1.7)),
+    ]  # fmt: skip
+    assert other.usage.prompt_tokens == 0
+    assert outcome_from(compared.model_dump(mode="json")) == compared
+
+
+def test_pointwise_places_quotes_in_the_output_they_are_of():
+    sample = Sample.of(outputs=["Take the 9:40.", "Trains are fun."], input="Next?", id="p")
+    work = PairTask(sample, CRITERION, "output 2", "output 1")
+    script = ["1\nQuotes:\n- are fun\nReason: off", "5\nQuotes:\n- the 9:40\nReason: so"]
+    compared, _ = judged(["pointwise"], script, work=work)
+    assert compared.preferred == "output 1"
+    for order in compared.orders:
+        assert {(h.phrase, s.field) for h in order.highlights for s in h.spans} == {
+            ("are fun", "output 2"), ("the 9:40", "output 1"),
+        }  # fmt: skip
+        for highlight in order.highlights:
+            for span in highlight.spans:
+                assert sample[span.field][span.start : span.end] == highlight.phrase
+
+
+def test_pointwise_ties_fails_and_leaves_single_texts_alone():
+    tie, _ = judged(["pointwise"], [answer(3), answer(3)], work=pair())
+    assert (tie.preferred, tie.p_first, tie.flipped) == (None, 0.5, False)
+    failed, requests = judged(["pointwise"], [answer(3), "no idea"], work=pair())
+    assert len(requests) == 2
+    assert (failed.preferred, failed.p_first) == (None, None)
+    assert all(isinstance(o, Failure) and o.message.startswith("output 2: ") for o in failed.orders)
+    single, requests = judged(["pointwise"], [answer(4)])
+    assert (single.score, single.steps, len(requests)) == (4, (), 1)
+    one_order, _ = judged(["pointwise"], [answer(5), answer(1)], work=pair(both_orders=False))
+    assert len(one_order.orders) == 1 and one_order.flipped is None
+
+
 def test_mean_draws_answers_at_the_very_bottom():
     script = [f"why\nQuotes: none\nScore: {score}" for score in (1, 3, 3, 2)]
     reason_first = NanoFormat(order="reason-first")

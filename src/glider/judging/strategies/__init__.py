@@ -19,6 +19,7 @@ STRATEGIES: Registry[Callable[[], Strategy]] = Registry(
         "questions": "glider.judging.strategies.asking:Questions",
         "reference": "glider.judging.strategies.asking:Reference",
         "swap": "glider.judging.strategies.asking:Swap",
+        "pointwise": "glider.judging.strategies.pointwise:Pointwise",
         "mean": "glider.judging.strategies.asking:Mean",
         "decompose": "glider.judging.strategies.parts:Decompose",
         "scenario": "glider.judging.strategies.parts:ByScenario",
