@@ -16,14 +16,15 @@ a folder of its own, any number of them at once (`--survey whole marked ways`):
   of many kinds. Most of them write before they score, so they see `--slow-limit` items of each set.
 
 Writes docs/benchmarks.md and results/trust/: results.json, english.json (Pearson's r alone),
-highlights.json, ways.json, and the runs' manifests, one a line. The runs themselves hold the texts
-of the data and stay where they are.
+highlights.json, ways.json, and of each survey the runs' manifests, one a line. The runs themselves
+hold the texts of the data and stay where they are; of a survey whose runs are not there the page
+tells the figures that were written before.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +45,7 @@ from glider.bench.table import ALL, Settings
 from glider.cli.bench import judge_all, measurable
 from glider.cli.settings import JudgeSettings
 from glider.gold.sets import LabelledSet
+from glider.store.manifest import Manifest
 
 BASE, NANO, EXPLAINED = "base", "nano", "nano explained"
 _BASE_MODEL = "smollm2-135m-instruct"
@@ -170,6 +172,10 @@ SURVEYS = {
     "ways": Survey(
         (
             *_AS_IT_IS, *_BY_RULES,
+            System("base +pointwise", "of a pair each output judged alone", base=True,
+                   asked={"strategies": ("pointwise",)}),
+            System("nano +pointwise", "of a pair each output judged alone",
+                   asked={"strategies": ("pointwise",)}),
             System("nano +banded", "five bands of a scale to 100 for the levels",
                    asked={"strategies": ("banded",)}),
             System("nano and base", "the mean of both models", asked={"jury": (_BASE_MODEL,)},
@@ -217,40 +223,51 @@ def judge(args: argparse.Namespace) -> None:
 
 # ---- writing
 
-_FILES = {"marked": "highlights", "ways": "ways"}
-"""What a survey's results are called beside those of the whole."""
-
 
 def write(args: argparse.Namespace) -> Results:
-    """Figures and page from the runs that are there."""
+    """Figures and page from the runs that are there, or from the figures where no runs are."""
     settings = Settings(seed=args.seed, n_resamples=args.resamples, n_permutations=args.resamples)
     folder = args.out / "trust"
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, Results] = {}
-    there = {name: args.runs / survey.folder for name, survey in SURVEYS.items()}
-    there = {name: runs for name, runs in there.items() if (runs / "runs").is_dir()}
-    wanted: list[tuple[str, Path, dict[str, Any]]] = [
-        ("results", args.runs, {}),
-        ("english", args.runs, {"sets": in_pearson}),
-        *((_FILES[name], runs, {}) for name, runs in there.items() if name in _FILES),
-    ]
-    for name, runs, which in wanted:
-        plain = collect(runs, settings=settings, **which).model_dump(mode="json")
-        # Read back by `Results`, which knows no other keys: so it stands in the settings.
-        plain["settings"]["made_by"] = facts()
-        for about in plain["settings"]["systems"].values():
-            about["settings"] = _without_folder(about.get("settings", {}))
-        text = json.dumps(plain, indent=1, ensure_ascii=False) + "\n"
-        (folder / f"{name}.json").write_text(text, "utf-8")
-        made[name] = Results.model_validate(plain)
-    lines = []
-    for run in (run for runs in there.values() for run in bench_runs(runs)):
-        manifest = run.manifest.model_dump(mode="json")
-        manifest["settings"]["judge"] = _without_folder(manifest["settings"]["judge"])
-        lines.append(json.dumps(manifest, ensure_ascii=False) + "\n")
-    (folder / "manifests.jsonl").write_text("".join(lines), "utf-8")
+    for survey, files in _FILES.items():
+        runs = args.runs / SURVEYS[survey].folder
+        if (runs / "runs").is_dir():
+            for name, sets in files.items():
+                result = _measured(runs, settings, sets)
+                text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
+                (folder / f"{name}.json").write_text(text, "utf-8")
+            lines = "".join(_manifest(run.manifest) for run in bench_runs(runs))
+            (folder / f"{survey}.manifests.jsonl").write_text(lines, "utf-8")
+        for name in files:
+            if (path := folder / f"{name}.json").exists():
+                made[name] = Results.model_validate_json(path.read_bytes())
+    if "results" not in made:
+        sys.exit(f"no runs in {args.runs.name}: the survey of the whole was never made")
     args.docs.write_text(page(**made), "utf-8")
     return made["results"]
+
+
+def _measured(
+    runs: Path, settings: Settings, sets: Callable[[LabelledSet], LabelledSet | None]
+) -> dict[str, Any]:
+    plain = collect(runs, settings=settings, sets=sets).model_dump(mode="json")
+    # Read back by `Results`, which knows no other keys: so it stands in the settings.
+    plain["settings"]["made_by"] = facts()
+    for about in plain["settings"]["systems"].values():
+        about["settings"] = _without_folder(about.get("settings", {}))
+    return plain
+
+
+def _manifest(manifest: Manifest) -> str:
+    plain = manifest.model_dump(mode="json")
+    plain["settings"]["judge"] = _without_folder(plain["settings"]["judge"])
+    return json.dumps(plain, ensure_ascii=False) + "\n"
+
+
+def as_they_are(labelled: LabelledSet) -> LabelledSet:
+    """Each set in its own metrics."""
+    return labelled
 
 
 def in_pearson(labelled: LabelledSet) -> LabelledSet | None:
@@ -258,6 +275,14 @@ def in_pearson(labelled: LabelledSet) -> LabelledSet | None:
     if labelled.kind == "pairs" or labelled.languages != ("en",):
         return None
     return labelled.model_copy(update={"metrics": ("pearson",)})
+
+
+_FILES: dict[str, dict[str, Callable[[LabelledSet], LabelledSet | None]]] = {
+    "whole": {"results": as_they_are, "english": in_pearson},
+    "marked": {"highlights": as_they_are},
+    "ways": {"ways": as_they_are},
+}
+"""What the results of each survey are called, and in what its sets are measured."""
 
 
 def _without_folder(settings: Mapping[str, Any]) -> dict[str, Any]:

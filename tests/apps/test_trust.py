@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -148,7 +149,10 @@ def test_highlights_have_a_table_of_their_own(trust, tmp_path):
     assert cells[8].startswith("+0.67 [+")
     assert cells[9].startswith("0.92 [") and cells[11].startswith("+")  # 11 of 12 scores moved
     assert page.index("## Highlights") < page.index("## By benchmark")
-    assert trust.EXPLAINED in (tmp_path / "trust/manifests.jsonl").read_text()
+    assert trust.EXPLAINED in (tmp_path / "trust/marked.manifests.jsonl").read_text()
+    # Runs may be gone; what they came to is told again.
+    shutil.rmtree(tmp_path / "runs")
+    assert made(trust, tmp_path) == page
 
 
 def test_ways_of_asking_stand_side_by_side_on_the_same_items(trust, tmp_path):
@@ -165,7 +169,7 @@ def test_ways_of_asking_stand_side_by_side_on_the_same_items(trust, tmp_path):
     best, worse = rows
     assert best[5].startswith("1.00") and len(best) == len(worse) - 1  # not itself
     assert worse[-1].startswith("-0.") and worse[-1].endswith("]")
-    assert '"nano +questions"' in (tmp_path / "trust/manifests.jsonl").read_text()
+    assert '"nano +questions"' in (tmp_path / "trust/ways.manifests.jsonl").read_text()
     assert "nano +questions" not in page.partition("## By benchmark")[2]
 
 
@@ -181,7 +185,7 @@ def test_what_writes_has_an_engine_that_can(trust, name):
     assert asked["nano reason-first K=4"].model == f"embedded/{model}"
     assert asked["nano reason-first K=4"].samples == 4
     assert asked["nano and base"].jury == ("embedded/smollm2-135m-instruct",)
-    # Every strategy that a single text can be judged by is a row.
+    # Every strategy is a row: pairs are asked in both orders anyway, and K answers are a mean.
     from glider.judging.strategies import STRATEGIES
 
     shown = {strategy for one in asked.values() for strategy in one.strategies}
@@ -194,7 +198,7 @@ def test_the_page_and_the_artefacts_hold_no_texts_and_no_paths(trust, tmp_path):
     page = made(trust, tmp_path)
     assert "at most 12 items of each, drawn with seed 7" in page
     results = (tmp_path / "trust/results.json").read_text()
-    manifests = (tmp_path / "trust/manifests.jsonl").read_text()
+    manifests = (tmp_path / "trust/whole.manifests.jsonl").read_text()
     assert Results.model_validate_json(results).samples["qags"][0] == "s0 q"
     named = {
         (at["system"], at["judge"]["model"])
