@@ -15,8 +15,19 @@ RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "performance.md"
 
 _PARTS = {
+    "first_judgment": (
+        "From a clone to the first judgment",
+        "`make demo` in an empty folder, nothing cached: the default model judges thirty texts "
+        "under three criteria. The machine's network is part of the figure.",
+    ),
+    "throughput-peers": (
+        "Throughput beside peers: same weights, same machine, one run",
+        "The default model, glider-nano, under each system, the peers at one llama.cpp server with "
+        "the same weights; what they cannot read is an attempt and no judgment. How each is driven "
+        "is in [benchmarks/README.md](../benchmarks/README.md).",
+    ),
     "throughput": (
-        "Throughput: same weights, same machine, one run",
+        "Throughput, every form and layout",
         "The default model, glider-nano, under each system; what the columns mean and how each "
         "peer is driven is in [benchmarks/README.md](../benchmarks/README.md).",
     ),
@@ -32,6 +43,11 @@ _PARTS = {
     "faults": (
         "A bad day: eleven faults, kills, a full disk",
         "Every input must end as exactly one Judgment or one typed Failure.",
+    ),
+    "report_cost": (
+        "What a report of 100,000 outcomes costs",
+        "Figures with intervals, paired tests, Markdown and page, from outcomes that are there; "
+        "wanted are under 60 s and under 1 GB.",
     ),
     "reading": (
         "Reading: with and without constrained decoding",

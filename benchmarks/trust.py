@@ -6,14 +6,15 @@
 
 All see the same items: at most `--limit` of each set, of the sets that nano was trained on only
 what was held out. It can be killed at any moment and started again: what was judged is kept in
-`--runs`. The draw is seeded and its item ids are in the results. There are three surveys, each in
-a folder of its own, any number of them at once (`--survey whole marked ways`):
+`--runs`. The draw is seeded and its item ids are in the results. There are four surveys, each in
+a folder of its own, any number of them at once (`--survey whole ways`):
 
 - *whole*: base and nano on every set, as they are and with LLMBar's rules in the question;
 - *marked*: nano asked for quotes and a reason on the sets whose texts people marked; each text is
   judged again without what was quoted;
 - *ways*: every way of asking, reason first, several answers, the strategies, a jury, on twelve sets
-  of many kinds. Most of them write before they score, so they see `--slow-limit` items of each set.
+  of many kinds. Most of them write before they score, so they see `--slow-limit` items of each set;
+- *pairs*: base and nano on every set of pairs, both outputs in one prompt and each judged alone.
 
 Writes docs/benchmarks.md and results/trust/: results.json, english.json (Pearson's r alone),
 highlights.json, ways.json, and of each survey the runs' manifests, one a line. The runs themselves
@@ -93,6 +94,10 @@ probabilities, *greedy* the likeliest level. What is written is written at tempe
 the four answers of K=4, sampled at 0.8. With so few items only a large difference can be told from
 none: look at the brackets.
 """
+_PAIRS = """\
+Every set of pairs. The winner is named by the mean over both orders, so that a judge of pairs and
+one that never saw them together are measured alike; again random answers get 0, perfect ones 1.
+"""
 
 
 # ---- judging
@@ -132,6 +137,8 @@ class Survey:
     systems: tuple[System, ...]
     sets: tuple[str, ...] = ()
     """Only these; every set that is there where it is empty."""
+    kind: str = ""
+    """Only sets of this kind."""
     folder: str = ""
     """Below `--runs`."""
     slow: bool = False
@@ -156,6 +163,12 @@ _BY_RULES = (
     ),
     System("nano +rules", "glider-nano with the same rules", asked=_RULES, readings=("expected",)),
 )
+_ALONE = (
+    System("base +pointwise", "of a pair each output judged alone", base=True,
+           asked={"strategies": ("pointwise",)}),
+    System("nano +pointwise", "of a pair each output judged alone",
+           asked={"strategies": ("pointwise",)}),
+)  # fmt: skip
 _FIRST = "quotes and reason before the score"
 _MEAN = "four sampled reasons before the score, the mean of their expected scores"
 SURVEYS = {
@@ -172,10 +185,7 @@ SURVEYS = {
     "ways": Survey(
         (
             *_AS_IT_IS, *_BY_RULES,
-            System("base +pointwise", "of a pair each output judged alone", base=True,
-                   asked={"strategies": ("pointwise",)}),
-            System("nano +pointwise", "of a pair each output judged alone",
-                   asked={"strategies": ("pointwise",)}),
+            *_ALONE,
             System("nano +banded", "five bands of a scale to 100 for the levels",
                    asked={"strategies": ("banded",)}),
             System("nano and base", "the mean of both models", asked={"jury": (_BASE_MODEL,)},
@@ -195,6 +205,7 @@ SURVEYS = {
         ),
         sets=_OF_MANY_KINDS, folder="ways", slow=True,
     ),
+    "pairs": Survey((*_AS_IT_IS, *_ALONE), kind="pairs", folder="pairs"),
 }  # fmt: skip
 """In each the fast ones first: a night cut short still has their figures."""
 
@@ -208,7 +219,12 @@ def judge(args: argparse.Namespace) -> None:
     if kept:
         chosen = measurable(chosen, kept, args.sets)
     for survey in (SURVEYS[name] for name in args.survey):
-        own = [each for each in chosen if not survey.sets or each.labelled.name in survey.sets]
+        own = [
+            each
+            for each in chosen
+            if (not survey.sets or each.labelled.name in survey.sets)
+            and survey.kind in ("", each.labelled.kind)
+        ]
         limit = args.slow_limit if survey.slow else args.limit
         for system in survey.systems:
             if args.only and system.name not in args.only:
@@ -265,6 +281,11 @@ def _manifest(manifest: Manifest) -> str:
     return json.dumps(plain, ensure_ascii=False) + "\n"
 
 
+def in_both_orders(labelled: LabelledSet) -> LabelledSet:
+    """Pairs: the same for a judge of pairs and for one of single texts, which has no order."""
+    return labelled.model_copy(update={"metrics": ("accuracy_averaged", "accuracy_both")})
+
+
 def as_they_are(labelled: LabelledSet) -> LabelledSet:
     """Each set in its own metrics."""
     return labelled
@@ -281,6 +302,7 @@ _FILES: dict[str, dict[str, Callable[[LabelledSet], LabelledSet | None]]] = {
     "whole": {"results": as_they_are, "english": in_pearson},
     "marked": {"highlights": as_they_are},
     "ways": {"ways": as_they_are},
+    "pairs": {"pairs": in_both_orders},
 }
 """What the results of each survey are called, and in what its sets are measured."""
 
@@ -354,6 +376,7 @@ def page(
     english: Results,
     highlights: Results | None = None,
     ways: Results | None = None,
+    pairs: Results | None = None,
 ) -> str:
     """docs/benchmarks.md: the answer, the groups, then everything."""
     report = markdown(results, title="Benchmarks")
@@ -382,7 +405,8 @@ def page(
         "Share of items with an answer that could be read.",
         readable_table(groups),
         *(["## Highlights", _HIGHLIGHTS, highlight_table(highlights)] if highlights else []),
-        *(["## Ways of asking", _WAYS, ways_table(ways)] if ways else []),
+        *(["## Ways of asking", _WAYS, ways_table("ways", ways)] if ways else []),
+        *(["## Pairs, each output alone", _PAIRS, ways_table("pairs", pairs)] if pairs else []),
         rest,
     ]
     return "\n\n".join(block.strip() for block in blocks) + "\n"
@@ -512,14 +536,14 @@ def highlight_table(found: Results) -> str:
     return table(heads, rows)
 
 
-def ways_table(found: Results) -> str:
+def ways_table(survey: str, found: Results) -> str:
     """One row for each way of asking and reading."""
     board = Board(found)
     parts = [part for part in _GROUPS if board.aggregate(board.lead or "", part)]
     plain = _first_reading(board, NANO)
     heads = ["judge", "how", "read", "sets", "items", *(_GROUPS[part] for part in parts)]
     rows = []
-    for one in SURVEYS["ways"].systems:
+    for one in SURVEYS[survey].systems:
         for system in board.of_kind("judge"):
             if system.partition(", ")[0] != one.name:
                 continue
