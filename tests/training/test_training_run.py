@@ -103,6 +103,16 @@ def test_frozen_layers_stay_and_the_rest_moves(tiny, data, tmp_path):
     found = train(recipe, data=data, out=tmp_path / "adapter")
     names = load_file(found.folder / "adapter_model.safetensors")
     assert names and all(".layers.1." in name for name in names)
+
+    both = train(recipe_of(tiny, lora=LORA), data=data, out=tmp_path / "both")
+    on = recipe_of(tiny, frozen_layers=1, lora=LORA, start=str(tmp_path / "both"))
+    went_on = train(on, data=data, out=tmp_path / "on")
+    before, after = (
+        load_file(found.folder / "adapter_model.safetensors") for found in (both, went_on)
+    )
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved and all(".layers.1." in name for name in moved)
+    assert any(".layers.0." in name for name in before)
     with pytest.raises(SetupError, match="frozen_layers is 2, and the model has 2"):
         train(recipe_of(tiny, frozen_layers=2), data=data, out=tmp_path / "none")
 

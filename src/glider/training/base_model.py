@@ -125,11 +125,19 @@ def load_to_train(base: BaseModel, recipe: Recipe, *, bf16: bool) -> Any:
         if bf16:
             _linear_layers_to_bf16(model)
     elif recipe.frozen_layers:
-        layers = check_frozen(model.config, recipe)
         model.get_input_embeddings().requires_grad_(False)
-        for layer in model.base_model.layers[:layers]:
-            layer.requires_grad_(False)
+        freeze_lowest(model, recipe)
     return model
+
+
+def freeze_lowest(model: Any, recipe: Recipe) -> None:
+    """Train nothing in the recipe's lowest layers: neither their weights nor an adapter's.
+
+    Raises:
+        SetupError: more frozen layers than there are layers.
+    """
+    for layer in model.base_model.layers[: check_frozen(model.config, recipe)]:
+        layer.requires_grad_(False)
 
 
 def _attention(base: BaseModel, recipe: Recipe) -> str:

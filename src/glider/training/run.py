@@ -46,6 +46,7 @@ from glider.training.base_model import (
     adapter_settings,
     find_base,
     folder_hash,
+    freeze_lowest,
     load_to_train,
     load_tokenizer,
     needs_torch,
@@ -560,6 +561,7 @@ def _trainer(
         model = PeftModel.from_pretrained(model, str(before), is_trainable=True)
         # The adapter names its base; saving looks for the base's settings where this says.
         model.peft_config["default"].base_model_name_or_path = base.source
+        freeze_lowest(model.get_base_model(), recipe)
     elif recipe.lora is not None:
         adapter = adapter_settings(model, recipe)
     folder = run.out / data.name
