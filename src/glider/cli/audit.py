@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from glider.cli import options
-from glider.cli.files import Source, asked_criteria
+from glider.cli.files import Source, asked_criteria, opened
 from glider.cli.settings import JudgeSettings
 from glider.cli.show import RunProgress, say
 from glider.core.criteria import Criterion
@@ -189,19 +189,12 @@ def _audit(
 ) -> "Audit":
     from glider.audit.run import Auditor
     from glider.audit.subjects import subjects
-    from glider.data.columns import columns_for, parse_maps
-    from glider.data.rows import content_hash_of, open_rows, peeked, sampled
+    from glider.data.rows import content_hash_of, sampled
     from glider.report.summary import summarise
     from glider.store.manifest import Manifest
     from glider.store.run import RunFolder, write_summary
 
-    first, rows = peeked(open_rows(source.path, encoding=source.encoding))
-    columns = columns_for(
-        first.data if first else (),
-        preset=source.preset,
-        maps=parse_maps(source.maps),
-        judged=source.judged,
-    )
+    columns, rows = opened(source)
     chosen = sampled(rows, source.limit, source.seed)
     found, unreadable = subjects(chosen, columns, criteria, writers=writers, own=own)
     if not found:

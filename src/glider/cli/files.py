@@ -2,11 +2,11 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glider.cli import options
 from glider.cli.settings import JudgeSettings
@@ -15,6 +15,10 @@ from glider.cli.sinks import Sink, as_json
 from glider.core.criteria import Criterion
 from glider.core.errors import GliderError, SetupError
 from glider.core.judgments import Comparison, Failure, Judgment
+
+if TYPE_CHECKING:
+    from glider.data.columns import Columns
+    from glider.data.rows import BadRow, Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +43,31 @@ class Source:
         return dict(settings)
 
 
+def opened(source: Source) -> "tuple[Columns, Iterator[Row | BadRow]]":
+    """The columns to read and all rows from the start.
+
+    Raises:
+        DataError: no row can be read, and nothing else says what to judge.
+        SetupError: no preset fits and nothing says what to judge.
+    """
+    from glider.data.columns import columns_for, parse_maps
+    from glider.data.rows import BadRow, open_rows, peeked
+
+    first, rows = peeked(open_rows(source.path, encoding=source.encoding))
+    try:
+        columns = columns_for(
+            first.data if first else (),
+            preset=source.preset,
+            maps=parse_maps(source.maps),
+            judged=source.judged,
+        )
+    except SetupError:
+        if first is None and isinstance(row := next(rows, None), BadRow):
+            raise row.error from None
+        raise
+    return columns, rows
+
+
 def judge_file(
     settings: JudgeSettings,
     source: Source,
@@ -56,19 +85,12 @@ def judge_file(
         The run's summary, as written beside its journal.
     """
     from glider.batch.run import Plan, execute
-    from glider.data.columns import columns_for, parse_maps
-    from glider.data.rows import content_hash_of, open_rows, peeked, sampled
+    from glider.data.rows import content_hash_of, sampled
     from glider.report.summary import summarise
     from glider.store.manifest import Manifest
     from glider.store.run import RunFolder, outcomes, write_summary
 
-    first, rows = peeked(open_rows(source.path, encoding=source.encoding))
-    columns = columns_for(
-        first.data if first else (),
-        preset=source.preset,
-        maps=parse_maps(source.maps),
-        judged=source.judged,
-    )
+    columns, rows = opened(source)
     from_stdin = source.path == "-"
     with Sink(out) if out else nullcontext() as sink, settings.open() as judge:
         manifest = Manifest.of(

@@ -105,7 +105,8 @@ def _undecoded(text: str, encoding: str) -> str | None:
 def _excerpt(text: str, position: int = 0) -> str:
     """At most 60 characters around a position, printable in any terminal."""
     start = max(0, position - 20)
-    shown = repr(text[start : start + 40].strip())
+    # A byte that did not decode is told as the byte it is, not as what stands for it here.
+    shown = repr(text[start : start + 40].strip()).replace("\\udc", "\\x")
     return shown if len(shown) <= 60 else shown[:56] + "..." + shown[-1]
 
 
