@@ -90,6 +90,23 @@ def test_reading(tmp_path):
     assert all(run["spans_wrong"] == 0 for run in result["runs"])
 
 
+@pytest.mark.slow
+@needs_model
+def test_audit(tmp_path):
+    words = ["--model=embedded", "--limit=2", f"--runs={tmp_path / 'runs'}", f"--out={tmp_path}"]
+    script = str(ROOT / "benchmarks" / "audit.py")
+    page = tmp_path / "audit-nano.md"
+    subprocess.run([sys.executable, script, *words, f"--docs={page}"], check=True)
+    told = page.read_text("utf-8")
+    assert told.startswith("# What sways glider-nano") and "2 texts of the demo" in told
+    assert told.count("\n## ") == 13
+    kept = (tmp_path / "audit.json").read_text("utf-8")
+    assert str(tmp_path) not in kept and str(ROOT) not in kept
+    page.unlink()
+    subprocess.run([sys.executable, script, "--page", *words[2:], f"--docs={page}"], check=True)
+    assert page.read_text("utf-8") == told
+
+
 def test_simulation(tmp_path):
     result = bench("simulation", tmp_path, "--reps=3", "--resamples=99")
     assert len(result["coverage"]) == 2 * 5 * 10

@@ -1,0 +1,107 @@
+"""What sways glider-nano that should not? `glider audit` on the demo's texts, base and nano.
+
+    python benchmarks/audit.py                       # scores alone, read by the fast backend
+    python benchmarks/audit.py --model embedded
+    python benchmarks/audit.py --page                # the page anew from the results
+
+Every probe, every attack, thirty texts under `faithfulness`. Killed, it goes on with --runs.
+Writes results/audit.json (both audits whole, and the manifests of their runs) and
+docs/audit-nano.md.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from common import HERE, facts, settings, table
+
+from glider.audit.results import VERDICTS, Audit, Finding, headline, span, spoken
+
+_MODELS = {"base": "smollm2-135m-instruct", "nano": "glider-nano"}
+_FINE = (0, 6)
+"""Exit codes: done, and done with a number beyond its bound."""
+
+
+def audit(args: argparse.Namespace, name: str) -> dict[str, Any]:
+    """One model's audit, from the beginning or from where it was stopped."""
+    run = args.runs / name
+    words = [
+        "audit", "--demo", "--model", f"{args.model}/{_MODELS[name]}", "--no-explain",
+        "--seed", str(args.seed), "--run", str(run),
+        *(["--limit", str(args.limit)] if args.limit else []),
+        *(["--resume"] if run.exists() else []),
+    ]  # fmt: skip
+    code = "from glider.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", code, *words], stdout=subprocess.DEVNULL)
+    if done.returncode not in _FINE:
+        sys.exit(f"the audit of {name} ended with {done.returncode}")
+    found: dict[str, Any] = json.loads((run / "audit.json").read_text("utf-8"))
+    manifest = json.loads((run / "manifest.json").read_text("utf-8"))
+    return {"audit": found, "manifest": manifest}
+
+
+def page(result: dict[str, Any]) -> str:
+    """docs/audit-nano.md."""
+    audits = {name: Audit.model_validate(told["audit"]) for name, told in result["audits"].items()}
+    made, nano = result["facts"], audits["nano"]
+    before = {finding.key: finding for probe in audits["base"].probes for finding in probe.findings}
+    blocks = [
+        "# What sways glider-nano",
+        f"Made by `benchmarks/audit.py` on {made['cpu']}, {made['cores']} cores, "
+        f"{made['date'][:10]}: {nano.subjects} texts of the demo under `faithfulness`, scores "
+        f"alone, {nano.asked:,} judgments ({nano.asked - nano.judged:,} failed). *base* is the "
+        "same model before it was trained. What each number means, and what is too far: "
+        "[audit.md](audit.md). The audit of your own judge on your own texts is one command.",
+        f"**glider-nano**: {headline(nano)} **Its base**: {headline(audits['base'])}",
+        *(f"- {name}: {note}" for name, audit in audits.items() for note in audit.notes),
+    ]
+    for probe in nano.probes:
+        rows = [
+            [finding.title, _cell(finding), _verdict(finding), _cell(before.get(finding.key))]
+            for finding in probe.findings
+        ]
+        blocks += [
+            f"## {probe.title}: {VERDICTS[probe.verdict]}",
+            probe.asks,
+            table(("number", "nano", "", "base"), rows).strip(),
+        ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _verdict(finding: Finding) -> str:
+    return "" if finding.verdict == "shown" else VERDICTS[finding.verdict]
+
+
+def _cell(finding: Finding | None) -> str:
+    if finding is None or finding.value is None:
+        return "–"
+    return f"{spoken(finding.value, finding.unit)} [{span(finding)}] n={finding.n}"
+
+
+def main() -> None:
+    """Audit, write."""
+    made = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--model", default="fast", help="what runs them: fast, or embedded")
+    made.add_argument("--limit", type=int, help="texts; all if not given")
+    made.add_argument("--seed", type=int, default=7)
+    made.add_argument("--runs", type=Path, default=HERE.parent / "runs" / "audit")
+    made.add_argument("--out", type=Path, default=HERE / "results", help="folder for the JSON")
+    made.add_argument("--docs", type=Path, default=HERE.parent / "docs" / "audit-nano.md")
+    made.add_argument("--page", action="store_true", help="ask nothing")
+    args = made.parse_args()
+    path = args.out / "audit.json"
+    if not args.page:
+        audits = {name: audit(args, name) for name in _MODELS}
+        result = {"facts": facts(), "settings": settings(args), "audits": audits}
+        args.out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    args.docs.write_text(page(json.loads(path.read_text("utf-8"))), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
