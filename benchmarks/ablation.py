@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from common import HERE, facts, save, settings, table, with_data
+from common import HERE, facts, machine, save, settings, table, with_data
 
 from glider.bench.metrics import METRICS, Measured
 from glider.bench.scored import Scored, cluster_codes
@@ -372,7 +372,7 @@ def page(result: Mapping[str, Any]) -> str:
     made = result["facts"]
     blocks = [
         "# What makes a small judge better?",
-        f"Made by `benchmarks/ablation.py` on {made['cpu']}, {made['cores']} cores, from "
+        f"Made by `benchmarks/ablation.py` on {machine(made)}, from "
         "`benchmarks/results/ablation.json`, which holds each training's manifest.",
         f"Each cell is one training of SmolLM2-135M on {about['examples']:,} examples with prompts "
         f"of at most {about['prompt_tokens']} tokens, one thread, and judges the same "

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common import HERE, facts, settings, table
+from common import HERE, facts, machine, settings, table
 
 from glider.audit.results import VERDICTS, Audit, Finding, headline, span, spoken
 
@@ -50,7 +50,7 @@ def page(result: dict[str, Any]) -> str:
     before = {finding.key: finding for probe in audits["base"].probes for finding in probe.findings}
     blocks = [
         "# What sways glider-nano",
-        f"Made by `benchmarks/audit.py` on {made['cpu']}, {made['cores']} cores, "
+        f"Made by `benchmarks/audit.py` on {machine(made)}, "
         f"{made['date'][:10]}: {nano.subjects} texts of the demo under `faithfulness`, scores "
         f"alone, {nano.asked:,} judgments ({nano.asked - nano.judged:,} failed). *base* is the "
         "same model before it was trained. What each number means, and what is too far: "

@@ -95,6 +95,11 @@ def facts() -> dict[str, Any]:
     }
 
 
+def machine(made: Mapping[str, Any]) -> str:
+    """The processor of some `facts`, in words."""
+    return f"{made['cpu']}, {made['cores']} core{'s' * (made['cores'] != 1)}"
+
+
 def settings(args: argparse.Namespace) -> dict[str, Any]:
     """The options of a script; of a folder only its name."""
     return {

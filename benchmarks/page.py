@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from common import machine
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 PAGE = HERE.parent / "docs" / "performance.md"
@@ -77,7 +79,7 @@ def main() -> None:
 
 def _facts(facts: dict[str, Any]) -> str:
     return (
-        f"`{facts['command']}`, {facts['date'][:10]}, {facts['cpu']}, {facts['cores']} cores, "
+        f"`{facts['command']}`, {facts['date'][:10]}, {machine(facts)}, "
         f"load {facts['load_at_start']} at the start, code `{facts['code_sha256']}`."
     )
 
