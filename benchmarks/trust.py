@@ -91,8 +91,9 @@ _WAYS = """\
 Every way of asking that Glider has, on twelve sets of many kinds, the same few items for each. As
 in the first table random answers get 0 and perfect ones 1; *expected* is the mean over the levels'
 probabilities, *greedy* the likeliest level. What is written is written at temperature 0, but for
-the four answers of K=4, sampled at 0.8. With so few items only a large difference can be told from
-none: look at the brackets.
+the four answers of K=4, sampled at 0.8. Sets on which too little can be told of a judge, or whose
+texts it refuses (banded judges no pairs, questions and reference need an input), are not counted.
+With so few items only a large difference can be told from none: look at the brackets.
 """
 _PAIRS = """\
 Every set of pairs. The winner is named by the mean over both orders, so that a judge of pairs and
@@ -551,6 +552,8 @@ def ways_table(survey: str, found: Results) -> str:
             same = board.aggregate(f"{one.name}, expected")
             if whole is None or (whole is not same and same and whole.value == same.value):
                 continue  # a winner named by two orders has one reading
+            if read is not None and not read.judged:
+                continue  # it refuses such texts
             less = _less(found, system, plain, "")
             rows.append(
                 [
