@@ -9,6 +9,7 @@ from "10" is one more token in the same pass.
 It writes no reasons, keeps to no grammar and draws no samples: such requests are refused.
 """
 
+import inspect
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -158,6 +159,9 @@ class PrefixReader:
             pass_tokens: new tokens of one pass; what suits the device if not given.
         """
         self._model, self._share = model, share
+        # transformers 5.24 calls it `cache`, and warns of the name it had before.
+        known = inspect.signature(model.forward).parameters
+        self._cache_is_called = "cache" if "cache" in known else "past_key_values"
         self._limit = pass_tokens or _PASS_TOKENS.get(model.device.type, 8192)
         self.computed = 0
         """Tokens put through the model so far."""
@@ -223,7 +227,7 @@ class PrefixReader:
             position_ids=torch.tensor([places], device=device),
             attention_mask=mask[None, None].to(device),
             **({"blocks": _blocks(mask)} if device.type == "cpu" else {}),
-            past_key_values=self._cache,
+            **{self._cache_is_called: self._cache},
             use_cache=True,
             logits_to_keep=torch.tensor(ends, device=device),
         ).logits[0]
