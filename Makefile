@@ -45,7 +45,7 @@ nano: $(VENV)/.torch
 	test -d $(NANO)/adapter || $(BIN)/glider export $(NANO)/run-2 --to adapter --out $(NANO)/adapter \
 	  --data $(NANO)/examples-2
 	$(BIN)/python benchmarks/trust.py --data $(DATA) --held-out $(NANO)/examples --model fast \
-	  --nano $(NANO)/adapter --limit 40 --survey whole marked \
+	  --nano $(NANO)/adapter --limit 40 --survey whole marked --only base nano "nano explained" \
 	  --runs $(NANO)/bench --out $(NANO)/results --docs $(NANO)/benchmarks.md
 
 check: $(VENV)/.dev

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common import HERE, facts, machine, settings, table
+from common import HERE, facts, machine, save, settings, table
 
 from glider.audit.results import VERDICTS, Audit, Finding, headline, span, spoken
 
@@ -94,13 +94,11 @@ def main() -> None:
     made.add_argument("--docs", type=Path, default=HERE.parent / "docs" / "audit-nano.md")
     made.add_argument("--page", action="store_true", help="ask nothing")
     args = made.parse_args()
-    path = args.out / "audit.json"
     if not args.page:
         audits = {name: audit(args, name) for name in _MODELS}
         result = {"facts": facts(), "settings": settings(args), "audits": audits}
-        args.out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    args.docs.write_text(page(json.loads(path.read_text("utf-8"))), "utf-8")
+        save(args.out, "audit", result)
+    args.docs.write_text(page(json.loads((args.out / "audit.json").read_text("utf-8"))), "utf-8")
 
 
 if __name__ == "__main__":

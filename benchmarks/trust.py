@@ -17,7 +17,7 @@ a folder of its own, any number of them at once (`--survey whole ways`):
 - *pairs*: base and nano on every set of pairs, both outputs in one prompt and each judged alone.
 
 Writes docs/benchmarks.md and results/trust/: results.json, english.json (Pearson's r alone),
-highlights.json, ways.json, and of each survey the runs' manifests, one a line. The runs themselves
+highlights.json, ways.json, pairs.json, and of each survey the runs' manifests, one a line. The runs
 hold the texts of the data and stay where they are; of a survey whose runs are not there the page
 tells the figures that were written before.
 """
