@@ -6,20 +6,22 @@
 
 All see the same items: at most `--limit` of each set, of the sets that nano was trained on only
 what was held out. It can be killed at any moment and started again: what was judged is kept in
-`--runs`. The draw is seeded and its item ids are in the results. There are four surveys, each in
+`--runs`. The draw is seeded and its item ids are in the results. There are five surveys, each in
 a folder of its own, any number of them at once (`--survey whole ways`):
 
 - *whole*: base and nano on every set, as they are and with LLMBar's rules in the question;
 - *marked*: nano asked for quotes and a reason on the sets whose texts people marked; each text is
   judged again without what was quoted;
+- *reasons*: base and nano on every set once more, reason first and the mean of four such answers,
+  on `--slow-limit` items of each set;
 - *ways*: every way of asking, reason first, several answers, the strategies, a jury, on twelve sets
   of many kinds. Most of them write before they score, so they see `--slow-limit` items of each set;
 - *pairs*: base and nano on every set of pairs, both outputs in one prompt and each judged alone.
 
 Writes docs/benchmarks.md and results/trust/: results.json, english.json (Pearson's r alone),
-highlights.json, ways.json, pairs.json, and of each survey the runs' manifests, one a line. The runs
-hold the texts of the data and stay where they are; of a survey whose runs are not there the page
-tells the figures that were written before.
+highlights.json, reasons.json, ways.json, pairs.json, and of each survey the runs' manifests, one a
+line. The runs hold the texts of the data and stay where they are; of a survey whose runs are not
+there the page tells the figures that were written before.
 """
 
 import argparse
@@ -87,6 +89,12 @@ text. Where people marked most of a text random spans come near 1, and twice tha
 *moved*: how far the score moves when what was quoted is taken out, in shares of the scale, beside
 as many random words.
 """
+_ON_REASONS = """\
+The other order of the same form, on every set: quotes and a reason are written first, the score
+after them. As in the first table random answers get 0 and perfect ones 1; *expected* is the mean
+over the levels' probabilities, *greedy* the likeliest level. A single answer is written at
+temperature 0, the four of K=4 are sampled at 0.8. All see the same few items.
+"""
 _WAYS = """\
 Every way of asking that Glider has, on twelve sets of many kinds, the same few items for each. As
 in the first table random answers get 0 and perfect ones 1; *expected* is the mean over the levels'
@@ -148,8 +156,8 @@ class Survey:
 
 
 _RULES = {"strategies": ("rules",)}
-_REASONS = {"order": "reason-first", "explain": True}
-_FOUR = _REASONS | {"samples": 4}
+_REASONED = {"order": "reason-first", "explain": True}
+_FOUR = _REASONED | {"samples": 4}
 _AS_IT_IS = (
     System(BASE, "SmolLM2-135M-Instruct as it comes, which nobody trained to judge", base=True),
     System(NANO, "glider-nano, the same model trained by `glider train`"),
@@ -170,8 +178,16 @@ _ALONE = (
     System("nano +pointwise", "of a pair each output judged alone",
            asked={"strategies": ("pointwise",)}),
 )  # fmt: skip
-_FIRST = "quotes and reason before the score"
+_WRITTEN_FIRST = "quotes and reason before the score"
 _MEAN = "four sampled reasons before the score, the mean of their expected scores"
+_REASON_FIRST = (
+    System("base reason-first", _WRITTEN_FIRST, base=True, asked=_REASONED, writes=True),
+    System("nano reason-first", _WRITTEN_FIRST, asked=_REASONED, writes=True),
+)
+_FOUR_ANSWERS = (
+    System("base reason-first K=4", _MEAN, base=True, asked=_FOUR, writes=True),
+    System("nano reason-first K=4", _MEAN, asked=_FOUR, writes=True),
+)
 SURVEYS = {
     "whole": Survey((*_AS_IT_IS, *_BY_RULES)),
     "marked": Survey(
@@ -183,6 +199,9 @@ SURVEYS = {
         ),
         sets=_MARKED, folder="explained", deletion=True,
     ),
+    "reasons": Survey(
+        (*_AS_IT_IS, *_REASON_FIRST, *_FOUR_ANSWERS), folder="reasons", slow=True
+    ),
     "ways": Survey(
         (
             *_AS_IT_IS, *_BY_RULES,
@@ -191,8 +210,7 @@ SURVEYS = {
                    asked={"strategies": ("banded",)}),
             System("nano and base", "the mean of both models", asked={"jury": (_BASE_MODEL,)},
                    writes=True),
-            System("base reason-first", _FIRST, base=True, asked=_REASONS, writes=True),
-            System("nano reason-first", _FIRST, asked=_REASONS, writes=True),
+            *_REASON_FIRST,
             System("nano +questions", "three questions about this input, written first",
                    asked={"strategies": ("questions",)}, writes=True),
             System("nano +reference", "an answer of its own, written first, as the reference",
@@ -201,8 +219,7 @@ SURVEYS = {
                    asked={"strategies": ("scenario",)}, writes=True),
             System("nano +decompose", "three aspects of its own, summed up outside",
                    asked={"strategies": ("decompose",)}, writes=True),
-            System("base reason-first K=4", _MEAN, base=True, asked=_FOUR, writes=True),
-            System("nano reason-first K=4", _MEAN, asked=_FOUR, writes=True),
+            *_FOUR_ANSWERS,
         ),
         sets=_OF_MANY_KINDS, folder="ways", slow=True,
     ),
@@ -302,6 +319,7 @@ def in_pearson(labelled: LabelledSet) -> LabelledSet | None:
 _FILES: dict[str, dict[str, Callable[[LabelledSet], LabelledSet | None]]] = {
     "whole": {"results": as_they_are, "english": in_pearson},
     "marked": {"highlights": as_they_are},
+    "reasons": {"reasons": as_they_are},
     "ways": {"ways": as_they_are},
     "pairs": {"pairs": in_both_orders},
 }
@@ -376,6 +394,7 @@ def page(
     results: Results,
     english: Results,
     highlights: Results | None = None,
+    reasons: Results | None = None,
     ways: Results | None = None,
     pairs: Results | None = None,
 ) -> str:
@@ -406,6 +425,7 @@ def page(
         "Share of items with an answer that could be read.",
         readable_table(groups),
         *(["## Highlights", _HIGHLIGHTS, highlight_table(highlights)] if highlights else []),
+        *(["## Reason first", _ON_REASONS, ways_table("reasons", reasons)] if reasons else []),
         *(["## Ways of asking", _WAYS, ways_table("ways", ways)] if ways else []),
         *(["## Pairs, each output alone", _PAIRS, ways_table("pairs", pairs)] if pairs else []),
         rest,
