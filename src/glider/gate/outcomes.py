@@ -176,7 +176,7 @@ def mean_on_scale(
     confidence (or chance would have shown one), so the mean lies within q of the way from c to the
     ends of the scale. Without a known scale nothing can be said.
     """
-    figure = mean(counts, skipped=skipped)
+    figure = mean(counts, skipped=skipped, scale=scale or ())
     values = [value for value, n in counts.items() if n]
     if isinstance(figure, Estimate) or len(values) != 1 or figure.n < 2 or scale is None:
         return figure

@@ -39,6 +39,8 @@ class Tally:
 
     asked: int = 0
     scores: Counter[int] = field(default_factory=Counter)
+    levels: set[int] = field(default_factory=set)
+    """Scores that could have been given, as far as the judgments tell."""
     reasons: Reasons = field(default_factory=Reasons)
     matches: Counter[str] = field(default_factory=Counter)
     """Highlights by how they were found: `exact`, `folded`, `unplaced`."""
@@ -61,6 +63,7 @@ class Tally:
             self.reasons.add(failure)
         elif isinstance(outcome, Judgment):
             self.scores[outcome.score] += 1
+            self.levels.update(outcome.score_probs or ())
         elif isinstance(outcome, Comparison):
             self.wins[outcome.preferred or "tie"] += 1
             self.places[winner(outcome)] += 1
@@ -84,7 +87,8 @@ class Tally:
             row["flip_rate"] = _plain(proportion(self.flipped, self.both_orders))
         # Rows that bring their own criterion may have a pairwise and a pointwise one of one name.
         if self.scores or not self.wins:
-            figure = mean({float(score): n for score, n in self.scores.items()}, skipped=failed)
+            scores = {float(score): n for score, n in self.scores.items()}
+            figure = mean(scores, skipped=failed, scale=sorted(self.levels))
             row["counts"] = {str(score): n for score, n in sorted(self.scores.items())}
             row["mean_score"] = _plain(figure)
             if isinstance(figure, Estimate):

@@ -1,7 +1,7 @@
 """A figure is an Estimate, with an interval, or it is Undefined, with a reason. Never a bare 0."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from glider.core.errors import MissingExtra
@@ -62,11 +62,14 @@ def t975(degrees: int) -> float:
     )
 
 
-def mean(counts: Mapping[float, int], *, skipped: int = 0) -> Estimate | Undefined:
+def mean(
+    counts: Mapping[float, int], *, skipped: int = 0, scale: Sequence[float] = ()
+) -> Estimate | Undefined:
     """Mean of values given as value -> how often, with Student's t interval.
 
     Samples are taken as independent; where several rows share a document the interval is too
-    narrow.
+    narrow. Where `scale`, all values there could be in rising order, is given, the interval ends
+    with it: no mean lies beyond.
     """
     n = sum(counts.values())
     if n < 2:
@@ -78,7 +81,10 @@ def mean(counts: Mapping[float, int], *, skipped: int = 0) -> Estimate | Undefin
     average = sum(value * count for value, count in counts.items()) / n
     variance = sum(count * (value - average) ** 2 for value, count in counts.items()) / (n - 1)
     half = t975(n - 1) * math.sqrt(variance / n)
-    return Estimate(average, average - half, average + half, n, skipped, "Student t, 95 %")
+    low, high = average - half, average + half
+    if scale:
+        low, high = max(low, min(scale[0], average)), min(high, max(scale[-1], average))
+    return Estimate(average, low, high, n, skipped, "Student t, 95 %")
 
 
 def proportion(hits: int, n: int, *, skipped: int = 0) -> Estimate | Undefined:

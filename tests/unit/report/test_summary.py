@@ -64,6 +64,15 @@ def test_scores_failures_and_highlights_of_one_criterion():
     assert "wins" not in row
 
 
+def test_no_interval_of_a_mean_score_ends_beyond_the_levels_there_are():
+    known = {"score_probs": dict.fromkeys(range(1, 6), 0.2)}
+    scores = [judged(score) for score in (5, 5, 4, 5)]
+    free = counted(*scores).summary()["criteria"]["tone"]
+    held = counted(*(one.model_copy(update=known) for one in scores)).summary()["criteria"]["tone"]
+    assert free["high"] > 5 and held["high"] == 5
+    assert held["low"] == free["low"]
+
+
 def test_comparisons_are_counted_by_name_place_and_pair():
     a_failed, b_failed = (lost(code, criterion="pair") for code in ("truncated", "missing_part"))
     tallies = counted(

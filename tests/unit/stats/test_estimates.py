@@ -14,6 +14,14 @@ def test_mean_against_a_hand_worked_table():
     assert (figure.value, figure.low, figure.high) == pytest.approx((3, 1.0371, 4.9629), abs=1e-3)
 
 
+def test_the_interval_of_a_mean_ends_with_the_scale():
+    free, held = (mean({4: 1, 5: 4}, scale=scale) for scale in ((), (1, 2, 3, 4, 5)))
+    assert free.high > 5 and held.high == 5
+    assert (held.value, held.low) == (free.value, free.low)
+    beyond = mean({5: 3, 7: 3}, scale=(1, 5))  # a score the scale does not have
+    assert beyond.low < beyond.value == beyond.high == 6
+
+
 @pytest.mark.parametrize(
     ("hits", "n", "low", "high"),
     [  # Wilson's interval without continuity correction, as statsmodels gives it
