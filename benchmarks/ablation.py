@@ -37,7 +37,7 @@ from glider.gold.items import Item
 from glider.stats.estimates import Undefined
 from glider.stats.resampling import bootstrap, paired_difference
 from glider.stats.statistic import mean_of
-from glider.training.examples import read_examples, read_tasks, write_lines
+from glider.training.examples import read_examples, read_tasks
 
 _TRAINING = HERE.parent / "src" / "glider" / "training"
 _NANO = HERE.parent / "src" / "glider" / "nano"
@@ -62,7 +62,7 @@ class Cell:
     start: str = ""
     """Adapter to go on from; empty for the base."""
     choose: str = ""
-    """`ifd`: take the examples that IFD ranks first of twice as many."""
+    """Draw the examples from twice as many: `ifd` or `d3`, as `glider select --by`."""
     pairs: str = ""
     """`rationalize`: learn pairs of the judge's own answers instead of examples."""
     order: str = "score-first"
@@ -76,6 +76,7 @@ CELLS: dict[str, Cell] = {
     "bare scores only": Cell(
         "with quotes and reasons?", mixture={"explained": 0.0, "marks": False}
     ),
+    "no marked places": Cell("with quotes and reasons?", mixture={"marks": False}),
     "every reason there is": Cell("with quotes and reasons?", mixture={"explained": 1.0}),
     "reason first": Cell(
         "score first or reason first?",
@@ -91,7 +92,8 @@ CELLS: dict[str, Cell] = {
     "no other wordings and scales": Cell(
         "how to mix the sets?", mixture={"augment": {"paraphrase": 0, "names": 0, "scale": 0}}
     ),
-    "IFD": Cell("IFD or random?", choose="ifd"),
+    "IFD": Cell("which examples?", choose="ifd"),
+    "D3": Cell("which examples?", choose="d3"),
     NANO: Cell("what after supervised training?", NANO, start="nano", trains=False),
     MORE: Cell(
         "what after supervised training?", NANO, start="nano",
@@ -158,34 +160,15 @@ def examples_of(args: argparse.Namespace, cell: Cell) -> Path:
         recipe = folder.with_suffix(".yaml")
         recipe.write_text(yaml.safe_dump(plan), "utf-8")
         glider("data", str(recipe), "--data", str(args.data), "--out", str(folder))
-    if cell.choose and not (chosen := folder.with_name(f"{name}-{cell.choose}")).is_dir():
-        chosen.mkdir()
-        write_lines(chosen / "train.jsonl.gz", by_difficulty(folder, args.examples))
-    return folder.with_name(f"{name}-{cell.choose}") if cell.choose else folder
-
-
-def by_difficulty(folder: Path, size: int) -> list[Any]:
-    """The examples of highest IFD under the base model."""
-    import torch
-
-    from glider.training.base_model import find_base, load_to_train, load_tokenizer
-    from glider.training.recipe import load_recipe
-    from glider.training.selection import TorchLosses, by_ifd, ifd
-    from glider.training.tokens import Coder
-
-    torch.set_num_threads(1)
-    base = find_base(_BASE_MODEL)
-    coder = Coder(load_tokenizer(base), model=base.name)
-    model = load_to_train(base, load_recipe("nano"), bf16=True).eval()
-    examples = list(read_examples(folder / "train.jsonl.gz"))
-
-    def encode(example: Any, prompt: bool) -> tuple[list[int], list[int]]:
-        made = coder.example(example)
-        opening = coder.tokenizer(example.opening, add_special_tokens=False)["input_ids"]
-        return made.ids[: made.n_prompt] if prompt else opening, made.ids[made.n_prompt :]
-
-    values = ifd(examples, TorchLosses(model, encode, batch_tokens=1024))
-    return [examples[n] for n in by_ifd(examples, values, size).chosen]
+    if not cell.choose:
+        return folder
+    chosen = folder.with_name(f"{name}-{cell.choose}")
+    if not (chosen / "selection.json").exists():
+        glider(
+            "select", str(folder), "--by", cell.choose, "--size", str(args.examples),
+            "--out", str(chosen), *(["--resume"] if chosen.exists() else []),
+        )  # fmt: skip
+    return chosen
 
 
 def pairs_of(args: argparse.Namespace) -> Path:

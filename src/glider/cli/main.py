@@ -24,6 +24,7 @@ from glider.cli import (
     plan_labels,
     rationalize,
     report,
+    select,
     tail_patch,
     train,
     tune,
@@ -57,6 +58,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("plan-labels")(plan_labels.plan_labels)
 app.command("gate")(gate.gate)
 app.command("data")(data.data)
+app.command("select")(select.select)
 app.command("train")(train.train)
 app.command("tune")(tune.tune)
 app.command("rationalize")(rationalize.rationalize)

@@ -8,6 +8,7 @@ from typing import Any
 from glider.backends._torch import wait_asleep
 from glider.backends.catalog import CATALOG, cache_dir, find
 from glider.backends.dequantise import to_hf_folder
+from glider.backends.quiet import quietly
 from glider.core.errors import MissingExtra, ModelFileError, SetupError
 from glider.training import attention
 from glider.training.recipe import Recipe
@@ -130,6 +131,30 @@ def load_to_train(base: BaseModel, recipe: Recipe, *, bf16: bool) -> Any:
     return model
 
 
+def load_as_it_is(base: BaseModel) -> Any:
+    """The model to be asked and not trained, in bf16 where this machine computes in it.
+
+    Raises:
+        MissingExtra, ModelFileError: as `find_base`.
+    """
+    needs_torch()
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    accelerator = torch.accelerator.is_available()
+    device = torch.accelerator.current_accelerator() if accelerator else None
+    try:
+        with quietly():
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                base.source,
+                revision=_revision(base),
+                dtype=torch.bfloat16 if computes_in_bf16() else torch.float32,
+            )
+    except (OSError, ValueError, KeyError, ImportError) as exc:
+        raise _unknown(base, exc) from exc
+    return model.to(device or "cpu").eval()
+
+
 def freeze_lowest(model: Any, recipe: Recipe) -> None:
     """Train nothing in the recipe's lowest layers: neither their weights nor an adapter's.
 
@@ -164,6 +189,16 @@ def check_frozen(config: Any, recipe: Recipe) -> int:
     if recipe.frozen_layers >= layers:
         raise SetupError(f"frozen_layers is {recipe.frozen_layers}, and the model has {layers}")
     return recipe.frozen_layers
+
+
+def computes_in_bf16() -> bool:
+    """The device has instructions for bf16; without, it is emulated and slower than fp32."""
+    import torch
+
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(bool(able.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _linear_layers_to_bf16(model: Any) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from glider.training.base_model import (
     BaseModel,
     check_frozen,
+    computes_in_bf16,
     find_base,
     load_config,
     load_tokenizer,
@@ -21,7 +22,7 @@ from glider.training.base_model import (
 )
 from glider.training.batches import Updates
 from glider.training.recipe import PreferenceStage, Recipe
-from glider.training.run import StageData, computes_in_bf16, stage_data, updates_of
+from glider.training.run import StageData, stage_data, updates_of
 from glider.training.tokens import Coder, drawn
 
 _USED = 0.5

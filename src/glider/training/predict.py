@@ -11,10 +11,9 @@ from typing import Any
 
 from glider.backends.quiet import quietly
 from glider.training import sft
-from glider.training.base_model import BaseModel, load_to_train
+from glider.training.base_model import BaseModel, computes_in_bf16, load_to_train
 from glider.training.batches import Updates
 from glider.training.recipe import Recipe, SftStage
-from glider.training.run import computes_in_bf16
 from glider.training.tokens import Encoded
 
 _SORTED = 256

@@ -44,6 +44,7 @@ from glider.store.manifest import AnyManifest, installed, read_manifest
 from glider.training.base_model import (
     BaseModel,
     adapter_settings,
+    computes_in_bf16,
     find_base,
     folder_hash,
     freeze_lowest,
@@ -678,16 +679,6 @@ def _keep_model(
 
 
 # The machine
-
-
-def computes_in_bf16() -> bool:
-    """The device has instructions for bf16; without, it is emulated and slower than fp32."""
-    import torch
-
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(bool(able.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def _place() -> tuple[int, int]:

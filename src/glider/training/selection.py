@@ -1,278 +1,285 @@
-"""Which examples teach most: IFD, an approximation of D3, and the random draw they must beat.
+"""A part of the examples, chosen: a folder of examples to a smaller one that is trained on.
 
-Nothing here loads a model. A model's losses come in by a callable, so that the arithmetic can be
-checked on a table; `TorchLosses` is one for a torch model.
-
-IFD (Li et al. 2024, arXiv 2308.12032; Themis, arXiv 2502.02988): mean loss of the answer with its
-prompt over the mean loss without. Above 1 the prompt does not help, which hints at a wrong pair.
-D3 (arXiv 2503.11441) joins difficulty, diversity and dependability; its exact objective was not
-read, and the greedy k-centre draw here is our approximation.
+manifest.json      examples, model, what is measured; written once
+measures.jsonl     what was measured, an example a line; a killed selection goes on with it
+train.jsonl.gz     the chosen examples, in the order they were in
+dev.jsonl.gz, tasks.jsonl.gz, held-out.json    as they were
+selection.json, card.md    what was chosen
 """
 
-import math
+import base64
+import os
+import shutil
+import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from random import Random
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import ValidationError
 
-from glider.core.errors import SetupError
-from glider.training.examples import Example
+from glider.core.base import Frozen
+from glider.core.errors import DataError, RunError, SetupError
+from glider.store.atomic import replacing, write_json, write_whole
+from glider.store.folder import kept_folder
+from glider.store.journal import append_only, append_to, cut_broken_tail
+from glider.store.manifest import Manifest
+from glider.training.base_model import BaseModel, find_base
+from glider.training.draws import (
+    Selected,
+    by_ifd,
+    d3,
+    dependability,
+    ifd,
+    random_selection,
+    upd,
+)
+from glider.training.examples import Example, form_of, hash_of, read_examples, write_lines
 
-Floats = NDArray[np.float64]
+By = Literal["ifd", "d3", "random"]
 
-MOST_DEVIATIONS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class TokenLosses:
-    """What a model makes of one answer."""
-
-    nll: Floats
-    """Loss of each token of the answer, in nats, shape (tokens,)."""
-    entropy: Floats | None = None
-    """Entropy of the model's guess at each of these tokens, in nats, shape (tokens,)."""
+_AT_ONCE = 64
+"""Examples that are measured between two looks at the clock."""
+_AS_THEY_WERE = ("dev.jsonl.gz", "tasks.jsonl.gz", "held-out.json")
 
 
-class Losses(Protocol):
-    """A model, seen as what it loses on answers."""
+class Measure(Frozen):
+    """What a model makes of one example."""
 
-    def __call__(self, examples: Sequence[Example], *, prompt: bool = True) -> list[TokenLosses]:
-        """One for each example, in order; without the prompt if `prompt` is False."""
+    id: str
+    value: float | None
+    """IFD, or the difficulty of D3; None is no number."""
+    embedding: str = ""
+    """Of the prompt, for D3: base64 of half floats."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """What was drawn."""
+class Selection(Frozen):
+    """What was chosen."""
 
-    chosen: list[int]
-    """Places in the examples given, best first; of a random draw rising."""
-    values: list[float]
-    """The measure of every example given."""
-    dropped: Counter[str] = field(default_factory=Counter)
+    version: int = 1
+    by: By
+    model: str
+    """Name and revision of what measured; empty for a random draw."""
+    size: int
+    examples: int
+    """How many there were to choose from."""
+    dropped: dict[str, int]
     """What was never in the draw, by reason."""
+    by_set: dict[str, tuple[int, int]]
+    """Set to how many were chosen and how many there were."""
+    labels: dict[str, tuple[int, int]]
+    """The same by level."""
+    characters: tuple[float, float]
+    """Mean length of the chosen prompts, and of all."""
 
 
-def random_selection(examples: Sequence[Example], size: int, *, seed: int = 0) -> Selected:
-    """`size` examples at random: what every other selection is compared with."""
-    _check(size)
-    numbers = range(len(examples))
-    chosen = sorted(Random(f"{seed}:selection").sample(numbers, min(size, len(examples))))
-    return Selected(chosen, [1.0] * len(examples))
-
-
-# Instruction-following difficulty
-
-
-def ifd(losses: Losses, examples: Sequence[Example]) -> list[float]:
-    """Mean loss with the prompt over mean loss without, one for each example.
-
-    Not a number where an answer costs nothing without its prompt, or has no tokens.
-    """
-    given = losses(examples, prompt=True)
-    alone = losses(examples, prompt=False)
-    return [_ratio(_mean(a.nll), _mean(b.nll)) for a, b in zip(given, alone, strict=True)]
-
-
-def _mean(values: Floats) -> float:
-    return float(values.mean()) if values.size else math.nan
-
-
-def _ratio(above: float, below: float) -> float:
-    return above / below if below > 0 else math.nan
-
-
-def by_ifd(
-    examples: Sequence[Example],
-    values: Sequence[float],
-    size: int,
+def select(
+    data: Path,
+    out: Path,
     *,
-    most_deviations: float = MOST_DEVIATIONS,
-) -> Selected:
-    """The `size` examples of the highest IFD, without those above 1 and the outliers of their set.
+    by: By,
+    size: int,
+    model: str,
+    seed: int = 0,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda _what: None,
+) -> Selection:
+    """Choose `size` training examples of the folder `data` and write the folder `out`.
+
+    Over the same measures another size may be chosen with `resume`.
 
     Args:
-        values: what `ifd` gave.
-        most_deviations: an example further than this many standard deviations from the mean of its
-            set (Themis: of its scenario) is an outlier. They are those of what is not above 1.
-    """
-    _check(size)
-    dropped: Counter[str] = Counter()
-    by_set: dict[str, list[int]] = {}
-    for number, (example, value) in enumerate(zip(examples, values, strict=True)):
-        if math.isnan(value):
-            dropped["no loss to compare"] += 1
-        elif value > 1:
-            dropped["the prompt does not help (IFD above 1)"] += 1
-        else:
-            by_set.setdefault(example.set, []).append(number)
-    kept: list[int] = []
-    for numbers in by_set.values():
-        own = np.array([values[n] for n in numbers])
-        deviation = float(own.std())
-        for number in numbers:
-            far = abs(values[number] - float(own.mean()))
-            if deviation > 0 and far > most_deviations * deviation:
-                dropped["an outlier of its set"] += 1
-            else:
-                kept.append(number)
-    kept.sort(key=lambda n: (-values[n], n))
-    return Selected(kept[:size], list(values), dropped)
-
-
-# Difficulty, diversity, dependability
-
-
-def upd(losses: TokenLosses, vocabulary: int) -> float:
-    """Difficulty in 0..1: mean over tokens of sigmoid(loss) * max(0, 1 - entropy / log V).
-
-    High where the model is sure of its guess and wrong; a token that could be anything counts
-    little (D3's uncertainty-based prediction difficulty).
+        model: whose losses decide: a name as `base` of a recipe. Not asked for a random draw.
+        seed: of a random draw.
 
     Raises:
-        SetupError: the losses came without entropies.
+        DataError: `data` is no folder of examples, or damaged.
+        SetupError: there are not more than `size` examples.
+        RunError, ManifestMismatch: as `kept_folder`; or the disk is full.
+        MissingExtra, ModelFileError: the model cannot be loaded.
     """
-    if losses.entropy is None:
-        raise SetupError("difficulty needs the entropy of each guess, and the model gave none")
-    if not losses.nll.size:
-        return 0.0
-    sure = np.maximum(0.0, 1 - losses.entropy / math.log(vocabulary))
-    return float(np.mean(sure / (1 + np.exp(-losses.nll))))
+    form = form_of(data)
+    if form is None:
+        raise DataError(
+            "no manifest of examples",
+            path=str(data / "manifest.json"),
+            hint="EXAMPLES is a folder that `glider data` made",
+        )
+    examples = list(read_examples(data / "train.jsonl.gz"))
+    if size >= len(examples):
+        raise SetupError(f"{size} examples cannot be chosen of {len(examples)}: there are no more")
+    base = None if by == "random" else find_base(model)
+    name = f"{base.name}@{base.revision}" if base else ""
+    manifest = Manifest.of(
+        run_id=time.strftime("%Y%m%d-%H%M%S", time.gmtime()),
+        judge=name,
+        settings={**form, "by": by, **({"seed": seed} if base is None else {})},
+        criteria={},
+        input_path=data.resolve().name,
+        input_sha256=hash_of(data),
+    )
+    with kept_folder(out, manifest, resume=resume, kind="selection"):
+        if base is None:
+            drawn = random_selection(examples, size, seed=seed)
+        else:
+            drawn = _drawn(_measures(examples, base, out, by, say), examples, by, size)
+        if len(drawn.chosen) < size:
+            say(f"only {len(drawn.chosen)} of {size} are worth drawing")
+        chosen = [examples[number] for number in sorted(drawn.chosen)]
+        found = _counted(chosen, examples, drawn, by, name)
+        for file in _AS_THEY_WERE:
+            if (data / file).is_file():
+                with (data / file).open("rb") as old, replacing(out / file) as new:
+                    shutil.copyfileobj(old, new)
+        write_lines(out / "train.jsonl.gz", chosen)
+        write_json(out / "selection.json", found.model_dump(mode="json"))
+        whole = data / "card.md"
+        write_whole(
+            out / "card.md", card(found, whole.read_text("utf-8") if whole.exists() else "")
+        )
+    return found
 
 
-def dependability(example: Example) -> float:
-    """How far people agree on the label, in 0..1: 1 where one level has it all.
+def _measures(
+    examples: Sequence[Example], base: BaseModel, out: Path, by: By, say: Callable[[str], None]
+) -> dict[str, Measure]:
+    """Every example's measure; those that are in the journal are not measured again."""
+    journal = out / "measures.jsonl"
+    try:
+        cut_broken_tail(journal)
+        known = {measure.id: measure for measure in _kept(journal)}
+        file = append_only(journal)
+    except OSError as exc:
+        raise RunError(f"cannot write {journal}: {exc.strerror or exc}") from exc
+    try:
+        missing = [example for example in examples if example.id not in known]
+        measure = _measuring(base, by) if missing else None
+        began, told = time.monotonic(), 0.0
+        for start in range(0, len(missing), _AT_ONCE):
+            assert measure is not None
+            for found in measure(missing[start : start + _AT_ONCE]):
+                append_to(file, found.model_dump(mode="json", exclude_defaults=True))
+                known[found.id] = found
+            done = min(start + _AT_ONCE, len(missing))
+            now = time.monotonic() - began
+            if now - told > 10 or done == len(missing):
+                told = now
+                rate = f"{60 * done / now:,.0f} a minute"
+                say(f"{done:,} of {len(missing):,} examples measured, {rate}")
+    except OSError as exc:
+        raise RunError(
+            f"cannot write to {out}: {exc.strerror}",
+            hint="what was measured is kept; free some space and go on with --resume",
+        ) from exc
+    finally:
+        os.close(file)
+    return known
 
-    D3 asks a large model instead; here the share of the settled level stands for it.
-    """
-    if example.soft is None or example.labels is None:
-        return 1.0
-    return max(example.soft)
+
+def _kept(journal: Path) -> Iterator[Measure]:
+    if not journal.exists():
+        return
+    with journal.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield Measure.model_validate_json(line)
+            except ValidationError as exc:
+                raise DataError("damaged line", path=str(journal), line=number) from exc
 
 
-def d3(
-    difficulty: Sequence[float], embeddings: Floats, trust: Sequence[float], size: int
+def _measuring(base: BaseModel, by: By) -> Callable[[Sequence[Example]], list[Measure]]:
+    from glider.training.losses import TorchLosses
+
+    model = TorchLosses.of(base)
+
+    def by_prompt(examples: Sequence[Example]) -> list[Measure]:
+        values = ifd(model, examples)
+        return [_measure(e, value) for e, value in zip(examples, values, strict=True)]
+
+    def by_guess(examples: Sequence[Example]) -> list[Measure]:
+        values = [upd(losses, model.vocabulary) for losses in model(examples)]
+        places = model.embeddings(examples)
+        return [
+            _measure(example, value, base64.b64encode(place.astype("<f2").tobytes()).decode())
+            for example, value, place in zip(examples, values, places, strict=True)
+        ]
+
+    return by_prompt if by == "ifd" else by_guess
+
+
+def _measure(example: Example, value: float, embedding: str = "") -> Measure:
+    return Measure(id=example.id, value=value if np.isfinite(value) else None, embedding=embedding)
+
+
+def _drawn(
+    measures: dict[str, Measure], examples: Sequence[Example], by: By, size: int
 ) -> Selected:
-    """Greedy k-centre: each next one is far from what is drawn, times its other two merits.
-
-    Args:
-        difficulty: `upd` of each example.
-        embeddings: shape (examples, dimensions); compared by angle.
-        trust: `dependability` of each.
-
-    Returns:
-        At most `size`; an example that equals a drawn one, or has no merit, is never drawn.
-    """
-    _check(size)
-    merit = np.asarray(difficulty, dtype=np.float64) * np.asarray(trust, dtype=np.float64)
-    if len(merit) != len(embeddings):
-        raise SetupError(f"{len(merit)} examples and {len(embeddings)} embeddings")
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    unit = embeddings / np.where(lengths > 0, lengths, 1.0)
-    distance = np.ones(len(merit))
-    chosen: list[int] = []
-    while len(chosen) < min(size, len(merit)):
-        worth = distance * merit
-        best = int(np.argmax(worth))
-        if worth[best] <= 1e-12:
-            break
-        chosen.append(best)
-        # 1 - cosine; the first is drawn for its merit alone.
-        distance = np.minimum(distance, np.maximum(0.0, 1 - unit @ unit[best]))
-        distance[best] = 0.0
-    return Selected(chosen, merit.tolist())
+    mine = [measures[example.id] for example in examples]
+    values = [np.nan if one.value is None else one.value for one in mine]
+    if by == "ifd":
+        return by_ifd(examples, values, size)
+    places = np.stack([np.frombuffer(base64.b64decode(one.embedding), "<f2") for one in mine])
+    trust = [dependability(example) for example in examples]
+    return d3(values, places.astype(np.float64), trust, size)
 
 
-def _check(size: int) -> None:
-    if size < 1:
-        raise SetupError(f"a selection of {size} examples", hint="use 1 or more")
+def _counted(
+    chosen: Sequence[Example], every: Sequence[Example], drawn: Selected, by: By, model: str
+) -> Selection:
+    def beside(kind: Callable[[Example], str]) -> dict[str, tuple[int, int]]:
+        taken, there = Counter(map(kind, chosen)), Counter(map(kind, every))
+        return {name: (taken[name], n) for name, n in sorted(there.items())}
+
+    def length(examples: Sequence[Example]) -> float:
+        sizes = [sum(len(turn.content) for turn in one.messages) for one in examples]
+        return round(sum(sizes) / max(1, len(sizes)), 1)
+
+    return Selection(
+        by=by,
+        model=model,
+        size=len(chosen),
+        examples=len(every),
+        dropped=dict(drawn.dropped.most_common()),
+        by_set=beside(lambda example: example.set),
+        labels=beside(lambda example: f"{example.score} of {_scale(example)}"),
+        characters=(length(chosen), length(every)),
+    )
 
 
-# A model in torch
-
-Encode = Callable[[Example, bool], tuple[list[int], list[int]]]
-"""Token ids of what is given (prompt and opening; or, if False, the opening alone, at least one
-token) and of the answer."""
+def _scale(example: Example) -> str:
+    return f"{example.labels[0]}-{example.labels[-1]}" if example.labels else "no scale"
 
 
-class TorchLosses:
-    """A causal language model in torch as `Losses`, and as embeddings of prompts."""
+def card(found: Selection, whole: str) -> str:
+    """What was chosen, as Markdown, above the card of what it was chosen from."""
+    how = {
+        "ifd": "those of the highest IFD: the answer's loss with its prompt over that without",
+        "d3": "difficult, far from one another, with a settled label (an approximation of D3)",
+        "random": "drawn at random",
+    }[found.by]
+    lines = [
+        "# A selection",
+        "",
+        f"{found.size:,} of {found.examples:,} examples, {how}"
+        + (f", under {found.model}." if found.model else "."),
+        f"Mean characters of a prompt: {found.characters[0]:,} of the chosen, "
+        f"{found.characters[1]:,} of all.",
+        "",
+        *_dropped(found),
+        *_table("set", found.by_set),
+        *_table("level", found.labels),
+        "What follows is the card of the whole.",
+        "",
+    ]
+    return "\n".join(lines) + "\n" + whole
 
-    def __init__(
-        self, model: Any, encode: Encode, *, batch_tokens: int = 4096
-    ) -> None:  # fmt: skip
-        """Wrap a model.
 
-        Args:
-            model: takes `input_ids` and `attention_mask`, gives `logits` and `hidden_states`.
-            encode: an example as token ids.
-            batch_tokens: most tokens in one forward pass, padding included.
-        """
-        self._model, self._encode, self._batch_tokens = model, encode, batch_tokens
+def _dropped(found: Selection) -> list[str]:
+    rows = [f"- not in the draw: {n:,}, {why}" for why, n in found.dropped.items()]
+    return [*rows, ""] if rows else []
 
-    def __call__(self, examples: Sequence[Example], *, prompt: bool = True) -> list[TokenLosses]:
-        """Losses and entropies of each answer's tokens, computed in float32."""
-        import torch
 
-        rows = [self._encode(example, prompt) for example in examples]
-        found: dict[int, TokenLosses] = {}
-        ids = [[*given, *answer] for given, answer in rows]
-        for batch in self._batches([len(row) for row in ids]):
-            tokens, mask = self._padded([ids[n] for n in batch])
-            with torch.inference_mode():
-                logits = self._model(input_ids=tokens, attention_mask=mask).logits
-            for row, number in enumerate(batch):
-                start, end = len(rows[number][0]), len(ids[number])
-                # The guess of a token stands at the place before it.
-                guesses = torch.log_softmax(logits[row, start - 1 : end - 1].float(), dim=-1)
-                right = tokens[row, start:end].unsqueeze(-1)
-                nll = -guesses.gather(-1, right).squeeze(-1)
-                entropy = -(guesses.exp() * guesses).sum(-1)
-                found[number] = TokenLosses(
-                    nll.cpu().numpy().astype(np.float64), entropy.cpu().numpy().astype(np.float64)
-                )
-        return [found[number] for number in range(len(examples))]
-
-    def embeddings(self, examples: Sequence[Example]) -> Floats:
-        """Mean of the last layer over each prompt, shape (examples, width)."""
-        import torch
-
-        rows = [self._encode(example, True)[0] for example in examples]
-        found: dict[int, Floats] = {}
-        for batch in self._batches([len(row) for row in rows]):
-            tokens, mask = self._padded([rows[n] for n in batch])
-            with torch.inference_mode():
-                last = self._model(
-                    input_ids=tokens, attention_mask=mask, output_hidden_states=True
-                ).hidden_states[-1]
-            weights = mask.unsqueeze(-1).to(last.dtype)
-            means = (last * weights).sum(1) / weights.sum(1)
-            for row, number in enumerate(batch):
-                found[number] = means[row].float().cpu().numpy().astype(np.float64)
-        return np.stack([found[number] for number in range(len(examples))])
-
-    def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Examples of like length together, so that little is padded."""
-        batches: list[list[int]] = []
-        for number in sorted(range(len(lengths)), key=lambda n: lengths[n]):
-            fits = batches and (len(batches[-1]) + 1) * lengths[number] <= self._batch_tokens
-            if fits:
-                batches[-1].append(number)
-            else:
-                batches.append([number])
-        return batches
-
-    def _padded(self, rows: Sequence[list[int]]) -> tuple[Any, Any]:
-        import torch
-
-        width = max(1, *map(len, rows)) if rows else 1
-        device = next(self._model.parameters()).device
-        tokens = torch.zeros((len(rows), width), dtype=torch.long, device=device)
-        mask = torch.zeros_like(tokens)
-        for number, row in enumerate(rows):
-            tokens[number, : len(row)] = torch.tensor(row, dtype=torch.long)
-            mask[number, : len(row)] = 1
-        return tokens, mask
+def _table(what: str, counts: dict[str, tuple[int, int]]) -> list[str]:
+    rows = [f"| {name} | {taken:,} | {n:,} |" for name, (taken, n) in counts.items()]
+    return [f"| {what} | chosen | there |", "|---|---|---|", *rows, ""]

@@ -8,10 +8,8 @@ from unit.training.cases import item, labelled
 
 from glider.core.errors import SetupError
 from glider.formats import make_format
-from glider.training.examples import example_of
-from glider.training.selection import (
+from glider.training.draws import (
     TokenLosses,
-    TorchLosses,
     by_ifd,
     d3,
     dependability,
@@ -19,6 +17,8 @@ from glider.training.selection import (
     random_selection,
     upd,
 )
+from glider.training.examples import example_of
+from glider.training.losses import TorchLosses
 
 
 def examples(n, name="toy"):

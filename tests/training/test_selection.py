@@ -1,0 +1,130 @@
+"""Choosing a part of the examples with a tiny model: what is measured, kept, and written."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tiny_models import toy, write
+
+pytest.importorskip("torch", reason="training needs torch")
+pytest.importorskip("trl", reason="training needs trl")
+
+from glider.core.errors import DataError, ManifestMismatch, ModelFileError, RunError, SetupError
+from glider.training.base_model import find_base
+from glider.training.draws import by_ifd, d3, dependability, ifd, upd
+from glider.training.examples import form_of, read_examples
+from glider.training.losses import TorchLosses
+from glider.training.selection import Measure, select
+
+
+@pytest.fixture
+def data(data):
+    settings = {"format": "nano", "order": "score-first"}
+    (data / "manifest.json").write_text(json.dumps({"settings": settings}))
+    (data / "card.md").write_text("# Training data\n")
+    return data
+
+
+def ids(folder, split="train"):
+    return [example.id for example in read_examples(folder / f"{split}.jsonl.gz")]
+
+
+def measured(folder):
+    lines = (folder / "measures.jsonl").read_text().splitlines()
+    return {one.id: one for one in map(Measure.model_validate_json, lines)}
+
+
+def test_the_examples_of_the_highest_ifd_are_kept_in_their_order(tiny, data, tmp_path):
+    found = select(data, tmp_path / "out", by="ifd", size=12, model=str(tiny))
+    every = list(read_examples(data / "train.jsonl.gz"))
+    values = ifd(TorchLosses.of(find_base(str(tiny))), every)
+    told = measured(tmp_path / "out")
+    assert [told[e.id].value for e in every] == pytest.approx(values, rel=0.02)
+    drawn = by_ifd(every, [told[e.id].value for e in every], 12)
+    assert ids(tmp_path / "out") == [every[n].id for n in sorted(drawn.chosen)]
+    assert found.size == len(drawn.chosen) > 0 and found.examples == 40
+    assert found.dropped == dict(drawn.dropped)
+    assert ids(tmp_path / "out", "dev") == ids(data, "dev")
+    assert form_of(tmp_path / "out") == {"format": "nano", "order": "score-first"}
+    card = (tmp_path / "out/card.md").read_text()
+    assert card.startswith(
+        f"# A selection\n\n{found.size} of 40 examples, those of the highest IFD"
+    )
+    assert card.endswith("# Training data\n")
+
+
+def test_d3_takes_what_is_difficult_and_unlike(tiny, data, tmp_path):
+    import numpy as np
+
+    select(data, tmp_path / "out", by="d3", size=12, model=str(tiny))
+    every = list(read_examples(data / "train.jsonl.gz"))
+    model = TorchLosses.of(find_base(str(tiny)))
+    difficulty = [upd(losses, model.vocabulary) for losses in model(every)]
+    trust = [dependability(example) for example in every]
+    wanted = d3(difficulty, model.embeddings(every).astype(np.float16), trust, 12)
+    kept = {every[n].id for n in wanted.chosen}
+    assert len(kept & set(ids(tmp_path / "out"))) >= 10  # half floats, and another batch
+
+
+def test_another_size_is_drawn_of_the_same_measures(tiny, data, tmp_path, monkeypatch):
+    select(data, tmp_path / "out", by="ifd", size=12, model=str(tiny))
+    monkeypatch.setattr(TorchLosses, "of", lambda base: pytest.fail("measured again"))
+    before = set(ids(tmp_path / "out"))
+    found = select(data, tmp_path / "out", by="ifd", size=5, model=str(tiny), resume=True)
+    assert found.size == 5 and set(ids(tmp_path / "out")) < before
+
+
+def test_killed_it_goes_on_with_what_was_measured(tiny, data, tmp_path):
+    write(data / "train.jsonl.gz", toy(3000))
+    out = tmp_path / "out"
+    words = ["select", data, "--by", "ifd", "--size", "20", "--model", tiny, "--out", out]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "glider.cli.main", *map(str, words)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    journal = out / "measures.jsonl"
+    try:
+        for _ in range(3000):
+            there = journal.exists() and journal.stat().st_size
+            if there or process.poll() is not None:
+                break
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.kill()
+        process.wait()
+    kept = journal.read_bytes().rpartition(b"\n")[0]
+    assert kept and not (out / "train.jsonl.gz").exists()
+    with pytest.raises(RunError, match="is not empty"):
+        select(data, out, by="ifd", size=20, model=str(tiny))
+    found = select(data, out, by="ifd", size=20, model=str(tiny), resume=True)
+    assert journal.read_bytes().startswith(kept)
+    assert len(measured(out)) == 3000 and found.size == len(ids(out))
+
+
+def test_a_random_draw_asks_no_model(data, tmp_path):
+    one, same, _other = (
+        select(data, tmp_path / f"{n}", by="random", size=7, model="nope", seed=seed)
+        for n, seed in enumerate((1, 1, 2))
+    )
+    assert one == same and one.model == ""
+    assert ids(tmp_path / "0") == ids(tmp_path / "1") != ids(tmp_path / "2")
+    assert not (tmp_path / "0/measures.jsonl").exists()
+
+
+def test_mistakes(tiny, data, tmp_path):
+    with pytest.raises(SetupError, match="of 40: there are no more"):
+        select(data, tmp_path / "out", by="random", size=40, model="")
+    with pytest.raises(ModelFileError, match="no model nope"):
+        select(data, tmp_path / "out", by="ifd", size=4, model="nope")
+    assert not (tmp_path / "out").exists()
+    select(data, tmp_path / "out", by="random", size=4, model="")
+    with pytest.raises(ManifestMismatch, match="seed: 0 before, 1 now"):
+        select(data, tmp_path / "out", by="random", size=4, model="", seed=1, resume=True)
+    (data / "manifest.json").unlink()
+    with pytest.raises(DataError, match="no manifest of examples"):
+        select(data, tmp_path / "out2", by="random", size=4, model="")
