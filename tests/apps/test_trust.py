@@ -149,6 +149,10 @@ def test_highlights_have_a_table_of_their_own(trust, tmp_path):
     assert cells[8].startswith("+0.67 [+")
     assert cells[9].startswith("0.92 [") and cells[11].startswith("+")  # 11 of 12 scores moved
     assert page.index("## Highlights") < page.index("## By benchmark")
+    assert (
+        "surely better than random spans on 1 of 1 sets, twice as good (which was wanted) on 1."
+        in page.partition("## ")[0]
+    )
     assert trust.EXPLAINED in (tmp_path / "trust/marked.manifests.jsonl").read_text()
     # Runs may be gone; what they came to is told again.
     shutil.rmtree(tmp_path / "runs")
