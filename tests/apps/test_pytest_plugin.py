@@ -59,8 +59,8 @@ def test_tone(glider_judge, gate):
     done.stdout.fnmatch_lines(
         [
             "*- glider gate -*",
-            "pass  mean_score >= 4: holds, 4.500 [[]4.260, 4.740] n=20",
-            "pass  pass_rate@4 >= 80%: holds, 1.000 [[]0.839, 1.000] n=20",
+            "pass  mean_score >= 4: holds, 4.500 [[]4.260, 4.740] n=20; Student t, 95 %",
+            "pass  pass_rate@4 >= 80%: holds, 1.000 [[]0.839, 1.000] n=20; Wilson, 95 %",
             "pass  failed <= 0: holds, *",
         ]
     )
@@ -77,7 +77,7 @@ def test_tone(glider_judge, gate):
     done.assert_outcomes(failed=1)
     done.stdout.fnmatch_lines(
         [
-            "E   *mean_score >= 4: not sure, 4.429 [[]*] n=7 (1 not judged)",
+            "E   *mean_score >= 4: not sure, 4.429 [[]*] n=7 (1 not judged); Student t, 95 %",
             "E   *The interval reaches across 4*rows would tell (there are 7).",
             "E   *rude one: 1 - It is rude.",
             "*- glider gate -*",
@@ -86,6 +86,18 @@ def test_tone(glider_judge, gate):
     )
     # Where the check is made is shown; how it is made is not.
     done.stdout.no_fnmatch_line("*raise AssertionError*")
+
+
+def test_a_gate_counts_the_clusters_it_is_given(run):
+    done = run(
+        """
+def test_tone(glider_judge, gate):
+    outcomes = judged(glider_judge, *[f"warm {n}" for n in range(20)])
+    gate(outcomes, "pass_rate@4 >= 80%", clusters=[n // 4 for n in range(20)])
+"""
+    )
+    done.assert_outcomes(failed=1)
+    done.stdout.fnmatch_lines(["FAIL  pass_rate@4 >= 80%*Korn-Graubard over 5 clusters*"])
 
 
 def test_outcomes_of_many_tests_are_checked_together(run):
@@ -109,7 +121,7 @@ def test_nothing_was_collected(gate):
         [
             "E   *gate 'sales'",
             "E   *mean_score >= 4: undefined: *",
-            "support: pass  mean_score >= 4: holds, 4.500 [[]*] n=12",
+            "support: pass  mean_score >= 4: holds, 4.500 [[]*] n=12; Student t, 95 %",
             "sales: FAIL  mean_score >= 4: *",
         ]
     )

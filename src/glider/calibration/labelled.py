@@ -17,13 +17,11 @@ from typing import Any, Literal, NamedTuple, Self
 import numpy as np
 
 from glider.calibration.readings import Readings
-from glider.core.base import content_hash
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment
-from glider.core.samples import Sample
+from glider.data.clusters import Clusters, cluster_key
 from glider.data.columns import parse_maps, value_at
 from glider.data.rows import BadRow, open_rows
-from glider.stats.clustered import codes
 from glider.stats.statistic import Bools, Floats, Ints
 from glider.store.run import load_criteria, load_manifest, outcomes, samples
 
@@ -103,15 +101,11 @@ class LabelledRun:
             raise DataError(f"none of its {len(rows)} items was judged", path=str(run))
         columns = _columns(maps)
         # Not the texts: a large set of them would not fit in memory.
-        known = {
-            row: _Known(
-                sample.id,
-                value_at(sample.metadata, columns["label"]),
-                _cluster_key(sample, cluster),
-            )
-            for row, sample in samples(run)
-            if row in rows
-        }
+        known, shared = {}, {}
+        for row, sample in samples(run):
+            if row in rows:
+                known[row] = _Known(sample.id, value_at(sample.metadata, columns["label"]))
+                shared[row] = cluster_key(sample, cluster)
         order = sorted(rows)
         ids = [known[row].id if row in known else rows[row].sample_id for row in order]
         if again := len(ids) - len(set(ids)):
@@ -122,6 +116,8 @@ class LabelledRun:
             told = _own_labels(order, known, columns["label"])
         else:
             told = _file_labels(order, ids, labels, columns, encoding, notes)
+        clusters, note = Clusters(shared, cluster).codes(order)
+        notes += [note] if note else []
         kind, levels, criterion_id = _scale_of(run, name, list(judged.values()))
         ends = scale or (float(levels[0]), float(levels[-1]))
         _check_scale(told, dict(zip(order, ids, strict=True)), ends, given=scale is not None)
@@ -136,7 +132,7 @@ class LabelledRun:
             judged=np.array([row in judged for row in order], np.bool_),
             readings=Readings.of([judged[row] for row in order if row in judged], levels, ends),
             label=np.array([told.get(row, math.nan) for row in order], np.float64),
-            cluster=_clusters(order, known, cluster, notes),
+            cluster=np.array(clusters, np.int64),
             notes=tuple(notes),
         )
 
@@ -149,7 +145,6 @@ class _Known(NamedTuple):
 
     id: str
     label: Any
-    cluster: str
 
 
 def _of_criterion(run: Path, wanted: str | None) -> list[tuple[int, _Any]]:
@@ -318,33 +313,3 @@ def _check_scale(
             f"first is {label:g}, of {ids[row]!r}",
             hint="--scale LOW:HIGH says between what the labels lie",
         )
-
-
-def _clusters(
-    order: list[int], known: Mapping[int, _Known], asked: str | None, notes: list[str]
-) -> Ints:
-    if asked == "none":
-        return np.arange(len(order))
-    keys = []
-    for place, row in enumerate(order):
-        key = known[row].cluster if row in known else ""
-        keys.append(key or f"row {place}")
-    names = {key: code for code, key in enumerate(dict.fromkeys(keys))}
-    if asked is not None and len(names) == len(order) and all(k.startswith("row ") for k in keys):
-        raise SetupError(f"no sample has a field or column {asked!r}", hint="--cluster NAME")
-    if len(names) == 1 and asked is None:
-        # A fixed instruction is no reason for items to be alike.
-        notes.append("All items share one input, so each counts as independent.")
-        return np.arange(len(order))
-    return codes(np.array([names[key] for key in keys], np.int64))[0]
-
-
-def _cluster_key(sample: Sample, asked: str | None) -> str:
-    if asked is not None:
-        try:
-            return content_hash(sample[asked])
-        except KeyError:
-            value = value_at(sample.metadata, asked)
-            return "" if value is None else content_hash(str(value))
-    shared = [field.text for field in sample.fields if field.role in ("input", "context")]
-    return content_hash(shared) if shared else ""

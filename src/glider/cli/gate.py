@@ -31,6 +31,11 @@ def gate(
     baseline: Path = typer.Option(
         None, help="Run over the same samples, to compare with sample by sample."
     ),
+    cluster: str = typer.Option(
+        None,
+        help="Of a run: field or column shared by rows that are not independent [same input and "
+        "context]; none: all are independent.",
+    ),
     system: str = typer.Option(None, help="Of a bench with several systems: which."),
     lenient: bool = typer.Option(
         False,
@@ -50,7 +55,7 @@ def gate(
     from glider.gate.checks import Answer, parse_checks
 
     checks = parse_checks(check or [])
-    figures = _figures(path, baseline, system)
+    figures = _figures(path, baseline, cluster, system)
     answers = [Answer(check=c, measured=figures.measure(c)) for c in checks]
     print(render.table(answers, lenient=lenient), file=sys.stderr)
     if junit is not None:
@@ -62,7 +67,7 @@ def gate(
 
 
 def _figures(
-    path: Path, baseline: Path | None, system: str | None
+    path: Path, baseline: Path | None, cluster: str | None, system: str | None
 ) -> "RunFigures | ResultsFigures":
     from glider.gate.results import ResultsFigures
     from glider.gate.runs import RunFigures
@@ -70,9 +75,11 @@ def _figures(
     if (path / "manifest.json").exists():
         if system is not None:
             raise SetupError("--system is for the results of a bench; a run has one judge")
-        return RunFigures(path, baseline)
+        return RunFigures(path, baseline, cluster=cluster)
     if baseline is not None:
         raise SetupError("--baseline compares two runs", hint="give run folders, not results.json")
+    if cluster is not None:
+        raise SetupError("--cluster is for a run; a bench has the clusters of its sets")
     file = path / "results.json" if path.is_dir() else path
     if not file.exists():
         raise RunError(f"{path} is neither a run nor the results of a bench")

@@ -4,7 +4,7 @@ Loaded by every pytest that runs where Glider is installed, so it imports nothin
 nothing until a test asks for a fixture.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,13 +30,20 @@ class Gate:
         """Keep outcomes under a name, to be checked together by a later test of this session."""
         self._collected.setdefault(name, []).extend(outcomes)
 
-    def __call__(self, outcomes: "str | Iterable[Outcome]", *checks: str) -> None:
+    def __call__(
+        self,
+        outcomes: "str | Iterable[Outcome]",
+        *checks: str,
+        clusters: "Sequence[Hashable] | None" = None,
+    ) -> None:
         """Assert that checks hold, by the whole interval.
 
         Args:
             outcomes: the outcomes, or the name under which they were collected.
             checks: `mean_score >= 3.5`, `pass_rate@4 >= 0.9`, `coverage >= 95%`, `failed <= 2`,
                 `flip_rate <= 0.1`; with several criteria `mean_score:NAME >= 3.5`.
+            clusters: one for each outcome, in their order, equal where they share a prompt or a
+                document; all are taken as independent if not given.
 
         Raises:
             AssertionError: with estimate, interval, n and the samples that pulled it down.
@@ -49,7 +56,7 @@ class Gate:
 
         name = outcomes if isinstance(outcomes, str) else ""
         gathered = self._collected.get(name, []) if isinstance(outcomes, str) else outcomes
-        figures = OutcomeFigures(gathered)
+        figures = OutcomeFigures.at_hand(gathered, clusters)
         answers = [Answer(check=c, measured=figures.measure(c)) for c in parse_checks(checks)]
         self._told += [(name, line(answer)) for answer in answers]
         lost = [explained(answer) for answer in answers if not answer.passes()]

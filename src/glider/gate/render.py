@@ -108,7 +108,7 @@ def _figure(answer: Answer) -> str:
     figure = answer.measured.figure
     if not isinstance(figure, Estimate):
         return str(figure)
-    return f"{answer.in_words}, {figure}"
+    return f"{answer.in_words}, {figure}; {figure.method}"
 
 
 def _cells(answer: Answer, lenient: bool) -> tuple[str, ...]:

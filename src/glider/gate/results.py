@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from glider.bench.results import Figure, Results, estimate_of
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.gate.checks import Check, Measured
-from glider.gate.outcomes import count, share_judged
+from glider.gate.outcomes import count
+from glider.stats.estimates import proportion
 
 _COUNTED = ("coverage", "failed")
 
@@ -63,7 +64,7 @@ class ResultsFigures:
             failed = figure.asked - figure.judged
             if check.metric == "failed":
                 return Measured(figure=count(failed, figure.asked))
-            return Measured(figure=share_judged(figure.asked, failed))
+            return Measured(figure=proportion(figure.judged, figure.asked, skipped=failed))
         if found and check.metric not in metrics:
             raise UnknownName("metric of this bench", check.metric, sorted(metrics | {*_COUNTED}))
         found = [f for f in found if f.metric == check.metric]

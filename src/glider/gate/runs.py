@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from glider.core.errors import DataError, RunError, SetupError, UnknownName
+from glider.data.clusters import Clusters
 from glider.gate.checks import Check, Measured
 from glider.gate.outcomes import N_SHOWN, Entry, OutcomeFigures, mean_on_scale
 from glider.report.summary import stored_summary
-from glider.store.run import load_criteria, load_manifest, outcomes
+from glider.store.run import load_criteria, load_manifest, outcomes, samples
 
 _PAIRED = ("mean_score", "pass_rate")
 
@@ -21,13 +22,19 @@ _PAIRED = ("mean_score", "pass_rate")
 class RunFigures:
     """Figures over a finished run."""
 
-    def __init__(self, run: Path, baseline: Path | None = None) -> None:
+    def __init__(
+        self, run: Path, baseline: Path | None = None, *, cluster: str | None = None
+    ) -> None:
         """Read the run, and the one to compare with.
+
+        Args:
+            cluster: field or metadata column that rows share which are not independent, input and
+                context if not given; `none` makes every row its own cluster.
 
         Raises:
             RunError: no run, or it was stopped before its end.
         """
-        self._now = _Run(run)
+        self._now = _Run(run, cluster)
         self._before = _Run(baseline) if baseline is not None else None
         self.name = self._now.name
 
@@ -43,7 +50,7 @@ class RunFigures:
 
 
 class _Run:
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, cluster: str | None = None) -> None:
         manifest = load_manifest(path)
         if not stored_summary(path).get("finished"):
             raise RunError(
@@ -54,7 +61,8 @@ class _Run:
         self.name, self.judge = manifest.run_id, manifest.judge
         self.asked = {(c.name, c.content_id) for c in criteria}
         rubrics = {c.name: c.rubric for c in criteria}
-        self.figures = OutcomeFigures((outcome for _, outcome in outcomes(path)), rubrics)
+        clusters = Clusters.of(samples(path), cluster)
+        self.figures = OutcomeFigures(outcomes(path), rubrics, clusters)
 
     def by_sample(self, criterion: str) -> dict[str, Entry]:
         """The criterion's outcomes by sample id.
@@ -90,13 +98,22 @@ def _difference(check: Check, now: _Run, before: _Run) -> Measured:
             pairs.append((new - old, ours[sample], theirs[sample]))
     low, high = now.figures.by_criterion[name].scale or (0, 0)
     width = 1 if check.level is not None else high - low
-    figure = mean_on_scale(
-        Counter(by for by, _, _ in pairs), (-width, width), skipped=len(shared) - len(pairs)
+    found = now.figures.over(
+        [new for _, new, _ in pairs],
+        lambda clusters: mean_on_scale(
+            [by for by, _, _ in pairs],
+            (-width, width),
+            clusters,
+            skipped=len(shared) - len(pairs),
+        ),
     )
     drops = sorted((pair for pair in pairs if pair[0] < 0), key=lambda pair: pair[0])
     return Measured(
-        figure=figure,
-        notes=tuple(_notes(now, before, (len(ours), len(theirs), len(shared)), len(pairs))),
+        figure=found.figure,
+        notes=(
+            *_notes(now, before, (len(ours), len(theirs), len(shared)), len(pairs)),
+            *found.notes,
+        ),
         worst=tuple(new.shown(f"{_said(old)} to {_said(new)}") for _, new, old in drops[:N_SHOWN]),
     )
 

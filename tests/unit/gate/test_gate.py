@@ -3,6 +3,7 @@
 import json
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -11,13 +12,15 @@ from glider.bench.results import Figure, Results
 from glider.cli.gate import gate as gate_command
 from glider.cli.main import exit_code
 from glider.core.criteria import Criterion
-from glider.core.errors import GliderError, SetupError, UnknownName
+from glider.core.errors import GliderError, MissingExtra, SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.samples import Sample
 from glider.gate import assert_gate
 from glider.gate.checks import Answer, Check, Measured, Shown, finding, parse_check, rows_needed
 from glider.gate.outcomes import OutcomeFigures, mean_on_scale
 from glider.gate.render import junit, markdown, table
+from glider.gate.runs import RunFigures
+from glider.stats.clustered import clustered_share
 from glider.stats.estimates import Estimate, Undefined, proportion
 from glider.store.manifest import Manifest
 from glider.store.run import RunFolder, write_summary
@@ -52,7 +55,14 @@ def make_run(tmp_path):
     """Writes a finished run of scores: None is a failure."""
 
     def make(
-        name, scores, *, levels=LEVELS, judge="scripted/x nano", finished=True, said="because"
+        name,
+        scores,
+        *,
+        levels=LEVELS,
+        judge="scripted/x nano",
+        finished=True,
+        said="because",
+        inputs=None,
     ):
         criterion = Criterion(name="tone", question="Is it kind?", rubric=levels)
         manifest = Manifest.of(
@@ -62,7 +72,11 @@ def make_run(tmp_path):
         items = scores.items() if isinstance(scores, dict) else enumerate(scores)
         with RunFolder.create(tmp_path / name, manifest, [criterion]) as run:
             for row, (sample, score) in enumerate(items):
-                run.record_sample(row, Sample.of("text", id=str(sample)))
+                asked = inputs[row] if inputs else None
+                topic = {"topic": row // 8}
+                run.record_sample(
+                    row, Sample.of("text", input=asked, id=str(sample), metadata=topic)
+                )
                 run.record(row, lost(sample) if score is None else judged(sample, score, said=said))
         if finished is not None:
             write_summary(tmp_path / name, {"finished": finished})
@@ -202,7 +216,7 @@ def test_rows_needed(figure, op, bound, needed):
 def test_figures_over_outcomes(check, value, n):
     outcomes = [judged(k, score) for k, score in enumerate((1, 2, 4, 5))] + [lost(9)]
     outcomes += [compared(k, k == 0) for k in range(4)]
-    measured = OutcomeFigures(outcomes).measure(parse_check(check))
+    measured = OutcomeFigures.at_hand(outcomes).measure(parse_check(check))
     figure = measured.figure
     named = ("1 of 5 were not judged and are not in this figure.",)
     assert measured.notes == (named if check.startswith("mean_score") else ())
@@ -221,15 +235,17 @@ def test_figures_over_outcomes(check, value, n):
     ],
 )
 def test_a_figure_that_is_not_there_is_refused(check, error):
-    figures = OutcomeFigures([judged(1, 1), judged(1, 1, "depth")])
+    figures = OutcomeFigures.at_hand([judged(1, 1), judged(1, 1, "depth")])
     with pytest.raises(error):
         figures.measure(parse_check(check))
 
 
 def test_nothing_judged_is_undefined():
     for check in ("mean_score >= 1", "coverage >= 0", "failed <= 3", "flip_rate <= 1"):
-        assert isinstance(OutcomeFigures([]).measure(parse_check(check)).figure, Undefined)
-    pairs = OutcomeFigures([compared(1, False)]).measure(parse_check("mean_score >= 0")).figure
+        assert isinstance(OutcomeFigures.at_hand([]).measure(parse_check(check)).figure, Undefined)
+    pairs = (
+        OutcomeFigures.at_hand([compared(1, False)]).measure(parse_check("mean_score >= 0")).figure
+    )
     assert "flip_rate" in pairs.reason
 
 
@@ -244,14 +260,15 @@ def test_nothing_judged_is_undefined():
     ],
 )
 def test_scores_that_are_all_alike_have_the_interval_their_number_allows(counts, scale, low, high):
-    figure = mean_on_scale(counts, scale)
+    values = [value for value, n in counts.items() for _ in range(n)]
+    figure = mean_on_scale(values, scale, range(20))
     assert (figure.low, figure.high) == pytest.approx((low, high), abs=1e-4)
-    assert isinstance(mean_on_scale(counts, None), Undefined)
+    assert isinstance(mean_on_scale(values, None, range(20)), Undefined)
 
 
 def test_that_interval_is_exact():
     # If a share q is not c, all n are c with probability (1 - q)^n: 2.5 % at the interval's end.
-    figure = mean_on_scale({1.0: 30}, (0, 1))
+    figure = mean_on_scale([1.0] * 30, (0, 1), range(30))
     assert figure.low**30 == pytest.approx(0.025)
 
 
@@ -338,6 +355,7 @@ def test_the_table(glider_gate, make_run):
         (["run", "--check", "mean_score:kind >= 1"], 2, "kind"),
         (["run", "--check", "mean_score no worse than 1"], 2, "--baseline"),
         (["run", "--check", "failed <= 1", "--system", "x"], 2, "--system"),
+        (["run", "--check", "coverage >= 0", "--cluster", "x"], 2, "no sample has a field"),
         (["nowhere", "--check", "failed <= 1"], 3, "neither a run nor"),
         (["cut", "--check", "failed <= 1"], 3, "stopped before its end"),
         (["killed", "--check", "failed <= 1"], 3, "--resume"),
@@ -350,6 +368,73 @@ def test_what_the_command_refuses(glider_gate, make_run, tmp_path, words, code, 
     told = glider_gate(tmp_path / words[0], *words[1:])
     assert told[0] == code
     assert said in told[1]
+
+
+# Rows that share an input --------------------------------------------------------------------
+
+PROMPTS = [f"prompt {row % 19}" for row in range(56)]
+
+
+@pytest.mark.parametrize(
+    ("scores", "check", "words", "code", "reach"),
+    [
+        ([5] * 56, "pass_rate@4 >= 90%", [], 5, "0.824 to 1.000"),
+        ([5] * 56, "pass_rate@4 >= 90%", ["--cluster", "none"], 0, "0.936 to 1.000"),
+        ([5] * 56, "coverage >= 90%", [], 5, "0.824 to 1.000"),
+        ([5] * 56, "mean_score >= 4.5", [], 5, "4.294 to 5.000"),  # 1 - 0.025 ** (1 / 19) is 0.176
+        ([4] * 28 + [5] * 28, "mean_score >= 4", ["--cluster", "topic"], 0, "4.038 to 4.962"),
+    ],
+)
+def test_rows_of_one_input_count_as_one_cluster(
+    glider_gate, make_run, scores, check, words, code, reach
+):
+    told = glider_gate(make_run("run", scores, inputs=PROMPTS), "--check", check, *words)
+    assert told[0] == code, told[1]
+    assert reach in told[1]
+    assert ("in 19 clusters (the same row, or the same input and context)" in told[1]) != bool(
+        words
+    )
+
+
+def test_the_gate_and_the_calibration_mean_the_same_by_a_cluster(make_run):
+    scores = [3 + row % 3 for row in range(56)]
+    run = make_run("run", scores, inputs=PROMPTS)
+    figure = RunFigures(run).measure(parse_check("pass_rate@4 >= 0.1")).figure
+    hits, prompts = np.array(scores) >= 4, np.arange(56) % 19
+    assert figure == clustered_share(hits, prompts)
+    assert figure.method == "Korn-Graubard over 19 clusters, 95 %"
+
+
+def test_a_fixed_instruction_makes_no_cluster(glider_gate, make_run):
+    run = make_run("run", [5] * 56, inputs=["Be kind."] * 56)
+    code, told = glider_gate(run, "--check", "pass_rate@4 >= 90%")
+    assert code == 0
+    assert "All items share one input, so each counts as independent." in told
+
+
+def test_a_difference_counts_clusters(glider_gate, make_run):
+    before, now = [4] * 57, [3 if row % 19 == 0 else 4 for row in range(57)]
+    prompts = [f"prompt {row % 19}" for row in range(57)]
+    check = ("--check", "mean_score no worse than 0.15")
+    old, new = make_run("old", before), make_run("new", now, inputs=prompts)
+    assert glider_gate(new, "--baseline", old, *check, "--cluster", "none")[0] == 0
+    assert glider_gate(new, "--baseline", old, *check)[0] == 5
+
+
+def test_outcomes_at_hand_are_independent_unless_they_come_with_clusters():
+    outcomes = [judged(k, 5) for k in range(56)]
+    (alone,) = assert_gate(outcomes, "pass_rate@4 >= 90%")
+    assert (alone.measured.figure.method, alone.measured.notes) == ("Wilson, 95 %", ())
+    with pytest.raises(AssertionError, match="over 19 clusters"):
+        assert_gate(outcomes, "pass_rate@4 >= 90%", clusters=PROMPTS)
+    with pytest.raises(SetupError, match="3 clusters for 56 outcomes"):
+        assert_gate(outcomes, "pass_rate@4 >= 90%", clusters=PROMPTS[:3])
+
+
+def test_clusters_without_the_statistics_say_what_to_install(monkeypatch):
+    monkeypatch.setattr("glider.gate.outcomes.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match="share an input"):
+        assert_gate([judged(k, 5) for k in range(4)], "pass_rate@4 >= 0", clusters="aabb")
 
 
 # Against a baseline -----------------------------------------------------------------------------
