@@ -2,8 +2,8 @@
 
 From a pilot (a run with some labels) the spread of the labels and their correlation with the judge
 are measured; the table also has the cautious end of that correlation's interval, since a pilot is
-small. Without a pilot the table runs over correlations, and the spread of a pass rate is taken at
-its worst.
+small. Without a pilot the table runs over correlations; it is about a mean score where only the
+spread of its labels is given, else about a pass rate, whose spread is taken at its worst.
 """
 
 from typing import NamedTuple
@@ -18,6 +18,8 @@ from glider.stats.prediction_powered import labels_needed
 
 _CORRELATIONS = (0.3, 0.5, 0.7, 0.9)
 _FEWEST = 10
+_RATE_AT_WORST = 0.5
+"""Spread of passes and fails where half of them pass; there is no larger one."""
 
 
 class Helped(NamedTuple):
@@ -67,21 +69,22 @@ def plan(
     Args:
         width: in shares for a pass rate, else in units of the labels.
         run: a pilot; the table runs over correlations if not given.
-        pass_at: labels from here on pass.
+        pass_at: labels from here on pass; without a run it only says that a rate is meant.
         total: items in the whole set, if there is no run.
-        spread: standard deviation of the labels; from the pilot, or 0.5 (a pass rate at its
-            worst) if not given.
+        spread: standard deviation of the labels, of a pass rate of passes and fails; from the
+            pilot, or 0.5 (a pass rate at its worst) if not given.
 
     Raises:
-        SetupError: a width that is no positive number, or a pilot too small to tell anything.
+        SetupError: a width or spread that there cannot be, or a pilot too small to tell anything.
     """
     if not width > 0:
         raise SetupError(f"--width must be above 0, not {width:g}")
     columns = [Helped("no judge", 0.0)]
-    design, n, rate, notes = 1.0, 0, pass_at is not None or run is None, []
+    design, n, rate, notes = 1.0, 0, pass_at is not None or spread is None, []
     if run is not None:
         pass_at = run.scale[1] if pass_at is None and len(run.levels) == 2 else pass_at
         rate = pass_at is not None
+        _check_spread(spread, rate, run.scale)
         total = len(run.label)
         n = int(run.both.sum())
         if n < _FEWEST:
@@ -95,7 +98,10 @@ def plan(
         notes += measured.notes
     else:
         columns += [Helped(f"correlation {r:g}", r) for r in _CORRELATIONS]
-        spread = 0.5 if spread is None else spread
+        _check_spread(spread, rate)
+        if spread is None:
+            spread = _RATE_AT_WORST
+            notes.append("This is a pass rate of about a half; --spread is for a mean score.")
     rows = tuple(
         Row(
             width=wanted,
@@ -119,6 +125,26 @@ def plan(
         rate=rate,
         notes=tuple(notes),
     )
+
+
+def _check_spread(
+    spread: float | None, rate: bool, scale: tuple[float, float] | None = None
+) -> None:
+    if spread is None:
+        return
+    if not spread > 0:
+        raise SetupError(f"--spread must be above 0, not {spread:g}")
+    if rate and spread > _RATE_AT_WORST:
+        raise SetupError(
+            f"--spread {spread:g}: passes and fails spread by at most {_RATE_AT_WORST:g}",
+            hint="for a mean score leave out --pass-at",
+        )
+    if scale is not None and not rate and spread > (scale[1] - scale[0]) / 2:
+        low, high = scale
+        raise SetupError(
+            f"--spread {spread:g}: labels from {low:g} to {high:g} spread by at most "
+            f"{(high - low) / 2:g}"
+        )
 
 
 class _Measured(NamedTuple):

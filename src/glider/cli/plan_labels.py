@@ -21,10 +21,14 @@ def plan_labels(
     scale: str = typer.Option(None, help="LOW:HIGH of the labels, if not the rubric's."),
     cluster: str = typer.Option(None, help="As in `glider calibrate`."),
     criterion: str = typer.Option(None, "--criterion", "-c", help="Where the run has several."),
-    pass_at: float = typer.Option(None, help="Labels from here on pass."),
+    pass_at: float = typer.Option(
+        None, help="Labels from here on pass: the true pass rate is wanted, not the mean score."
+    ),
     items: int = typer.Option(None, min=1, help="Without a run: items in the whole set."),
     spread: float = typer.Option(
-        None, min=0.0, help="Standard deviation of the labels [a pilot's, or 0.5]."
+        None,
+        help="Standard deviation of the labels [a pilot's]. Without a run: of a mean score, or "
+        "with --pass-at of passes and fails; a pass rate at its worst, 0.5, if not given.",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print the plan as JSON."),
 ) -> None:

@@ -26,6 +26,23 @@ def test_a_small_set_may_not_have_enough():
     assert "more than there are" in plan_text(found)
 
 
+@pytest.mark.parametrize(
+    ("asked", "rate", "spread"),
+    [
+        ({}, True, 0.5),
+        ({"spread": 1.2}, False, 1.2),
+        ({"pass_at": 4}, True, 0.5),
+        ({"pass_at": 4, "spread": 0.3}, True, 0.3),
+    ],
+)
+def test_without_a_pilot_a_spread_alone_is_that_of_a_mean_score(asked, rate, spread):
+    found = plan(0.1, total=2000, **asked)
+    assert (found.rate, found.spread) == (rate, spread)
+    text = plan_text(found)
+    assert ("the true pass rate" in text, "± 10.0%" in text) == (rate, rate)
+    assert ("the true mean score" in text, "± 0.1 " in text) == (not rate, not rate)
+
+
 @pytest.fixture(scope="module")
 def pilot(tmp_path_factory):
     labelled = set(np.random.default_rng(3).choice(2000, 150, replace=False))
@@ -56,6 +73,21 @@ def test_the_text_says_what_it_rests_on(pilot):
 def test_a_width_that_is_none(width):
     with pytest.raises(SetupError, match="--width must be above 0"):
         plan(width)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"spread": 0.0}, "--spread must be above 0"),
+        ({"spread": 1.2, "pass_at": 4}, "at most 0.5"),
+    ],
+)
+def test_a_spread_that_there_cannot_be(pilot, asked, words):
+    for run in (None, pilot):
+        with pytest.raises(SetupError, match=words):
+            plan(0.1, run=run, **asked)
+    with pytest.raises(SetupError, match="labels from 1 to 5 spread by at most 2"):
+        plan(0.1, run=pilot, spread=2.5)
 
 
 def test_pilots_that_tell_nothing(tmp_path):
