@@ -5,6 +5,7 @@ same criterion; any other is refused, since neither the map nor the promise hold
 """
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
@@ -20,12 +21,13 @@ from glider.calibration.maps import Maps, Method, best, pass_score, predicted
 from glider.calibration.readings import AgreeOn, Readings
 from glider.calibration.truth import truth
 from glider.core.base import Frozen
-from glider.core.errors import DataError, SetupError, UnknownSchemaVersion
+from glider.core.errors import DataError, SetupError, UnknownName, UnknownSchemaVersion
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.stats.estimates import Undefined
 from glider.stats.selective import Certified, certified_threshold
 from glider.stats.statistic import Floats
 from glider.store.atomic import write_whole
+from glider.store.run import load_criteria, load_manifest, outcomes
 
 VERSION = 1
 FEWEST_LABELS = 20
@@ -70,6 +72,9 @@ class Applied(Frozen):
     """The judge's own, which the threshold is about."""
     keep: bool
     """It may stand unseen under the promise. Never true of a failure, nor without a threshold."""
+
+
+_NOT_JUDGED = Applied(score=None, p_pass=None, confidence=None, keep=False)
 
 
 class Calibration(Frozen):
@@ -209,7 +214,7 @@ class Calibration(Frozen):
         if isinstance(outcome, Failure) or (
             isinstance(outcome, Comparison) and outcome.p_first is None
         ):
-            return Applied(score=None, p_pass=None, confidence=None, keep=False)
+            return _NOT_JUDGED
         if isinstance(outcome, Comparison) != (self.kind == "pairs"):
             raise SetupError(f"this calibration is of {self.kind}, not of a {outcome.kind}")
         reading = Readings.of([outcome], self.levels, self.scale)
@@ -237,6 +242,32 @@ class Calibration(Frozen):
             and self.threshold is not None
             and confidence >= self.threshold,
         )
+
+    def over(self, run: Path) -> Iterator[tuple[int, Judgment | Failure | Comparison, Applied]]:
+        """(row, outcome, what this calibration says of it) of a run, in the order of its journal.
+
+        Outcomes of other criteria are passed over.
+
+        Raises:
+            RunError: there is no run.
+            SetupError: as `apply`; or the run asked this criterion in other words, or not at all.
+        """
+        load_manifest(run)
+        criteria = load_criteria(run)
+        asked = {criterion.name: criterion.content_id for criterion in criteria}
+        if self.criterion not in asked:
+            raise UnknownName("criterion in this run", self.criterion, list(asked))
+        if self.criterion_id not in ("", asked[self.criterion]):
+            raise SetupError(
+                f"the run asked {self.criterion!r} in other words than the calibration is of",
+                hint="calibrate a run under the criterion as it is now",
+            )
+        for row, outcome in outcomes(run):
+            if outcome.criterion == self.criterion:
+                yield row, outcome, self.apply(outcome)
+            elif not outcome.criterion and len(asked) == 1:
+                # A row that could not be loaded, where rows bring their own criterion.
+                yield row, outcome, _NOT_JUDGED
 
     def finding(self, name: str) -> Finding:
         """A figure by its name.

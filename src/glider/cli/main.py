@@ -12,6 +12,7 @@ import typer
 
 from glider._version import __version__
 from glider.cli import (
+    apply,
     audit,
     bench,
     calibrate,
@@ -55,6 +56,7 @@ app.command("report")(report.report)
 app.command("bench")(bench.bench)
 app.command("audit")(audit.audit)
 app.command("calibrate")(calibrate.calibrate)
+app.command("apply")(apply.apply)
 app.command("plan-labels")(plan_labels.plan_labels)
 app.command("gate")(gate.gate)
 app.command("data")(data.data)

@@ -1,19 +1,31 @@
-"""`glider calibrate` and `glider plan-labels` as functions of their flags."""
+"""`glider calibrate`, `glider apply` and `glider plan-labels` as functions of their flags."""
 
 import json
 from html import escape
 
 import pytest
 import typer
-from labelled_runs import GRADES, graded_run, judgment, population, write_labels, write_run
+from labelled_runs import (
+    BINARY,
+    GRADES,
+    failure,
+    graded_run,
+    judgment,
+    population,
+    write_labels,
+    write_run,
+)
 
 from glider.calibration.model import Calibration
+from glider.cli.apply import apply
 from glider.cli.calibrate import calibrate
 from glider.cli.plan_labels import plan_labels
+from glider.core.criteria import Criterion
 from glider.core.errors import DataError, RunError, SetupError
 
 app = typer.Typer()
 app.command("calibrate")(calibrate)
+app.command("apply")(apply)
 app.command("plan-labels")(plan_labels)
 
 
@@ -87,6 +99,52 @@ def test_flags_that_cannot_be_followed(tmp_path, told, flags, error, words):
 def test_no_run(tmp_path, told):
     with pytest.raises(RunError, match="is no run"):
         told("calibrate", tmp_path)
+
+
+def test_a_calibration_is_applied_to_another_run(tmp_path, told):
+    learnt = graded_run(tmp_path / "learnt", 400)
+    told("calibrate", learnt, "--pass-at", 4, "--alpha", 0.2)
+    kept = Calibration.load(learnt / "calibration.json")
+    _, probs, _ = population(60, seed=3)
+    made = [judgment(n, p) for n, p in enumerate(probs)] + [failure(60)]
+    run = write_run(tmp_path / "new", made)
+    printed = told("apply", learnt / "calibration.json", run)
+    lines = [json.loads(line) for line in printed.splitlines()]
+    assert [line["row"] for line in lines] == list(range(61))
+    assert (
+        lines[0]
+        == {"row": 0, "sample_id": "s0", "criterion": "quality"} | kept.apply(made[0]).model_dump()
+    )
+    assert {line["keep"] for line in lines[:60]} == {True, False}
+    assert (lines[60]["score"], lines[60]["keep"]) == (None, False)
+    assert told("apply", learnt / "calibration.json", run, "--out", tmp_path / "out.jsonl") == ""
+    assert (tmp_path / "out.jsonl").read_text("utf-8") == printed
+
+
+def test_what_was_kept_is_counted_and_no_threshold_is_told(tmp_path, told, capsys):
+    run = graded_run(tmp_path / "run", 60, fail={1})
+    told("calibrate", run, "--pass-at", 4, "--alpha", 0.01)
+    app(["apply", str(run / "calibration.json"), str(run)], standalone_mode=False)
+    said = capsys.readouterr().err
+    assert "kept: 0   to look at: 59   not judged: 1" in said
+    assert "this calibration has no threshold" in said
+
+
+def test_what_a_calibration_is_not_applied_to(tmp_path, told):
+    learnt = graded_run(tmp_path / "learnt", 60) / "calibration.json"
+    told("calibrate", learnt.parent)
+    reworded = Criterion(name="quality", question="Is it very good?", rubric=GRADES.rubric)
+    outcomes = [judgment(n, [0.2] * 5) for n in range(3)]
+    for name, criterion, words in (
+        ("reworded", reworded, "in other words"),
+        ("another", BINARY, "no criterion in this run"),
+    ):
+        run = write_run(tmp_path / name, outcomes, criteria=(criterion,))
+        with pytest.raises(SetupError) as caught:
+            told("apply", learnt, run)
+        assert words in str(caught.value)
+    with pytest.raises(SetupError, match="--out writes .jsonl"):
+        told("apply", learnt, learnt.parent, "--out", tmp_path / "out.txt")
 
 
 def test_planning(tmp_path, told):
