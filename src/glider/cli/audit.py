@@ -10,7 +10,7 @@ import typer
 
 from glider.cli import options
 from glider.cli.files import Source, asked_criteria, opened
-from glider.cli.settings import JudgeSettings
+from glider.cli.settings import JudgeSettings, strategy_names
 from glider.cli.show import RunProgress, say
 from glider.core.criteria import Criterion
 from glider.core.errors import DataError, GliderError, SetupError
@@ -82,6 +82,9 @@ def audit(
         "not where the score is written before them: they cannot change it.",
         rich_help_panel=options.ASK,
     ),
+    strategy: options.Strategies = None,
+    aspect: options.Aspects = None,
+    jury: options.Jury = None,
     layout: options.Layout = None,
     samples: options.Samples = 1,
     temperature: options.Temperature = 0.8,
@@ -130,7 +133,7 @@ def audit(
         model=model,
         format=format,
         order=order,
-        explain=explain is not False,
+        explain=_explains(explain, probe or ()),
         layout=layout,
         samples=samples,
         temperature=temperature,
@@ -143,7 +146,15 @@ def audit(
         timeout_s=timeout,
         max_retries=max_retries,
         grammar=grammar,
+        strategies=strategy_names(strategy or ()),
+        aspects=tuple(aspect or ()),
+        jury=tuple(jury or ()),
     )
+    if "swap" in settings.strategies:
+        raise SetupError(
+            "the strategy swap refuses single texts, and an audit asks in orders of its own",
+            hint="leave out swap; the probe `position` measures what it would average away",
+        )
     shipped = as_file(files("glider.demo") / "samples.jsonl") if demo else nullcontext(data)
     with shipped as path:
         source = Source(
@@ -158,8 +169,7 @@ def audit(
         found = _audit(
             settings, source, criteria, probe or known_probes(), bounds, folder,
             resume=resume, retry_failures=retry_failures,
-            bare=explain is None and "highlights" not in (probe or ()),
-            writers=writers, own=tuple(own or (model, model.partition("/")[2])),
+            writers=writers, own=tuple(own or _names((model, *settings.jury))),
         )  # fmt: skip
     page = out or folder / "audit.html"
     _write(found, folder, page)
@@ -173,6 +183,15 @@ def audit(
         raise typer.Exit(6)
 
 
+def _explains(asked: bool | None, probes: Sequence[str]) -> bool | None:
+    """None, which is only where the form cannot do without, unless quotes are looked at."""
+    return True if asked is None and "highlights" in probes else asked
+
+
+def _names(models: Sequence[str]) -> list[str]:
+    return [name for model in models for name in (model, model.partition("/")[2])]
+
+
 def _audit(
     settings: JudgeSettings,
     source: Source,
@@ -183,7 +202,6 @@ def _audit(
     *,
     resume: bool,
     retry_failures: bool,
-    bare: bool,
     writers: str,
     own: tuple[str, ...],
 ) -> "Audit":
@@ -202,8 +220,6 @@ def _audit(
     auditor = Auditor(found, probes, seed=source.seed or 0)
     asked = {"probes": list(probes), "writers": writers, "own": list(own)}
     with settings.open() as judge:
-        if bare:
-            judge.format = judge.format.bare() or judge.format
         manifest = Manifest.of(
             run_id=folder.name,
             judge=judge.id,

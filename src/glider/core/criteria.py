@@ -33,7 +33,10 @@ class Rubric(Frozen):
         )
         if not isinstance(levels, Mapping):
             raise RubricError(f"a rubric maps scores to descriptions, not {levels!r:.80}")
-        return {"levels": _whole_scores(levels)}
+        scores = _whole_scores(levels)
+        if list(scores) != sorted(scores):
+            raise RubricError(f"levels must rise; got {list(scores)}")
+        return {"levels": scores}
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -42,8 +45,6 @@ class Rubric(Frozen):
                 f"a rubric needs 2 to 11 levels, this one has {len(self.levels)}",
                 hint="describe at least the lowest and the highest score",
             )
-        if list(self.levels) != sorted(self.levels):
-            raise RubricError(f"levels must rise; got {list(self.levels)}")
         return self
 
     @field_serializer("levels")
