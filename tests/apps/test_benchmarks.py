@@ -108,13 +108,26 @@ def test_audit(tmp_path):
 
 
 def test_simulation(tmp_path):
-    result = bench("simulation", tmp_path, "--reps=3", "--resamples=99")
+    page = tmp_path / "intervals.md"
+    result = bench("simulation", tmp_path, "--reps=3", "--resamples=99", f"--docs={page}")
+    assert "3 draws" in page.read_text("utf-8")
     assert len(result["coverage"]) == 2 * 5 * 10
     assert all(row["given"] + row["undefined"] == 3 for row in result["coverage"])
     assert all(0 <= row["permutation"] <= row["tests"] <= 3 for row in result["null"])
     # The truth is a figure of the population, not of the draws.
     pearson = {row["truth"] for row in result["coverage"] if row["statistic"] == "Pearson"}
     assert len(pearson) == 2
+
+
+@pytest.mark.parametrize(
+    ("script", "page"), [("simulation", "intervals.md"), ("audit", "audit-nano.md")]
+)
+def test_a_page_is_what_the_committed_results_say(script, page, tmp_path):
+    words = [str(ROOT / "benchmarks" / f"{script}.py"), "--page", f"--docs={tmp_path / page}"]
+    subprocess.run(
+        [sys.executable, *words], check=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    )
+    assert (tmp_path / page).read_text("utf-8") == (ROOT / "docs" / page).read_text("utf-8")
 
 
 def test_training_speed(tmp_path):
