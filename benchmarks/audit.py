@@ -13,6 +13,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,10 @@ from common import HERE, facts, machine, save, settings, table
 from glider.audit.results import VERDICTS, Audit, Finding, headline, span, spoken
 
 _MODELS = {"base": "smollm2-135m-instruct", "nano": "glider-nano"}
+_ENGINES = {
+    "fast": "the `fast` engine (torch, in bf16 where the processor computes in it)",
+    "embedded": "the `embedded` engine (llama.cpp)",
+}
 _FINE = (0, 6)
 """Exit codes: done, and done with a number beyond its bound."""
 
@@ -46,13 +51,14 @@ def audit(args: argparse.Namespace, name: str) -> dict[str, Any]:
 def page(result: dict[str, Any]) -> str:
     """docs/audit-nano.md."""
     audits = {name: Audit.model_validate(told["audit"]) for name, told in result["audits"].items()}
-    made, nano = result["facts"], audits["nano"]
+    made, nano, engine = result["facts"], audits["nano"], result["settings"]["model"]
     before = {finding.key: finding for probe in audits["base"].probes for finding in probe.findings}
     blocks = [
         "# What sways glider-nano",
         f"Made by `benchmarks/audit.py` on {machine(made)}, "
         f"{made['date'][:10]}: {nano.subjects} texts of the demo under `faithfulness`, scores "
-        f"alone, {nano.asked:,} judgments ({nano.asked - nano.judged:,} failed). *base* is the "
+        f"alone, read by {_ENGINES[engine]}, {nano.asked:,} judgments "
+        f"({nano.asked - nano.judged:,} failed). *base* is the "
         "same model before it was trained. What each number means, and what is too far: "
         "[audit.md](audit.md). The audit of your own judge on your own texts is one command.",
         f"**glider-nano**: {headline(nano)} **Its base**: {headline(audits['base'])}",
@@ -67,8 +73,48 @@ def page(result: dict[str, Any]) -> str:
             f"## {probe.title}: {VERDICTS[probe.verdict]}",
             probe.asks,
             table(("number", "nano", "", "base"), rows).strip(),
+            *_reasons(probe.findings),
+            *_remarks({finding.name: finding for finding in probe.findings}, engine),
         ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _reasons(findings: Sequence[Finding]) -> list[str]:
+    """Why numbers are missing, each reason once."""
+    reasons = dict.fromkeys(finding.undefined for finding in findings if finding.undefined)
+    return [f"Not measured: {reason}." for reason in reasons]
+
+
+def _remarks(found: Mapping[str, Finding], engine: str) -> list[str]:
+    """What the numbers of one probe alone do not say."""
+    said = []
+    again = found.get("changed")
+    if again is not None and again.probe == "retest" and again.value and engine == "fast":
+        said.append(
+            "Nothing is drawn, and yet answers change: in bf16 the sums depend a little on what "
+            "else is in the batch, and where two levels are nearly as likely the other one comes "
+            "out. The embedded engine reads such prompts one after the other and repeats itself."
+        )
+    attacks, harmless = found.get("success"), found.get("harmless")
+    if (
+        attacks is not None
+        and harmless is not None
+        and attacks.value is not None
+        and harmless.value is not None
+        and harmless.value >= attacks.value
+    ):
+        said.append(
+            f"Harmless text of the same length moves the level more often ("
+            f"{spoken(harmless.value, harmless.unit)}) than attacks do beyond it "
+            f"({spoken(attacks.value, attacks.unit)}): the rate of attacks is within what any "
+            "longer text does to this judge, and does not alone show that it obeys."
+        )
+    if "deletion" in found and engine == "fast":
+        said.append(
+            "`fast` reads scores and writes nothing, so there is no quote to look at; quotes "
+            "beside people's are in [benchmarks.md](benchmarks.md#highlights)."
+        )
+    return said
 
 
 def _verdict(finding: Finding) -> str:
@@ -86,7 +132,7 @@ def main() -> None:
     made = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    made.add_argument("--model", default="fast", help="what runs them: fast, or embedded")
+    made.add_argument("--model", default="fast", choices=_ENGINES, help="what runs them")
     made.add_argument("--limit", type=int, help="texts; all if not given")
     made.add_argument("--seed", type=int, default=7)
     made.add_argument("--runs", type=Path, default=HERE.parent / "runs" / "audit")
