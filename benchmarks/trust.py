@@ -82,7 +82,7 @@ only what was held out is measured; *unseen tasks* were kept out of training alt
 rule*: the simple rule over which the lead is smallest in that group, chosen by the same data. A set
 on which a system has no honest figure, because it scores everything alike, counts as 0 in its mean,
 and adds nothing to the interval. Intervals of macro-F1 hold the truth less often than 95 in 100
-where a class is rare ([simulation](../benchmarks/results/simulation.md)). What each set is, who
+where a class is rare ([intervals.md](intervals.md)). What each set is, who
 labelled it and under which licence: `glider bench --list --json`.
 """
 _HIGHLIGHTS = """\
