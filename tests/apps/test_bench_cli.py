@@ -87,6 +87,28 @@ def test_own_labels_become_a_report(glider, labels, tmp_path):
         assert str(tmp_path) not in (tmp_path / "b" / name).read_text()
 
 
+def test_where_nothing_is_judged_the_reasons_are_told(glider, labels, tmp_path):
+    words = ("bench", labels, "--model", "scripted/x", "--resamples", "99", "--out", "b")
+    out, err = glider(*words, code=4)
+    first = "mine: x did not judge 23 of 24 items: generate/unavailable, e.g. the script has only 1"
+    second = "mine: x did not judge 1 of 24 items: read/missing_part, e.g. the answer has no"
+    report, page = ((tmp_path / "b" / f"report.{end}").read_text() for end in ("md", "html"))
+    for text in (out, report, page):
+        assert first in text
+        assert second in text
+        assert "x gives every item" not in text
+    assert "- nothing was judged: mine (x)" in out
+    assert "nothing was judged" in err
+    results = json.loads((tmp_path / "b/results.json").read_text())
+    assert [(lost["reason"], lost["n"], lost["asked"]) for lost in results["lost"]] == [
+        ("generate/unavailable", 23, 24), ("read/missing_part", 1, 24),
+    ]  # fmt: skip
+    wholes = [f for f in results["figures"] if (f["metric"], f["system"]) == ("aggregate", "x")]
+    assert {(f["n"], f["asked"], f["judged"]) for f in wholes} == {(24, 24, 0)}
+    glider(*words, "--resume", code=4)  # told again, though nothing is asked anew
+    glider("bench", "--out", "b", "--resamples", "99")  # a report was asked for, and is there
+
+
 def test_highlights_are_measured_and_taken_out(glider, labels, tmp_path, server):
     marks = [{"field": "output", "start": 8, "end": 14, "text": "answer"}]
     labels.write_text("".join(json.dumps(r | {"meta": {"spans": marks}}) + "\n" for r in RECORDS))

@@ -26,7 +26,7 @@ from glider.bench.highlights import (
     score_moved,
 )
 from glider.bench.highlights import RANDOM as RANDOM_SPANS
-from glider.bench.results import Difference, Figure, Results
+from glider.bench.results import Difference, Figure, Lost, Results
 from glider.bench.run import READINGS, Outcome, Streams, items_from_run, scored_run
 from glider.bench.scored import Reading, Scored
 from glider.bench.table import Settings, SystemKind, measure
@@ -34,6 +34,7 @@ from glider.core.errors import MissingExtra, RunError
 from glider.core.judgments import Judgment
 from glider.gold.items import Item
 from glider.gold.sets import LabelledSet
+from glider.report.summary import Reasons, failure_of
 from glider.stats.estimates import Undefined
 from glider.store.atomic import write_whole
 from glider.store.manifest import Manifest
@@ -182,7 +183,9 @@ def collect(
         }
         for name, kind in {**results.settings["systems"], **stand_ins}.items()
     }  # fmt: skip
-    return results.model_copy(update={"settings": {**results.settings, "systems": about}})
+    return results.model_copy(
+        update={"settings": {**results.settings, "systems": about}, "lost": tuple(found.lost)}
+    )
 
 
 def _largest_limit(runs: Sequence[BenchRun], system: str) -> int | None:
@@ -231,6 +234,7 @@ class _Found:
     """System to the names of its readings."""
     figures: list[Figure] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
+    lost: list[Lost] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _unable: set[str] = field(default_factory=set)
 
@@ -246,6 +250,8 @@ class _Found:
             items = items_from_run(run.folder)
             # They hang on no reading: shown once, with the first.
             self._highlights(run, read[0].system, items)
+            if not read[0].judged.all():
+                self._lost(run, asked=len(items))
             most = max(most, items, key=len)
             self.notes += [f"{labelled.name}: {n}" for n in run.manifest.settings["notes"]]
         for name in BASELINES.names() if self.baselines is None else self.baselines:
@@ -254,6 +260,20 @@ class _Found:
         if not isinstance(ceiling, Undefined):
             self.scored.append(ceiling)
             self.kinds[PEOPLE] = "people"
+
+    def _lost(self, run: BenchRun, asked: int) -> None:
+        reasons = Reasons()
+        for _, outcome in outcomes(run.folder):
+            failure = failure_of(outcome)
+            if failure is not None:
+                reasons.add(failure)
+        self.lost += [
+            Lost(
+                benchmark=run.labelled.name, system=run.system, reason=reason, n=n, asked=asked,
+                example=reasons.examples[reason],
+            )
+            for reason, n in reasons.counts.most_common()
+        ]  # fmt: skip
 
     def _baseline(self, name: str, labelled: LabelledSet, items: Sequence[Item]) -> None:
         if name in self._unable:

@@ -43,17 +43,18 @@ def markdown(results: Results, *, title: str = "Agreement with people") -> str:
         "## Differences",
         *shown.differences(),
     ]
+    if results.lost:
+        blocks += ["## What was not judged", _list(results.lost)]
     if results.notes:
-        blocks += ["## What was odd", "\n".join(f"- {note}" for note in results.notes)]
+        blocks += ["## What was odd", _list(results.notes)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
 def brief(results: Results) -> str:
-    """The two tables to look at first, and what was odd."""
+    """The two tables to look at first, what was not judged, and what was odd."""
     shown = _Shown(results)
     blocks = [shown.main_table(), shown.reasons(), shown.aggregate_table()]
-    if results.notes:
-        blocks.append("\n".join(f"- {note}" for note in results.notes))
+    blocks += [_list(results.lost), _list(results.notes)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -150,7 +151,7 @@ class _Shown:
         for part in (*groups, *(families if len(families) > 1 else ())):
             figures = [found.get((part, system)) for system in systems]
             whole = part in groups
-            cells = (_cell(f, interval=whole) + _count(f, whole) for f in figures)
+            cells = (_cell(f, interval=whole) + _coverage(f) + _count(f, whole) for f in figures)
             rows.append([f"**{part or 'all'}**" if whole else part, *cells])
         return _table(["task", *systems], rows, left=1)
 
@@ -360,6 +361,10 @@ def _benchmarks(found: Figure | Difference) -> str:
 
 def _all_judged(metric: str, figures: Iterable[Figure | None]) -> bool:
     return metric == "coverage" and all(f is None or f.judged == f.asked for f in figures)
+
+
+def _list(lines: Iterable[object]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _some(places: Sequence[str], most: int = 6) -> str:

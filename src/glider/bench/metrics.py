@@ -95,10 +95,18 @@ class Measured:
         self.rows = np.sort(np.concatenate([[], *(p.rows for p in self.parts)]).astype(np.int64))
         """Numbers of the items the value rests on."""
         self.silent = [part.name for part in self.parts if part.silent]
-        """Parts in which the system gives every item the same score."""
+        """Parts in which the system gives every item the same score, or judged none."""
+        self.unjudged = [
+            part.name
+            for part in self.parts
+            if not any(each.judged[part.rows].any() for each in systems)
+        ]
+        """Parts in which nothing was judged."""
         self.undefined = ""
         if not self.parts:
             self.undefined = _one_reason(self.left_out) or "there are no items"
+        elif len(self.silent) == len(self.unjudged) == len(self.parts):
+            self.undefined = "nothing was judged"
         elif len(self.silent) == len(self.parts):
             self.undefined = "the system gives every item the same score"
         limits = [part.limits for part in self.parts] or [ANY]

@@ -7,7 +7,7 @@ benchmark is other people's and is escaped.
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from html import escape
 from typing import Any, get_args
@@ -569,16 +569,22 @@ def _why(found: Disagreement, gold: str, judge: str, told: str) -> str:
 
 
 def _notes(results: Results) -> str:
-    odd = "".join(f'<li dir="auto">{escape(note)}</li>' for note in results.notes)
-    listed = (
-        '<section aria-labelledby="h-odd"><h2 id="h-odd">What was odd about the data</h2>'
-        f'<ul class="notes">{odd}</ul></section>'
-        if odd
-        else ""
-    )
+    lost = _listed("lost", "What was not judged", map(str, results.lost))
+    odd = _listed("odd", "What was odd about the data", results.notes)
     return (
-        f'{listed}<section class="reading" aria-labelledby="h-read"><h2 id="h-read">How to read '
+        f'{lost}{odd}<section class="reading" aria-labelledby="h-read"><h2 id="h-read">How to read '
         f"these figures</h2>{_READING}</section>"
+    )
+
+
+def _listed(name: str, heading: str, lines: Iterable[str]) -> str:
+    """A section of lines; nothing where there are none."""
+    listed = "".join(f'<li dir="auto">{escape(line)}</li>' for line in lines)
+    if not listed:
+        return ""
+    return (
+        f'<section aria-labelledby="h-{name}"><h2 id="h-{name}">{heading}</h2>'
+        f'<ul class="notes">{listed}</ul></section>'
     )
 
 

@@ -14,6 +14,9 @@ Protocol = Literal["strict", "judged only"]
 
 Split = Literal["part", "subset"]
 
+_LONGEST = 300
+"""Code points shown of a message."""
+
 
 class Figure(Frozen):
     """One number of one system on one benchmark, or why there is none."""
@@ -74,6 +77,28 @@ class Difference(Frozen):
     undefined: str = ""
 
 
+class Lost(Frozen):
+    """Items of a benchmark that a judge could not judge, all for one reason."""
+
+    benchmark: str
+    system: str
+    """The judge, whichever way its answers are read."""
+    reason: str
+    """`stage/code`."""
+    n: int
+    asked: int
+    example: str
+    """The first message."""
+
+    def __str__(self) -> str:
+        """One line for people."""
+        message = " ".join(self.example.split())[:_LONGEST]
+        return (
+            f"{self.benchmark}: {self.system} did not judge {self.n:,} of {self.asked:,} items: "
+            f"{self.reason}, e.g. {message}"
+        )
+
+
 class Results(Frozen):
     """Everything a bench run found."""
 
@@ -88,6 +113,8 @@ class Results(Frozen):
     differences: tuple[Difference, ...] = ()
     overall: tuple[Difference, ...] = ()
     """Differences of aggregates, which have intervals and no tests."""
+    lost: tuple[Lost, ...] = ()
+    """Why judges could not judge."""
     notes: tuple[str, ...] = ()
     """Data that was odd: ties, constant gold, duplicates, missing labels."""
 

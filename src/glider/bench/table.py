@@ -175,6 +175,7 @@ class _Share:
     low: float
     high: float
     n: int
+    judged: int
 
 
 @dataclass
@@ -342,8 +343,8 @@ class _Benchmark:
     def shares(self) -> dict[str, _Share]:
         """Each system's main metric, mapped linearly so that random is 0 and perfect is 1.
 
-        A system that gives every item the same score told as much as a random one: 0. A value
-        that has no interval counts as it is.
+        A system that gives every item the same score, or judged none, told as much as a random
+        one: 0. A value that has no interval counts as it is.
         """
         metric = self.metrics[0]
         found = {}
@@ -359,12 +360,12 @@ class _Benchmark:
                     value = 0.0 if silent else (measured.statistic() - chance) / width
                 except Degenerate:
                     continue
-                found[scored.system] = _Share(value, value, value, len(scored))
+                found[scored.system] = _Share(value, value, value, len(scored), scored.n_judged)
                 continue
             value, *ends = (
                 (v - chance) / width for v in (estimate.value, estimate.low, estimate.high)
             )
-            found[scored.system] = _Share(value, min(ends), max(ends), len(scored))
+            found[scored.system] = _Share(value, min(ends), max(ends), len(scored), scored.n_judged)
         return found
 
     def gaps(self, tests: Sequence["_Test"]) -> dict[tuple[str, str], _Share]:
@@ -389,7 +390,9 @@ class _Benchmark:
             d, pair = test.difference, (test.difference.a, test.difference.b)
             if pair in found and d.value is not None and d.low is not None and d.high is not None:
                 low, high = sorted((d.low / test.width, d.high / test.width))
-                found[pair] = _Share(d.value / test.width, low, high, d.n)
+                found[pair] = replace(
+                    found[pair], value=d.value / test.width, low=low, high=high, n=d.n
+                )
         return found
 
     def notes(self) -> list[str]:
@@ -422,7 +425,8 @@ class _Benchmark:
                     f"{self.name}: {scored.system} did not judge {lost} of {len(scored)} items "
                     f"({lost / len(scored):.0%})"
                 )
-            silent = self._ready(self.metrics[0], scored).silent
+            measured = self._ready(self.metrics[0], scored)
+            silent = [part for part in measured.silent if part not in measured.unjudged]
             if silent and self._kind(scored) == "judge":
                 every = len(silent) == len(scored.parts)
                 where = "" if every else f" of {', '.join(silent)}"
@@ -522,7 +526,8 @@ def _less(a: _Share, b: _Share) -> _Share:
     value = a.value - b.value
     below = math.hypot(a.value - a.low, b.high - b.value)
     above = math.hypot(a.high - a.value, b.value - b.low)
-    return _Share(value, value - below, value + above, min(a.n, b.n))
+    n, judged = min(a.n, b.n), min(a.judged, b.judged)
+    return _Share(value, value - below, value + above, n, judged)
 
 
 def _groups(
@@ -541,10 +546,10 @@ def _aggregates(
     for part, names in groups.items():
         own = [shares[name] for name in names if name in shares]
         if own:
-            mean, n = _mean(own), sum(share.n for share in own)
+            n, judged = sum(share.n for share in own), sum(share.judged for share in own)
             yield Figure(
                 benchmark=ALL, part=part, system=system, metric="aggregate",
-                n=n, asked=n, judged=n, **mean,
+                n=n, asked=n, judged=judged, **_mean(own),
             )  # fmt: skip
 
 

@@ -123,6 +123,8 @@ def bench(
     if resume and out is None:
         raise SetupError("--resume needs --out: the folder to go on with")
     out = out or options.dated_folder("bench/")
+    chosen: list[Chosen] = []
+    called = ""
     if names:
         asked = load_criterion(criterion) if criterion else None
         chosen = _with_data(choose(names, folder, criterion=asked), names)
@@ -160,6 +162,8 @@ def bench(
         settings=Settings(seed=seed, n_resamples=resamples, n_permutations=resamples),
     )
     _write(out, results, as_json)
+    if names:
+        _check(results, called, [each.labelled.name for each in chosen])
 
 
 def _list(folder: Path | None, as_json: bool) -> None:
@@ -348,3 +352,11 @@ def _write(out: Path, results: "Results", as_json: bool) -> None:
     write_whole(out / "report.html", page(results, answers_of(out, lead) if lead else ()))
     print(text if as_json else brief(results), end="")
     say("report:", f"{out / 'report.html'}   the same as text: report.md   as data: results.json")
+
+
+def _check(results: "Results", system: str, benchmarks: Sequence[str]) -> None:
+    """Exit as `glider judge` does where nothing of these benchmarks could be judged."""
+    lost = [each for each in results.lost if each.system == system and each.benchmark in benchmarks]
+    asked = {each.benchmark: each.asked for each in lost}
+    if set(asked) == set(benchmarks) and sum(each.n for each in lost) == sum(asked.values()):
+        raise options.nothing_judged(each.reason for each in lost)

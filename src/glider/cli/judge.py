@@ -230,8 +230,5 @@ def _check(summary: dict[str, Any], allowed: tuple[float | None, int | None]) ->
         say("[bold red]too many failed[/]:", f"{failed} of {asked} were not judged")
         raise typer.Exit(5)
     if asked and failed == asked:
-        say("[bold red]nothing was judged[/]")
-        stages = {
-            code.split("/")[0] for row in summary["criteria"].values() for code in row["failures"]
-        }
-        raise typer.Exit(3 if stages <= {"load", "prepare"} else 4)
+        reasons = [code for row in summary["criteria"].values() for code in row["failures"]]
+        raise options.nothing_judged(reasons)

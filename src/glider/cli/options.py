@@ -1,16 +1,20 @@
 """Flags that several commands share, said once: a name, a check and a sentence each.
 
-Below them, what a command does where its folder is not named, and how it is gone on with.
+Below them, what a command does where its folder is not named, how it is gone on with, and how it
+ends where nothing could be judged.
 """
 
 import shlex
 import sys
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from glider.cli.show import say
 
 DATA, JUDGE, STRATEGY, ASK, ENDPOINT, RUN = (
     "Data", "Judge", "Strategy", "How to ask", "Endpoint", "Run",
@@ -105,3 +109,14 @@ def resume_line(folder: Path, *flags: str) -> str:
     if not any(word in flags or word.startswith(f"{flags[0]}=") for word in words):
         words += [flags[0], str(folder)]
     return shlex.join(["glider", *words, "--resume"])
+
+
+def nothing_judged(reasons: Iterable[str]) -> typer.Exit:
+    """Say so, and the exit to raise: 3 where no model was ever asked, else 4.
+
+    Args:
+        reasons: `stage/code` of the failures.
+    """
+    say("[bold red]nothing was judged[/]")
+    stages = {reason.split("/")[0] for reason in reasons}
+    return typer.Exit(3 if stages <= {"load", "prepare"} else 4)

@@ -115,6 +115,14 @@ def test_bad_data_is_named(scored, note):
     assert note in markdown(found)
 
 
+def test_a_part_of_which_nothing_was_judged_is_not_called_the_same_score():
+    parts = ["p"] * 30 + ["q"] * 30
+    none_of_q = results(table(GOLD, [*near(1)[:30], *[NONE] * 30], parts=parts))
+    one_of_p = results(table(GOLD, [*[2] * 30, *[NONE] * 30], parts=parts))
+    assert not any("same score" in note for note in none_of_q.notes)
+    assert "b: judge gives every item of p the same score" in one_of_p.notes
+
+
 def test_what_cannot_be_measured_is_undefined_with_a_reason_never_zero():
     found = results(table([3] * 20, near(1)[:20]), one_cluster(table(GOLD, near(1), system="one")))
     for system, reason in (("judge", "the labels are all alike"), ("one", "one cluster")):
