@@ -75,7 +75,7 @@ def foreign_set(preset: str, path: Path) -> LabelledSet:
         labels_by="not told",
         licence="not told",
         use="licence",
-        metrics=("accuracy_both",) if pairs else ("pearson", "spearman", "mae"),
+        metrics=("accuracy_averaged", "accuracy_both") if pairs else ("pearson", "spearman", "mae"),
         questions=_questions().get(preset, {}),
     )
 

@@ -76,7 +76,9 @@ class LabelledSet(Frozen):
     """Name of a subset to the values of `group` that are of it (`mmlu-pro-*`), where the field
     reports coarser subsets than the records tell. Other values are their own names."""
     metrics: tuple[str, ...]
-    """Names of `glider.bench.metrics`, the field's own first."""
+    """Names of `glider.bench.metrics`, the field's own first. It goes into means over sets, so
+    chance must be the same for all: pairs never begin with `accuracy_both`, of which a rule that
+    sees no order gets a half by chance and a judge a quarter."""
     questions: Mapping[str, Question] = Field(default_factory=dict)
     """Part to question and rubric; `*` stands for every part not named."""
     note: str = ""

@@ -8,6 +8,7 @@ import pytest
 from glider.bench.metrics import METRICS, Measured, levels_of, nearest
 from glider.bench.scored import Scored
 from glider.core.errors import UnknownName
+from glider.gold.sets import load_set, shipped
 from glider.stats.estimates import Degenerate
 
 NONE = None
@@ -279,3 +280,15 @@ def test_every_name_loads_and_is_its_own():
         assert metric.kinds
     with pytest.raises(UnknownName, match="pearson"):
         METRICS.get("pearsons")
+
+
+SETS_OF_PAIRS = [made for made in map(load_set, shipped()) if made.kind == "pairs"]
+
+
+@pytest.mark.parametrize("labelled", SETS_OF_PAIRS, ids=lambda labelled: labelled.name)
+def test_a_coin_that_sees_no_order_stands_at_random_on_every_set_of_pairs(labelled):
+    coins = np.random.default_rng(2).integers(0, 2, (2, 20_000))
+    metric = METRICS.get(labelled.metrics[0])
+    measured = Measured(metric, table(*coins.tolist(), scale=(0, 1)))
+    mapped = (measured.statistic() - measured.chance()) / (metric.best - measured.chance())
+    assert abs(mapped) < 0.03

@@ -55,6 +55,7 @@ def test_feedback_collection(tmp_path):
 
 def test_preference_collection(tmp_path):
     (one,) = items(tmp_path, PREFERENCE, "prometheus").items
+    assert foreign_set("prometheus", tmp_path / "own.jsonl").metrics[0] == "accuracy_averaged"
     assert one.is_pair and one.gold == 0
     assert one.reason == "Response 1 is kind, Response 2 is not."
 
