@@ -86,8 +86,9 @@ class Data:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder, self.rng = folder, np.random.default_rng(seed)
 
-    def items(self, name: str) -> list[Item]:
-        return load_set(name).items(self.folder)
+    def items(self, name: str, **changes: Any) -> list[Item]:
+        """The items of a set; `changes` are of its settings."""
+        return load_set(name).model_copy(update=changes).items(self.folder)
 
     def records(self, name: str) -> list[dict[str, Any]]:
         return records(self.folder, name)
@@ -104,7 +105,7 @@ class Data:
 
 def summeval_rouge(data: Data) -> Iterator[Row]:
     """ROUGE-L against the reference and against the article, by document and by system."""
-    items = data.items("summeval")
+    items = data.items("summeval", group="meta.system")
     found = {
         "reference": np.array(
             rouge_l([(i.sample["output"], i.sample["reference"]) for i in items])
@@ -494,7 +495,9 @@ def _literature(row: Row) -> str:
     if row.theirs is None:
         return "none at hand"
     mark = " ✓" if row.as_data()["literature_inside"] else ""
-    return f"{row.theirs:.3f}{mark} ({row.seen}: {row.source})"
+    # As many digits as the source gives, at least three.
+    shown = max(f"{row.theirs:.3f}", str(row.theirs), key=len)
+    return f"{shown}{mark} ({row.seen}: {row.source})"
 
 
 def _ours(ours: Estimate | Undefined) -> str:
