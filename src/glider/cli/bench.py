@@ -36,6 +36,12 @@ def bench(
     data: Path = typer.Option(
         None, help="Folder of the sets' data [$GLIDER_DATA].", rich_help_panel=options.DATA
     ),
+    fetch: bool = typer.Option(
+        False,
+        "--fetch",
+        help="Fetch the sets that are on the Hugging Face hub into the data folder first.",
+        rich_help_panel=options.DATA,
+    ),
     criterion: str = typer.Option(
         None,
         "--criterion",
@@ -127,7 +133,10 @@ def bench(
     called = ""
     if names:
         asked = load_criterion(criterion) if criterion else None
-        chosen = _with_data(choose(names, folder, criterion=asked), names)
+        chosen = choose(names, folder, criterion=asked)
+        if fetch:
+            fetch_all(chosen)
+        chosen = with_data(chosen, names)
         kept = HeldOut.read(held_out) if held_out else None
         if kept:
             chosen = measurable(chosen, kept, names)
@@ -197,7 +206,22 @@ def _list(folder: Path | None, as_json: bool) -> None:
         say("no data folder:", "name one with --data FOLDER or $GLIDER_DATA")
 
 
-def _with_data(chosen: "Sequence[Chosen]", names: Sequence[str]) -> "list[Chosen]":
+def fetch_all(chosen: "Sequence[Chosen]") -> None:
+    """Fetch what lies on the hub; what is in the data folder already is only completed.
+
+    Raises:
+        MissingExtra: `huggingface_hub` is not installed.
+        DataError: the hub cannot be reached or refuses.
+    """
+    from glider.gold import suite
+
+    for each in chosen:
+        if each.labelled.hub and each.folder is not None:
+            say(f"[bold]{each.labelled.name}[/]:", f"fetching {each.labelled.hub}")
+            suite.fetch(each.labelled, each.folder)
+
+
+def with_data(chosen: "Sequence[Chosen]", names: Sequence[str]) -> "list[Chosen]":
     """The sets whose data is there; a set that was asked for by name must be."""
     there = [each for each in chosen if each.is_there]
     absent = [each for each in chosen if not each.is_there]
@@ -214,7 +238,9 @@ def _with_data(chosen: "Sequence[Chosen]", names: Sequence[str]) -> "list[Chosen
     if by_name or not there:
         raise DataError(
             f"the data folder has no {missing}",
-            hint=_fetch(by_name or absent) or "`glider bench --list` shows which sets are there",
+            hint="--fetch fetches it from the Hugging Face hub"
+            if all(each.labelled.hub for each in by_name or absent)
+            else "`glider bench --list` shows which sets are there",
         )
     say("[yellow]left out[/],", f"their data is not there: {missing}")
     return there
@@ -234,16 +260,6 @@ def measurable(
     if whole:
         say("[yellow]left out[/],", f"trained on whole, nothing is held out: {', '.join(whole)}")
     return left
-
-
-def _fetch(absent: "Sequence[Chosen]") -> str:
-    """How to get a set that is on the hub."""
-    return "; ".join(
-        f"hf download {each.labelled.hub} --repo-type dataset "
-        f"--local-dir {each.labelled.data.partition('::')[0]}"
-        for each in absent[:3]
-        if each.labelled.hub
-    )
 
 
 def _called(settings: JudgeSettings) -> str:

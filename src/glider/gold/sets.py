@@ -6,6 +6,7 @@ measured on (`glider bench`) and trained on (`glider train`), so both see one cr
 """
 
 import random
+import shlex
 from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from importlib.resources import files
@@ -122,7 +123,7 @@ class LabelledSet(Frozen):
             if self.hub:
                 hint += (
                     f"; fetch it there with: hf download {self.hub} --repo-type dataset "
-                    f"--local-dir {name}"
+                    f"--local-dir {shlex.quote(str(folder / name))}"
                 )
             raise DataError(f"set {self.name!r}: its data is not there", hint=hint)
         loaded = READERS.get(self.reader)(self, folder / self.data)

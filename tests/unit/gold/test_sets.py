@@ -204,9 +204,8 @@ def test_data_that_is_not_there_is_told_and_how_to_fetch_it(tmp_path):
     hub = labelled.model_copy(update={"hub": "owner/folder"})
     with pytest.raises(DataError) as caught:
         hub.load(tmp_path)
-    assert caught.value.hint.endswith(
-        "hf download owner/folder --repo-type dataset --local-dir folder"
-    )
+    line = f"hf download owner/folder --repo-type dataset --local-dir {tmp_path / 'folder'}"
+    assert caught.value.hint.endswith(line)
 
 
 def test_shipped_names_are_the_files():
