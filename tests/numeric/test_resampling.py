@@ -222,6 +222,11 @@ def test_swapped_is_swapping(ours):
     assert 0 < p <= 1
 
 
+def test_a_value_that_is_zero_but_for_rounding_is_told_as_zero():
+    nothing = bootstrap(lambda weights: -4.44e-17, np.arange(6), rng=rng())
+    assert nothing.reason.startswith("any 5 of its 6 items give 0, so there is no spread")
+
+
 def test_p_is_never_0():
     p = paired_permutation(of_sum(np.ones(200)), np.arange(200), rng=rng())
     assert p == 1 / 1000

@@ -334,14 +334,16 @@ def _cell(figure: Figure | None, *, interval: bool = True) -> str:
     if figure is None or figure.value is None:
         return _DASH
     if not interval:
-        return f"{figure.value:.2f}"
+        return f"{figure.value:z.2f}"
     return _interval(figure.value, figure.low, figure.high)
 
 
 def _interval(value: float | None, low: float | None, high: float | None) -> str:
     if value is None:
         return _DASH
-    return f"{value:.2f}" if low is None or high is None else f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    if low is None or high is None:
+        return f"{value:z.2f}"
+    return f"{value:z.2f} [{low:z.2f}, {high:z.2f}]"
 
 
 def _coverage(figure: Figure | None) -> str:

@@ -414,10 +414,13 @@ class _Benchmark:
                     f"{self.name}: {len(names)} {by}s, too many for figures of each (at most "
                     f"{_MOST_PARTS})"
                 )
+        left_out: dict[tuple[str, str], list[str]] = defaultdict(list)
         for metric in self.metrics:
-            for part, reason in self._ready(metric, first).left_out.items():
-                where = f"{metric.title} of {part}" if len(first.parts) > 1 else metric.title
-                notes.append(f"{self.name}: no {where}: {reason}")
+            for why in self._ready(metric, first).left_out.items():
+                left_out[why].append(metric.title)
+        for (part, reason), titles in left_out.items():
+            where = f" of {part}" if len(first.parts) > 1 else ""
+            notes.append(f"{self.name}: no {', '.join(titles)}{where}: {reason}")
         for scored in self.systems:
             lost = len(scored) - scored.n_judged
             if lost > _MANY_FAILED * len(scored) and self._kind(scored) == "judge":

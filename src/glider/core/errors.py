@@ -90,9 +90,11 @@ class UnknownName(SetupError):
     def __init__(self, kind: str, name: str, known: Sequence[str], *, hint: str | None = None):
         self.kind, self.name = kind, name
         self.near = tuple(get_close_matches(name, known, n=3, cutoff=0.5))
-        meant = f"; did you mean {' or '.join(map(repr, self.near))}?" if self.near else ""
+        meant = "; known"
+        if self.near:
+            meant = f"; did you mean {' or '.join(map(repr, self.near))}? Known"
         listed = ", ".join(sorted(known)[:12]) + (", ..." if len(known) > 12 else "")
-        super().__init__(f"no {kind} called {name!r}{meant} known: {listed}", hint=hint)
+        super().__init__(f"no {kind} called {name!r}{meant}: {listed}", hint=hint)
 
 
 class MissingExtra(SetupError):

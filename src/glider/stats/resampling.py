@@ -108,8 +108,8 @@ def _by_jackknife(
     if not np.isfinite(left_out).all():
         return Undefined(f"without one of its {what} it has no value", n, skipped)
     if np.ptp(left_out) <= _slack(value):
-        return Undefined(f"any {k - 1} of its {what} give {value:.3g}, so there is no spread to "
-                         "judge by", n, skipped)  # fmt: skip
+        given = f"any {k - 1} of its {what} give {round(value, 9):z.3g}"
+        return Undefined(f"{given}, so there is no spread to judge by", n, skipped)
     half = t975(k - 1) * math.sqrt((k - 1) / k * float(((left_out - left_out.mean()) ** 2).sum()))
     lowest, highest = getattr(statistic, "limits", (-math.inf, math.inf))
     return Estimate(

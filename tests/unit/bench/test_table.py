@@ -93,10 +93,10 @@ NAN = float("nan")
             replace(table(GOLD, near(1)), ids=("i0", "i0", *(f"i{n}" for n in range(2, 60)))),
             "b: 1 of 60 items with an id that was there before, left out",
         ),
-        (table([3] * 20, near(1)[:20]), "b: no Pearson's r: the labels are all alike"),
+        (table([3] * 20, near(1)[:20]), "b: no Pearson's r, Accuracy: the labels are all alike"),
         (
             table([*GOLD, 2, 2, 2], [*near(1), 1, 2, 3], parts=["p"] * 60 + ["q"] * 3),
-            "b: no Pearson's r of q: the labels are all alike",
+            "b: no Pearson's r, Accuracy of q: the labels are all alike",
         ),
         (
             one_cluster(table(GOLD, near(1))),
@@ -113,6 +113,17 @@ def test_bad_data_is_named(scored, note):
     found = results(scored)
     assert note in found.notes
     assert note in markdown(found)
+
+
+def test_a_value_that_rounds_to_zero_has_no_sign():
+    found = results(table(GOLD, near(1)))
+    tiny = [
+        f.model_copy(update={"value": -0.001, "low": -0.004, "high": -0.0005})
+        for f in found.figures
+    ]
+    said = markdown(found.model_copy(update={"figures": tuple(tiny)}))
+    assert "0.00 [0.00, 0.00]" in said
+    assert "-0.00" not in said
 
 
 def test_a_part_of_which_nothing_was_judged_is_not_called_the_same_score():

@@ -5,7 +5,14 @@ from pydantic import ValidationError
 
 from glider import Criterion, Failure, JudgeTask, Judgment, Rubric, Sample
 from glider.core.criteria import merged, pairwise
-from glider.core.errors import MissingField, PromptTooLong, RubricError, Truncated, Unavailable
+from glider.core.errors import (
+    MissingField,
+    PromptTooLong,
+    RubricError,
+    Truncated,
+    Unavailable,
+    UnknownName,
+)
 from glider.core.judgments import JudgmentFailed, outcome_from
 
 YES_NO = {0: "no", 1: "yes"}
@@ -116,3 +123,17 @@ def test_doubt_is_entropy_from_0_to_1(probs, doubt):
     )  # fmt: skip
     assert judgment.doubt == pytest.approx(doubt)
     assert outcome_from(judgment.model_dump(mode="json")) == judgment
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "helpful",
+            "no criterion called 'helpful'; did you mean 'helpfulness'? Known: helpfulness",
+        ),
+        ("zzzz", "no criterion called 'zzzz'; known: helpfulness"),
+    ],
+)
+def test_an_unknown_name_is_told_what_is_known(name, message):
+    assert UnknownName("criterion", name, ["helpfulness"]).message == message
