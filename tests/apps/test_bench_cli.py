@@ -109,6 +109,23 @@ def test_where_nothing_is_judged_the_reasons_are_told(glider, labels, tmp_path):
     glider("bench", "--out", "b", "--resamples", "99")  # a report was asked for, and is there
 
 
+def test_strategies_aspects_and_a_jury_are_rows_like_others(glider, labels, tmp_path):
+    words = (*BENCH, labels, "--out", "b", "--no-baselines", "--limit", "6")
+    strategies = ("--strategy", "rules,decompose", "--aspect", "Warmth=2", "--aspect", "Tact=1")
+    out, _ = glider(*words, *strategies, "--jury", "openai/other")
+    assert "| fake & other +rules +decompose, expected |" in out
+    (system,) = (tmp_path / "b/runs").iterdir()
+    manifest = json.loads((system / "mine/manifest.json").read_text())
+    assert manifest["judge"].startswith("jury(openai/fake|openai/other) chat-json+rules+decompose(")
+    judge = manifest["settings"]["judge"]
+    assert (judge["strategies"], judge["jury"]) == (["rules", "decompose"], ["openai/other"])
+    assert judge["aspects"] == ["Warmth=2", "Tact=1"]
+    line = json.loads((system / "mine/journal.jsonl").read_text().splitlines()[0])
+    assert [step["name"].split()[0] for step in line["outcome"]["steps"]] == [
+        "openai/fake", "Warmth", "Tact", "openai/other", "Warmth", "Tact", "spread",
+    ]  # fmt: skip
+
+
 def test_highlights_are_measured_and_taken_out(glider, labels, tmp_path, server):
     marks = [{"field": "output", "start": 8, "end": 14, "text": "answer"}]
     labels.write_text("".join(json.dumps(r | {"meta": {"spans": marks}}) + "\n" for r in RECORDS))

@@ -67,9 +67,11 @@ def bench(
         None, help="What the judge is called in tables.", rich_help_panel=options.JUDGE
     ),
     format: options.FormatName = None,
-    strategy: options.Strategies = None,
     samples: options.Samples = 1,
     temperature: options.Temperature = 0.8,
+    strategy: options.Strategies = None,
+    aspect: options.Aspects = None,
+    jury: options.Jury = None,
     order: options.Order = None,
     explain: bool = typer.Option(
         None,
@@ -153,6 +155,8 @@ def bench(
             base_url=base_url,
             seed=seed,
             strategies=strategy_names(strategy or ()),
+            aspects=tuple(aspect or ()),
+            jury=tuple(jury or ()),
         )
         called = system or _called(settings)
         try:
@@ -264,7 +268,8 @@ def measurable(
 
 def _called(settings: JudgeSettings) -> str:
     """A name short enough for a table's head."""
-    name = settings.model.rpartition("/")[2].removesuffix(".gguf")
+    models = (settings.model, *settings.jury)
+    name = " & ".join(model.rpartition("/")[2].removesuffix(".gguf") for model in models)
     parts = [settings.format, settings.order, f"K={settings.samples}"]
     shown = [part for part, given in zip(
         parts, (settings.format, settings.order, settings.samples > 1), strict=True
