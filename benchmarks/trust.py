@@ -47,7 +47,7 @@ from glider.bench.standing import Board
 from glider.bench.table import ALL, Settings
 from glider.cli.bench import judge_all, measurable
 from glider.cli.settings import JudgeSettings
-from glider.gold.sets import LabelledSet
+from glider.gold.sets import LabelledSet, load_set
 from glider.store.manifest import Manifest
 
 BASE, NANO, EXPLAINED = "base", "nano", "nano explained"
@@ -311,8 +311,8 @@ def in_both_orders(labelled: LabelledSet) -> LabelledSet:
 
 
 def as_they_are(labelled: LabelledSet) -> LabelledSet:
-    """Each set in its own metrics."""
-    return labelled
+    """Each set in the metrics it has by now: they were not asked when it was judged."""
+    return labelled.model_copy(update={"metrics": load_set(labelled.name).metrics})
 
 
 def in_pearson(labelled: LabelledSet) -> LabelledSet | None:

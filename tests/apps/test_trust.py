@@ -101,10 +101,10 @@ def test_the_page_of_the_base_alone(trust, tmp_path):
     assert "every simple rule**" in page.splitlines()[2]
 
 
-def test_the_page_tells_the_largest_draw(trust, tmp_path):
+def test_the_page_tells_the_smallest_and_the_largest_draw(trust, tmp_path):
     judged(tmp_path, "base", able=False, limit=8, sets=SETS[:2])
     judged(tmp_path, "base", able=False, sets=SETS[2:])
-    assert "at most 12 items of each, drawn with seed 7" in made(trust, tmp_path)
+    assert "at most 8 to 12 items of each, drawn with seed 7" in made(trust, tmp_path)
 
 
 def test_highlights_have_a_table_of_their_own(trust, tmp_path):

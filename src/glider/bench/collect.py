@@ -179,7 +179,7 @@ def collect(
             **kind,
             **({"judge": systems[name].manifest.judge,
                 "settings": systems[name].manifest.settings["judge"],
-                "limit": _largest_limit(runs, systems[name].system)} if name in systems else {}),
+                "limits": _limits(runs, systems[name].system)} if name in systems else {}),
         }
         for name, kind in {**results.settings["systems"], **stand_ins}.items()
     }  # fmt: skip
@@ -188,10 +188,10 @@ def collect(
     )
 
 
-def _largest_limit(runs: Sequence[BenchRun], system: str) -> int | None:
-    """Most items of a set that a system was given; None where it got all of one."""
-    limits = [run.manifest.settings["limit"] for run in runs if run.system == system]
-    return None if None in limits else max(limits)
+def _limits(runs: Sequence[BenchRun], system: str) -> list[int]:
+    """Most items of a set that a system was given, where that differs by set several, rising."""
+    limits = {run.manifest.settings["limit"] for run in runs if run.system == system}
+    return sorted(limits - {None})
 
 
 def judge_deletions(judge: Streams, folder: Path, *, seed: int) -> None:

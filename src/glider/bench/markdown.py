@@ -295,7 +295,7 @@ def _better(name: str) -> str:
 
 def _how_made(results: Results, shown: _Shown) -> str:
     settings = results.settings
-    limits = {settings["systems"][name].get("limit") for name in shown.judges} - {None}
+    limits = {n for name in shown.judges for n in settings["systems"][name].get("limits", ())}
     drawn = "all items of each"
     if limits:
         most = " to ".join(f"{n:,}" for n in sorted({min(limits), max(limits)}))
