@@ -13,12 +13,15 @@ pytest.importorskip("trl", reason="training needs trl")
 import typer
 from typer.testing import CliRunner
 
-from glider.cli.train import train
-from glider.core.errors import RecipeError, SetupError
+from glider.cli.data import data as data_command
+from glider.cli.train import _RECIPES, train
+from glider.core.errors import DataError, RecipeError, SetupError
+from glider.training.recipe import shipped
 from glider.training.run import result
 
 app = typer.Typer()
 app.command("train")(train)
+app.command("data")(data_command)
 
 
 @pytest.fixture
@@ -29,7 +32,42 @@ def recipe(tiny, tmp_path):
 
 
 def glider(*arguments):
-    return CliRunner().invoke(app, list(map(str, arguments)))
+    return CliRunner().invoke(app, ["train", *map(str, arguments)])
+
+
+def make_data(*arguments):
+    made = CliRunner().invoke(app, ["data", *map(str, arguments)])
+    assert made.exit_code == 0, made.output
+    return made
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    """A folder that `glider data` makes of a person's own pairs, in GLIDER's form."""
+    answer = "<reasoning>\n- It is {0}.\n</reasoning>\n<highlight>\n[]\n</highlight>\n<score>\n{0}\n</score>"
+    rows = [
+        {"prompt": f"Judge text {n}.", "chosen": answer.format(n % 5 + 1), "rejected": answer.format(0)}
+        for n in range(40)
+    ]  # fmt: skip
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    told = make_data("--preferences", tmp_path / "mine.jsonl", "--format", "glider", "--dev", 0.2,
+                     "--out", tmp_path / "pairs")  # fmt: skip
+    assert "32 pairs to train on and 8 for development" in told.output.replace("\n", " ")
+    return tmp_path / "pairs"
+
+
+@pytest.fixture
+def labels(tmp_path):
+    """A folder that `glider data` makes of a person's own labels."""
+    rows = [
+        {"id": str(n), "input": f"Question {n}?", "output": f"Answer {n}.", "label": n % 5 + 1,
+         "scale": [1, 5], "criterion": {"name": "quality", "description": "Is it good?"},
+         "rubric": {1: "bad", 2: "poor", 3: "fair", 4: "good", 5: "perfect"}}
+        for n in range(60)
+    ]  # fmt: skip
+    (tmp_path / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    make_data("--set", tmp_path / "labels.jsonl", "--dev", 0.5, "--out", tmp_path / "examples")
+    return tmp_path / "examples"
 
 
 def test_a_run(recipe, data, tmp_path):
@@ -47,6 +85,63 @@ def test_a_run(recipe, data, tmp_path):
     again = glider(recipe, "--data", data, "--out", tmp_path / "run", "--set", "stages.0.epochs=2",
                    "--resume", "--json")  # fmt: skip
     assert json.loads(again.stdout.splitlines()[-1])["kind"] == "model"
+
+
+SMALL = ("--set", "processes=1", "--set", "precision=fp32", "--set", "threads=1")
+
+
+def test_both_stages_of_the_papers_recipe_from_a_file_of_pairs(tiny_phi, pairs, tmp_path):
+    told = glider("glider-3.8b", "--data", pairs, "--out", tmp_path / "run", *SMALL,
+                  "--set", f"base={tiny_phi}")  # fmt: skip
+    assert told.exit_code == 0, told.exception
+    assert "measured 2-preference" in told.output
+    folder = result(tmp_path / "run").folder
+    assert folder == tmp_path / "run" / "2-preference" / "model"
+    assert json.loads((folder / "glider.json").read_text()) == {"format": "glider"}
+    assert (tmp_path / "run" / "data-card.md").read_text().startswith("# Pairs of answers")
+
+
+def test_each_stage_takes_the_first_folder_that_has_its_file(tiny, labels, pairs, tmp_path):
+    change = ("--set", f"base={tiny}", "--set", "lora.rank=4", *SMALL)
+    told = glider(
+        "judge-8b-lora", "--data", labels, "--data", pairs, "--dry-run", "--json", *change
+    )
+    first, second = json.loads(told.stdout)["stages"]
+    assert (first["examples"] + first["dev"], second["examples"], second["dev"]) == (60, 32, 8)
+    run = glider("judge-8b-lora", "--data", labels, "--data", pairs, "--out", tmp_path / "run",
+                 "--set", "stages.0.epochs=1", *change)  # fmt: skip
+    assert run.exit_code == 0, run.exception
+    forms = [
+        json.loads((tmp_path / "run" / stage / "model" / "glider.json").read_text())["format"]
+        for stage in ("1-sft", "2-preference")
+    ]
+    assert forms == ["nano", "glider"]
+    cards = (tmp_path / "run" / "data-card.md").read_text()
+    assert "# Training data" in cards and "# Pairs of answers" in cards
+
+
+def test_a_missing_file_names_the_command_that_makes_it(tiny, labels, data):
+    change = ("--set", f"base={tiny}", *SMALL, "--dry-run")
+    told = glider("judge-8b-lora", "--data", labels, *change)
+    assert isinstance(told.exception, DataError)
+    assert "2-preference has no preferences-train.jsonl.gz" in str(told.exception)
+    assert "glider rationalize" in str(told.exception.hint)
+    assert "glider data --preferences" in str(told.exception.hint)
+    (data / "preferences-dev.jsonl.gz").unlink()
+    told = glider("judge-8b-lora", "--data", labels, "--data", data, *change)
+    assert "stages.1.dev=null" in str(told.exception.hint)
+
+
+def test_pairs_make_a_folder_of_their_own(labels, tmp_path):
+    told = CliRunner().invoke(
+        app, ["data", "--preferences", "a.jsonl", "--set", "b.jsonl", "--out", str(tmp_path / "x")]
+    )
+    assert isinstance(told.exception, SetupError)
+    assert "--data twice" in str(told.exception.hint)
+
+
+def test_every_shipped_recipe_is_named():
+    assert sorted(_RECIPES.split(", ")) == shipped()
 
 
 def test_metrics_as_json(recipe, data, tmp_path):

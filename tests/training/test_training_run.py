@@ -455,7 +455,7 @@ def test_empty_splits(tiny, data, tmp_path):
     with pytest.raises(EmptySplit, match="dev split"):
         train(recipe_of(tiny), data=data, out=tmp_path / "run")
     (data / "train.jsonl.gz").unlink()
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="has no train.jsonl.gz"):
         train(recipe_of(tiny), data=data, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -31,6 +31,13 @@ def data(
         "trained on].",
         rich_help_panel=_FROM,
     ),
+    preferences: Path = typer.Option(
+        None,
+        metavar="FILE",
+        help="Pairs of answers you have (prompt, chosen, rejected) instead of labels; with "
+        "--format, --order, --dev and --seed alone.",
+        rich_help_panel=_FROM,
+    ),
     preset: str = typer.Option(
         None,
         help="Columns of your own files: judgements, prometheus, ultrafeedback, helpsteer [told by "
@@ -77,12 +84,27 @@ def data(
 
     Writes train.jsonl.gz, dev.jsonl.gz, tasks.jsonl.gz (what `glider rationalize` asks anew),
     held-out.json (what `glider bench --held-out` measures on), card.md and manifest.json.
-    Benchmarks stay out of them.
+    Benchmarks stay out of them. Of --preferences it writes preferences-train.jsonl.gz and, of what
+    was chosen, train.jsonl.gz; both also for development.
     """
     from glider.training.mixture import benchmarks, mix, sources
 
     if folder is None and "GLIDER_DATA" in os.environ:
         folder = Path(os.environ["GLIDER_DATA"])
+    if preferences is not None:
+        other = (recipe, sets, preset, criterion, allow, size, max_prompt_tokens, tokenizer)
+        if any(other):
+            raise SetupError(
+                "--preferences makes a folder of its own; only --format, --order, --dev and --seed "
+                "go with it",
+                hint="make two folders; `glider train` takes --data twice",
+            )
+        form = {"format": format or (order and "nano"), "order": order}
+        told = {key: value for key, value in form.items() if value is not None}
+        _own_preferences(
+            preferences, out, told, dev=0.1 if dev is None else dev, seed=seed or 0, as_json=as_json
+        )
+        return
     flags = {
         "format": format,
         "order": order,
@@ -116,6 +138,26 @@ def data(
         f"{train['examples']} examples to train on ({train['explained']} with a reason) and "
         f"{development['examples']} for development",
     )
+    say("card:", str(out / "card.md"))
+
+
+def _own_preferences(
+    path: Path, out: Path, form: dict[str, str], *, dev: float, seed: int, as_json: bool
+) -> None:
+    from glider.training.mixture import Mixture, form_for
+    from glider.training.own_preferences import own_preferences, save_preferences
+
+    form_for(Mixture.model_validate(form))
+    made = own_preferences(path, dev=dev, seed=seed)
+    record = save_preferences(out, made, {**form, "dev": dev, "seed": seed})
+    if as_json:
+        print(json.dumps(record, indent=1, ensure_ascii=False))
+    if not form:
+        say("[yellow]no form told[/]:", "name the one the prompts are in with --format")
+    for why, n in made.left_out.items():
+        say("[yellow]left out[/]", f"{n} records: {why}")
+    train, development = (len(made.preferences[split]) for split in ("train", "dev"))
+    say("[bold]made[/]", f"{train} pairs to train on and {development} for development")
     say("card:", str(out / "card.md"))
 
 

@@ -18,14 +18,18 @@ if TYPE_CHECKING:
     from glider.training.recipe import Recipe
 
 _DATA, _RUN = "Data and settings", "Output"
+_RECIPES = "nano, nano-reasons, nano-self-rationalization, judge-8b-lora, glider-3.8b"
 
 
 def train(
-    recipe: str = typer.Argument(
-        None, metavar="RECIPE", help="A YAML file, or nano, judge-8b-lora, glider-3.8b."
-    ),
-    data: Path = typer.Option(
-        Path("data"), "--data", help="Folder that `glider data` made.", rich_help_panel=_DATA
+    recipe: str = typer.Argument(None, metavar="RECIPE", help=f"A YAML file, or {_RECIPES}."),
+    data: list[Path] = typer.Option(
+        [Path("examples")],
+        "--data",
+        metavar="EXAMPLES",
+        help="Folder that `glider data` or `glider rationalize` made; given again, each stage "
+        "takes the first that has its file.",
+        rich_help_panel=_DATA,
     ),
     changes: list[str] = typer.Option(
         None,
@@ -56,7 +60,7 @@ def train(
     from glider.training.recipe import load_recipe
 
     if recipe is None:
-        raise SetupError("name a recipe", hint="nano, judge-8b-lora, glider-3.8b, or a YAML file")
+        raise SetupError("name a recipe", hint=f"{_RECIPES}, or a YAML file")
     settings = load_recipe(recipe, changes or ())
     if dry_run:
         _dry_run(settings, data, as_json=as_json)
@@ -67,7 +71,9 @@ def train(
     from glider.training.run import train as run
 
     watch = _Watch(as_json=as_json)
-    words = [recipe, "--data", str(data), "--out", str(out), *(["--resume"] if resume else [])]
+    words = [recipe, "--out", str(out), *(["--resume"] if resume else [])]
+    for folder in data:
+        words += ["--data", str(folder)]
     for change in changes or ():
         words += ["--set", change]
     try:
@@ -112,7 +118,7 @@ class _Watch:
             )
 
 
-def _dry_run(recipe: "Recipe", data: Path, *, as_json: bool) -> None:
+def _dry_run(recipe: "Recipe", data: list[Path], *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from glider.training.estimate import estimate

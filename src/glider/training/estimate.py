@@ -8,7 +8,6 @@ within a factor of two, and said so.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from glider.training.base_model import (
@@ -22,7 +21,7 @@ from glider.training.base_model import (
 )
 from glider.training.batches import Updates
 from glider.training.recipe import PreferenceStage, Recipe
-from glider.training.run import StageData, stage_data, updates_of
+from glider.training.run import Folders, StageData, stage_data, updates_of
 from glider.training.tokens import Coder, drawn
 
 _USED = 0.5
@@ -67,7 +66,7 @@ class Estimate:
     stages: tuple[StageEstimate, ...]
 
 
-def estimate(recipe: Recipe, data: Path) -> Estimate:
+def estimate(recipe: Recipe, data: Folders) -> Estimate:
     """Read the examples and the model's settings, load no weights.
 
     Raises:

@@ -74,8 +74,8 @@ class Asked(Frozen):
     after: str = ""
     """The literal text right before the label, in the opening or in the answer."""
     weight: float = 1.0
-    score: int
-    """The settled level."""
+    score: int | None
+    """The settled level; None in a person's own pairs, which do not tell it."""
 
 
 class Example(Asked):

@@ -233,7 +233,7 @@ def mix(
         DataError: a set's data is not there or holds nothing.
         SetupError: the format does not take the settings.
     """
-    form = _format(settings)
+    form = form_for(settings)
     counts = Counts()
     notes: dict[str, tuple[str, ...]] = {}
     pools: dict[str, list[Drawn]] = {}
@@ -278,7 +278,13 @@ def _why(counts: Counts) -> str:
     return listed or "there were no items"
 
 
-def _format(settings: Mixture) -> Format:
+def form_for(settings: Mixture) -> Format:
+    """The form that is asked in.
+
+    Raises:
+        UnknownName: no such format.
+        SetupError: the format does not take the settings.
+    """
     options = {"order": settings.order, "layout": settings.layout}
     given = {name: value for name, value in options.items() if value is not None}
     if given and settings.format != "nano":

@@ -21,7 +21,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from glider.core.errors import RecipeError, UnknownName
 
-_SHIPPED = Path(__file__).parent / "recipes"
+SHIPPED = Path(__file__).parent / "recipes"
+"""Where the recipes are that come with the package, and in `accelerate` the files for it."""
 
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -198,7 +199,7 @@ class Recipe(_Settings):
 
 def shipped() -> list[str]:
     """Names of the recipes that come with the package."""
-    return sorted(path.stem for path in _SHIPPED.glob("*.yaml"))
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
 def load_recipe(source: str | Path, changes: Sequence[str] = ()) -> Recipe:
@@ -215,7 +216,7 @@ def load_recipe(source: str | Path, changes: Sequence[str] = ()) -> Recipe:
     if not path.is_file():
         if str(source) not in shipped():
             raise UnknownName("recipe", str(source), shipped(), hint="or give a YAML file")
-        path = _SHIPPED / f"{source}.yaml"
+        path = SHIPPED / f"{source}.yaml"
     try:
         data = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as exc:

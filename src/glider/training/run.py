@@ -79,6 +79,9 @@ _HOW_FAST = {"threads", "batch_tokens", "recompute_activations"}
 Watch = Callable[[dict[str, Any]], None]
 """Called with every line of metrics."""
 
+Folders = Path | Sequence[Path]
+"""One folder of examples, or several: a stage's files are in the first that has its `train`."""
+
 
 class TrainingManifest(AnyManifest):
     """Everything that decides a training's curve, and when it was made."""
@@ -125,6 +128,7 @@ class Result:
 class Split:
     """One file's examples as tokens, and what was left out."""
 
+    folder: Path
     file: str
     kept: list[Any]
     too_long: int
@@ -144,7 +148,7 @@ class StageData:
 def train(
     recipe: Recipe,
     *,
-    data: Path,
+    data: Folders,
     out: Path,
     form: Mapping[str, str] | None = None,
     resume: bool = False,
@@ -153,10 +157,10 @@ def train(
     """Run a recipe to its end.
 
     Args:
-        data: folder of the examples that `glider data` made.
+        data: folders of examples and pairs, as `glider data` and `glider rationalize` make them.
         out: folder of the run; new or empty, unless it is to go on.
         form: format, order and layout the examples ask in, to be kept with the weights; what the
-            manifest in `data` says if not given.
+            manifest beside a stage's examples says if not given.
         resume: go on with the run in `out`; one that is finished gives its result again.
         watch: sees every line of metrics as it is written.
 
@@ -180,10 +184,10 @@ def train(
     base = find_base(recipe.base, recipe.revision)
     coder = Coder(load_tokenizer(base), model=base.name)
     stages = stage_data(recipe, data, coder)
-    manifest = _manifest(recipe, base, data, stages, processes)
+    manifest = _manifest(recipe, base, stages, processes)
     main = rank == 0
     held = kept_folder(out, manifest, resume=resume, kind="training") if main else nullcontext()
-    run = _Run(out, form or form_of(data), resume=resume, main=main, watch=watch)
+    run = _Run(out, form, resume=resume, main=main, watch=watch)
     with held, run, quietly():
         before: Path | None = _adapter_of(recipe.start) if recipe.start else None
         for work in stages:
@@ -191,7 +195,7 @@ def train(
         if before is None:
             raise AssertionError("a recipe has a stage")
         if main:
-            run.keep_card(data)
+            run.keep_cards(stages)
             run.finish(before, base, stages[-1])
         PartialState().wait_for_everyone()
     return result(out)
@@ -249,7 +253,7 @@ def curve(out: Path) -> Iterator[dict[str, Any]]:
 # Data
 
 
-def stage_data(recipe: Recipe, data: Path, coder: Coder) -> list[StageData]:
+def stage_data(recipe: Recipe, data: Folders, coder: Coder) -> list[StageData]:
     """Every stage's examples as tokens.
 
     Raises:
@@ -257,23 +261,50 @@ def stage_data(recipe: Recipe, data: Path, coder: Coder) -> list[StageData]:
         NoLabelTokens: an example has no score where its labels are read.
         SetupError: a stage would stop on a figure its development part cannot give.
     """
+    folders = [data] if isinstance(data, Path) else list(data)
+    # What is missing is said before any of it is read.
+    homes = [_folder_of(stage, n, folders) for n, stage in enumerate(recipe.stages, start=1)]
     found: list[StageData] = []
-    for number, stage in enumerate(recipe.stages, start=1):
+    for number, (stage, folder) in enumerate(zip(recipe.stages, homes, strict=True), start=1):
         name = f"{number}-{stage.kind}"
-        train = _split(recipe, stage, data, stage.train, coder, limit=stage.limit, split="train")
+        train = _split(recipe, stage, folder, stage.train, coder, limit=stage.limit, split="train")
         dev = None
         if stage.dev is not None:
             limit = stage.evaluate.examples
-            dev = _split(recipe, stage, data, stage.dev, coder, limit=limit, split="dev")
+            dev = _split(recipe, stage, folder, stage.dev, coder, limit=limit, split="dev")
             _check_metric(name, stage, dev.kept)
         found.append(StageData(stage, name, train, dev))
     return found
 
 
+def _folder_of(stage: SftStage | PreferenceStage, number: int, folders: Sequence[Path]) -> Path:
+    """The folder of a stage's files."""
+    folder = next((one for one in folders if (one / stage.train).exists()), None)
+    if folder is None:
+        hint = "`glider data` makes it"
+        if isinstance(stage, PreferenceStage):
+            hint = (
+                "`glider rationalize` makes it of a judge's own answers, `glider data "
+                "--preferences` of pairs you have; give that folder with a further --data"
+            )
+        raise DataError(
+            f"stage {number}-{stage.kind} has no {stage.train}",
+            path=", ".join(map(str, folders)),
+            hint=hint,
+        )
+    if stage.dev is not None and not (folder / stage.dev).exists():
+        raise DataError(
+            f"stage {number}-{stage.kind} has nothing to measure on",
+            path=str(folder / stage.dev),
+            hint=f"--set stages.{number - 1}.dev=null goes without",
+        )
+    return folder
+
+
 def _split(
     recipe: Recipe,
     stage: SftStage | PreferenceStage,
-    data: Path,
+    folder: Path,
     file: str,
     coder: Coder,
     *,
@@ -282,7 +313,7 @@ def _split(
 ) -> Split:
     import numpy as np
 
-    path = data / file
+    path = folder / file
     made: list[Any]
     code: Callable[[Any], Any]
     if isinstance(stage, SftStage):
@@ -312,7 +343,7 @@ def _split(
             f"every example of {file} is longer than {recipe.max_tokens} tokens",
             hint=f"raise max_tokens; the shortest has {shortest}",
         )
-    return Split(file, [kept[index] for index in sorted(kept)], too_long)
+    return Split(folder, file, [kept[index] for index in sorted(kept)], too_long)
 
 
 def _check_metric(name: str, stage: SftStage | PreferenceStage, dev: Sequence[Any]) -> None:
@@ -366,12 +397,13 @@ class _Run:
         if self._watch is not None:
             self._watch(line)
 
-    def keep_card(self, data: Path) -> None:
-        """Keep the card of the data, with its licences, beside what was trained on it."""
-        card = data / "card.md"
-        if card.is_file():
+    def keep_cards(self, stages: Sequence[StageData]) -> None:
+        """Keep the cards of the data, with their licences, beside what was trained on it."""
+        cards = dict.fromkeys(work.train.folder / "card.md" for work in stages)
+        there = [card.read_bytes() for card in cards if card.is_file()]
+        if there:
             with replacing(self.out / "data-card.md") as file:
-                file.write(card.read_bytes())
+                file.write(b"\n".join(there))
 
     def finish(self, model: Path, base: BaseModel, last: StageData) -> None:
         """Say where the result is; nothing comes after it."""
@@ -403,13 +435,13 @@ class _Run:
 
 
 def _manifest(
-    recipe: Recipe, base: BaseModel, data: Path, stages: Sequence[StageData], processes: int
+    recipe: Recipe, base: BaseModel, stages: Sequence[StageData], processes: int
 ) -> TrainingManifest:
     now = datetime.now(UTC)
     files: dict[str, dict[str, Any]] = {}
     for work in stages:
         for split in filter(None, (work.train, work.dev)):
-            with (data / split.file).open("rb") as file:
+            with (split.folder / split.file).open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             files[split.file] = {
                 "sha256": digest,
@@ -674,8 +706,9 @@ def _keep_model(
             ):
                 shutil.copyfile(path, new / path.name)
         coder.tokenizer.save_pretrained(new)
-        if run.form:
-            write_json(new / FORM, dict(run.form))
+        form = run.form or form_of(data.train.folder)
+        if form:
+            write_json(new / FORM, dict(form))
 
 
 # The machine
@@ -724,7 +757,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`accelerate launch ... -m glider.training.run`: every process runs this."""
     parser = argparse.ArgumentParser(prog="glider.training.run", description=__doc__.split("\n")[0])
     parser.add_argument("recipe", help="a YAML file, or the name of a shipped recipe")
-    parser.add_argument("--data", type=Path, required=True, help="folder of examples")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        required=True,
+        help="folder of examples; given again, a file is taken from the first that has it",
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--resume", action="store_true")

@@ -92,12 +92,12 @@ class Paired:
 
 def right_levels(example: Example) -> frozenset[int]:
     """The people's level, and what most of them gave, should it be another or several."""
-    given: set[int] = set()
+    given = set() if example.score is None else {example.score}
     if example.soft is not None and example.labels is not None:
         most = max(example.soft)
         shares = zip(example.labels, example.soft, strict=True)
-        given = {int(label) for label, share in shares if share >= most - 1e-6}
-    return frozenset({example.score, *given})
+        given |= {int(label) for label, share in shares if share >= most - 1e-6}
+    return frozenset(given)
 
 
 def majority(scores: Iterable[int]) -> frozenset[int]:

@@ -116,7 +116,7 @@ def test_contradictions():
 
 
 def test_the_accelerate_file_fits_the_recipe():
-    file = module._SHIPPED / "accelerate" / "fsdp-8gpu.yaml"
+    file = module.SHIPPED / "accelerate" / "fsdp-8gpu.yaml"
     settings = yaml.safe_load(file.read_text())
     assert settings["num_processes"] == load_recipe("glider-3.8b").processes == 8
     assert settings["distributed_type"] == "FSDP"

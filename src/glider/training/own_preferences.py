@@ -1,0 +1,195 @@
+"""A person's own pairs of answers, as a preference stage and the stage before it learn them.
+
+A record has `prompt`, `chosen` and `rejected`, as GLIDER's and TRL's have: a prompt is a text or a
+list of messages, an answer a text or a list of one message. Prompts are taken as they are, so they
+have to be in the very form that will be served. As in GLIDER's training, the first stage learns
+what was chosen, the second that it is better than what was rejected.
+
+Pairs of one prompt are in one split. What the texts of a finished prompt are is not told, so it is
+compared with no benchmark.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from glider.backends.catalog import sha256_of
+from glider.core.base import content_hash
+from glider.core.errors import EmptySplit
+from glider.data.rows import BadRow, open_rows
+from glider.store.atomic import new_folder, write_json, write_whole
+from glider.training.examples import Example, Preference, Turn, Unusable, write_lines
+
+_KEYS = ("prompt", "chosen", "rejected")
+_ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPreferences:
+    """What a file gives."""
+
+    name: str
+    preferences: Mapping[str, list[Preference]]
+    """`train` and `dev`."""
+    examples: Mapping[str, list[Example]]
+    """What was chosen, each answer to a prompt once."""
+    records: int
+    left_out: Mapping[str, int]
+    """Why to records."""
+
+
+def own_preferences(path: Path, *, dev: float, seed: int) -> OwnPreferences:
+    """Read a file of pairs and cut off its development part.
+
+    Args:
+        dev: share of the prompts.
+
+    Raises:
+        DataError: not there or not readable.
+        EmptySplit: no record is a pair, or nothing is left for one split.
+    """
+    name = path.name.split(".")[0]
+    left_out: Counter[str] = Counter()
+    found: dict[str, Preference] = {}
+    records = 0
+    for row in open_rows(path):
+        records += 1
+        try:
+            if isinstance(row, BadRow):
+                raise Unusable("cannot be read")
+            pair = _preference(name, row.data)
+            if pair.id in found:
+                raise Unusable("the same pair again")
+            found[pair.id] = pair
+        except Unusable as exc:
+            left_out[str(exc)] += 1
+    if not found:
+        why = "; ".join(f"{why}: {n}" for why, n in left_out.most_common())
+        raise EmptySplit(
+            "train", why, hint="a record has `prompt`, `chosen` and `rejected` (docs/training.md)"
+        )
+    prompts = sorted({pair.cluster for pair in found.values()})
+    Random(f"{seed}:split").shuffle(prompts)
+    for_dev = set(prompts[: ceil(dev * len(prompts))])
+    preferences = {
+        "train": [pair for pair in found.values() if pair.cluster not in for_dev],
+        "dev": [pair for pair in found.values() if pair.cluster in for_dev],
+    }
+    if not preferences["train"]:
+        raise EmptySplit("train", "its prompts are all for development", hint="a smaller --dev")
+    examples = {split: _examples(pairs) for split, pairs in preferences.items()}
+    return OwnPreferences(name, preferences, examples, records, dict(left_out))
+
+
+def _preference(name: str, data: Mapping[str, Any]) -> Preference:
+    prompt, chosen, rejected = (data.get(key) for key in _KEYS)
+    turns = _turns(prompt, "user")
+    if not turns or turns[-1].role != "user":
+        raise Unusable("no prompt that ends with the user's message")
+    answers = []
+    for key, value in (("chosen", chosen), ("rejected", rejected)):
+        answer = _turns(value, "assistant")
+        if len(answer) != 1 or answer[0].role != "assistant":
+            raise Unusable(f"no answer in `{key}`")
+        answers.append(answer[0].content)
+    if answers[0] == answers[1]:
+        raise Unusable("the same answer twice")
+    cluster = content_hash([turn.model_dump() for turn in turns])
+    return Preference(
+        id=content_hash([name, cluster, *answers]),
+        set=name,
+        part="",
+        cluster=cluster,
+        lang="not told",
+        licence="not told",
+        criterion="not told",
+        messages=turns,
+        score=None,
+        chosen=answers[0],
+        rejected=answers[1],
+    )
+
+
+def _turns(value: Any, role: str) -> tuple[Turn, ...]:
+    """Messages, or one of a plain text; none where it is neither."""
+    if isinstance(value, str):
+        return (Turn(role=role, content=value),) if value.strip() else ()  # type: ignore[arg-type]
+    if not isinstance(value, Sequence):
+        return ()
+    turns = []
+    for message in value:
+        match message:
+            case {"role": str() as who, "content": str() as text} if who in _ROLES and text.strip():
+                turns.append(Turn(role=who, content=text))  # type: ignore[arg-type]
+            case _:
+                return ()
+    return tuple(turns)
+
+
+def _examples(pairs: Iterable[Preference]) -> list[Example]:
+    chosen = {(pair.cluster, pair.chosen): pair for pair in pairs}
+    return [
+        Example(
+            **pair.model_dump(exclude={"chosen", "rejected"}), completion=pair.chosen, whole=True
+        )
+        for pair in chosen.values()
+    ]
+
+
+def save_preferences(
+    out: Path, made: OwnPreferences, settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write the folder, whole or not at all.
+
+    Args:
+        settings: `dev`, `seed`, and where it is told the form of the prompts.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        RunError: the folder is not empty, the disk is full or cannot be written.
+    """
+    counts = {}
+    with new_folder(out) as new:
+        for split, pairs in made.preferences.items():
+            if pairs:
+                write_lines(new / f"preferences-{split}.jsonl.gz", pairs)
+                write_lines(new / f"{split}.jsonl.gz", made.examples[split])
+            counts[split] = {"pairs": len(pairs), "examples": len(made.examples[split])}
+        manifest = {
+            "version": 1,
+            "settings": dict(settings),
+            "files": {file.name: sha256_of(file) for file in sorted(new.iterdir())},
+            **counts,
+            "records": made.records,
+            "left_out": dict(made.left_out),
+        }
+        write_whole(new / "card.md", _card(manifest))
+        write_json(new / "manifest.json", manifest)
+    return manifest
+
+
+def _card(manifest: Mapping[str, Any]) -> str:
+    train, dev = manifest["train"], manifest["dev"]
+    form = manifest["settings"].get("format", "not told")
+    lines = [
+        "# Pairs of answers",
+        "",
+        f"Of {manifest['records']} records; form: {form}; licence: not told. No prompt is in both "
+        "splits. Compared with no benchmark: a finished prompt does not tell its texts.",
+        "",
+        "| | train | dev |",
+        "|---|---|---|",
+        f"| pairs | {train['pairs']} | {dev['pairs']} |",
+        f"| chosen answers | {train['examples']} | {dev['examples']} |",
+        "",
+        "| left out | records |",
+        "|---|---|",
+        *[f"| {why} | {n} |" for why, n in manifest["left_out"].items()],
+    ]
+    return "\n".join(lines) + "\n"
