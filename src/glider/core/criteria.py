@@ -16,6 +16,7 @@ from glider.core.base import Frozen, content_hash
 from glider.core.errors import MissingField, RubricError
 from glider.core.samples import Sample
 
+_ONE_OF_TWO = re.compile(r"\b(?:first|second|1|2|a|b)\b", re.IGNORECASE)
 _BRACED = re.compile(r"\{(input|context|reference|output)\}")
 
 
@@ -137,19 +138,30 @@ class Criterion(Frozen):
 
 
 def pairwise(criterion: Criterion) -> Criterion:
-    """The same question asked of two outputs: 0 says the first is better, 1 the second."""
+    """The same question asked of two outputs: 0 says the first is better, 1 the second.
+
+    The question is told with the highest level, unless the levels compare outputs themselves.
+    """
     top = criterion.rubric.levels[criterion.rubric.high]
+    best = "" if _compares(criterion.rubric) else f" The best an output can be: {top}"
     return Criterion(
         name=criterion.name,
         title=f"{criterion.heading}, compared",
         group=criterion.group,
         question=(
             "Which of the two outputs, {output}, is better under this criterion? The order in "
-            f"which they are shown must not matter. {criterion.question.strip()} "
-            f"The best an output can be: {top}"
+            f"which they are shown must not matter. {criterion.question.strip()}{best}"
         ),
         rubric=Rubric(levels={0: "the first output is better", 1: "the second output is better"}),
     )
+
+
+def _compares(rubric: Rubric) -> bool:
+    """Its two levels say the same of one output and of the other ("output 2 is better")."""
+    if len(rubric.levels) != 2:
+        return False
+    low, high = (text.casefold().rstrip(".") for text in rubric.levels.values())
+    return low != high and _ONE_OF_TWO.sub("", low) == _ONE_OF_TWO.sub("", high)
 
 
 def merged(name: str, criteria: tuple[Criterion, ...], rubric: Rubric) -> Criterion:

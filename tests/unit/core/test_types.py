@@ -137,3 +137,25 @@ def test_doubt_is_entropy_from_0_to_1(probs, doubt):
 )
 def test_an_unknown_name_is_told_what_is_known(name, message):
     assert UnknownName("criterion", name, ["helpfulness"]).message == message
+
+
+@pytest.mark.parametrize(
+    ("levels", "told"),
+    [
+        ({1: "It is bad.", 2: "It is good."}, True),
+        ({1: "bad", 3: "good", 5: "the first to be chosen"}, True),
+        ({0: "Output 1 is correct.", 1: "Both outputs are correct."}, True),
+        # These say which output is better, not how good one can be.
+        ({0: "output 1 is better", 1: "output 2 is better"}, False),
+        ({0: "The first output is better", 1: "The second output is better."}, False),
+        ({0: "The first is better than the second.", 1: "The second is better than the first."}, False),
+        ({1: "Response A", 2: "Response B"}, False),
+    ],
+)  # fmt: skip
+def test_two_outputs_are_told_the_best_level_unless_levels_compare_outputs(levels, told):
+    asked = pairwise(Criterion(name="c", question="Which is it?", rubric=levels))
+    assert ("The best an output can be" in asked.question) is told
+    assert asked.question.partition(" The best")[0].endswith("Which is it?")
+    assert dict(asked.rubric.levels) == {
+        0: "the first output is better", 1: "the second output is better",
+    }  # fmt: skip
