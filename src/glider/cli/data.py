@@ -277,7 +277,7 @@ def save(out: Path, mixed: Any, sets: list[Any], settings: "Mixture") -> dict[st
         write_lines(new / "tasks.jsonl.gz", mixed.posed)
         (new / "held-out.json").write_text(json.dumps(mixed.held_out, indent=1) + "\n", "utf-8")
         hashes = {f.name: sha256_of(f) for f in sorted(new.iterdir())}
-        made = record(mixed, sets, settings=settings.model_dump(mode="json"), files=hashes)
+        made = record(mixed, sets, settings=settings, files=hashes)
         (new / "card.md").write_text(card(made), "utf-8")
         manifest: dict[str, Any] = made.model_dump(mode="json")
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"

@@ -31,7 +31,7 @@ GliderError                     every error we raise; .hint says what to do abou
 │   ├── TooFewLabels                .n .needed: to learn from and to measure on
 │   ├── OneSidedLabels              .label: all of them are alike
 │   ├── EmptySplit                  .split: "train" or "dev"
-│   └── LeakedBenchmark             .pairs: what is in training and in a benchmark
+│   └── LeakedBenchmark             .pairs: a whole file is in a benchmark
 ├── ModelFileError                a model file that is missing, damaged or cannot be fetched
 └── RunError
     ├── ManifestMismatch            what differs, key by key

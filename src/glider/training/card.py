@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from glider.core.base import Frozen
+from glider.core.tasks import JudgeTask
+from glider.formats.base import Format
 from glider.gold.sets import LabelledSet
 from glider.training.examples import Example
-from glider.training.mixture import Mixed
+from glider.training.mixture import Mixed, Mixture, form_for
 from glider.training.overlap import Overlap
 
 
@@ -54,15 +56,22 @@ class DataRecord(Frozen):
     """Set to its title, who labelled it, and its licence."""
 
 
-def figures(examples: Sequence[Example]) -> SplitFigures:
-    """Count one split."""
+def figures(
+    examples: Sequence[Example], tasks: Mapping[str, JudgeTask], form: Format
+) -> SplitFigures:
+    """Count one split.
+
+    Args:
+        tasks: what each example asks, by its id.
+        form: what the examples are written in.
+    """
     lengths = sorted(sum(len(turn.content) for turn in e.messages) for e in examples) or [0]
     return SplitFigures(
         examples=len(examples),
         explained=sum(e.whole for e in examples),
-        quoted=sum(_has_quote(e) for e in examples),
+        quoted=sum(_has_quote(e, tasks[e.id], form) for e in examples),
         soft=sum(e.soft is not None for e in examples),
-        pairs=sum(_is_pair(e) for e in examples),
+        pairs=sum(len(tasks[e.id].sample.judged) == 2 for e in examples),
         by_set=_counted(e.set for e in examples),
         by_part=_counted(f"{e.set} / {e.part}" for e in examples),
         by_label=_counted(f"{e.set}: {_label(e)}" for e in examples),
@@ -73,12 +82,12 @@ def figures(examples: Sequence[Example]) -> SplitFigures:
     )
 
 
-def _has_quote(example: Example) -> bool:
-    return "Quotes:\n- " in example.completion or "<highlight>\n- " in example.completion
-
-
-def _is_pair(example: Example) -> bool:
-    return any("<output 2>" in t.content or "OUTPUT 2>" in t.content for t in example.messages)
+def _has_quote(example: Example, task: JudgeTask, form: Format) -> bool:
+    if example.completion in (example.labels or ()):
+        return False  # a bare score
+    # An answer that was left open before its reason is read with one.
+    answer = example.opening + example.completion + ("" if example.whole else " open")
+    return bool(form.read(answer, task).phrases)
 
 
 def _label(example: Example) -> str:
@@ -94,24 +103,32 @@ def record(
     mixed: Mixed,
     sets: Sequence[LabelledSet],
     *,
-    settings: Mapping[str, Any],
+    settings: Mixture,
     files: Mapping[str, str],
 ) -> DataRecord:
     """What was made, as data."""
     counts = mixed.counts
+    form = form_for(settings)
+    tasks = {posed.id: posed.task for posed in mixed.posed}
     return DataRecord(
-        settings=settings,
+        settings=settings.model_dump(mode="json"),
         files=files,
-        train=figures(mixed.train),
-        dev=figures(mixed.dev),
+        train=figures(mixed.train, tasks, form),
+        dev=figures(mixed.dev, tasks, form),
         loaded=dict(counts.loaded),
         left_out={name: dict(why) for name, why in counts.left_out.items()},
         bare={name: dict(why) for name, why in counts.bare.items()},
         changed=dict(counts.changed),
         overlaps=tuple(mixed.overlaps),
         notes={name: notes for name, notes in mixed.notes.items() if notes},
-        titles={s.name: f"{s.title}; labels by {s.labels_by}; {s.licence}" for s in sets},
+        titles={s.name: _title(s) for s in sets},
     )
+
+
+def _title(labelled: LabelledSet) -> str:
+    if labelled.labels_by == labelled.licence == "not told":
+        return f"{labelled.title}; who labelled it and its licence are not told"
+    return f"{labelled.title}; labels by {labelled.labels_by}; {labelled.licence}"
 
 
 def card(data: DataRecord) -> str:

@@ -8,7 +8,7 @@ name, so one set more does not change how another one is drawn.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -16,7 +16,7 @@ from random import Random
 from pydantic import Field
 
 from glider.core.base import Frozen
-from glider.core.errors import EmptySplit, SetupError, TaskError
+from glider.core.errors import EmptySplit, LeakedBenchmark, SetupError, TaskError
 from glider.formats import make_format
 from glider.formats.base import Format
 from glider.gold.items import Item
@@ -41,6 +41,7 @@ from glider.training.overlap import (
 )
 from glider.training.rationales import Unclear
 
+_LEAKED = "in a benchmark"
 LARGEST = 1 << 16
 """FLAMe's limit of examples from one task."""
 
@@ -226,10 +227,11 @@ def mix(
     Args:
         against: benchmark sets that must not be in training.
         tokens: how many tokens a text is; estimated from its letters if not given.
-        say: told what is going on.
+        say: told what is going on, and how much was left out for which reason.
 
     Raises:
         EmptySplit: nothing is left of one.
+        LeakedBenchmark: a file of the user's is in benchmarks from end to end.
         DataError: a set's data is not there or holds nothing.
         SetupError: the format does not take the settings.
     """
@@ -246,6 +248,7 @@ def mix(
         pools[name] = [Drawn(source.labelled, item) for item in loaded.items]
     say("comparing with the benchmarks")
     found = _decontaminate(pools, against, counts)
+    _refuse_leaks(chosen, pools, found)
     train, dev = _split(pools, settings, counts)
     measure = tokens or estimated_tokens
     sides = []
@@ -254,8 +257,11 @@ def mix(
         say(f"making the {side} split")
         train_side = side == "train"
         sides.append(_examples(drawn, form, settings, measure, counts, posed, is_train=train_side))
+    own = [source.labelled.name for source in chosen if source.own]
+    for line in _left_out(own, counts, notes):
+        say(line)
     if not sides[0]:
-        raise EmptySplit("train", _why(counts), hint="see what was left out, and why, above")
+        raise EmptySplit("train", _why(counts), hint="what was left out, and why, is told above")
     if settings.dev and not sides[1]:
         raise EmptySplit(
             "dev",
@@ -270,12 +276,40 @@ def mix(
     return Mixed(sides[0], sides[1], counts, found, notes, listed, posed)
 
 
-def _why(counts: Counts) -> str:
+def _total(counts: Counts) -> list[tuple[str, int]]:
+    """Why items were left out of any set, and how many; benchmarks first, then the most."""
     total: Counter[str] = Counter()
     for reasons in counts.left_out.values():
         total.update(reasons)
-    listed = "; ".join(f"{why}: {n}" for why, n in total.most_common(3))
-    return listed or "there were no items"
+    return sorted(total.items(), key=lambda one: (not one[0].startswith(_LEAKED), -one[1]))
+
+
+def _why(counts: Counts) -> str:
+    return "; ".join(f"{why}: {n}" for why, n in _total(counts)) or "there were no items"
+
+
+def _left_out(
+    own: Sequence[str], counts: Counts, notes: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """A line for each reason; the card has them set by set. Of own files also the records."""
+    for why, n in _total(counts):
+        yield f"left out: {n} {why}"
+    for name in own:
+        for note in notes[name]:
+            if note.startswith("left out"):
+                yield f"{name}: {note}"
+
+
+def _refuse_leaks(
+    chosen: Sequence[Source], pools: Mapping[str, list[Drawn]], found: Sequence[Overlap]
+) -> None:
+    for name in (source.labelled.name for source in chosen if source.own):
+        if not pools[name]:
+            of_it = [one for one in found if one.train == name]
+            raise LeakedBenchmark(
+                sorted({f"{name} has {o.items} of {o.benchmark} ({o.place})" for o in of_it}),
+                hint="nothing of it is left to train on; take other labels, or measure with it",
+            )
 
 
 def form_for(settings: Mixture) -> Format:
@@ -316,7 +350,7 @@ def _decontaminate(
         found += listed
         for name, numbers in hit.items():
             pools[name] = [d for n, d in enumerate(pools[name]) if n not in numbers]
-            counts.drop(name, f"in a benchmark ({use})", len(numbers))
+            counts.drop(name, f"{_LEAKED} ({use})", len(numbers))
     return found
 
 

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glider.core.base import Frozen
-from glider.core.errors import LeakedBenchmark
 from glider.core.samples import Sample
 from glider.gold.items import Item
 from glider.text.words import words
@@ -217,16 +216,3 @@ def _matches(
             known[key] = index.find(item.sample, instructions)
         if known[key]:
             yield number, known[key]
-
-
-def refuse_leaks(found: Sequence[Overlap]) -> None:
-    """Stop where a benchmark is in the training data.
-
-    Raises:
-        LeakedBenchmark: names the pairs of sets.
-    """
-    if found:
-        pairs = sorted({f"{o.train} has {o.items} of {o.benchmark} ({o.place})" for o in found})
-        raise LeakedBenchmark(
-            pairs, hint="leave these items out: `glider data` does so unless told otherwise"
-        )

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from unit.training.cases import LEVELS, labelled
 
-from glider.core.errors import EmptySplit, SetupError, UnknownName
+from glider.core.errors import EmptySplit, LeakedBenchmark, SetupError, UnknownName
 from glider.training.augment import Augment
 from glider.training.card import card, record
 from glider.training.mixture import Mixture, Share, Source, estimated_tokens, mix, sources
@@ -235,10 +235,53 @@ def test_what_may_not_be_trained_on_is_refused(tmp_path):
 def test_the_card_says_what_is_in_the_files(tmp_path):
     chosen = [source(tmp_path, "one", rows(60)), source(tmp_path, "two", pairs(20))]
     found = made(chosen, dev=0.1)
-    data = record(found, [s.labelled for s in chosen], settings={"seed": 0}, files={"a": "0" * 64})
+    data = record(found, [s.labelled for s in chosen], settings=Mixture(), files={"a": "0" * 64})
     text = card(data)
     assert data.train.examples == len(found.train) == sum(data.train.by_part.values())
     assert data.train.pairs == sets_of(found.train)["two"]
     assert f"{len(found.train)} examples to train on" in text
     assert "| one | 60 |" in text and "CC0" in text and str(tmp_path) not in text
     assert "| seed | `0` |" in text
+
+
+@pytest.mark.parametrize("form", ["nano", "glider", "prometheus", "chat-json"])
+def test_the_card_counts_pairs_and_quotes_in_any_form(tmp_path, form):
+    spans = [{"start": 0, "end": 8}]
+    graded = rows(20, rationale=lambda n: f"It is vague about point {n}.", meta={"spans": spans})
+    told = "Response 1 states fact {}, response 2 none."
+    reasoned = [row | {"rationale": told.format(n)} for n, row in enumerate(pairs(20))]
+    chosen = [source(tmp_path, "one", graded), source(tmp_path, "two", reasoned)]
+    settings = Mixture(format=form, dev=0, level_share=1)
+    found = made(chosen, settings)
+    train = record(found, [s.labelled for s in chosen], settings=settings, files={}).train
+    assert train.pairs == sets_of(found.train)["two"] > 0
+    # Prometheus' form has no quotes; of the others every graded answer has one, and no pair.
+    assert train.quoted == (0 if form == "prometheus" else sets_of(found.train)["one"])
+
+
+def test_what_was_left_out_is_said_benchmarks_first(tmp_path):
+    bench = source(tmp_path, "bench", rows(2), use="unseen")
+    mine = rows(60, label=lambda n: 9 if n >= 54 else n % 5 + 1)
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(r) + "\n" for r in mine))
+    own = Source(labelled("mine"), tmp_path, own=True)
+    told = []
+    mix([own], [bench], Mixture(cap=20), say=told.append)
+    left = [line for line in told if "left out" in line]
+    assert left[0] == "left out: 2 in a benchmark (unseen)"
+    assert any(line.startswith("left out: ") and "share" in line for line in left[1:])
+    assert left[-1] == "mine: left out, a label outside its scale: 6 (line 55, 56, 57, ...)"
+
+
+def test_an_empty_split_says_why_before_it_is_an_error(tmp_path):
+    told = []
+    with pytest.raises(EmptySplit, match="told above"):
+        mix([source(tmp_path, "one", rows(8))], (), Mixture(max_prompt_tokens=64, dev=0),
+            say=told.append)  # fmt: skip
+    assert told[-1] == "left out: 8 a prompt that is too long"
+
+
+def test_an_own_file_that_is_a_benchmark_is_named(tmp_path):
+    bench = source(tmp_path, "bench", rows(30), use="unseen")
+    own = Source(source(tmp_path, "mine", rows(10)).labelled, tmp_path, own=True)
+    with pytest.raises(LeakedBenchmark, match="mine has 10 of bench"):
+        mix([own], [bench], Mixture())
