@@ -1,7 +1,8 @@
 # make demo   environment, model, and thirty texts judged under three criteria
 # make test   everything that is checked, as CI runs it; TORCH=1 adds the torch backends and training,
 #             SLOW=1 the tests that take a minute each
-# make nano   the shipped judge anew, of the judgments in DATA=FOLDER: examples, training, adapter, figures
+# make nano   the shipped judge anew, of the judgments in DATA=FOLDER: examples, training, adapter, figures,
+#             and whether they lie within the intervals of the shipped ones; over three hours on two cores
 # make check  format, lint, types, layers
 PYTHON ?= python3
 VENV   ?= .venv
@@ -31,9 +32,9 @@ test: $(VENV)/.dev $(if $(filter 1,$(TORCH)),$(VENV)/.torch) browser
 	$(BIN)/python -m pytest $(if $(filter 1,$(SLOW)),,-m "not slow")
 
 # Stopped at any moment, the same command goes on. About two hours and a half on two quiet cores, then
-# the figures.
+# three quarters of an hour for the figures.
 nano: $(VENV)/.torch
-	test -d $(DATA)
+	@test -d $(DATA) || { echo "no folder $(DATA): name the one with the judgments, DATA=FOLDER" >&2; exit 1; }
 	test -d $(NANO)/examples || $(BIN)/glider data src/glider/training/mixtures/nano-score.yaml \
 	  --data $(DATA) --out $(NANO)/examples
 	test -d $(NANO)/examples-2 || $(BIN)/glider data src/glider/training/mixtures/nano-reasons.yaml \
@@ -47,6 +48,7 @@ nano: $(VENV)/.torch
 	$(BIN)/python benchmarks/trust.py --data $(DATA) --held-out $(NANO)/examples --model fast \
 	  --nano $(NANO)/adapter --limit 40 --survey whole marked --only base nano "nano explained" \
 	  --runs $(NANO)/bench --out $(NANO)/results --docs $(NANO)/benchmarks.md
+	$(BIN)/python benchmarks/nano_check.py $(NANO)/results/trust/results.json
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

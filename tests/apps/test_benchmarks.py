@@ -147,3 +147,37 @@ def test_training_speed(tmp_path):
     theirs, ours = result["rows"].values()
     assert theirs["updates"] == ours["updates"] == 5
     assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-3)
+
+
+def _means(path, values):
+    """Results that hold nothing but means; group to value, lowest, highest and items."""
+    figures = [
+        {"benchmark": "all", "part": group, "system": "nano, expected", "metric": "aggregate",
+         "value": value, "low": low, "high": high, "n": n, "asked": n, "judged": n}
+        for group, (value, low, high, n) in values.items()
+    ]  # fmt: skip
+    plain = {"made_at": "", "glider": "", "settings": {}, "samples": {}, "figures": figures}
+    path.write_text(json.dumps(plain))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "row"),
+    [
+        ({}, 0, "| all sets | 0.190 [0.120, 0.240] n=100 | 0.150 [0.100, 0.200] n=100 | yes |"),
+        ({"unseen task": (0.11, 0, 0.2, 20)}, 1, "0.110 [0.000, 0.200] n=20 | NO |"),
+        ({"": (0.19, 0.1, 0.2, 99)}, 1, "| all sets | 0.190 [0.120, 0.240] n=100 | 0.190"),
+        ({"unseen task": (None, None, None, 0)}, 1, "| none | NO |"),
+    ],
+)
+def test_nano_check(tmp_path, change, code, row):
+    shipped = {"": (0.19, 0.12, 0.24, 100), "unseen task": (0.05, 0.0, 0.1, 20)}
+    new = {"": (0.15, 0.1, 0.2, 100), "unseen task": (0.1, 0.0, 0.2, 20)} | change
+    files = _means(tmp_path / "new.json", new), _means(tmp_path / "shipped.json", shipped)
+    script = str(ROOT / "benchmarks" / "nano_check.py")
+    done = subprocess.run(
+        [sys.executable, script, str(files[0]), "--shipped", str(files[1])],
+        capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr
+    assert row in done.stdout
