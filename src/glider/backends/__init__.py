@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from glider.backends.base import Backend
-from glider.core.errors import SetupError
+from glider.core.errors import SetupError, UnknownName
 from glider.core.plugins import Registry
 
 BACKENDS: Registry[type[Backend]] = Registry(
@@ -30,7 +30,17 @@ def open_backend(name: str, **options: Any) -> Backend:
         UnknownName: no such provider, or no such model.
         SetupError: an option the provider does not have, or a provider that needs a model's name.
     """
+    from glider.backends.catalog import CATALOG
+
     provider, model = provider_and_model(name)
+    if provider not in BACKENDS.names():
+        raise UnknownName(
+            "model",
+            name,
+            [f"embedded/{known}" for known in CATALOG],
+            hint="a model is PROVIDER/MODEL, the provider one of "
+            f"{', '.join(BACKENDS.names())}; or a folder or .gguf file that is there",
+        )
     make: Callable[..., Backend] = BACKENDS.get(provider)
     try:
         return make(model, **options) if model else make(**options)

@@ -25,7 +25,9 @@ _DEMO_CRITERION = "faithfulness"
 
 def audit(
     data: str = typer.Argument(
-        None, help="JSONL, CSV or Parquet file (.gz too), or dataset folder: your own texts."
+        None,
+        metavar="DATA",
+        help="JSONL, CSV or Parquet file (.gz too), or dataset folder: your own texts.",
     ),
     demo: bool = typer.Option(False, "--demo", help="Thirty shipped texts instead."),
     criterion: list[str] = typer.Option(

@@ -28,7 +28,7 @@ _FIGURES = "Figures"
 def bench(
     names: list[str] = typer.Argument(
         None,
-        metavar="NAME...",
+        metavar="NAME",
         help="A set, a kind (pairs), a family (summaries), all, a set's YAML file, or a file of "
         "your own labels. None: make the report of --out anew.",
     ),

@@ -17,7 +17,7 @@ _LABELS, _ASK, _OUT = "Labels", "What to promise", "Output"
 
 
 def calibrate(
-    run: Path = typer.Argument(..., help="Folder of a run."),
+    run: Path = typer.Argument(..., metavar="RUN", help="Folder of a run."),
     labels: str = typer.Option(
         None,
         help="File with the columns id and label; the run's own labels if not given.",

@@ -6,7 +6,7 @@ from glider.core.errors import UnknownName
 
 
 def criteria(
-    name: str = typer.Argument(None, help="Show this criterion whole."),
+    name: str = typer.Argument(None, metavar="NAME", help="Show this criterion whole."),
 ) -> None:
     """List the shipped criteria, or show one with its rubric (as YAML, to copy and change)."""
     from glider.data.library import library

@@ -19,7 +19,7 @@ _FROM, _MADE, _OUT = "Data", "What is made", "Output"
 
 def data(
     recipe: Path = typer.Argument(
-        None, metavar="[RECIPE.yaml]", help="Settings of the mixture; flags go before them."
+        None, metavar="RECIPE", help="Settings of the mixture; flags go before them."
     ),
     folder: Path = typer.Option(
         None, "--data", help="Folder of the sets' data [$GLIDER_DATA].", rich_help_panel=_FROM

@@ -53,7 +53,9 @@ class _Trained:
 
 def export(
     source: Path = typer.Argument(
-        ..., help="Folder of a finished training, of an adapter, or of a model trained whole."
+        ...,
+        metavar="RUN",
+        help="Folder of a finished training, of an adapter, or of a model trained whole.",
     ),
     to: str = typer.Option(
         ...,

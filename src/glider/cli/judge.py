@@ -20,7 +20,9 @@ _TEXT = "One text"
 
 def judge(
     data: str = typer.Argument(
-        None, help="JSONL, CSV or Parquet file (.gz too), dataset folder, or - for JSONL on stdin."
+        None,
+        metavar="DATA",
+        help="JSONL, CSV or Parquet file (.gz too), dataset folder, or - for JSONL on stdin.",
     ),
     criterion: list[str] = typer.Option(
         None,

@@ -9,7 +9,9 @@ from glider.core.errors import SetupError
 
 
 def plan_labels(
-    run: Path = typer.Argument(None, help="Folder of a run with some labels: a pilot."),
+    run: Path = typer.Argument(
+        None, metavar="RUN", help="Folder of a run with some labels: a pilot."
+    ),
     width: float = typer.Option(
         0.05,
         help="How far the 95 % interval may reach to either side: 0.05 is 5 points of a pass rate, "

@@ -32,7 +32,12 @@ def rationalize(
     ),
     out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
     samples: int = typer.Option(8, min=2, help="Answers to each prompt.", rich_help_panel=_ASK),
-    temperature: float = typer.Option(1.0, min=0.01, rich_help_panel=_ASK),
+    temperature: float = typer.Option(
+        1.0,
+        min=0.01,
+        help="How freely answers are drawn; 1 is the model's own distribution.",
+        rich_help_panel=_ASK,
+    ),
     limit: int = typer.Option(
         None,
         min=1,

@@ -8,7 +8,7 @@ from glider.cli.show import say
 
 
 def report(
-    run: Path = typer.Argument(..., help="Folder of a run."),
+    run: Path = typer.Argument(..., metavar="RUN", help="Folder of a run."),
     out: Path = typer.Option(None, "--out", "-o", help="File to write [RUN/report.html]."),
 ) -> None:
     """Write a run as one self-contained HTML page: scores, failures, texts with highlights."""

@@ -21,7 +21,11 @@ def tail_patch(
         show_default=False,
     ),
     data: Path = typer.Option(
-        Path("data"), "--data", help="Folder that `glider data` made.", rich_help_panel=_DATA
+        Path("examples"),
+        "--data",
+        metavar="EXAMPLES",
+        help="Folder that `glider data` made.",
+        rich_help_panel=_DATA,
     ),
     only: list[str] = typer.Option(
         None, help="A training set; may be given again [all].", rich_help_panel=_DATA

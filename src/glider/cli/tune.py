@@ -30,7 +30,9 @@ _NOT_SHOWN = 5
 
 def tune(
     labels: Path = typer.Argument(
-        ..., help="Your labels: 50 to some thousands, as `glider data --set FILE` takes them."
+        ...,
+        metavar="LABELS",
+        help="Your labels: 50 to some thousands, as `glider data --set FILE` takes them.",
     ),
     criterion: str = typer.Option(
         None,

@@ -38,7 +38,7 @@ class Lora(_Settings):
     """Train low-rank additions to the linear layers and nothing else (Hu et al. 2021)."""
 
     rank: Count = 32
-    """Rank of each addition. 32 for nano: docs/training.md has what 8 to 64 cost in time."""
+    """Rank of each addition. 32 for nano; `benchmarks/ablation.py` puts 8 beside it."""
     alpha: Positive = 64
     """The addition is scaled by alpha / rank; twice the rank is the usual choice."""
     dropout: Share = 0.0
@@ -332,6 +332,8 @@ def _default(field: Any) -> str:
     value = field.default
     if isinstance(value, _Settings):
         return "see below"
+    if isinstance(value, tuple):
+        return f"`[{', '.join(map(str, value))}]`"
     return f"`{yaml.safe_dump(value).strip().removesuffix('...').strip()}`"
 
 

@@ -10,7 +10,7 @@ import gguf
 import numpy as np
 import pytest
 
-from glider.backends import catalog
+from glider.backends import catalog, open_backend
 from glider.backends.catalog import WheelModel, find, sha256_of
 from glider.backends.gguf_header import context_length, control_tokens, read_header
 from glider.core.errors import ModelFileError, UnknownName
@@ -135,6 +135,17 @@ def test_names_and_paths(tmp_path):
         find(str(tmp_path / "gone.gguf"))
     with pytest.raises(UnknownName, match="did you mean 'smollm2-135m-instruct'"):
         find("smollm2-135m")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("nope", ""), ("runs/gone", ""), ("glider-nano", "; did you mean 'embedded/glider-nano'?")],
+)
+def test_a_model_that_is_none_says_what_a_model_is(name, meant):
+    with pytest.raises(UnknownName) as caught:
+        open_backend(name)
+    assert caught.value.message.startswith(f"no model called {name!r}{meant} known: embedded/")
+    assert "a folder or .gguf file that is there" in str(caught.value.hint)
 
 
 def test_headers(tmp_path):

@@ -122,6 +122,12 @@ def test_the_accelerate_file_fits_the_recipe():
     assert settings["distributed_type"] == "FSDP"
 
 
+def test_a_setting_is_one_row_of_its_table():
+    rows = [line for line in described().splitlines() if line and line[0] != "#"]
+    assert all(line.startswith("| ") and line.endswith(" |") for line in rows if line[1] != "-")
+    assert "| `loss` | `[apo_zero, sft]` |" in described()
+
+
 def test_the_page_lists_every_setting():
     page = (Path(__file__).parents[3] / "docs" / "training.md").read_text("utf-8")
     assert page.endswith("## Settings\n\n" + described().rstrip() + "\n")
