@@ -17,7 +17,7 @@ from glider.cli.options import (
 )
 from glider.cli.settings import JudgeSettings
 from glider.cli.show import say
-from glider.core.errors import DataError, SetupError
+from glider.core.errors import SetupError
 
 _ASK, _PAIR, _OUT = "How to ask", "Pairs", "Output"
 _CHOICES = ("correct", "majority")
@@ -81,7 +81,7 @@ def rationalize(
     --choose, --margin and --pairs may then be others, --samples and --limit larger.
     """
     from glider.store.folder import kept_folder
-    from glider.training.examples import form_of
+    from glider.training.examples import told_form
     from glider.training.self_rationalization import (
         Answers,
         Pairing,
@@ -93,13 +93,7 @@ def rationalize(
 
     if choose not in _CHOICES:
         raise SetupError(f"--choose is one of {', '.join(_CHOICES)}; got {choose!r}")
-    form = form_of(data)
-    if form is None:
-        raise DataError(
-            "no manifest of examples",
-            path=str(data / "manifest.json"),
-            hint="EXAMPLES is a folder that `glider data` made",
-        )
+    form = told_form(data)
     if order is not None:
         form["order"] = order
     settings = JudgeSettings(

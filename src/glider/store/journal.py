@@ -6,10 +6,17 @@ A process killed at any moment leaves at most one broken last line; opening agai
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
 
-from glider.core.errors import RunError
+from pydantic import ValidationError
+
+from glider.core.base import Frozen
+from glider.core.errors import DataError, RunError
+
+R = TypeVar("R", bound=Frozen)
 
 
 def append_only(path: Path) -> int:
@@ -64,3 +71,60 @@ def cut_broken_tail(path: Path) -> None:
             end -= step
         if end < size:
             file.truncate(end)
+
+
+class Journal(Generic[R]):
+    """Records of one kind: those that are there, and a file to which more are added."""
+
+    def __init__(self, path: Path, kind: type[R]) -> None:
+        """Read what is there.
+
+        Raises:
+            RunError: the file cannot be written.
+            DataError: it is damaged.
+        """
+        self._path = path
+        self.before: list[R] = []
+        """What a process before this one wrote."""
+        try:
+            cut_broken_tail(path)
+            self.before = list(_records(path, kind))
+            self._file = append_only(path)
+        except OSError as exc:
+            raise RunError(f"cannot write {path}: {exc.strerror or exc}") from exc
+
+    def add(self, record: R) -> None:
+        """Write one record. When this returns, a killed process keeps it.
+
+        Raises:
+            RunError: the disk is full or gone; what was written before is safe.
+        """
+        try:
+            append_to(self._file, record.model_dump(mode="json", exclude_defaults=True))
+        except OSError as exc:
+            raise RunError(
+                f"cannot write to {self._path.parent}: {exc.strerror}",
+                hint="what was written before is kept; free some space and go on with --resume",
+            ) from exc
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._file)
+
+
+def _records(path: Path, kind: type[R]) -> Iterator[R]:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield kind.model_validate_json(line)
+            except ValidationError as exc:
+                raise DataError("damaged line", path=str(path), line=number) from exc

@@ -126,6 +126,22 @@ class Posed(Frozen):
 T = TypeVar("T", bound=Frozen)
 
 
+def told_form(data: Path) -> dict[str, str]:
+    """`form_of` a folder that `glider data` made.
+
+    Raises:
+        DataError: it is none.
+    """
+    form = form_of(data)
+    if form is None:
+        raise DataError(
+            "no manifest of examples",
+            path=str(data / "manifest.json"),
+            hint="EXAMPLES is a folder that `glider data` made",
+        )
+    return form
+
+
 def form_of(data: Path) -> dict[str, str] | None:
     """The form that a folder's examples ask in, as its manifest says; None where none says it.
 

@@ -8,22 +8,20 @@ selection.json, card.md    what was chosen
 """
 
 import base64
-import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import ValidationError
 
 from glider.core.base import Frozen
-from glider.core.errors import DataError, RunError, SetupError
+from glider.core.errors import SetupError
 from glider.store.atomic import replacing, write_json, write_whole
 from glider.store.folder import kept_folder
-from glider.store.journal import append_only, append_to, cut_broken_tail
+from glider.store.journal import Journal
 from glider.store.manifest import Manifest
 from glider.training.base_model import BaseModel, find_base
 from glider.training.draws import (
@@ -35,7 +33,7 @@ from glider.training.draws import (
     random_selection,
     upd,
 )
-from glider.training.examples import Example, form_of, hash_of, read_examples, write_lines
+from glider.training.examples import Example, hash_of, read_examples, told_form, write_lines
 
 By = Literal["ifd", "d3", "random"]
 
@@ -99,13 +97,7 @@ def select(
         RunError, ManifestMismatch: as `kept_folder`; or the disk is full.
         MissingExtra, ModelFileError: the model cannot be loaded.
     """
-    form = form_of(data)
-    if form is None:
-        raise DataError(
-            "no manifest of examples",
-            path=str(data / "manifest.json"),
-            hint="EXAMPLES is a folder that `glider data` made",
-        )
+    form = told_form(data)
     examples = list(read_examples(data / "train.jsonl.gz"))
     if size >= len(examples):
         raise SetupError(f"{size} examples cannot be chosen of {len(examples)}: there are no more")
@@ -145,21 +137,15 @@ def _measures(
     examples: Sequence[Example], base: BaseModel, out: Path, by: By, say: Callable[[str], None]
 ) -> dict[str, Measure]:
     """Every example's measure; those that are in the journal are not measured again."""
-    journal = out / "measures.jsonl"
-    try:
-        cut_broken_tail(journal)
-        known = {measure.id: measure for measure in _kept(journal)}
-        file = append_only(journal)
-    except OSError as exc:
-        raise RunError(f"cannot write {journal}: {exc.strerror or exc}") from exc
-    try:
+    with Journal(out / "measures.jsonl", Measure) as journal:
+        known = {measure.id: measure for measure in journal.before}
         missing = [example for example in examples if example.id not in known]
         measure = _measuring(base, by) if missing else None
         began, told = time.monotonic(), 0.0
         for start in range(0, len(missing), _AT_ONCE):
             assert measure is not None
             for found in measure(missing[start : start + _AT_ONCE]):
-                append_to(file, found.model_dump(mode="json", exclude_defaults=True))
+                journal.add(found)
                 known[found.id] = found
             done = min(start + _AT_ONCE, len(missing))
             now = time.monotonic() - began
@@ -167,25 +153,7 @@ def _measures(
                 told = now
                 rate = f"{60 * done / now:,.0f} a minute"
                 say(f"{done:,} of {len(missing):,} examples measured, {rate}")
-    except OSError as exc:
-        raise RunError(
-            f"cannot write to {out}: {exc.strerror}",
-            hint="what was measured is kept; free some space and go on with --resume",
-        ) from exc
-    finally:
-        os.close(file)
     return known
-
-
-def _kept(journal: Path) -> Iterator[Measure]:
-    if not journal.exists():
-        return
-    with journal.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield Measure.model_validate_json(line)
-            except ValidationError as exc:
-                raise DataError("damaged line", path=str(journal), line=number) from exc
 
 
 def _measuring(base: BaseModel, by: By) -> Callable[[Sequence[Example]], list[Measure]]:

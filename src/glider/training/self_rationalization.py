@@ -18,9 +18,8 @@ The folder while it grows:
     result.json, card.md         what was counted
 """
 
-import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -29,8 +28,6 @@ from queue import SimpleQueue
 from random import Random
 from types import TracebackType
 from typing import Any, Literal, Self
-
-from pydantic import ValidationError
 
 from glider.backends.base import Backend
 from glider.core.base import Frozen
@@ -42,7 +39,6 @@ from glider.core.errors import (
     PromptTooLong,
     ReadError,
     Refused,
-    RunError,
     SetupError,
     TaskError,
     Truncated,
@@ -51,7 +47,7 @@ from glider.core.generation import Decoding, Generation, GenerationRequest
 from glider.core.tasks import JudgeTask
 from glider.formats.base import Format, Prompt
 from glider.store.atomic import write_json, write_whole
-from glider.store.journal import append_only, append_to, cut_broken_tail
+from glider.store.journal import Journal
 from glider.training.examples import (
     Example,
     Preference,
@@ -249,16 +245,10 @@ class Answers:
             RunError: the folder cannot be written.
             DataError: the journal is damaged.
         """
-        journal = folder / "answers.jsonl"
-        self._folder = folder
+        self._journal = Journal(folder / "answers.jsonl", Answer)
         self._of: dict[str, dict[int, Answer]] = {}
-        try:
-            cut_broken_tail(journal)
-            for answer in _kept(journal):
-                self._of.setdefault(answer.example, {})[answer.number] = answer
-            self._file = append_only(journal)
-        except OSError as exc:
-            raise RunError(f"cannot write {journal}: {exc.strerror or exc}") from exc
+        for answer in self._journal.before:
+            self._of.setdefault(answer.example, {})[answer.number] = answer
 
     def add(self, answer: Answer) -> None:
         """Write one answer. When this returns, a killed process keeps it.
@@ -266,13 +256,7 @@ class Answers:
         Raises:
             RunError: the disk is full or gone; what was written before is safe.
         """
-        try:
-            append_to(self._file, answer.model_dump(mode="json", exclude_defaults=True))
-        except OSError as exc:
-            raise RunError(
-                f"cannot write to {self._folder}: {exc.strerror}",
-                hint="what was answered is kept; free some space and go on with --resume",
-            ) from exc
+        self._journal.add(answer)
         self._of.setdefault(answer.example, {})[answer.number] = answer
 
     def has(self, example: str, number: int) -> bool:
@@ -293,18 +277,7 @@ class Answers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._file)
-
-
-def _kept(journal: Path) -> Iterator[Answer]:
-    if not journal.exists():
-        return
-    with journal.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                yield Answer.model_validate_json(line)
-            except ValidationError as exc:
-                raise DataError("damaged line", path=str(journal), line=number) from exc
+        self._journal.__exit__(kind, error, trace)
 
 
 def ask(
