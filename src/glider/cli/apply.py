@@ -14,9 +14,17 @@ from glider.core.errors import SetupError
 
 
 def apply(
-    calibration: Path = typer.Argument(..., help="File that `glider calibrate` wrote."),
+    calibration: Path = typer.Argument(
+        ...,
+        metavar="CALIBRATION",
+        help="File that `glider calibrate` wrote.",
+        show_default=False,
+    ),
     run: Path = typer.Argument(
-        ..., help="Folder of a run by the same judge, under the same criterion."
+        ...,
+        metavar="RUN",
+        help="Folder of a run by the same judge, under the same criterion.",
+        show_default=False,
     ),
     out: Path = typer.Option(None, "--out", "-o", help="Write to this .jsonl, not to stdout."),
 ) -> None:

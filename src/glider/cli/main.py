@@ -6,6 +6,7 @@
 """
 
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 import typer
@@ -50,24 +51,35 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command("judge")(judge.judge)
-app.command("demo")(demo.demo)
-app.command("report")(report.report)
-app.command("bench")(bench.bench)
-app.command("audit")(audit.audit)
-app.command("calibrate")(calibrate.calibrate)
-app.command("apply")(apply.apply)
-app.command("plan-labels")(plan_labels.plan_labels)
-app.command("gate")(gate.gate)
-app.command("data")(data.data)
-app.command("select")(select.select)
-app.command("train")(train.train)
-app.command("tune")(tune.tune)
-app.command("rationalize")(rationalize.rationalize)
-app.command("tail-patch")(tail_patch.tail_patch)
-app.command("export")(export.export)
-app.command("criteria")(criteria.criteria)
-app.command("models")(criteria.models)
+_PANELS: dict[str, dict[str, Callable[..., None]]] = {
+    "Judge": {
+        "judge": judge.judge,
+        "demo": demo.demo,
+        "report": report.report,
+        "criteria": criteria.criteria,
+        "models": criteria.models,
+    },
+    "How far to believe a judge": {
+        "bench": bench.bench,
+        "audit": audit.audit,
+        "calibrate": calibrate.calibrate,
+        "apply": apply.apply,
+        "plan-labels": plan_labels.plan_labels,
+        "gate": gate.gate,
+    },
+    "Make a judge": {
+        "data": data.data,
+        "select": select.select,
+        "train": train.train,
+        "tune": tune.tune,
+        "rationalize": rationalize.rationalize,
+        "tail-patch": tail_patch.tail_patch,
+        "export": export.export,
+    },
+}
+for _panel, _commands in _PANELS.items():
+    for _name, _command in _commands.items():
+        app.command(_name, rich_help_panel=_panel)(_command)
 
 
 def _version(asked: bool) -> None:
