@@ -37,12 +37,14 @@ from glider.gold.items import Item
 from glider.stats.estimates import Undefined
 from glider.stats.resampling import bootstrap, paired_difference
 from glider.stats.statistic import mean_of
-from glider.training.examples import read_examples, read_tasks
+from glider.store.atomic import new_folder
+from glider.training.examples import read_examples, read_tasks, write_lines
 
 _TRAINING = HERE.parent / "src" / "glider" / "training"
 _NANO = HERE.parent / "src" / "glider" / "nano"
 _BASE_MODEL = "smollm2-135m-instruct"
 REFERENCE, NANO, MORE = "as glider-nano's first stage", "glider-nano as it is", "the same again"
+REASONED = "score first, where there is a reason"
 _FOR_DEV = 14_000
 """Examples that the held-out items are cut from: which prompts are held out depends on the seed
 alone, so that no cell has learnt one of them."""
@@ -63,6 +65,8 @@ class Cell:
     """Adapter to go on from; empty for the base."""
     choose: str = ""
     """Draw the examples from twice as many: `ifd` or `d3`, as `glider select --by`."""
+    reasoned: bool = False
+    """Only examples with a reason, of which reason first can learn alone."""
     pairs: str = ""
     """`rationalize`: learn pairs of the judge's own answers instead of examples."""
     order: str = "score-first"
@@ -76,10 +80,13 @@ CELLS: dict[str, Cell] = {
     "bare scores only": Cell(
         "with quotes and reasons?", mixture={"explained": 0.0, "marks": False}
     ),
-    "no marked places": Cell("with quotes and reasons?", mixture={"marks": False}),
     "every reason there is": Cell("with quotes and reasons?", mixture={"explained": 1.0}),
+    REASONED: Cell(
+        "score first or reason first?", REASONED, mixture={"explained": 1.0, "marks": False},
+        reasoned=True,
+    ),
     "reason first": Cell(
-        "score first or reason first?",
+        "score first or reason first?", REASONED, reasoned=True,
         mixture={"order": "reason-first", "explained": 1.0, "marks": False},
         order="reason-first",
     ),
@@ -160,8 +167,12 @@ def examples_of(args: argparse.Namespace, cell: Cell) -> Path:
         recipe = folder.with_suffix(".yaml")
         recipe.write_text(yaml.safe_dump(plan), "utf-8")
         glider("data", str(recipe), "--data", str(args.data), "--out", str(folder))
+    if cell.reasoned and not (told := folder.with_name(f"{name}-reasoned")).is_dir():
+        with new_folder(told) as new:
+            whole = (one for one in read_examples(folder / "train.jsonl.gz") if one.whole)
+            write_lines(new / "train.jsonl.gz", whole)
     if not cell.choose:
-        return folder
+        return folder.with_name(f"{name}-reasoned") if cell.reasoned else folder
     chosen = folder.with_name(f"{name}-{cell.choose}")
     if not (chosen / "selection.json").exists():
         glider(
