@@ -169,7 +169,8 @@ def _trl(args: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
     from glider.training import sft
     from glider.training.base_model import find_base, load_tokenizer
     from glider.training.preference import read_only_answers
-    from glider.training.run import stage_data, updates_of
+    from glider.training.run import updates_of
+    from glider.training.stage_data import stage_data
     from glider.training.tokens import Coder
     from glider.training.trainers import _peak_mb
 

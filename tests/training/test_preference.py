@@ -13,7 +13,8 @@ from types import SimpleNamespace  # noqa: E402
 from glider.training.batches import Row  # noqa: E402
 from glider.training.examples import Preference  # noqa: E402
 from glider.training.preference import collate  # noqa: E402
-from glider.training.run import curve, result, train  # noqa: E402
+from glider.training.run import train  # noqa: E402
+from glider.training.run_folder import curve, result  # noqa: E402
 from glider.training.tokens import Coder  # noqa: E402
 
 BETA = 0.1

@@ -17,7 +17,7 @@ from glider.cli.data import data as data_command
 from glider.cli.train import _RECIPES, train
 from glider.core.errors import DataError, RecipeError, SetupError
 from glider.training.recipe import shipped
-from glider.training.run import result
+from glider.training.run_folder import result
 
 app = typer.Typer()
 app.command("train")(train)

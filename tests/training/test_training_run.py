@@ -28,7 +28,8 @@ from glider.core.errors import (  # noqa: E402
     SetupError,
 )
 from glider.training import trainers  # noqa: E402
-from glider.training.run import curve, load_manifest, result, train  # noqa: E402
+from glider.training.run import train  # noqa: E402
+from glider.training.run_folder import curve, load_manifest, result  # noqa: E402
 from glider.training.trainers import best_step, checkpoints  # noqa: E402
 
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.2}

@@ -37,7 +37,7 @@ def card_of(
     from glider.backends.adapters import sha256
     from glider.backends.catalog import CATALOG, base_named, is_adapter
     from glider.training.model_card import About, hours, model_card
-    from glider.training.run import curve, load_manifest
+    from glider.training.run_folder import curve, load_manifest
 
     known = base_named(base)
     return model_card(

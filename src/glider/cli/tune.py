@@ -19,7 +19,7 @@ from glider.store.atomic import write_json
 
 if TYPE_CHECKING:
     from glider.bench.results import Difference, Figure, Results
-    from glider.training.run import Result
+    from glider.training.run_folder import Result
     from glider.training.tune import Labels, Start
 
 Keep = Literal["ask", "yes", "no"]

@@ -21,7 +21,8 @@ from glider.training.base_model import (
 )
 from glider.training.batches import Updates
 from glider.training.recipe import PreferenceStage, Recipe
-from glider.training.run import Folders, StageData, stage_data, updates_of
+from glider.training.run import updates_of
+from glider.training.stage_data import Folders, StageData, stage_data
 from glider.training.tokens import Coder, drawn
 
 _USED = 0.5

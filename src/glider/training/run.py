@@ -1,13 +1,4 @@
-"""A training run is a folder; killed at any moment, it goes on where its last checkpoint stands.
-
-    manifest.json          recipe, base model, hashes of data and code, versions; written once
-    metrics.jsonl          one line per update, per measurement and per event; only ever grows
-    1-sft/checkpoint-200/  weights, optimizer, schedule, random states
-    1-sft/model/           what the stage ended with: adapter or weights, with the tokenizer
-    result.json            written last: where the trained model is, and how it measured
-
-Going on under another manifest is refused. After a resume `metrics.jsonl` has the updates since the
-checkpoint twice; `curve` gives each once.
+"""A training: its stages one after another, each from what the one before ended with.
 
 In several processes: `accelerate launch ... -m glider.training.run RECIPE --data DIR --out DIR`.
 """
@@ -19,9 +10,8 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,17 +20,13 @@ from glider._version import __version__
 from glider.backends.catalog import FORM
 from glider.backends.quiet import quietly
 from glider.core.errors import (
-    DataError,
-    EmptySplit,
     GliderError,
     OutOfMemory,
-    RunError,
     SetupError,
 )
-from glider.store.atomic import new_folder, replacing, write_json
+from glider.store.atomic import new_folder, write_json
 from glider.store.folder import kept_folder
-from glider.store.journal import append_only, append_to, cut_broken_tail
-from glider.store.manifest import AnyManifest, installed, read_manifest
+from glider.store.manifest import installed
 from glider.training.base_model import (
     BaseModel,
     adapter_settings,
@@ -53,8 +39,10 @@ from glider.training.base_model import (
     needs_torch,
 )
 from glider.training.batches import Updates
-from glider.training.examples import form_of, read_examples, read_preferences
+from glider.training.examples import form_of
 from glider.training.recipe import PreferenceStage, Recipe, SftStage, load_recipe
+from glider.training.run_folder import Result, RunFolder, TrainingManifest, Watch, result
+from glider.training.stage_data import Folders, StageData, stage_data
 from glider.training.tokens import Coder
 
 _CODE = (
@@ -67,82 +55,12 @@ _CODE = (
     "training/preference.py",
     "training/run.py",
     "training/sft.py",
+    "training/stage_data.py",
     "training/tokens.py",
     "training/trainers.py",
 )
 """Source that decides what a training does; other commands may change meanwhile."""
 _LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "peft", "accelerate", "numpy")
-_WHEN = {"run_id", "created_at", "python"}
-_HOW_FAST = {"threads", "batch_tokens", "recompute_activations"}
-"""Settings that change how an update is computed, and not what it is."""
-
-Watch = Callable[[dict[str, Any]], None]
-"""Called with every line of metrics."""
-
-Folders = Path | Sequence[Path]
-"""One folder of examples, or several: a stage's files are in the first that has its `train`."""
-
-
-class TrainingManifest(AnyManifest):
-    """Everything that decides a training's curve, and when it was made."""
-
-    version: int = 1
-    run_id: str
-    created_at: str
-    glider: str
-    code_sha256: str
-    """Hash of the source that trains."""
-    recipe: dict[str, Any]
-    """Resolved: every default filled in."""
-    base: dict[str, str]
-    """Name and revision of the model that is trained."""
-    start: str | None
-    """Hash of the adapter that is trained on."""
-    data: dict[str, dict[str, Any]]
-    """File name to SHA-256 and number of examples."""
-    processes: int
-    python: str
-    libraries: dict[str, str]
-
-    def _decisive(self) -> dict[str, Any]:
-        decisive = {key: value for key, value in self.model_dump().items() if key not in _WHEN}
-        recipe = {k: v for k, v in self.recipe.items() if k not in _HOW_FAST}
-        stages = [{k: v for k, v in one.items() if k not in _HOW_FAST} for one in recipe["stages"]]
-        return {**decisive, "recipe": {**recipe, "stages": dict(enumerate(stages, start=1))}}
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What a finished training leaves."""
-
-    folder: Path
-    """An adapter (adapter_config.json in it) or a whole model."""
-    kind: str
-    """`adapter` or `model`."""
-    base: str
-    metrics: dict[str, float]
-    """The last stage's figures at the update that was kept; empty without a development part."""
-
-
-@dataclass(frozen=True, slots=True)
-class Split:
-    """One file's examples as tokens, and what was left out."""
-
-    folder: Path
-    file: str
-    kept: list[Any]
-    too_long: int
-    """Of those looked at: all of them, or as many as it took to draw `limit`."""
-
-
-@dataclass(frozen=True, slots=True)
-class StageData:
-    """What a stage trains on and measures on."""
-
-    stage: SftStage | PreferenceStage
-    name: str
-    train: Split
-    dev: Split | None
 
 
 def train(
@@ -187,7 +105,7 @@ def train(
     manifest = _manifest(recipe, base, stages, processes)
     main = rank == 0
     held = kept_folder(out, manifest, resume=resume, kind="training") if main else nullcontext()
-    run = _Run(out, form, resume=resume, main=main, watch=watch)
+    run = RunFolder(out, form, resume=resume, main=main, watch=watch)
     with held, run, quietly():
         before: Path | None = _adapter_of(recipe.start) if recipe.start else None
         for work in stages:
@@ -199,239 +117,6 @@ def train(
             run.finish(before, base, stages[-1])
         PartialState().wait_for_everyone()
     return result(out)
-
-
-def result(out: Path) -> Result:
-    """The result of the finished run in `out`.
-
-    Raises:
-        RunError: there is none, or it is not finished.
-    """
-    try:
-        found = json.loads((out / "result.json").read_text("utf-8"))
-    except OSError as exc:
-        raise RunError(
-            f"{out} is no finished training", hint="go on with `glider train ... --resume`"
-        ) from exc
-    return Result(out / found["folder"], found["kind"], found["base"], found["metrics"])
-
-
-def load_manifest(out: Path) -> TrainingManifest:
-    """The manifest of the training in `out`.
-
-    Raises:
-        RunError: there is no training there.
-    """
-    return read_manifest(out, TrainingManifest, "training")
-
-
-def curve(out: Path) -> Iterator[dict[str, Any]]:
-    """The lines of `metrics.jsonl` that count: what a resume did again replaces what it was."""
-    lines: list[dict[str, Any]] = []
-    try:
-        text = (out / "metrics.jsonl").read_text("utf-8")
-    except OSError as exc:
-        raise RunError(f"{out} has no metrics.jsonl") from exc
-    for number, line in enumerate(text.splitlines(keepends=True), start=1):
-        if not line.endswith("\n"):
-            break  # being written
-        try:
-            found = json.loads(line)
-        except ValueError as exc:
-            raise DataError("damaged line", path="metrics.jsonl", line=number) from exc
-        if found.get("event") == "resumed":
-            lines = [
-                one
-                for one in lines
-                if one["stage"] != found["stage"] or one["step"] <= found["step"]
-            ]
-            continue
-        lines.append(found)
-    yield from lines
-
-
-# Data
-
-
-def stage_data(recipe: Recipe, data: Folders, coder: Coder) -> list[StageData]:
-    """Every stage's examples as tokens.
-
-    Raises:
-        DataError, EmptySplit: a file is missing, damaged or has nothing that fits.
-        NoLabelTokens: an example has no score where its labels are read.
-        SetupError: a stage would stop on a figure its development part cannot give.
-    """
-    folders = [data] if isinstance(data, Path) else list(data)
-    # What is missing is said before any of it is read.
-    homes = [_folder_of(stage, n, folders) for n, stage in enumerate(recipe.stages, start=1)]
-    found: list[StageData] = []
-    for number, (stage, folder) in enumerate(zip(recipe.stages, homes, strict=True), start=1):
-        name = f"{number}-{stage.kind}"
-        train = _split(recipe, stage, folder, stage.train, coder, limit=stage.limit, split="train")
-        dev = None
-        if stage.dev is not None:
-            limit = stage.evaluate.examples
-            dev = _split(recipe, stage, folder, stage.dev, coder, limit=limit, split="dev")
-            _check_metric(name, stage, dev.kept)
-        found.append(StageData(stage, name, train, dev))
-    return found
-
-
-def _folder_of(stage: SftStage | PreferenceStage, number: int, folders: Sequence[Path]) -> Path:
-    """The folder of a stage's files."""
-    folder = next((one for one in folders if (one / stage.train).exists()), None)
-    if folder is None:
-        hint = "`glider data` makes it"
-        if isinstance(stage, PreferenceStage):
-            hint = (
-                "`glider rationalize` makes it of a judge's own answers, `glider data "
-                "--preferences` of pairs you have; give that folder with a further --data"
-            )
-        raise DataError(
-            f"stage {number}-{stage.kind} has no {stage.train}",
-            path=", ".join(map(str, folders)),
-            hint=hint,
-        )
-    if stage.dev is not None and not (folder / stage.dev).exists():
-        raise DataError(
-            f"stage {number}-{stage.kind} has nothing to measure on",
-            path=str(folder / stage.dev),
-            hint=f"--set stages.{number - 1}.dev=null goes without",
-        )
-    return folder
-
-
-def _split(
-    recipe: Recipe,
-    stage: SftStage | PreferenceStage,
-    folder: Path,
-    file: str,
-    coder: Coder,
-    *,
-    limit: int | None,
-    split: str,
-) -> Split:
-    import numpy as np
-
-    path = folder / file
-    made: list[Any]
-    code: Callable[[Any], Any]
-    if isinstance(stage, SftStage):
-        made, soft = list(read_examples(path)), stage.soft
-        code = lambda one: coder.example(one, soft=soft)  # noqa: E731
-    else:
-        made, code = list(read_preferences(path)), coder.preference
-    if not made:
-        raise EmptySplit(split, f"{file} has no examples", hint="make them with `glider data`")
-    order = list(range(len(made)))
-    if limit is not None and limit < len(made):
-        order = np.random.default_rng([recipe.seed, 1]).permutation(len(made)).tolist()
-    kept: dict[int, Any] = {}
-    shortest, too_long = sys.maxsize, 0
-    for index in order:
-        if len(kept) == limit:
-            break
-        encoded = code(made[index])
-        if len(encoded) <= recipe.max_tokens:
-            kept[index] = encoded
-        else:
-            too_long += 1
-            shortest = min(shortest, len(encoded))
-    if not kept:
-        raise EmptySplit(
-            split,
-            f"every example of {file} is longer than {recipe.max_tokens} tokens",
-            hint=f"raise max_tokens; the shortest has {shortest}",
-        )
-    return Split(folder, file, [kept[index] for index in sorted(kept)], too_long)
-
-
-def _check_metric(name: str, stage: SftStage | PreferenceStage, dev: Sequence[Any]) -> None:
-    from collections import defaultdict
-    from types import SimpleNamespace
-
-    from glider.training.sft import correlates, mean_level
-
-    if stage.evaluate.metric == "loss" or not isinstance(stage, SftStage):
-        return
-    sets: dict[str, list[Any]] = defaultdict(list)
-    for one in dev:
-        if one.score_first and one.score.label_ids:
-            sets[one.set].append(SimpleNamespace(gold=mean_level(one.score.probs)))
-    if not sets or (stage.evaluate.metric == "pearson" and not any(map(correlates, sets.values()))):
-        raise SetupError(
-            f"stage {name} is to keep the best {stage.evaluate.metric}, and its development part "
-            "has no set with enough scores at the beginning of an answer",
-            hint="set evaluate.metric to loss, or raise evaluate.examples",
-        )
-
-
-# The folder
-
-
-class _Run:
-    """The run while it is written; only the first process writes."""
-
-    def __init__(
-        self,
-        out: Path,
-        form: Mapping[str, str] | None,
-        *,
-        resume: bool,
-        main: bool,
-        watch: Watch | None,
-    ) -> None:
-        self.out, self.form = out, form
-        self.main, self.resume, self._watch = main, resume, watch
-        self._metrics = -1
-
-    def record(self, line: dict[str, Any]) -> None:
-        """Write a line of metrics."""
-        try:
-            append_to(self._metrics, line)
-        except OSError as exc:
-            raise RunError(
-                f"cannot write to {self.out}: {exc.strerror}",
-                hint="the last checkpoint is whole; free some space and go on with --resume",
-            ) from exc
-        if self._watch is not None:
-            self._watch(line)
-
-    def keep_cards(self, stages: Sequence[StageData]) -> None:
-        """Keep the cards of the data, with their licences, beside what was trained on it."""
-        cards = dict.fromkeys(work.train.folder / "card.md" for work in stages)
-        there = [card.read_bytes() for card in cards if card.is_file()]
-        if there:
-            with replacing(self.out / "data-card.md") as file:
-                file.write(b"\n".join(there))
-
-    def finish(self, model: Path, base: BaseModel, last: StageData) -> None:
-        """Say where the result is; nothing comes after it."""
-        if (self.out / "result.json").exists():
-            return
-        kept = json.loads((model.parent / "kept.json").read_text("utf-8"))
-        kind = "adapter" if (model / "adapter_config.json").exists() else "model"
-        found = {
-            "folder": model.relative_to(self.out).as_posix(),
-            "kind": kind,
-            "base": base.name,
-            "stage": last.name,
-            **kept,
-        }
-        write_json(self.out / "result.json", found)
-
-    def __enter__(self) -> "_Run":
-        if self.main:
-            try:
-                cut_broken_tail(self.out / "metrics.jsonl")
-                self._metrics = append_only(self.out / "metrics.jsonl")
-            except OSError as exc:
-                raise RunError(f"cannot write {self.out}: {exc.strerror or exc}") from exc
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        if self._metrics >= 0:
-            os.close(self._metrics)
 
 
 def _manifest(
@@ -489,7 +174,7 @@ def _adapter_of(start: str) -> Path:
 
 
 def _run_stage(
-    run: _Run,
+    run: RunFolder,
     recipe: Recipe,
     base: BaseModel,
     coder: Coder,
@@ -560,7 +245,7 @@ def updates_of(recipe: Recipe, data: StageData, *, dev: bool = False) -> Updates
 
 
 def _trainer(
-    run: _Run,
+    run: RunFolder,
     recipe: Recipe,
     base: BaseModel,
     coder: Coder,
@@ -683,7 +368,7 @@ def _arguments(recipe: Recipe, data: StageData, folder: Path, *, bf16: bool, res
 
 
 def _keep_model(
-    run: _Run,
+    run: RunFolder,
     model: Path,
     data: StageData,
     coder: Coder,
@@ -775,6 +460,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         train(recipe, data=given.data, out=given.out, resume=given.resume, watch=watch)
     except GliderError as error:
         print(f"error ({error.code}): {error}", file=sys.stderr, flush=True)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr, flush=True)
         return 1
     return 0
 

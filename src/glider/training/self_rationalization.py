@@ -145,7 +145,7 @@ def model_of(name: str) -> str:
     """A model as `open_backend` takes it: of a training run, what it ended with."""
     if not (Path(name) / "result.json").exists():
         return name
-    from glider.training.run import result
+    from glider.training.run_folder import result
 
     found = result(Path(name))
     return str(found.folder) if found.kind == "adapter" else f"hf/{found.folder}"

@@ -46,7 +46,8 @@ from glider.training.base_model import (
 )
 from glider.training.examples import Example, hash_of, read_examples, write_lines
 from glider.training.recipe import Recipe, SftStage, parse_recipe
-from glider.training.run import curve, load_manifest, result, train
+from glider.training.run import train
+from glider.training.run_folder import curve, load_manifest, result
 from glider.training.tokens import Coder, Encoded
 
 if TYPE_CHECKING:

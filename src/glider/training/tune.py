@@ -54,7 +54,8 @@ from glider.training.examples import Example, Unusable, example_of, level_of, wr
 from glider.training.mixture import Drawn, components
 from glider.training.predict import level_probabilities, load_to_ask
 from glider.training.recipe import Recipe, parse_recipe
-from glider.training.run import Result, Watch, train
+from glider.training.run import train
+from glider.training.run_folder import Result, Watch
 from glider.training.tokens import Coder, Encoded
 
 FEWEST = 50
@@ -99,7 +100,7 @@ def starting_point(model: str) -> Start:
         return Start(known.base, Path(str(known.folder)))
     folder = Path(model).expanduser()
     if (folder / "result.json").exists():
-        from glider.training.run import result
+        from glider.training.run_folder import result
 
         folder = result(folder).folder
         model = str(folder)

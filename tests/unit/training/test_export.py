@@ -17,7 +17,7 @@ from glider.training.card import DataRecord
 from glider.training.examples import Example, Turn, write_lines
 from glider.training.export import copy_adapter, merge, score_requests, to_gguf
 from glider.training.model_card import About, Measured, hours, model_card
-from glider.training.run import TrainingManifest
+from glider.training.run_folder import TrainingManifest
 
 
 def weights_of(folder):

@@ -1,0 +1,187 @@
+"""A training run is a folder; killed at any moment, it goes on where its last checkpoint stands.
+
+    manifest.json          recipe, base model, hashes of data and code, versions; written once
+    metrics.jsonl          one line per update, per measurement and per event; only ever grows
+    1-sft/checkpoint-200/  weights, optimizer, schedule, random states
+    1-sft/model/           what the stage ended with: adapter or weights, with the tokenizer
+    result.json            written last: where the trained model is, and how it measured
+
+Going on under another manifest is refused. After a resume `metrics.jsonl` has the updates since the
+checkpoint twice; `curve` gives each once.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from glider.core.errors import DataError, RunError
+from glider.store.atomic import replacing, write_json
+from glider.store.journal import append_only, append_to, cut_broken_tail
+from glider.store.manifest import AnyManifest, read_manifest
+from glider.training.base_model import BaseModel
+from glider.training.stage_data import StageData
+
+_WHEN = {"run_id", "created_at", "python"}
+_HOW_FAST = {"threads", "batch_tokens", "recompute_activations"}
+"""Settings that change how an update is computed, and not what it is."""
+
+Watch = Callable[[dict[str, Any]], None]
+"""Called with every line of metrics."""
+
+
+class TrainingManifest(AnyManifest):
+    """Everything that decides a training's curve, and when it was made."""
+
+    version: int = 1
+    run_id: str
+    created_at: str
+    glider: str
+    code_sha256: str
+    """Hash of the source that trains."""
+    recipe: dict[str, Any]
+    """Resolved: every default filled in."""
+    base: dict[str, str]
+    """Name and revision of the model that is trained."""
+    start: str | None
+    """Hash of the adapter that is trained on."""
+    data: dict[str, dict[str, Any]]
+    """File name to SHA-256 and number of examples."""
+    processes: int
+    python: str
+    libraries: dict[str, str]
+
+    def _decisive(self) -> dict[str, Any]:
+        decisive = {key: value for key, value in self.model_dump().items() if key not in _WHEN}
+        recipe = {k: v for k, v in self.recipe.items() if k not in _HOW_FAST}
+        stages = [{k: v for k, v in one.items() if k not in _HOW_FAST} for one in recipe["stages"]]
+        return {**decisive, "recipe": {**recipe, "stages": dict(enumerate(stages, start=1))}}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a finished training leaves."""
+
+    folder: Path
+    """An adapter (adapter_config.json in it) or a whole model."""
+    kind: str
+    """`adapter` or `model`."""
+    base: str
+    metrics: dict[str, float]
+    """The last stage's figures at the update that was kept; empty without a development part."""
+
+
+def result(out: Path) -> Result:
+    """The result of the finished run in `out`.
+
+    Raises:
+        RunError: there is none, or it is not finished.
+    """
+    try:
+        found = json.loads((out / "result.json").read_text("utf-8"))
+    except OSError as exc:
+        raise RunError(
+            f"{out} is no finished training", hint="go on with `glider train ... --resume`"
+        ) from exc
+    return Result(out / found["folder"], found["kind"], found["base"], found["metrics"])
+
+
+def load_manifest(out: Path) -> TrainingManifest:
+    """The manifest of the training in `out`.
+
+    Raises:
+        RunError: there is no training there.
+    """
+    return read_manifest(out, TrainingManifest, "training")
+
+
+def curve(out: Path) -> Iterator[dict[str, Any]]:
+    """The lines of `metrics.jsonl` that count: what a resume did again replaces what it was."""
+    lines: list[dict[str, Any]] = []
+    try:
+        text = (out / "metrics.jsonl").read_text("utf-8")
+    except OSError as exc:
+        raise RunError(f"{out} has no metrics.jsonl") from exc
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        if not line.endswith("\n"):
+            break  # being written
+        try:
+            found = json.loads(line)
+        except ValueError as exc:
+            raise DataError("damaged line", path="metrics.jsonl", line=number) from exc
+        if found.get("event") == "resumed":
+            lines = [
+                one
+                for one in lines
+                if one["stage"] != found["stage"] or one["step"] <= found["step"]
+            ]
+            continue
+        lines.append(found)
+    yield from lines
+
+
+class RunFolder:
+    """The run while it is written; only the first process writes."""
+
+    def __init__(
+        self,
+        out: Path,
+        form: Mapping[str, str] | None,
+        *,
+        resume: bool,
+        main: bool,
+        watch: Watch | None,
+    ) -> None:
+        self.out, self.form = out, form
+        self.main, self.resume, self._watch = main, resume, watch
+        self._metrics = -1
+
+    def record(self, line: dict[str, Any]) -> None:
+        """Write a line of metrics."""
+        try:
+            append_to(self._metrics, line)
+        except OSError as exc:
+            raise RunError(
+                f"cannot write to {self.out}: {exc.strerror}",
+                hint="the last checkpoint is whole; free some space and go on with --resume",
+            ) from exc
+        if self._watch is not None:
+            self._watch(line)
+
+    def keep_cards(self, stages: Sequence[StageData]) -> None:
+        """Keep the cards of the data, with their licences, beside what was trained on it."""
+        cards = dict.fromkeys(work.train.folder / "card.md" for work in stages)
+        there = [card.read_bytes() for card in cards if card.is_file()]
+        if there:
+            with replacing(self.out / "data-card.md") as file:
+                file.write(b"\n".join(there))
+
+    def finish(self, model: Path, base: BaseModel, last: StageData) -> None:
+        """Say where the result is; nothing comes after it."""
+        if (self.out / "result.json").exists():
+            return
+        kept = json.loads((model.parent / "kept.json").read_text("utf-8"))
+        kind = "adapter" if (model / "adapter_config.json").exists() else "model"
+        found = {
+            "folder": model.relative_to(self.out).as_posix(),
+            "kind": kind,
+            "base": base.name,
+            "stage": last.name,
+            **kept,
+        }
+        write_json(self.out / "result.json", found)
+
+    def __enter__(self) -> Self:
+        if self.main:
+            try:
+                cut_broken_tail(self.out / "metrics.jsonl")
+                self._metrics = append_only(self.out / "metrics.jsonl")
+            except OSError as exc:
+                raise RunError(f"cannot write {self.out}: {exc.strerror or exc}") from exc
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._metrics >= 0:
+            os.close(self._metrics)

@@ -1,0 +1,149 @@
+"""What the stages of a recipe train on and measure on: files of examples to tokens."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glider.core.errors import DataError, EmptySplit, SetupError
+from glider.training.examples import read_examples, read_preferences
+from glider.training.recipe import PreferenceStage, Recipe, SftStage
+from glider.training.tokens import Coder
+
+Folders = Path | Sequence[Path]
+"""One folder of examples, or several: a stage's files are in the first that has its `train`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One file's examples as tokens, and what was left out."""
+
+    folder: Path
+    file: str
+    kept: list[Any]
+    too_long: int
+    """Of those looked at: all of them, or as many as it took to draw `limit`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageData:
+    """What a stage trains on and measures on."""
+
+    stage: SftStage | PreferenceStage
+    name: str
+    train: Split
+    dev: Split | None
+
+
+def stage_data(recipe: Recipe, data: Folders, coder: Coder) -> list[StageData]:
+    """Every stage's examples as tokens.
+
+    Raises:
+        DataError, EmptySplit: a file is missing, damaged or has nothing that fits.
+        NoLabelTokens: an example has no score where its labels are read.
+        SetupError: a stage would stop on a figure its development part cannot give.
+    """
+    folders = [data] if isinstance(data, Path) else list(data)
+    # What is missing is said before any of it is read.
+    homes = [_folder_of(stage, n, folders) for n, stage in enumerate(recipe.stages, start=1)]
+    found: list[StageData] = []
+    for number, (stage, folder) in enumerate(zip(recipe.stages, homes, strict=True), start=1):
+        name = f"{number}-{stage.kind}"
+        train = _split(recipe, stage, folder, stage.train, coder, limit=stage.limit, split="train")
+        dev = None
+        if stage.dev is not None:
+            limit = stage.evaluate.examples
+            dev = _split(recipe, stage, folder, stage.dev, coder, limit=limit, split="dev")
+            _check_metric(name, stage, dev.kept)
+        found.append(StageData(stage, name, train, dev))
+    return found
+
+
+def _folder_of(stage: SftStage | PreferenceStage, number: int, folders: Sequence[Path]) -> Path:
+    """The folder of a stage's files."""
+    folder = next((one for one in folders if (one / stage.train).exists()), None)
+    if folder is None:
+        hint = "`glider data` makes it"
+        if isinstance(stage, PreferenceStage):
+            hint = (
+                "`glider rationalize` makes it of a judge's own answers, `glider data "
+                "--preferences` of pairs you have; give that folder with a further --data"
+            )
+        raise DataError(
+            f"stage {number}-{stage.kind} has no {stage.train}",
+            path=", ".join(map(str, folders)),
+            hint=hint,
+        )
+    if stage.dev is not None and not (folder / stage.dev).exists():
+        raise DataError(
+            f"stage {number}-{stage.kind} has nothing to measure on",
+            path=str(folder / stage.dev),
+            hint=f"--set stages.{number - 1}.dev=null goes without",
+        )
+    return folder
+
+
+def _split(
+    recipe: Recipe,
+    stage: SftStage | PreferenceStage,
+    folder: Path,
+    file: str,
+    coder: Coder,
+    *,
+    limit: int | None,
+    split: str,
+) -> Split:
+    import numpy as np
+
+    path = folder / file
+    made: list[Any]
+    code: Callable[[Any], Any]
+    if isinstance(stage, SftStage):
+        made, soft = list(read_examples(path)), stage.soft
+        code = lambda one: coder.example(one, soft=soft)  # noqa: E731
+    else:
+        made, code = list(read_preferences(path)), coder.preference
+    if not made:
+        raise EmptySplit(split, f"{file} has no examples", hint="make them with `glider data`")
+    order = list(range(len(made)))
+    if limit is not None and limit < len(made):
+        order = np.random.default_rng([recipe.seed, 1]).permutation(len(made)).tolist()
+    kept: dict[int, Any] = {}
+    shortest, too_long = sys.maxsize, 0
+    for index in order:
+        if len(kept) == limit:
+            break
+        encoded = code(made[index])
+        if len(encoded) <= recipe.max_tokens:
+            kept[index] = encoded
+        else:
+            too_long += 1
+            shortest = min(shortest, len(encoded))
+    if not kept:
+        raise EmptySplit(
+            split,
+            f"every example of {file} is longer than {recipe.max_tokens} tokens",
+            hint=f"raise max_tokens; the shortest has {shortest}",
+        )
+    return Split(folder, file, [kept[index] for index in sorted(kept)], too_long)
+
+
+def _check_metric(name: str, stage: SftStage | PreferenceStage, dev: Sequence[Any]) -> None:
+    from collections import defaultdict
+    from types import SimpleNamespace
+
+    from glider.training.sft import correlates, mean_level
+
+    if stage.evaluate.metric == "loss" or not isinstance(stage, SftStage):
+        return
+    sets: dict[str, list[Any]] = defaultdict(list)
+    for one in dev:
+        if one.score_first and one.score.label_ids:
+            sets[one.set].append(SimpleNamespace(gold=mean_level(one.score.probs)))
+    if not sets or (stage.evaluate.metric == "pearson" and not any(map(correlates, sets.values()))):
+        raise SetupError(
+            f"stage {name} is to keep the best {stage.evaluate.metric}, and its development part "
+            "has no set with enough scores at the beginning of an answer",
+            hint="set evaluate.metric to loss, or raise evaluate.examples",
+        )
