@@ -141,7 +141,7 @@ def test_a_file_of_bad_rows_alone_says_what_is_wrong_with_the_first(glider, tmp_
         (["judge", "rows.jsonl", "-c", "concisness"], 2, "did you mean 'conciseness'"),
         (["judge", "-c", "conciseness"], 2, "give a data file, or one text with --output"),
         (["judge", "nowhere.jsonl", "-c", "conciseness", "-m", "openai/fake"], 3, "nowhere.jsonl"),
-        (["judge", "rows.jsonl", "-c", "conciseness", "-m", "opnai/fake"], 2, "did you mean 'openai'"),
+        (["judge", "rows.jsonl", "-c", "conciseness", "-m", "opnai/fake"], 2, "did you mean 'openai/fake'"),
         (["judge", "rows.jsonl", "-c", "conciseness", "-m", "embedded/smollm"], 2, "smollm2-135m-instruct"),
         (["judge", "rows.jsonl", "-c", "conciseness", "-m", "gone.gguf"], 4, "no model file"),
         (["judge", "rows.jsonl", "-c", "conciseness", "-m", "openai/f", "--map", "output=answr"], 3, "answr"),

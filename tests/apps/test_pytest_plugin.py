@@ -134,7 +134,7 @@ def test_the_model_is_named_on_the_line_or_in_the_ini_file(pytester, words):
     pytester.makepyfile("def test_it(glider_judge): pass")
     done = pytester.runpytest_subprocess(*PLUGIN, *words)
     done.assert_outcomes(errors=1)
-    done.stdout.fnmatch_lines(["E *UnknownName: no * called 'nowhere'*"])
+    done.stdout.fnmatch_lines(["E *UnknownName: no model called 'nowhere/x'*"])
 
 
 def test_tests_that_do_not_judge_are_left_alone(pytester):

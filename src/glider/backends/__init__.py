@@ -1,6 +1,7 @@
 """Messages to text. A backend knows its engine; it knows no criterion and no rubric."""
 
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,11 @@ def open_backend(name: str, **options: Any) -> Backend:
 
     provider, model = provider_and_model(name)
     if provider not in BACKENDS.names():
+        near = get_close_matches(provider, BACKENDS.names()) if model else []
         raise UnknownName(
             "model",
             name,
-            [f"embedded/{known}" for known in CATALOG],
+            [f"embedded/{known}" for known in CATALOG] + [f"{one}/{model}" for one in near],
             hint="a model is PROVIDER/MODEL, the provider one of "
             f"{', '.join(BACKENDS.names())}; or a folder or .gguf file that is there",
         )
