@@ -373,7 +373,10 @@ def page(result: Mapping[str, Any]) -> str:
         f"{about['held_out']} held-out items. *less*: the cell less the one it is compared with, "
         "on the same items, with its 95 % interval over prompts; there is one training a cell, so "
         "the interval does not tell what another draw of the same training would give. A lower "
-        "loss is better; Pearson's r is the mean over sets.",
+        "loss is better; Pearson's r is the mean over sets. *minutes*: wall time of the updates, "
+        "whatever else the machine did. Where Pearson's r of a training is no better than the "
+        "base's, it has learnt how often each level occurs and hardly more: then a difference "
+        "between two such trainings says little of a longer one.",
     ]
     for question in dict.fromkeys(cell.question for cell in CELLS.values()):
         own = [n for n in result["rows"] if CELLS[n].question == question]
