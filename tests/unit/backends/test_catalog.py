@@ -139,12 +139,17 @@ def test_names_and_paths(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "meant"),
-    [("nope", ""), ("runs/gone", ""), ("glider-nano", "; did you mean 'embedded/glider-nano'?")],
+    [
+        ("nope", "; known"),
+        ("runs/gone", "; known"),
+        ("glider-nano", "; did you mean 'embedded/glider-nano'? Known"),
+        ("opnai/fake", "; did you mean 'openai/fake'? Known"),
+    ],
 )
 def test_a_model_that_is_none_says_what_a_model_is(name, meant):
     with pytest.raises(UnknownName) as caught:
         open_backend(name)
-    assert caught.value.message.startswith(f"no model called {name!r}{meant} known: embedded/")
+    assert caught.value.message.startswith(f"no model called {name!r}{meant}: embedded/")
     assert "a folder or .gguf file that is there" in str(caught.value.hint)
 
 
