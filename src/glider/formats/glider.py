@@ -6,6 +6,7 @@ included. Everything goes in one user message, with no system prompt.
 
 import json
 import re
+from collections.abc import Mapping
 
 from glider.core.errors import MissingPart
 from glider.core.generation import Grammar, Labels, Message
@@ -87,7 +88,7 @@ class GliderFormat(Format):
         )
         return Prompt(
             messages=(Message("user", content),),
-            grammar=self.grammar(task),
+            grammar=self._grammar(task, shown),
             labels=Labels(texts=tuple(map(str, rubric.scores)), after="<score>\n"),
             max_tokens=2048,
         )
@@ -96,7 +97,9 @@ class GliderFormat(Format):
         return shown_texts(task.sample, _labels(task))
 
     def grammar(self, task: JudgeTask) -> Grammar:
-        shown = self.shown(task)
+        return self._grammar(task, self.shown(task))
+
+    def _grammar(self, task: JudgeTask, shown: Mapping[str, str]) -> Grammar:
         rules, any_text = quote_rules([shown[field.name] for field in task.sample.judged])
         quotes = f'("- " quote "\\n"){{1,{_MAX_QUOTES}}}' if any_text else '"[]\\n"'
         score = one_of([str(s) for s in task.criterion.rubric.scores])

@@ -8,6 +8,7 @@ samples; `sample-first` shares a long text among many criteria. A score depends 
 it is fixed within a run and recorded.
 """
 
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 from glider.core.errors import MissingPart, ReadError, SetupError
@@ -90,17 +91,19 @@ class NanoFormat(Format):
                 Message("user", "\n\n".join([*parts, last])),
             ),
             opening="Score: " if score_first else "Reason: ",
-            grammar=self.grammar(task),
+            grammar=self._grammar(task, shown),
             labels=Labels(texts=tuple(map(str, rubric.scores)), after="Score: "),
             max_tokens=_MAX_TOKENS if self.explains else max(len(str(s)) for s in rubric.scores),
             whole_at_limit=not self.explains,
         )
 
     def grammar(self, task: JudgeTask) -> Grammar:
+        return self._grammar(task, self.shown(task))
+
+    def _grammar(self, task: JudgeTask, shown: Mapping[str, str]) -> Grammar:
         score = one_of([str(s) for s in task.criterion.rubric.scores])
         if not self.explains:
             return Grammar(lark=f"start: {score}\n")
-        shown = self.shown(task)
         rules, any_text = quote_rules([shown[field.name] for field in task.sample.judged])
         quotes = (
             f'"Quotes:\\n" ("- " quote "\\n"){{1,{MAX_QUOTES}}}'
