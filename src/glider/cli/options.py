@@ -111,6 +111,13 @@ def resume_line(folder: Path, *flags: str) -> str:
     return shlex.join(["glider", *words, "--resume"])
 
 
+def interrupted(out: Path, told: str = "go on with:") -> typer.Exit:
+    """Say what to type to go on with `--out`, and the exit to raise."""
+    say("[yellow]interrupted[/];", told)
+    say("", "  " + resume_line(out, "--out", "-o"))
+    return typer.Exit(130)
+
+
 def nothing_judged(reasons: Iterable[str]) -> typer.Exit:
     """Say so, and the exit to raise: 3 where no model was ever asked, else 4.
 

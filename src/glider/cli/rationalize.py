@@ -13,7 +13,7 @@ from glider.cli.options import (
     GrammarKind,
     MaxConnections,
     Order,
-    resume_line,
+    interrupted,
 )
 from glider.cli.settings import JudgeSettings
 from glider.cli.show import say
@@ -133,9 +133,7 @@ def rationalize(
                     seen=progress,
                 )
             except KeyboardInterrupt:
-                say("[yellow]interrupted[/];", "what was answered is kept. To go on:")
-                say("", "  " + resume_line(out, "--out", "-o"))
-                raise typer.Exit(130) from None
+                raise interrupted(out, "what was answered is kept. To go on:") from None
             result = write_pairs(
                 out, asked, answers, judge.format, how, model=judge.id, temperature=temperature
             )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from glider.cli.options import resume_line
+from glider.cli.options import interrupted
 from glider.cli.show import say
 from glider.core.errors import SetupError
 
@@ -55,9 +55,7 @@ def select(
             say=lambda what: say("", what),
         )
     except KeyboardInterrupt:
-        say("[yellow]interrupted[/];", "what was measured is kept. To go on:")
-        say("", "  " + resume_line(out, "--out", "-o"))
-        raise typer.Exit(130) from None
+        raise interrupted(out, "what was measured is kept. To go on:") from None
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), ensure_ascii=False, indent=1))
     dropped = sum(found.dropped.values())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from glider.cli.options import resume_line
+from glider.cli.options import interrupted
 from glider.cli.show import say
 from glider.core.errors import SetupError
 
@@ -86,9 +86,7 @@ def tail_patch(
             say=lambda what: say("", what),
         )
     except KeyboardInterrupt:
-        say("[yellow]interrupted[/];", "go on with:")
-        say("", "  " + resume_line(out, "--out", "-o"))
-        raise typer.Exit(130) from None
+        raise interrupted(out) from None
     if as_json:
         print(json.dumps(found.model_dump(mode="json"), ensure_ascii=False, indent=1))
     else:

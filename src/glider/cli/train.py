@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 import yaml
 
-from glider.cli.options import resume_line
+from glider.cli.options import interrupted
 from glider.cli.show import say
 from glider.core.errors import SetupError
 
@@ -80,9 +80,7 @@ def train(
         with others(settings, words) if starts_others(settings) else nullcontext():
             result = run(settings, data=data, out=out, resume=resume, watch=watch)
     except KeyboardInterrupt:
-        say("[yellow]interrupted[/];", "go on with:")
-        say("", "  " + resume_line(out, "--out", "-o"))
-        raise typer.Exit(130) from None
+        raise interrupted(out) from None
     if as_json:
         print(json.dumps({"folder": str(result.folder), "kind": result.kind, **result.metrics}))
         return

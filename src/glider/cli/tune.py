@@ -12,7 +12,7 @@ from rich.table import Table
 
 from glider.cli.card import card_of
 from glider.cli.data import own_labels
-from glider.cli.options import resume_line
+from glider.cli.options import interrupted
 from glider.cli.show import say
 from glider.core.errors import RunError, SetupError
 from glider.store.atomic import write_json
@@ -89,9 +89,7 @@ def tune(
     try:
         _tune(labels, criterion, preset, model, folds, minutes, seed, out, keep, resume, as_json)
     except (KeyboardInterrupt, typer.Abort):
-        say("[yellow]interrupted[/];", "go on with:")
-        say("", "  " + resume_line(out, "--out", "-o"))
-        raise typer.Exit(130) from None
+        raise interrupted(out) from None
 
 
 def _tune(

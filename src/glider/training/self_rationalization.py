@@ -26,8 +26,7 @@ from math import ceil
 from pathlib import Path
 from queue import SimpleQueue
 from random import Random
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from glider.backends.base import Backend
 from glider.core.base import Frozen
@@ -235,7 +234,7 @@ class Answer(Frozen):
     """Code of a failure that lies in the prompt."""
 
 
-class Answers:
+class Answers(Journal[Answer]):
     """The answers so far, and the journal they are kept in."""
 
     def __init__(self, folder: Path) -> None:
@@ -245,19 +244,14 @@ class Answers:
             RunError: the folder cannot be written.
             DataError: the journal is damaged.
         """
-        self._journal = Journal(folder / "answers.jsonl", Answer)
+        super().__init__(folder / "answers.jsonl", Answer)
         self._of: dict[str, dict[int, Answer]] = {}
-        for answer in self._journal.before:
+        for answer in self.before:
             self._of.setdefault(answer.example, {})[answer.number] = answer
 
-    def add(self, answer: Answer) -> None:
-        """Write one answer. When this returns, a killed process keeps it.
-
-        Raises:
-            RunError: the disk is full or gone; what was written before is safe.
-        """
-        self._journal.add(answer)
-        self._of.setdefault(answer.example, {})[answer.number] = answer
+    def add(self, record: Answer) -> None:
+        super().add(record)
+        self._of.setdefault(record.example, {})[record.number] = record
 
     def has(self, example: str, number: int) -> bool:
         """This answer is there."""
@@ -267,17 +261,6 @@ class Answers:
         """The first so many answers to a prompt, in the order of their numbers."""
         known = self._of.get(example, {})
         return [known[number] for number in range(samples) if number in known]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._journal.__exit__(kind, error, trace)
 
 
 def ask(
