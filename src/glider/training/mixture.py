@@ -1,10 +1,11 @@
 """Labelled sets to one training and one development file; all that was left out is counted.
 
 In order: load; leave out what a benchmark holds; cut off the development part; leave out what is
-too long; balance levels; draw by sets (examples-proportional with a cap, as FLAMe); limit pairs and
-languages; choose which answers are explained; change wordings, names and scales; shuffle. The same
-data and settings give the same files: every draw has its own seed, made of the settings' seed and a
-name, so one set more does not change how another one is drawn.
+too long; make pairs of single outputs; balance levels; draw by sets (examples-proportional with a
+cap, as FLAMe); limit pairs and languages; choose which answers are explained; change wordings,
+names and scales; shuffle. The same data and settings give the same files: every draw has its own
+seed, made of the settings' seed and a name, so one set more does not change how another one is
+drawn.
 """
 
 from collections import Counter
@@ -22,6 +23,7 @@ from glider.formats.base import Format
 from glider.gold.items import Item
 from glider.gold.sets import LabelledSet, known, load_set
 from glider.training.augment import ALWAYS, Augment, augmented
+from glider.training.derived import DerivedPairs, derived_pairs
 from glider.training.examples import (
     Example,
     Posed,
@@ -46,6 +48,7 @@ LARGEST = 1 << 16
 """FLAMe's limit of examples from one task."""
 
 Tokens = Callable[[str], int]
+Say = Callable[[str], None]
 
 
 class Share(Frozen):
@@ -86,6 +89,8 @@ class Mixture(Frozen):
     """Most uses of one reason within a set; further ones have a bare score."""
     marks: bool = False
     """Learn score and quotes where people marked places and wrote no usable reason."""
+    derived: DerivedPairs = DerivedPairs()
+    """Training pairs made of the items' single outputs, beside all that shares and sizes limit."""
     both_orders: bool = True
     soft: bool = True
     """Keep several people's ratings, and labels between two levels, as a distribution."""
@@ -114,6 +119,8 @@ class Drawn:
     item: Item
     copy: int = 0
     """0 the first time it is used, 1 the second, ..."""
+    derived: bool = False
+    """A pair that was made of single outputs; its wording is not changed."""
 
     @property
     def name(self) -> str:
@@ -177,6 +184,13 @@ def sources(settings: Mixture, folder: Path | None, own: Sequence[Source] = ()) 
     if not settings.sets and not own:
         wanted = [name for name in known() if load_set(name).use == "train"]
     chosen: list[Source] = list(own)
+    for kind, derived in settings.derived:
+        strange = [name for name in derived.sets if name not in settings.sets] if derived else []
+        if settings.sets and strange:
+            raise SetupError(
+                f"derived: {kind} names {strange[0]!r}, which is not among the sets",
+                hint="name the set under `sets` too; cap or weight say how much of it is taken",
+            )
     for name in wanted:
         labelled = load_set(name)
         if labelled.name in settings.leave_out and name not in settings.sets:
@@ -220,7 +234,7 @@ def mix(
     settings: Mixture,
     *,
     tokens: Tokens | None = None,
-    say: Callable[[str], None] = lambda _what: None,
+    say: Say = lambda _what: None,
 ) -> Mixed:
     """Make both splits.
 
@@ -256,7 +270,9 @@ def mix(
     for side, drawn in (("train", train), ("dev", dev)):
         say(f"making the {side} split")
         train_side = side == "train"
-        sides.append(_examples(drawn, form, settings, measure, counts, posed, is_train=train_side))
+        sides.append(
+            _examples(drawn, form, settings, measure, counts, posed, say, is_train=train_side)
+        )
     own = [source.labelled.name for source in chosen if source.own]
     for line in _left_out(own, counts, notes):
         say(line)
@@ -448,21 +464,23 @@ def _examples(
     tokens: Tokens,
     counts: Counts,
     posed: list[Posed],
+    say: Say,
     *,
     is_train: bool,
 ) -> list[Example]:
     limit = settings.max_prompt_tokens
     if limit is not None:
         drawn = _short_enough(drawn, form, limit, tokens, counts)
+    made_pairs = _derived(drawn, settings, form, tokens, say) if is_train else []
     if is_train:
         drawn = _balanced(drawn, settings, counts)
-    drawn = _sized(drawn, settings, counts, is_train=is_train)
+    drawn = _sized(drawn, settings, counts, is_train=is_train) + made_pairs
     explained = _explained(drawn, form, settings, counts)
     examples: list[Example] = []
     for one in drawn:
         item = one.item
         changes: tuple[str, ...] = ()
-        if is_train:
+        if is_train and not one.derived:
             rng = Random(f"{settings.seed}:augment:{one.name}")
             item, changes = augmented(item, settings.augment, rng, set_name=one.labelled.name)
             if one.copy and not changes:
@@ -522,18 +540,44 @@ def _short_enough(
     drawn: list[Drawn], form: Format, limit: int, tokens: Tokens, counts: Counts
 ) -> list[Drawn]:
     kept = []
-    asking = form.bare() or form  # its prompt is the same, and no grammar of quotes is made
     for one in drawn:
-        try:
-            prompt = asking.render(task_of(one.item))
-        except (TaskError, SetupError) as exc:
-            counts.drop(one.labelled.name, f"cannot be asked in the form {form.name} ({exc.code})")
-            continue
-        if sum(tokens(m.content) for m in prompt.messages) + _TEMPLATE_TOKENS > limit:
-            counts.drop(one.labelled.name, _TOO_LONG)
+        if why := _asked_within(limit, one.item, form, tokens):
+            counts.drop(one.labelled.name, why)
         else:
             kept.append(one)
     return kept
+
+
+def _asked_within(limit: int | None, item: Item, form: Format, tokens: Tokens) -> str | None:
+    """Why an item cannot be asked in a prompt of at most so many tokens; None where it can."""
+    asking = form.bare() or form  # its prompt is the same, and no grammar of quotes is made
+    try:
+        prompt = asking.render(task_of(item))
+    except (TaskError, SetupError) as exc:
+        return f"cannot be asked in the form {form.name} ({exc.code})"
+    size = sum(tokens(m.content) for m in prompt.messages) + _TEMPLATE_TOKENS
+    return _TOO_LONG if limit is not None and size > limit else None
+
+
+def _derived(
+    drawn: Sequence[Drawn], settings: Mixture, form: Format, tokens: Tokens, say: Say
+) -> list[Drawn]:
+    """The pairs made of single outputs, none longer than a prompt may be."""
+    pools: dict[str, list[Item]] = {}
+    labelled: dict[str, LabelledSet] = {}
+    for one in drawn:
+        pools.setdefault(one.labelled.name, []).append(one.item)
+        labelled[one.labelled.name] = one.labelled
+
+    def fits(item: Item) -> bool:
+        return _asked_within(settings.max_prompt_tokens, item, form, tokens) is None
+
+    made = derived_pairs(pools, settings.derived, seed=settings.seed, fits=fits)
+    found = Counter(item.part for _, item in made)
+    for kind, wanted in settings.derived:
+        if wanted is not None and found[kind] < wanted.pairs:
+            say(f"derived: {found[kind]} of {wanted.pairs} {kind} pairs; the sets give no more")
+    return [Drawn(labelled[name], item, derived=True) for name, item in made]
 
 
 def _balanced(drawn: list[Drawn], settings: Mixture, counts: Counts) -> list[Drawn]:
