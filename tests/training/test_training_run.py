@@ -180,6 +180,37 @@ def test_a_stage_cannot_stop_on_a_figure_its_examples_cannot_give(tiny, data, tm
     assert not (tmp_path / "run").exists()
 
 
+def asks(examples):
+    """What examples of `toy` ask, as `glider data` writes it beside them."""
+    return [
+        {
+            "version": 1, "id": one["id"],
+            "sample": {"id": one["id"], "fields": [
+                {"name": "output", "text": one["messages"][1]["content"], "role": "judged"}]},
+            "criterion": {"name": "q", "question": "How good is it?", "rubric": {
+                "1": "a", "2": "b", "3": "c", "4": "d", "5": "e"}},
+        }
+        for one in examples
+    ]  # fmt: skip
+
+
+def test_the_bench_can_decide(tiny, data, tmp_path):
+    recipe = recipe_of(tiny, epochs=2, evaluate={"every": 2, "examples": 30, "metric": "bench"})
+    with pytest.raises(SetupError, match="by bench, and .*tasks.jsonl.gz is not there"):
+        train(recipe, data=data, out=tmp_path / "run")
+    write(data / "tasks.jsonl.gz", asks(toy(40, start=1000)))
+    found = train(recipe, data=data, out=tmp_path / "run")
+    measured = {line["step"]: line["eval"] for line in curve(tmp_path / "run") if "eval" in line}
+    # Of one graded set that no list knows it is Pearson's r, random 0 and perfect 1 as it stands.
+    assert all(one["bench"] == pytest.approx(one["pearson"]) for one in measured.values())
+    later = {step: one["bench"] for step, one in measured.items() if step}
+    assert len(set(later.values())) > 1
+    assert found.metrics["bench"] == max(later.values())
+    few = recipe_of(tiny, evaluate={"examples": 19, "metric": "bench"})
+    with pytest.raises(SetupError, match="no set of its development part has 20 items"):
+        train(few, data=data, out=tmp_path / "few")
+
+
 def test_checkpoints_are_few(tiny, data, tmp_path):
     recipe = recipe_of(tiny, epochs=3, dev=None, checkpoint={"every": 2, "keep": 2})
     train(recipe, data=data, out=tmp_path / "run")

@@ -54,9 +54,10 @@ class Evaluate(_Settings):
     """Updates from one measurement to the next; the first is before any update."""
     examples: Count = 256
     """How many of the development part, drawn once with the recipe's seed."""
-    metric: Literal["loss", "pearson", "accuracy"] = "loss"
-    """What is best. `pearson`, `accuracy`: of the score read where serving reads it, the mean over
-    sets (a preference stage has no `pearson`; its `accuracy` is chosen above rejected)."""
+    metric: Literal["loss", "bench", "pearson", "accuracy"] = "loss"
+    """What is best. `bench`: as `glider bench` has it, each set's own metric between random (0) and
+    perfect (1), the mean over sets. `pearson`, `accuracy`: of the score read where serving reads
+    it, the mean over sets. A preference stage has `loss`, and `accuracy`: chosen above rejected."""
     patience: int = Field(default=0, ge=0)
     """Measurements in a row without a new best after which the stage ends; 0 never ends it."""
 
@@ -142,8 +143,10 @@ class PreferenceStage(_Stage):
     def _one_weight_each(self) -> "PreferenceStage":
         if len(self.loss) != len(self.loss_weights):
             raise ValueError(f"{len(self.loss)} losses, {len(self.loss_weights)} loss_weights")
-        if self.evaluate.metric == "pearson":
-            raise ValueError("a preference stage has no pearson; take accuracy or loss")
+        if self.evaluate.metric in ("pearson", "bench"):
+            raise ValueError(
+                f"a preference stage has no {self.evaluate.metric}; take accuracy or loss"
+            )
         return self
 
 

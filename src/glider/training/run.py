@@ -293,6 +293,7 @@ def _trainer(
         stage=data.stage,
         train=data.train.kept,
         dev=data.dev.kept if data.dev else [],
+        bench=data.bench,
         updates=updates_of(recipe, data),
         dev_updates=updates_of(recipe, data, dev=True),
         pad_id=coder.end_of_turn if pad is None else pad,

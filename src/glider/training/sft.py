@@ -20,13 +20,12 @@ from typing import Any
 
 from glider.core.errors import SetupError
 from glider.training.batches import Row, padded
+from glider.training.benched import LEAST, Bench, Told
 from glider.training.recipe import SftStage
 from glider.training.tokens import Encoded
 
 _ROWS = {"cpu": 512}
 """Positions whose logits are held at once (of 49,152 tokens in fp32: 100 MB)."""
-_LEAST_OF_A_SET = 20
-"""Items below which a set's own correlation is not worth a place in the mean."""
 _OWN_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
 
 
@@ -182,6 +181,9 @@ class Measured:
     gold: float | None = None
     right: bool | None = None
     """The likeliest label is the likeliest of people."""
+    id: str = ""
+    likeliest: float = 0.0
+    """The likeliest label, on the scale of `expected`."""
 
 
 def measure(
@@ -201,14 +203,15 @@ def measure(
         of_score = [losses[n] for n in mine if scored[n]]
         of_text = [losses[n] for n in mine if not scored[n]]
         expected = gold = right = None
+        likeliest = 0.0
         if example.score_first and example.score is not None and example.score.label_ids:
             at = next(n for n in mine if columns[n] == example.score.start - 1)
             k = len(example.score.label_ids)
             probs = output["logits"][at, :k].softmax(-1).tolist()
             expected, gold = mean_level(probs), mean_level(example.score.probs)
-            right = max(range(k), key=probs.__getitem__) == max(
-                range(k), key=example.score.probs.__getitem__
-            )
+            best = max(range(k), key=probs.__getitem__)
+            right = best == max(range(k), key=example.score.probs.__getitem__)
+            likeliest = best / (k - 1)
         found.append(
             Measured(
                 set=example.set,
@@ -218,6 +221,8 @@ def measure(
                 expected=expected,
                 gold=gold,
                 right=right,
+                id=example.id,
+                likeliest=likeliest,
             )
         )
     return found
@@ -228,8 +233,12 @@ def mean_level(probs: Sequence[float]) -> float:
     return sum(n * p for n, p in enumerate(probs)) / (len(probs) - 1)
 
 
-def figures(measured: Sequence[Measured], stage: SftStage) -> dict[str, float]:
+def figures(
+    measured: Sequence[Measured], stage: SftStage, bench: Bench | None = None
+) -> dict[str, float]:
     """Loss as in training, and agreement with people: the mean over sets, each as it counts alone.
+
+    With a `bench` also what `glider bench` would say of the same answers.
 
     A set whose predictions do not vary has a correlation of 0 here: it tells nothing. `pearson` is
     there only where some set has 20 items or more whose labels vary.
@@ -255,12 +264,16 @@ def figures(measured: Sequence[Measured], stage: SftStage) -> dict[str, float]:
     enough = [items for items in sets.values() if correlates(items)]
     if enough:
         found["pearson"] = sum(map(_pearson, enough)) / len(enough)
+    if bench is not None:
+        told = {m.id: Told(m.expected, m.likeliest) for m in measured if m.expected is not None}
+        if (mean := bench.mean(told)) is not None:
+            found["bench"] = mean
     return found
 
 
 def correlates(items: Sequence[Any]) -> bool:
     """There are enough items with a `gold`, and it varies."""
-    return len(items) >= _LEAST_OF_A_SET and len({round(item.gold, 6) for item in items}) > 1
+    return len(items) >= LEAST and len({round(item.gold, 6) for item in items}) > 1
 
 
 def _pearson(items: Sequence[Measured]) -> float:

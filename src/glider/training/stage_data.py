@@ -1,13 +1,14 @@
 """What the stages of a recipe train on and measure on: files of examples to tokens."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from glider.core.errors import DataError, EmptySplit, SetupError
-from glider.training.examples import read_examples, read_preferences
+from glider.training.benched import LEAST, Bench, together
+from glider.training.examples import Posed, read_examples, read_preferences, read_tasks
 from glider.training.recipe import PreferenceStage, Recipe, SftStage
 from glider.training.tokens import Coder
 
@@ -34,6 +35,8 @@ class StageData:
     name: str
     train: Split
     dev: Split | None
+    bench: Bench | None = None
+    """Where its figure decides."""
 
 
 def stage_data(recipe: Recipe, data: Folders, coder: Coder) -> list[StageData]:
@@ -51,13 +54,40 @@ def stage_data(recipe: Recipe, data: Folders, coder: Coder) -> list[StageData]:
     for number, (stage, folder) in enumerate(zip(recipe.stages, homes, strict=True), start=1):
         name = f"{number}-{stage.kind}"
         train = _split(recipe, stage, folder, stage.train, coder, limit=stage.limit, split="train")
-        dev = None
+        dev = bench = None
         if stage.dev is not None:
             limit = stage.evaluate.examples
-            dev = _split(recipe, stage, folder, stage.dev, coder, limit=limit, split="dev")
+            posed = _posed(name, folder) if stage.evaluate.metric == "bench" else None
+            dev = _split(
+                recipe, stage, folder, stage.dev, coder, limit=limit, split="dev", posed=posed
+            )
+            if posed is not None:
+                bench = _bench(name, folder / stage.dev, dev, posed)
             _check_metric(name, stage, dev.kept)
-        found.append(StageData(stage, name, train, dev))
+        found.append(StageData(stage, name, train, dev, bench))
     return found
+
+
+def _posed(name: str, folder: Path) -> dict[str, Posed]:
+    path = folder / "tasks.jsonl.gz"
+    if not path.exists():
+        raise SetupError(
+            f"stage {name} is to keep the best by bench, and {path} is not there",
+            hint="`glider data` writes it beside the examples; or set evaluate.metric to pearson",
+        )
+    return {one.id: one for one in read_tasks(path)}
+
+
+def _bench(name: str, file: Path, dev: Split, posed: Mapping[str, Posed]) -> Bench:
+    first = {one.id for one in dev.kept if one.score_first and one.score.label_ids}
+    bench = Bench.of([one for one in read_examples(file) if one.id in first], posed)
+    if not bench.sets:
+        raise SetupError(
+            f"stage {name} is to keep the best by bench, and no set of its development part has "
+            f"{LEAST} items with a score at the beginning of an answer (a pair is one)",
+            hint="set evaluate.metric to loss, or raise evaluate.examples",
+        )
+    return bench
 
 
 def _folder_of(stage: SftStage | PreferenceStage, number: int, folders: Sequence[Path]) -> Path:
@@ -93,7 +123,9 @@ def _split(
     *,
     limit: int | None,
     split: str,
+    posed: Mapping[str, Posed] | None = None,
 ) -> Split:
+    """Draw and encode; with `posed` both orders of a pair are drawn or neither."""
     import numpy as np
 
     path = folder / file
@@ -109,6 +141,10 @@ def _split(
     order = list(range(len(made)))
     if limit is not None and limit < len(made):
         order = np.random.default_rng([recipe.seed, 1]).permutation(len(made)).tolist()
+        if posed is not None:
+            place = {id(one): n for n, one in enumerate(made)}
+            groups = together([made[n] for n in order], posed)
+            order = [place[id(one)] for group in groups for one in group]
     kept: dict[int, Any] = {}
     shortest, too_long = sys.maxsize, 0
     for index in order:
@@ -135,7 +171,7 @@ def _check_metric(name: str, stage: SftStage | PreferenceStage, dev: Sequence[An
 
     from glider.training.sft import correlates, mean_level
 
-    if stage.evaluate.metric == "loss" or not isinstance(stage, SftStage):
+    if stage.evaluate.metric in ("loss", "bench") or not isinstance(stage, SftStage):
         return
     sets: dict[str, list[Any]] = defaultdict(list)
     for one in dev:

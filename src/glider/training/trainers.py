@@ -30,6 +30,7 @@ from trl import DPOTrainer, SFTTrainer
 from glider.core.errors import CannotSave, NotFinite
 from glider.training import preference, sft
 from glider.training.batches import Updates
+from glider.training.benched import Bench
 from glider.training.recipe import PreferenceStage, SftStage
 from glider.training.tokens import Encoded, EncodedPair
 
@@ -60,6 +61,8 @@ class Work:
     """Encoded examples or pairs."""
     dev: Sequence[Any]
     """Empty where nothing is measured."""
+    bench: Bench | None = None
+    """What the bench would ask of `dev`, where its figure decides."""
     updates: Updates
     dev_updates: Updates
     pad_id: int
@@ -321,7 +324,7 @@ class ScoreTrainer(_Ours, _Sft):  # type: ignore[misc]
                 one = sft.collate(rows, examples, work.stage, sft.Totals(1, 1), pad_id=work.pad_id)
                 one = self._prepare_inputs(one)
                 measured += sft.measure(one, model(**one["model"]), rows, examples)
-        return sft.figures(gather_object(measured), work.stage)
+        return sft.figures(gather_object(measured), work.stage, work.bench)
 
 
 class PairTrainer(_Ours, _Dpo):  # type: ignore[misc]

@@ -111,8 +111,9 @@ def test_contradictions():
     pair = {"kind": "preference", "learning_rate": 1e-6}
     with pytest.raises(RecipeError, match="2 losses, 1 loss_weights"):
         parse_recipe({**MINIMAL, "stages": [{**pair, "loss_weights": [1.0]}]})
-    with pytest.raises(RecipeError, match="no pearson"):
-        parse_recipe({**MINIMAL, "stages": [{**pair, "evaluate": {"metric": "pearson"}}]})
+    for metric in ("pearson", "bench"):
+        with pytest.raises(RecipeError, match=f"no {metric}"):
+            parse_recipe({**MINIMAL, "stages": [{**pair, "evaluate": {"metric": metric}}]})
 
 
 def test_the_accelerate_file_fits_the_recipe():
