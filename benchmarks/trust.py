@@ -6,7 +6,7 @@
 
 All see the same items: at most `--limit` of each set, of the sets that nano was trained on only
 what was held out. It can be killed at any moment and started again: what was judged is kept in
-`--runs`. The draw is seeded and its item ids are in the results. There are five surveys, each in
+`--runs`. The draw is seeded and its item ids are in the results. There are six surveys, each in
 a folder of its own, any number of them at once (`--survey whole ways`):
 
 - *whole*: base and nano on every set, as they are and with LLMBar's rules in the question;
@@ -14,19 +14,22 @@ a folder of its own, any number of them at once (`--survey whole ways`):
   judged again without what was quoted;
 - *reasons*: base and nano on every set once more, reason first and the mean of four such answers,
   on `--slow-limit` items of each set;
+- *orders*: nano on twelve sets of many kinds as a bare score, score first with a reason, and reason
+  first, on one engine, with the time each takes; `--slow-limit` items of each set;
 - *ways*: every way of asking, reason first, several answers, the strategies, a jury, on twelve sets
   of many kinds. Most of them write before they score, so they see `--slow-limit` items of each set;
 - *pairs*: base and nano on every set of pairs, both outputs in one prompt and each judged alone.
 
 Writes docs/benchmarks.md and results/trust/: results.json, english.json (Pearson's r alone),
-highlights.json, reasons.json, ways.json, pairs.json, and of each survey the runs' manifests, one a
-line. The runs hold the texts of the data and stay where they are; of a survey whose runs are not
-there the page tells the figures that were written before.
+highlights.json, reasons.json, orders.json, ways.json, pairs.json, and of each survey the runs'
+manifests, one a line. The runs hold the texts of the data and stay where they are; of a survey
+whose runs are not there the page tells the figures that were written before.
 """
 
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -99,6 +102,13 @@ after them. As in the first table random answers get 0 and perfect ones 1; *expe
 over the levels' probabilities, *greedy* the likeliest level. A single answer is written at
 temperature 0, the four of K=4 are sampled at 0.8. All see the same few items. How long each takes
 is in [performance.md](performance.md).
+"""
+_ON_ORDERS = """\
+What a reason costs and what it brings: glider-nano on the same few items of twelve sets, asked
+for the score alone, for score, quotes and reason in this order, and for quotes and reason before
+the score; all on the embedded engine, one after the other. *a minute*: items in a minute of the
+clock, and of processor time, which other jobs touch less; loading the model once is in it, and a
+pair, asked in both orders, is one item.
 """
 _WAYS = """\
 Ways of asking, on twelve sets of many kinds, the same few items for each. A pair is asked in both
@@ -190,6 +200,11 @@ _REASON_FIRST = (
     System("base reason-first", _WRITTEN_FIRST, base=True, asked=_REASONED, writes=True),
     System("nano reason-first", _WRITTEN_FIRST, asked=_REASONED, writes=True),
 )
+_ORDERS = (
+    System(NANO, "the score alone", writes=True),
+    System(EXPLAINED, "score, then quotes and a reason", asked={"explain": True}, writes=True),
+    _REASON_FIRST[1],
+)
 _FOUR_ANSWERS = (
     System("base reason-first K=4", _MEAN, base=True, asked=_FOUR, writes=True),
     System("nano reason-first K=4", _MEAN, asked=_FOUR, writes=True),
@@ -208,6 +223,7 @@ SURVEYS = {
     "reasons": Survey(
         (*_AS_IT_IS, *_REASON_FIRST, *_FOUR_ANSWERS), folder="reasons", slow=True
     ),
+    "orders": Survey(_ORDERS, sets=_OF_MANY_KINDS, folder="orders", slow=True),
     "ways": Survey(
         (
             *_AS_IT_IS, *_BY_RULES,
@@ -254,11 +270,24 @@ def judge(args: argparse.Namespace) -> None:
             if args.only and system.name not in args.only:
                 continue
             print(f"== {system.name}: {len(own)} sets, at most {limit} items each", flush=True)
+            began = time.perf_counter(), time.process_time()
             judge_all(
                 system.settings(args), system.name, own, args.runs / survey.folder,
                 limit=limit, seed=args.seed, held_out=kept, resume=True,
                 deletion=survey.deletion, readings=system.readings,
             )  # fmt: skip
+            ended = time.perf_counter(), time.process_time()
+            spent = [round(b - a, 1) for a, b in zip(began, ended, strict=True)]
+            _note_time(args.runs / survey.folder, system.name, spent)
+
+
+def _note_time(folder: Path, system: str, spent: Sequence[float]) -> None:
+    """Add what a system took, by the clock and of the processor; a killed one adds nothing."""
+    path = folder / "times.json"
+    times = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    before = times.get(system, [0.0, 0.0])
+    times[system] = [round(a + b, 1) for a, b in zip(before, spent, strict=True)]
+    path.write_text(json.dumps(times) + "\n", "utf-8")
 
 
 # ---- writing
@@ -294,6 +323,8 @@ def _measured(
     plain = collect(runs, settings=settings, sets=sets).model_dump(mode="json")
     # Read back by `Results`, which knows no other keys: so it stands in the settings.
     plain["settings"]["made_by"] = facts()
+    if (runs / "times.json").exists():
+        plain["settings"]["times"] = json.loads((runs / "times.json").read_text("utf-8"))
     for about in plain["settings"]["systems"].values():
         about["settings"] = _without_folder(about.get("settings", {}))
     return plain
@@ -326,6 +357,7 @@ _FILES: dict[str, dict[str, Callable[[LabelledSet], LabelledSet | None]]] = {
     "whole": {"results": as_they_are, "english": in_pearson},
     "marked": {"highlights": as_they_are},
     "reasons": {"reasons": as_they_are},
+    "orders": {"orders": as_they_are},
     "ways": {"ways": as_they_are},
     "pairs": {"pairs": in_both_orders},
 }
@@ -401,6 +433,7 @@ def page(
     english: Results,
     highlights: Results | None = None,
     reasons: Results | None = None,
+    orders: Results | None = None,
     ways: Results | None = None,
     pairs: Results | None = None,
 ) -> str:
@@ -432,6 +465,7 @@ def page(
         readable_table(groups),
         *(["## Highlights", _HIGHLIGHTS, highlight_table(highlights)] if highlights else []),
         *(["## Reason first", _ON_REASONS, ways_table("reasons", reasons)] if reasons else []),
+        *(["## What a reason costs", _ON_ORDERS, orders_table(orders)] if orders else []),
         *(["## Ways of asking", _WAYS, ways_table("ways", ways)] if ways else []),
         *(["## Pairs, each output alone", _PAIRS, ways_table("pairs", pairs)] if pairs else []),
         rest,
@@ -613,6 +647,32 @@ def ways_table(survey: str, found: Results) -> str:
                 ]
             )
     return table([*heads, f"less {plain}"], rows)
+
+
+def orders_table(found: Results) -> str:
+    """What each order of the answer costs, and how good it is."""
+    board, times = Board(found), found.settings["times"]
+    rows = []
+    for one in _ORDERS:
+        system = _first_reading(board, one.name)
+        whole, read = board.aggregate(system), board.figure(ALL, system, "coverage")
+        if whole is None or read is None:
+            continue
+        clock, processor = (60 * read.judged / seconds for seconds in times[one.name])
+        rows.append(
+            [
+                one.name,
+                one.what,
+                f"{read.judged} of {read.asked}",
+                f"{clock:.1f}",
+                f"{processor:.1f}",
+                _sets(whole),
+                _cell(whole),
+                _interval(_less(found, system, _first_reading(board, NANO), ""), signed=True),
+            ]
+        )
+    heads = ["judge", "how", "read", "a minute", "a minute, processor", "sets", "all sets"]
+    return table([*heads, "less the score alone"], rows)
 
 
 def _better(d: Difference | None) -> str:

@@ -177,6 +177,28 @@ def test_ways_of_asking_stand_side_by_side_on_the_same_items(trust, tmp_path):
     assert "nano +questions" not in page.partition("## By benchmark")[2]
 
 
+def test_what_a_reason_costs_is_told_beside_what_it_brings(trust, tmp_path):
+    judged(tmp_path, "base", able=False)
+    judged(tmp_path, "nano", able=True, folder="runs/orders")
+    judged(tmp_path, "nano reason-first", able=False, folder="runs/orders")
+    for system, spent in (
+        ("nano", [20, 30]),
+        ("nano", [40, 66]),
+        ("nano reason-first", [240, 480]),
+    ):
+        trust._note_time(tmp_path / "runs/orders", system, spent)  # stopped and gone on with
+    page = made(trust, tmp_path)
+    section = page.partition("## What a reason costs")[2].partition("\n## ")[0]
+    rows = [
+        line.strip("| ").split(" | ") for line in section.splitlines() if "| 48 of 48 |" in line
+    ]
+    assert [row[0] for row in rows] == ["nano", "nano reason-first"]
+    assert [row[3:6] for row in rows] == [["48.0", "30.0", "4"], ["12.0", "6.0", "4"]]
+    assert rows[0][6].startswith("1.00") and rows[1][7].startswith("-0.")
+    shutil.rmtree(tmp_path / "runs")
+    assert made(trust, tmp_path) == page
+
+
 @pytest.mark.parametrize("name", ["embedded/glider-nano", "glider-nano", "a/folder"])
 def test_what_writes_has_an_engine_that_can(trust, name):
     from argparse import Namespace
