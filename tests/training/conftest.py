@@ -30,6 +30,13 @@ def tiny_phi(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def tiny_of(tmp_path_factory, tiny_phi):
+    """Shipped recipe to a tiny model of its base's architecture."""
+    llama = build(tmp_path_factory.mktemp("tiny") / "tiny-llama3", "llama3")
+    return {"glider-3.8b": tiny_phi, "judge-8b-lora": llama}
+
+
+@pytest.fixture(scope="session")
 def tokenizer():
     return make_tokenizer()
 

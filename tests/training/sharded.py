@@ -23,6 +23,8 @@ if os.environ.get("ACCELERATE_USE_FSDP") == "true":
         made(self, *args, fsdp_plugin=fsdp_plugin, **options)
         self.fsdp_plugin = fsdp_plugin or self.fsdp_plugin
         self.distributed_type = DistributedType.FSDP
+        if self._mixed_precision != "no" and fsdp_plugin is not None:
+            fsdp_plugin.set_mixed_precision(self._mixed_precision)
 
     AcceleratorState.__init__ = make
 

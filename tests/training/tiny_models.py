@@ -58,6 +58,12 @@ def build(folder, architecture="llama", *, layers=2, seed=0):
     torch.manual_seed(seed)
     if architecture == "phi3":
         config = Phi3Config(**shape, tie_word_embeddings=False)
+    elif architecture == "llama3":
+        rope = {
+            "rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0, "original_max_position_embeddings": 256,
+        }  # fmt: skip
+        config = LlamaConfig(**shape, tie_word_embeddings=False, rope_parameters=rope)
     else:
         config = LlamaConfig(**shape, tie_word_embeddings=True)
     model = AutoModelForCausalLM.from_config(config)
@@ -128,3 +134,21 @@ def recipe_of(base, *, kind="sft", lora=None, **stage):
             "stages": [one],
         }
     )
+
+
+def shrunk(name, base, **changes):
+    """A shipped recipe with both its stages, on a tiny model: numbers that few examples need.
+
+    In fp32 and without dropout, so that curves can be compared; `changes` are further settings.
+    """
+    from glider.training.recipe import load_recipe
+
+    settings = {"base": base, "precision": "fp32", "threads": 1, "processes": 1}
+    if load_recipe(name).lora is not None:
+        settings["lora.dropout"] = 0
+    for stage, epochs in enumerate((2, 3)):
+        few = {"epochs": epochs, "batch": 8, "batch_tokens": 256, "learning_rate": 3e-3,
+               "evaluate.every": 3, "checkpoint.every": 3, "checkpoint.keep": 9}  # fmt: skip
+        settings |= {f"stages.{stage}.{key}": value for key, value in few.items()}
+    settings |= changes
+    return load_recipe(name, [f"{key}={value}" for key, value in settings.items()])

@@ -327,6 +327,10 @@ def _arguments(recipe: Recipe, data: StageData, folder: Path, *, bf16: bool, res
     known = SFTConfig.__dataclass_fields__
     recompute = new_name if new_name in known else "gradient_checkpointing"
     sharded = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
+    if sharded and recipe.lora is not None:
+        # accelerate (1.15) does not draw the same dropout again, and wraps layers in a way that has
+        # PEFT (0.21) save an adapter without a weight in it.
+        os.environ["FSDP_ACTIVATION_CHECKPOINTING"] = "false"
     options: dict[str, Any] = {
         "output_dir": str(folder),
         "per_device_train_batch_size": 1,
@@ -339,8 +343,8 @@ def _arguments(recipe: Recipe, data: StageData, folder: Path, *, bf16: bool, res
         "max_grad_norm": stage.max_grad_norm,
         "bf16": bf16,
         "use_cpu": not torch.accelerator.is_available(),
-        # With sharding it is accelerate's business, and in its own file.
-        recompute: recipe.recompute_activations and not sharded,
+        # Of a sharded model without an adapter it is accelerate's business, and in its own file.
+        recompute: recipe.recompute_activations and (recipe.lora is not None or not sharded),
         "torch_compile": recipe.compile,
         "logging_strategy": "steps",
         "logging_steps": 1,

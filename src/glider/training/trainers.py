@@ -17,7 +17,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,15 @@ class _Ours:
         self._parts: dict[str, float] = defaultdict(float)
         self._best: tuple[float, int] | None = None
         self._began = time.perf_counter()
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()  # type: ignore[misc]
+        plugin: Any = getattr(self.accelerator.state, "fsdp_plugin", None)
+        policy: Any = getattr(plugin, "mixed_precision_policy", None)
+        if getattr(policy, "output_dtype", None) is not None:
+            # accelerate has what a sharded model answers rounded to bf16: log-probabilities of 5
+            # would be known to 0.03 only, and preferences are learnt from their differences.
+            plugin.mixed_precision_policy = replace(policy, output_dtype=None)
 
     def _send_telemetry(self) -> None:
         """Nothing is sent anywhere."""
