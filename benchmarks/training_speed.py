@@ -61,10 +61,12 @@ def main() -> None:
     made.add_argument("--threads", type=int, default=2)
     made.add_argument("--max-tokens", type=int, default=1024)
     made.add_argument("--rate", type=float, default=1e-4)
-    made.add_argument("--only", action="append", help="rows whose name has this")
+    made.add_argument("--only", action="append", help="a row, or a part of names")
     made.add_argument("--row", help="run one row in this process; used by the script itself")
     args = made.parse_args()
-    names = [n for n in (*TRL, *OURS) if not args.only or any(part in n for part in args.only)]
+    every = (*TRL, *OURS)
+    wanted = [n for p in args.only or [""] for n in every if (n == p if p in every else p in n)]
+    names = [n for n in every if n in wanted]
     if args.row:
         print(
             json.dumps(
