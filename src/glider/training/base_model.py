@@ -8,6 +8,7 @@ from typing import Any
 from glider.backends._torch import wait_asleep
 from glider.backends.catalog import CATALOG, cache_dir, find
 from glider.backends.dequantise import to_hf_folder
+from glider.backends.hub import source_of
 from glider.backends.quiet import quietly
 from glider.core.errors import MissingExtra, ModelFileError, SetupError
 from glider.training import attention
@@ -92,8 +93,9 @@ def load_config(base: BaseModel) -> Any:
 
 
 def _loaded(kind: Any, base: BaseModel) -> Any:
+    source = _source(base)
     try:
-        return kind.from_pretrained(base.source, revision=_revision(base))
+        return kind.from_pretrained(source, revision=_revision(base))
     except (OSError, ValueError, KeyError) as exc:
         raise _unknown(base, exc) from exc
 
@@ -111,9 +113,10 @@ def load_to_train(base: BaseModel, recipe: Recipe, *, bf16: bool) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
+    source = _source(base)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
-            base.source,
+            source,
             revision=_revision(base),
             dtype=torch.float32,
             attn_implementation=_attention(base, recipe),
@@ -143,10 +146,11 @@ def load_as_it_is(base: BaseModel) -> Any:
 
     accelerator = torch.accelerator.is_available()
     device = torch.accelerator.current_accelerator() if accelerator else None
+    source = _source(base)
     try:
         with quietly():
             model: Any = AutoModelForCausalLM.from_pretrained(
-                base.source,
+                source,
                 revision=_revision(base),
                 dtype=torch.bfloat16 if computes_in_bf16() else torch.float32,
             )
@@ -266,6 +270,10 @@ def needs_torch() -> None:
 
 def _revision(base: BaseModel) -> str:
     return "main" if Path(base.source).is_dir() else base.revision
+
+
+def _source(base: BaseModel) -> str:
+    return base.source if Path(base.source).is_dir() else source_of(base.source, base.revision)
 
 
 def _unknown(base: BaseModel, error: Exception) -> ModelFileError:
