@@ -23,7 +23,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from glider.backends.catalog import Progress
-from glider.backends.gguf_header import read_header
+from glider.backends.gguf_header import read_header, read_places
 from glider.backends.requantise import requantise
 from glider.backends.tensor_files import Floats, Opens, TensorFile, open_tensors
 from glider.core.errors import ModelFileError, SetupError
@@ -247,11 +247,9 @@ class Layout:
                 f"{gguf.name} is a {kind} model; weights are put into llama files only",
                 hint="export with --to hf and convert the folder with llama.cpp's own script",
             )
-        from gguf import GGUFReader
-
         heads = int(header["llama.attention.head_count"])
         kv_heads = int(header.get("llama.attention.head_count_kv", heads))
-        names = {tensor.name: _hf_name(tensor.name) for tensor in GGUFReader(gguf).tensors}
+        names = {name: _hf_name(name) for name in read_places(gguf)}
         return cls({ours: theirs for ours, theirs in names.items() if theirs}, heads, kv_heads)
 
     def gguf_order(self, name: str, weights: Floats) -> Floats:

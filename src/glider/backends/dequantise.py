@@ -1,19 +1,23 @@
 """Turn a quantised GGUF file into a Hugging Face folder, once, so that torch loads it in no time.
 
-transformers reads a GGUF slowly (13 to 39 s for 135M parameters) and will not save what it read.
-The weights are the dequantised ones, rounded to bf16: close to the GGUF's answers, not equal to
-them. Only llama-architecture files are taken; others order their tensors in ways not tried here.
+transformers reads a GGUF slowly (13 to 39 s for 135M parameters) and will not save what it read:
+from it come the settings and the tokenizer, and the weights are read and written here. They are
+the dequantised ones, rounded to bf16: close to the GGUF's answers, not equal to them. Only
+llama-architecture files are taken; others order their tensors in ways not tried here.
 """
 
+import math
 import shutil
 import tempfile
-from contextlib import redirect_stderr, suppress
-from importlib.util import find_spec
-from io import StringIO
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
+import numpy as np
+
+from glider.backends.adapters import Layout
+from glider.backends.gguf_header import read_places
 from glider.backends.quiet import quietly
+from glider.backends.tensor_files import Floats, write_bf16
 from glider.core.errors import MissingExtra, ModelFileError
 
 
@@ -25,44 +29,36 @@ def to_hf_folder(gguf: Path, folder: Path) -> None:
         folder: where to; left alone if it is there already.
 
     Raises:
-        MissingExtra: torch, transformers or accelerate is not installed.
+        MissingExtra: torch or transformers is not installed.
         ModelFileError: the file is missing, damaged, or of another architecture.
     """
     if folder.is_dir():
         return
     try:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoConfig, AutoTokenizer, GenerationConfig
     except ImportError as exc:
         raise MissingExtra("converting a GGUF", "torch") from exc
-    if find_spec("accelerate") is None:  # transformers reads a GGUF through it
-        raise MissingExtra("converting a GGUF", "torch")
     if not gguf.is_file():
         raise ModelFileError(f"no such file: {gguf}")
     try:
-        # The bar of the conversion asks nobody whether it is wanted.
-        with quietly(), redirect_stderr(StringIO()):
-            packed = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        with quietly():
+            config = AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name)
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     except (OSError, ValueError, RuntimeError, KeyError) as exc:
         raise ModelFileError(f"{gguf.name} cannot be read as a GGUF model: {exc}") from exc
-    config = packed.config
     if config.model_type != "llama":
         raise ModelFileError(
             f"{gguf.name} is a {config.model_type} model; only llama files are converted",
             hint="use the model's own Hugging Face folder, or the embedded backend",
         )
-    del config.quantization_config
-    config.dtype = torch.bfloat16
-    # save_pretrained refuses anything that was loaded as a GGUF, hence a new model.
-    model: Any = type(packed)(config)
-    model.to(torch.bfloat16)
-    model.load_state_dict(packed.state_dict())
+    config.architectures, config.dtype = ["LlamaForCausalLM"], torch.bfloat16
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
-        with quietly():
-            model.save_pretrained(part)
+        config.save_pretrained(part)
+        GenerationConfig.from_model_config(config).save_pretrained(part)
+        _write_weights(gguf, part / "model.safetensors")
         tokenizer.save_pretrained(part)
         part.chmod(0o755)
         # Another process may have been quicker: a folder under its final name is always whole.
@@ -72,3 +68,30 @@ def to_hf_folder(gguf: Path, folder: Path) -> None:
             raise ModelFileError(f"cannot write {folder}")
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _write_weights(source: Path, target: Path) -> None:
+    """Every tensor of a llama GGUF under Hugging Face's name, in Hugging Face's order of rows."""
+    # Its own reader wraps every entry of the vocabulary, which takes as long as all the weights.
+    from gguf import GGMLQuantizationType, quants
+
+    layout = Layout.of(source)
+    places = {
+        layout.hf_names[name]: (name, place)
+        for name, place in read_places(source).items()
+        if name in layout.hf_names
+    }
+    stored = np.memmap(source, mode="r")
+
+    def read(theirs: str) -> Floats:
+        name, place = places[theirs]
+        kind = GGMLQuantizationType(place.kind)
+        shape = quants.quant_shape_to_byte_shape(place.shape, kind)
+        packed = stored[place.start : place.start + math.prod(shape)].reshape(shape)
+        try:
+            return layout.hf_order(name, quants.dequantize(packed, kind))
+        except NotImplementedError as exc:
+            raise ModelFileError(f"{source.name}: {name} is {kind.name}, not readable") from exc
+
+    with target.open("wb") as file:
+        write_bf16(file, {name: place.shape for name, (_, place) in sorted(places.items())}, read)

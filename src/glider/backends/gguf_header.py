@@ -1,4 +1,4 @@
-"""Read the key-value header of a GGUF file; no tensor is touched.
+"""Read the header of a GGUF file: its keys, and where its tensors are; no tensor is touched.
 
 The `gguf` package reads headers too, but maps and wraps every vocabulary entry (seconds for a
 50,000-token vocabulary), and this is needed at each start.
@@ -6,6 +6,7 @@ Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,18 +18,53 @@ _CONTROL_TYPES = {3, 4}
 """Token types `control` and `user defined`: both are matched as a whole in a prompt."""
 
 
+@dataclass(frozen=True, slots=True)
+class TensorPlace:
+    """Where a tensor is in its file."""
+
+    shape: tuple[int, ...]
+    """As numpy has it: the file counts dimensions from the other end."""
+    kind: int
+    """`gguf.GGMLQuantizationType`."""
+    start: int
+    """Byte of the file."""
+
+
 def read_header(path: Path) -> dict[str, Any]:
     """Every key of the file with its value.
 
     Raises:
         ModelFileError: not a GGUF file, or cut off inside its header.
     """
+    return _read(path, tensors=False)[0]
+
+
+def read_places(path: Path) -> dict[str, TensorPlace]:
+    """Every tensor of the file by its name there.
+
+    Raises:
+        ModelFileError: as `read_header`.
+    """
+    return _read(path, tensors=True)[1]
+
+
+def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, TensorPlace]]:
     try:
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
                 raise ModelFileError(f"{path} is not a GGUF file")
-            _, _, n_keys = struct.unpack("<IQQ", file.read(20))
-            return {_string(file): _value(file, _number(file, "I")) for _ in range(n_keys)}
+            _, n_tensors, n_keys = struct.unpack("<IQQ", file.read(20))
+            header = {_string(file): _value(file, _number(file, "I")) for _ in range(n_keys)}
+            if not tensors:
+                return header, {}
+            places = {_string(file): _place(file) for _ in range(n_tensors)}
+            # The numbers begin at the next multiple of this; a tensor's place counts from there.
+            unit = int(header.get("general.alignment", 32))
+            begin = -(-file.tell() // unit) * unit
+            return header, {
+                name: TensorPlace(place.shape, place.kind, begin + place.start)
+                for name, place in places.items()
+            }
     except (struct.error, KeyError, MemoryError, OverflowError) as exc:
         raise ModelFileError(f"{path} has a damaged GGUF header") from exc
     except OSError as exc:
@@ -63,6 +99,11 @@ def _number(file: BinaryIO, kind: str) -> Any:
 def _string(file: BinaryIO) -> str:
     # Some vocabularies hold tokens that are no whole UTF-8 sequence.
     return file.read(_number(file, "Q")).decode("utf-8", "replace")
+
+
+def _place(file: BinaryIO) -> TensorPlace:
+    shape = [_number(file, "Q") for _ in range(_number(file, "I"))]
+    return TensorPlace(tuple(reversed(shape)), _number(file, "I"), _number(file, "Q"))
 
 
 def _value(file: BinaryIO, kind: int) -> Any:
