@@ -1,12 +1,9 @@
 """Choosing a part of the examples with a tiny model: what is measured, kept, and written."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 
+import forked
 import pytest
 from tiny_models import toy, write
 
@@ -79,31 +76,25 @@ def test_another_size_is_drawn_of_the_same_measures(tiny, data, tmp_path, monkey
 
 
 def test_killed_it_goes_on_with_what_was_measured(tiny, data, tmp_path):
-    write(data / "train.jsonl.gz", toy(3000))
+    write(data / "train.jsonl.gz", toy(1500))
     out = tmp_path / "out"
-    words = ["select", data, "--by", "ifd", "--size", "20", "--model", tiny, "--out", out]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "glider.cli.main", *map(str, words)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    how = {"by": "ifd", "size": 20, "model": str(tiny)}
+    process = forked.process(select, data, out, **how)
     journal = out / "measures.jsonl"
     try:
-        for _ in range(3000):
-            there = journal.exists() and journal.stat().st_size
-            if there or process.poll() is not None:
-                break
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
+        while not (journal.exists() and journal.stat().st_size) and process.is_alive():
+            time.sleep(0.005)
     finally:
         process.kill()
-        process.wait()
+        process.join()
+        process.close()
     kept = journal.read_bytes().rpartition(b"\n")[0]
     assert kept and not (out / "train.jsonl.gz").exists()
     with pytest.raises(RunError, match="is not empty"):
-        select(data, out, by="ifd", size=20, model=str(tiny))
-    found = select(data, out, by="ifd", size=20, model=str(tiny), resume=True)
+        select(data, out, **how)
+    found = select(data, out, **how, resume=True)
     assert journal.read_bytes().startswith(kept)
-    assert len(measured(out)) == 3000 and found.size == len(ids(out))
+    assert len(measured(out)) == 1500 and found.size == len(ids(out))
 
 
 def test_a_random_draw_asks_no_model(data, tmp_path):

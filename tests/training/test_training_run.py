@@ -3,12 +3,12 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from forked import Training
 from tiny_models import build, example, recipe_of, shrunk, toy, write
 
 torch = pytest.importorskip("torch", reason="training needs torch")
@@ -246,41 +246,26 @@ def test_nothing_names_this_machine(tiny, data, tmp_path):
 # Going on
 
 
-PROGRAM = """
-import json, os, sys, time
-import torch
-torch.set_num_threads(1)
-from pathlib import Path
-from glider.training.recipe import load_recipe
-from glider.training.run import train
-recipe, data, out, resume, slow = sys.argv[1:]
-def watch(line):
-    print(json.dumps(line), flush=True)
-    if slow == "slow": time.sleep(0.05)
-train(load_recipe(recipe), data=Path(data), out=Path(out), resume=resume == "resume", watch=watch)
-"""
+@pytest.fixture
+def begin():
+    """Trainings in processes of their own; none is left behind."""
+    begun = []
 
+    def begin(*where, **how):
+        begun.append(Training(*where, **how))
+        return begun[-1]
 
-def started(recipe, data, out, *, resume=False, slow=True):
-    file = out.with_suffix(".yaml")
-    file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
-    arguments = [
-        str(file),
-        str(data),
-        str(out),
-        "resume" if resume else "new",
-        "slow" if slow else "",
-    ]
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    yield begin
+    for training in begun:
+        training.end()
 
 
 @pytest.mark.parametrize(
     "form", ["whole", "lora", pytest.param("judge-8b-lora", marks=pytest.mark.slow)]
 )
-def test_killed_and_resumed_gives_the_same_curve_and_weights(tiny, tiny_of, data, tmp_path, form):
+def test_killed_and_resumed_gives_the_same_curve_and_weights(
+    begin, tiny, tiny_of, data, tmp_path, form
+):
     """kill -9 at several moments; dropout, the order of examples and the schedule go on."""
     if form in tiny_of:
         recipe = shrunk(form, tiny_of[form], **{"lora.dropout": 0.2})
@@ -292,17 +277,9 @@ def test_killed_and_resumed_gives_the_same_curve_and_weights(tiny, tiny_of, data
     whole = train(recipe, data=data, out=tmp_path / "whole")
     out = tmp_path / "killed"
     for kill, until in enumerate(kills):
-        process = started(recipe, data, out, resume=kill > 0)
-        for told in process.stdout:
-            line = json.loads(told)
-            if (line["stage"], line["step"]) >= until:
-                break
-        else:
-            pytest.fail(process.stderr.read()[-2000:])
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
+        training = begin(recipe, data, out, resume=kill > 0)
+        assert any((line["stage"], line["step"]) >= until for line in training)
+        training.kill()
     resumed = train(recipe, data=data, out=out, resume=True)
     assert losses(out) == losses(tmp_path / "whole")
     events = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -313,18 +290,13 @@ def test_killed_and_resumed_gives_the_same_curve_and_weights(tiny, tiny_of, data
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
-def test_a_preference_stage_goes_on_too(tiny, data, tmp_path):
+def test_a_preference_stage_goes_on_too(begin, tiny, data, tmp_path):
     recipe = recipe_of(tiny, kind="preference", lora=LORA, epochs=4, checkpoint={"every": 3})
     train(recipe, data=data, out=tmp_path / "whole")
     out = tmp_path / "killed"
-    process = started(recipe, data, out)
-    for line in process.stdout:
-        if json.loads(line)["step"] >= 5:
-            break
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    process.stderr.close()
+    training = begin(recipe, data, out)
+    assert any(line["step"] >= 5 for line in training)
+    training.kill()
     train(recipe, data=data, out=out, resume=True)
     assert losses(out) == losses(tmp_path / "whole")
 
@@ -382,7 +354,7 @@ def test_what_only_decides_the_speed_may_change(tiny, data, tmp_path):
     assert train(smaller, data=data, out=out, resume=True) == first
 
 
-def test_a_folder_in_use_or_not_empty(tiny, data, tmp_path):
+def test_a_folder_in_use_or_not_empty(begin, tiny, data, tmp_path):
     out = tmp_path / "run"
     out.mkdir()
     (out / "mine.txt").write_text("keep")
@@ -392,14 +364,9 @@ def test_a_folder_in_use_or_not_empty(tiny, data, tmp_path):
     with pytest.raises(RunError, match="no training"):
         train(recipe_of(tiny), data=data, out=tmp_path / "nothing", resume=True)
     recipe = recipe_of(tiny, epochs=50)
-    process = started(recipe, data, tmp_path / "busy")
-    process.stdout.readline()
+    next(iter(begin(recipe, data, tmp_path / "busy")))
     with pytest.raises(RunError, match="in use by another process"):
         train(recipe, data=data, out=tmp_path / "busy", resume=True)
-    process.kill()
-    process.wait()
-    process.stdout.close()
-    process.stderr.close()
 
 
 # What goes wrong
@@ -456,29 +423,13 @@ def test_a_gradient_without_a_number_is_told(tiny, data, tmp_path, monkeypatch):
         train(recipe_of(tiny, dev=None), data=data, out=tmp_path / "run")
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(tiny, data, tmp_path):
+def test_a_full_disk_leaves_the_checkpoint_before(begin, tiny, data, tmp_path):
     """No file may grow beyond what a checkpoint needs: the system's own refusal, as of a full disk."""
     recipe = recipe_of(tiny, epochs=4, dev=None, checkpoint={"every": 2})
     out = tmp_path / "run"
-    program = PROGRAM.replace(
-        "def watch(line):",
-        "import resource\n"
-        "def watch(line):\n"
-        "    if line['step'] == 3:\n"
-        "        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))",
-    ).replace(
-        "train(load_recipe",
-        "from glider.core.errors import GliderError\ntry: train(load_recipe",
-    ) + "except GliderError as error: print(error.code, '|', error); sys.exit(7)\n"  # fmt: skip
-    file = tmp_path / "r.yaml"
-    file.write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
-    told = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program, str(file), str(data), str(out), "new", ""],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert told.returncode == 7, told.stderr[-2000:]
-    said = told.stdout.splitlines()[-1]
-    assert said.startswith(f"{CannotSave.code} | cannot save the checkpoint of step 4:")
+    *_, (code, said) = begin(recipe, data, out, slow=False, most_bytes=20000)
+    assert code == CannotSave.code
+    assert said.startswith("cannot save the checkpoint of step 4:")
     assert [step for step, _ in checkpoints(out / "1-sft")] == [2]
     assert not list((out / "1-sft").glob(".*"))
     train(recipe, data=data, out=out, resume=True)
