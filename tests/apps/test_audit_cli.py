@@ -1,4 +1,4 @@
-"""`glider audit` as people run it: a process, a server on loopback, a kill, a page in a browser."""
+"""`glider audit` as people run it: a server on loopback, a kill, a page in a browser."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from importlib.resources import files
 
+import in_process
 import pytest
 
 from glider.audit.results import Audit
@@ -34,14 +35,11 @@ def server():
 
 @pytest.fixture
 def audit(tmp_path, server):
-    """Run `glider audit` in an empty folder; gives the finished process."""
+    """Run `glider audit` in an empty folder; gives what it said."""
 
     def run(*words, code=0, **env):
-        finished = subprocess.run(
-            [sys.executable, "-m", "glider.cli.main", "audit", *map(str, words)],
-            cwd=tmp_path, capture_output=True, timeout=200, text=True,
-            env=os.environ | {"OPENAI_BASE_URL": server.url, "COLUMNS": "200"} | env,
-        )  # fmt: skip
+        env = {"OPENAI_BASE_URL": server.url, "COLUMNS": "200"} | env
+        finished = in_process.glider("audit", *words, cwd=tmp_path, env=env)
         assert finished.returncode == code, finished.stderr
         return finished
 
@@ -80,10 +78,7 @@ def test_an_audit_writes_its_numbers_and_its_page_and_says_what_goes_too_far(aud
     assert "Winner changed with the order" in done.stdout
     assert str(tmp_path) not in (tmp_path / "run/audit.json").read_text("utf-8")
     assert str(tmp_path) not in (tmp_path / "run/audit.html").read_text("utf-8")
-    report = subprocess.run(
-        [sys.executable, "-m", "glider.cli.main", "report", "run"],
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
+    report = in_process.glider("report", "run", cwd=tmp_path)
     assert report.returncode == 0, report.stderr
 
 
@@ -128,7 +123,7 @@ def test_a_judge_that_cannot_be_reached_is_no_pass(audit, rows):
 
 
 def test_kill_it_and_go_on(rows, tmp_path):
-    """SIGKILL at four moments, each followed by --resume: the numbers are those of one go."""
+    """SIGKILL at two moments, each followed by --resume: the numbers are those of one go."""
 
     def start(server, folder, *words):
         return subprocess.Popen(
@@ -140,10 +135,10 @@ def test_kill_it_and_go_on(rows, tmp_path):
 
     journal = tmp_path / "run/journal.jsonl"
     with FakeServer(answer=lenient, delay_s=0.01) as server:
-        for kill in range(4):
+        for kill in range(2):
             process = start(server, "run", *(["--resume"] if kill else []))
             deadline = time.monotonic() + 60
-            while not journal.exists() or journal.read_bytes().count(b"\n") < 60 + 130 * kill:
+            while not journal.exists() or journal.read_bytes().count(b"\n") < 60 + 260 * kill:
                 assert process.poll() is None, process.communicate()[1]
                 assert time.monotonic() < deadline
                 time.sleep(0.005)
@@ -171,11 +166,8 @@ def test_kill_it_and_go_on(rows, tmp_path):
 @pytest.fixture(scope="module")
 def page_file(server, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    subprocess.run(
-        [sys.executable, "-m", "glider.cli.main", "audit", "--demo", *MODEL, "--run", "run", "--limit", "12"],
-        cwd=folder, capture_output=True, check=False,
-        env=os.environ | {"OPENAI_BASE_URL": server.url},
-    )  # fmt: skip
+    words = ("audit", "--demo", *MODEL, "--run", "run", "--limit", "12")
+    in_process.glider(*words, cwd=folder, env={"OPENAI_BASE_URL": server.url})
     return folder / "run/audit.html"
 
 
@@ -196,19 +188,16 @@ def test_the_page_in_a_browser(visit, page_file, width, scheme):
 # The real model ---------------------------------------------------------------------------------
 
 
-def test_the_embedded_model_on_five_demo_texts(audit, tmp_path):
-    words = ("--demo", "--limit", 5, "--probe", "position", "--probe", "rubric-order",
+def test_the_embedded_model_on_two_demo_texts(tmp_path):
+    words = ("--demo", "--limit", 2, "--probe", "position", "--probe", "rubric-order",
              "--probe", "retest", "--run", "run")  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-m", "glider.cli.main", "audit", *map(str, words)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=250,
-    )  # fmt: skip
+    done = in_process.glider("audit", *words, cwd=tmp_path)
     if "model" in done.stderr and "cannot fetch" in done.stderr:
         pytest.skip("the model cannot be had here")
     assert done.returncode in (0, 6), done.stderr
     found = Audit.model_validate_json((tmp_path / "run/audit.json").read_text("utf-8"))
     assert found.judged == found.asked
-    assert found.samples == 5
+    assert found.samples == 2
     numbers = {f.key: f for probe in found.probes for f in probe.findings}
     assert numbers["retest.changed"].value == 0.0
     assert "bare" in found.judge

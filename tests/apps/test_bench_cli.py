@@ -1,4 +1,4 @@
-"""`glider bench` as people run it: a process, own labels, a real server on loopback."""
+"""`glider bench` as people run it: own labels, a real server on loopback, a kill."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import in_process
 import pytest
 
 from glider.testing.server import FakeServer
@@ -31,26 +32,26 @@ def server():
 
 @pytest.fixture
 def start(tmp_path, server):
-    """Begin `glider` in an empty folder."""
+    """Begin `glider` in an empty folder, as a process of its own."""
 
-    def begin(*words, **env):
+    def begin(*words):
         plain = {k: v for k, v in os.environ.items() if k != "GLIDER_DATA"}
         return subprocess.Popen(
             [sys.executable, "-m", "glider.cli.main", *map(str, words)],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=plain | {"OPENAI_BASE_URL": server.url, "COLUMNS": "200"} | env,
+            env=plain | {"OPENAI_BASE_URL": server.url, "COLUMNS": "200"},
         )  # fmt: skip
 
     return begin
 
 
 @pytest.fixture
-def glider(start):
-    def run(*words, code=0, **env):
-        process = start(*words, **env)
-        out, err = process.communicate(timeout=120)
-        assert process.returncode == code, err
-        return out, err
+def glider(tmp_path, server):
+    def run(*words, code=0):
+        env = {"OPENAI_BASE_URL": server.url, "COLUMNS": "200"}
+        done = in_process.glider(*words, cwd=tmp_path, env=env, unset="GLIDER_DATA")
+        assert done.returncode == code, done.stderr
+        return done.stdout, done.stderr
 
     return run
 

@@ -52,9 +52,11 @@ SAMPLES = [
     ],
     ids=lambda f: f.id,
 )
-def test_answers_are_legal_and_quotes_verbatim(embedded, format):
+def test_answers_are_legal_and_quotes_verbatim(embedded, format, monkeypatch):
+    # An untrained reasoner rambles up to the bound, whatever it is.
+    monkeypatch.setattr("glider.formats.glider._REASONING_CHARS", 240)
     criterion = load_criterion("faithfulness")
-    tasks = [JudgeTask(Sample.of(**fields), criterion) for fields in islice(SAMPLES, 3)]
+    tasks = [JudgeTask(Sample.of(**fields), criterion) for fields in islice(SAMPLES, 2)]
     for task, judgment in zip(tasks, Judge(embedded, format=format).judge_many(tasks), strict=True):
         assert isinstance(judgment, Judgment), judgment
         assert judgment.score in criterion.rubric.scores

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from importlib.resources import files
 
+import in_process
 import pytest
 
 from glider import Judge, JudgeTask, Judgment, PairTask, Sample, load_criterion
@@ -38,11 +39,8 @@ def server():
 @pytest.fixture
 def glider(tmp_path, server):
     def run(*words, code=0):
-        finished = subprocess.run(
-            [sys.executable, "-m", "glider.cli.main", "judge", *map(str, words)],
-            cwd=tmp_path, capture_output=True, timeout=60, text=True,
-            env=os.environ | {"OPENAI_BASE_URL": server.url, "COLUMNS": "200"},
-        )  # fmt: skip
+        env = {"OPENAI_BASE_URL": server.url, "COLUMNS": "200"}
+        finished = in_process.glider("judge", *words, cwd=tmp_path, env=env)
         assert finished.returncode == code, finished.stderr
         return finished
 
@@ -70,10 +68,7 @@ def test_what_was_written_is_in_every_outcome_and_the_manifest_names_it(glider, 
         assert outcome["version"] == 2
     settings = json.loads((tmp_path / "run/manifest.json").read_text())["settings"]
     assert settings["strategies"] == ["rules", "questions"]
-    report = subprocess.run(
-        [sys.executable, "-m", "glider.cli.main", "report", "run"],
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
+    report = in_process.glider("report", "run", cwd=tmp_path)
     assert report.returncode == 0, report.stderr
     assert "chat-json+rules+questions" in (tmp_path / "run/report.html").read_text("utf-8")
     refused = glider(*rows, "--strategy", "rules", "--run", "run", "--resume", code=2)
