@@ -112,6 +112,12 @@ def by_torch(model, tokenizer):
     return torch.stack(scores)
 
 
+@pytest.fixture(scope="module")
+def after(base, merged):
+    """The scores of PEFT's merge in torch, which every engine is compared with."""
+    return by_torch(merged[1], transformers.AutoTokenizer.from_pretrained(base.hf_folder))
+
+
 def test_the_merged_folder_is_peft_s_merge_rounded_once(base, merged, tmp_path):
     folder, model = merged
     merge(base.hf_folder, folder, tmp_path / "hf")
@@ -144,12 +150,10 @@ def test_the_gguf_has_the_same_numbers(base, merged, gguf_f16):
     assert len(Adapter.read(merged[0]).factors) == 210  # 30 layers of 7
 
 
-def test_scores_move_as_in_torch(base, merged, gguf_f16, tmp_path):
-    _, model = merged
+def test_scores_move_as_in_torch(base, after, gguf_f16, tmp_path):
     tokenizer = transformers.AutoTokenizer.from_pretrained(base.hf_folder)
     plain = transformers.AutoModelForCausalLM.from_pretrained(base.hf_folder, dtype=torch.float32)
-    before, after = by_torch(plain.eval(), tokenizer), by_torch(model, tokenizer)
-    moved = after - before
+    moved = after - by_torch(plain.eval(), tokenizer)
     assert moved.abs().mean() > 0.05  # the adapter does something
     in_engine = by_backend(EmbeddedBackend(str(gguf_f16), slots=1))
     requantise(base.path, tmp_path / "base.gguf", "f16", lambda *_: None)
@@ -158,14 +162,14 @@ def test_scores_move_as_in_torch(base, merged, gguf_f16, tmp_path):
     torch.testing.assert_close(in_engine - engine_base, moved, atol=0.02, rtol=0)
 
 
-def test_a_user_s_folder_is_a_model_of_every_local_engine(base, merged, tmp_path, monkeypatch):
-    tokenizer = transformers.AutoTokenizer.from_pretrained(base.hf_folder)
+def test_a_user_s_folder_is_a_model_of_every_local_engine(
+    base, merged, after, tmp_path, monkeypatch
+):
     cache = tmp_path / "cache"
     monkeypatch.setenv("GLIDER_CACHE", str(cache))
     shutil.copytree(base.path.parent, cache / "models" / BASE)
     mine = tmp_path / "mine" / "adapter"
     copy_adapter(merged[0], mine)
-    after = by_torch(merged[1], tokenizer)
     engine = EmbeddedBackend(str(mine), slots=1)
     assert engine.id.startswith("embedded/mine@")
     # q8_0 rounds weights, and the engine what they are multiplied with.
