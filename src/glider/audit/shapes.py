@@ -83,8 +83,7 @@ def with_note(sample: Sample, note: str) -> Sample:
 
 
 def _with(sample: Sample, *judged: Field) -> Sample:
-    told = tuple(field for field in sample.fields if field.role != "judged")
-    return Sample(id=sample.id, fields=told + judged)
+    return Sample(id=sample.id, fields=sample.told + judged)
 
 
 def grade(sample: Sample, criterion: Criterion, *, apart: str = "") -> Ask:

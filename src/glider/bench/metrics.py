@@ -107,7 +107,7 @@ class Measured:
             self.undefined = _one_reason(self.left_out) or "there are no items"
         elif len(self.silent) == len(self.unjudged) == len(self.parts):
             self.undefined = "nothing was judged"
-        elif len(self.silent) == len(self.parts):
+        elif self.all_silent:
             self.undefined = "the system gives every item the same score"
         limits = [part.limits for part in self.parts] or [ANY]
         self.statistic = Prepared(
@@ -136,6 +136,20 @@ class Measured:
         both = cls.__new__(cls)
         both._of(metric, [a, b], "strict")
         return Swapped(both.statistic)
+
+    @property
+    def all_silent(self) -> bool:
+        """The system gives every item of a part the same score, in every part."""
+        return len(self.silent) == len(self.parts)
+
+    def shares(self, *values: float) -> list[float]:
+        """Values of this metric mapped linearly, so that random answers get 0 and perfect ones 1.
+
+        Raises:
+            Degenerate: nobody can be measured.
+        """
+        chance = self.chance()
+        return [(value - chance) / (self.metric.best - chance) for value in values]
 
     def chance(self) -> float:
         """What random answers would get here.

@@ -352,19 +352,16 @@ class _Benchmark:
             estimate, measured = self._main[scored.system], self._ready(metric, scored)
             if not measured.parts or metric.better == "middle":
                 continue
-            chance = measured.chance()
-            width = metric.best - chance
             if isinstance(estimate, Undefined):
-                silent = len(measured.silent) == len(measured.parts)
                 try:
-                    value = 0.0 if silent else (measured.statistic() - chance) / width
+                    (value,) = (
+                        (0.0,) if measured.all_silent else measured.shares(measured.statistic())
+                    )
                 except Degenerate:
                     continue
                 found[scored.system] = _Share(value, value, value, len(scored), scored.n_judged)
                 continue
-            value, *ends = (
-                (v - chance) / width for v in (estimate.value, estimate.low, estimate.high)
-            )
+            value, *ends = measured.shares(estimate.value, estimate.low, estimate.high)
             found[scored.system] = _Share(value, min(ends), max(ends), len(scored), scored.n_judged)
         return found
 

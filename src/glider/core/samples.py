@@ -104,6 +104,11 @@ class Sample(Frozen):
         """The fields that get the score."""
         return tuple(field for field in self.fields if field.role == "judged")
 
+    @cached_property
+    def told(self) -> tuple[Field, ...]:
+        """The fields that are shown beside what is judged."""
+        return tuple(field for field in self.fields if field.role != "judged")
+
     def with_role(self, role: Role) -> Field | None:
         """The first field with this role."""
         return next((field for field in self.fields if field.role == role), None)

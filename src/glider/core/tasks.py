@@ -29,9 +29,8 @@ def compared(sample: Sample, criterion: Criterion, first: str, second: str) -> J
 
     The judge sees neutral names, so a name cannot tell.
     """
-    others = tuple(field for field in sample.fields if field.role != "judged")
     pair = tuple(
         Field(name=shown, text=sample[name], role="judged")
         for shown, name in zip(COMPARED, (first, second), strict=True)
     )
-    return JudgeTask(Sample(id=sample.id, fields=others + pair), pairwise(criterion))
+    return JudgeTask(Sample(id=sample.id, fields=sample.told + pair), pairwise(criterion))

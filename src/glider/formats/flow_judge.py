@@ -97,7 +97,7 @@ class FlowJudgeFormat(Format):
                 f"<{labels[f.name]}>\n{shown[f.name]}\n</{labels[f.name]}>" for f in fields
             )
 
-        given = [field for field in sample.fields if field.role != "judged"]
+        given = list(sample.told)
         replacements = {
             **(_WITH_INPUTS if given else _WITHOUT_INPUTS),
             "inputs": _INPUTS.replace("{fields}", block(given)) if given else "",

@@ -147,7 +147,7 @@ def _item(row: Row, labelled: "LabelledSet", split: str, sample_id: str) -> Item
     low, high = criterion.rubric.low, criterion.rubric.high
     if not low <= gold <= high:
         raise Unfit("a score outside its rubric")
-    given = [field.text for field in sample.fields if field.role != "judged"]
+    given = [field.text for field in sample.told]
     named = {field.name: field.text for field in sample.fields}
     named |= {"split": split, "given": "\n".join(given)}
     part = key_at(named, labelled.part) if labelled.part else labelled.name

@@ -112,13 +112,15 @@ def wordings() -> Mapping[str, tuple[Criterion, ...]]:
     """Set and part to other wordings of what they ask."""
     text = files("glider").joinpath("training", "wordings.yaml").read_text("utf-8")
     data: Mapping[str, list[dict[str, Any]]] = yaml.safe_load(text)
-    return {
-        key: tuple(
-            Criterion(name=key, title=w["title"], question=w["question"], rubric=w["levels"])
-            for w in listed
-        )
-        for key, listed in data.items()
-    }
+    return {key: worded(key, listed) for key, listed in data.items()}
+
+
+def worded(name: str, listed: Sequence[Mapping[str, Any]]) -> tuple[Criterion, ...]:
+    """Wordings as they are written in YAML, as criteria of one name."""
+    return tuple(
+        Criterion(name=name, title=w["title"], question=w["question"], rubric=w["levels"])
+        for w in listed
+    )
 
 
 def paraphrased(item: Item, rng: Random, *, set_name: str) -> Item:

@@ -81,9 +81,9 @@ def together(examples: Sequence[Example], posed: Mapping[str, Posed]) -> list[tu
     """The examples, the two orders of a pair together where the first of them stands."""
     groups: dict[object, list[Example]] = {}
     for one in examples:
-        task = posed.get(one.id, None)
-        pair = task is not None and len(task.sample.judged) == 2
-        key = (one.set, task.sample.id, one.criterion) if pair and task else one.id
+        task = posed.get(one.id)
+        pair = task and len(task.sample.judged) == 2
+        key = (one.set, task.sample.id, one.criterion) if task and pair else one.id
         groups.setdefault(key, []).append(one)
     found: list[tuple[Example, ...]] = []
     for group in groups.values():
@@ -130,10 +130,10 @@ def _share(one: _Set, told: Mapping[str, Told]) -> float | None:
     measured = Measured(metric, scored)
     if not measured.parts or metric.better == "middle":
         return None
-    if len(measured.silent) == len(measured.parts):
+    if measured.all_silent:
         return 0.0
     try:
-        chance = measured.chance()
-        return (measured.statistic() - chance) / (metric.best - chance)
+        (share,) = measured.shares(measured.statistic())
     except Degenerate:
         return None
+    return share

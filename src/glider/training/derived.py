@@ -23,11 +23,12 @@ import yaml
 from pydantic import Field
 
 from glider.core.base import Frozen
-from glider.core.criteria import Criterion, Rubric
+from glider.core.criteria import Criterion
 from glider.core.samples import Field as Text
 from glider.core.samples import Sample
 from glider.core.tasks import COMPARED
 from glider.gold.items import Item
+from glider.training.augment import worded
 from glider.training.overlap import instructions_of, normalized
 
 LEAST_GAP = 0.25
@@ -119,7 +120,7 @@ def _rated(items: Sequence[Item], rng: Random) -> Iterator[Item]:
     groups: dict[object, list[Item]] = {}
     for item in items:
         if len(item.sample.judged) == 1:
-            asked = tuple((f.name, f.text) for f in _told(item.sample))
+            asked = tuple((f.name, f.text) for f in item.sample.told)
             groups.setdefault((item.part, item.criterion.content_id, asked), []).append(item)
     pairs: list[Item] = []
     for group in groups.values():
@@ -217,18 +218,8 @@ def _written() -> Mapping[str, Any]:
 @cache
 def questions() -> Mapping[str, tuple[Criterion, ...]]:
     """Kind to what its pairs are asked."""
-    return {
-        kind: tuple(
-            Criterion(
-                name=kind,
-                title=w["title"],
-                question=w["question"],
-                rubric=Rubric(levels=w["levels"]),
-            )
-            for w in listed
-        )
-        for kind, listed in _written()["questions"].items()
-    }
+    listed = _written()["questions"]
+    return {kind: worded(kind, asked) for kind, asked in listed.items()}
 
 
 def _good(
@@ -263,10 +254,6 @@ def _share(item: Item) -> float:
     return (item.gold - low) / (high - low)
 
 
-def _told(sample: Sample) -> tuple[Text, ...]:
-    return tuple(field for field in sample.fields if field.role != "judged")
-
-
 def _single(item: Item, asked: str, text: str, criterion: Criterion) -> Item:
     """The losing output alone under a question of its own, beside the input and nothing else."""
     sample = Sample.of(text, input=asked, id=item.sample.id)
@@ -287,7 +274,7 @@ def _pair(kind: str, worse: Item, better: str, sure: float, rng: Random) -> Item
         Text(name=name, text=text, role="judged")
         for name, text in zip(COMPARED, texts, strict=True)
     )
-    sample = Sample(id=f"{kind}:{worse.sample.id}", fields=(*_told(worse.sample), *outputs))
+    sample = Sample(id=f"{kind}:{worse.sample.id}", fields=worse.sample.told + outputs)
     return Item(
         sample=sample, criterion=of_two(worse.criterion), gold=gold, scale=(0.0, 1.0), part=kind,
         cluster=worse.cluster, lang=worse.lang,

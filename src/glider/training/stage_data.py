@@ -142,9 +142,9 @@ def _split(
     if limit is not None and limit < len(made):
         order = np.random.default_rng([recipe.seed, 1]).permutation(len(made)).tolist()
         if posed is not None:
-            place = {id(one): n for n, one in enumerate(made)}
+            place = {one.id: n for n, one in enumerate(made)}
             groups = together([made[n] for n in order], posed)
-            order = [place[id(one)] for group in groups for one in group]
+            order = [place[one.id] for group in groups for one in group]
     kept: dict[int, Any] = {}
     shortest, too_long = sys.maxsize, 0
     for index in order:

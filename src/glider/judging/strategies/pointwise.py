@@ -38,8 +38,7 @@ class Pointwise(Strategy):
 def _alone(sample: Sample, name: str) -> Sample:
     """The sample with one of its outputs, under a name that does not tell which."""
     own = Field(name=_ALONE, text=sample[name], role="judged")
-    others = tuple(field for field in sample.fields if field.role != "judged")
-    return Sample(id=sample.id, fields=(*others, own), metadata=sample.metadata)
+    return Sample(id=sample.id, fields=(*sample.told, own), metadata=sample.metadata)
 
 
 def share_of_first(first: Judgment, second: Judgment) -> float:
