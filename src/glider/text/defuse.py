@@ -15,9 +15,12 @@ _CONTROLS = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
 )
 # The shape of control tokens in chat templates: <|im_end|>, <｜User｜>, <s>, <<SYS>>, [INST] ...
+# The first two lookaheads repeat what follows, so that a text of brackets costs little.
 _CONTROL_TOKENS = re.compile(
-    r"<(?=[|｜][^<>|｜\n]{0,64}[|｜]>)|<(?=/?s>|(?:start|end)_of_turn>|</?SYS>>)|\[(?=/?INST\])"
+    r"<(?!<[^/S])(?=[|｜/se<])"
+    r"(?=[|｜][^<>|｜\n]{0,64}[|｜]>|/?s>|(?:start|end)_of_turn>|</?SYS>>)"
 )
+_INSTRUCTION_TOKENS = re.compile(r"\[(?=/?INST\])")
 _HARMLESS = {"<": "‹", "[": "⁅"}
 
 
@@ -25,7 +28,7 @@ _HARMLESS = {"<": "‹", "[": "⁅"}
 def _tag_pattern(tags: frozenset[str]) -> re.Pattern[str]:
     names = "|".join(re.sub(r"\\ |_", r"[\\s_]+", re.escape(tag)) for tag in sorted(tags))
     # Never two runs of spaces side by side: a hostile text of spaces would cost their square.
-    return re.compile(rf"<(?=\s*(?:/\s*)?(?:{names})\s*(?:/\s*)?>)", re.IGNORECASE)
+    return re.compile(rf"<(?!<)(?=\s*(?:/\s*)?(?:{names})\s*(?:/\s*)?>)", re.IGNORECASE)
 
 
 def defuse(text: str, tags: Iterable[str] = ()) -> str:
@@ -39,7 +42,8 @@ def defuse(text: str, tags: Iterable[str] = ()) -> str:
         Text of the same length; `<` of a look-alike becomes `‹`, a control character `\ufffd`.
     """
     text = _CONTROLS.sub("\ufffd", text)
-    text = _CONTROL_TOKENS.sub(lambda m: _HARMLESS[m[0]], text)
+    text = _CONTROL_TOKENS.sub("‹", text)
+    text = _INSTRUCTION_TOKENS.sub("⁅", text)
     reserved = frozenset(tags)
     return _tag_pattern(reserved).sub("‹", text) if reserved else text
 
