@@ -60,9 +60,11 @@ def test_d3_takes_what_is_difficult_and_unlike(tiny, data, tmp_path):
     select(data, tmp_path / "out", by="d3", size=12, model=str(tiny))
     every = list(read_examples(data / "train.jsonl.gz"))
     model = TorchLosses.of(find_base(str(tiny)))
-    difficulty = [upd(losses, model.vocabulary) for losses in model(every)]
+    losses = model(every)
+    difficulty = [upd(one, model.vocabulary) for one in losses]
+    places = np.stack([one.embedding for one in losses]).astype(np.float16)
     trust = [dependability(example) for example in every]
-    wanted = d3(difficulty, model.embeddings(every).astype(np.float16), trust, 12)
+    wanted = d3(difficulty, places, trust, 12)
     kept = {every[n].id for n in wanted.chosen}
     assert len(kept & set(ids(tmp_path / "out"))) >= 10  # half floats, and another batch
 

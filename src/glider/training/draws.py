@@ -35,6 +35,8 @@ class TokenLosses:
     """Loss of each token of the answer, in nats, shape (tokens,)."""
     entropy: Floats | None = None
     """Entropy of the model's guess at each of these tokens, in nats, shape (tokens,)."""
+    embedding: Floats | None = None
+    """Mean of the model's last layer over what was given, shape (width,)."""
 
 
 class Losses(Protocol):

@@ -16,7 +16,7 @@ token) and of the answer."""
 
 
 class TorchLosses:
-    """A model as `draws.Losses`, and as embeddings of prompts."""
+    """A model as `draws.Losses`."""
 
     def __init__(self, model: Any, encode: Encode, *, batch_tokens: int = 2048) -> None:
         """Wrap a model.
@@ -55,7 +55,10 @@ class TorchLosses:
         return int(self._model.config.get_text_config().vocab_size)
 
     def __call__(self, examples: Sequence[Example], *, prompt: bool = True) -> list[TokenLosses]:
-        """Losses and entropies of each answer's tokens, computed in float32."""
+        """Losses and entropies of each answer's tokens, computed in float32; the prompt's place.
+
+        One pass gives all three, and no logits but from the first answer's place on.
+        """
         import torch
 
         rows = [self._encode(example, prompt) for example in examples]
@@ -63,37 +66,26 @@ class TorchLosses:
         ids = [[*given, *answer] for given, answer in rows]
         for batch in self._batches([len(row) for row in ids]):
             tokens, mask = self._padded([ids[n] for n in batch])
+            first = min(len(rows[n][0]) for n in batch) - 1
             with torch.inference_mode():
-                logits = self._model(input_ids=tokens, attention_mask=mask).logits
+                told = self._model(
+                    input_ids=tokens,
+                    attention_mask=mask,
+                    output_hidden_states=True,
+                    logits_to_keep=tokens.shape[1] - first,
+                )
+            logits, last = told.logits, told.hidden_states[-1]
+            before = tokens.shape[1] - logits.shape[1]
             for row, number in enumerate(batch):
                 start, end = len(rows[number][0]), len(ids[number])
                 # The guess of a token stands at the place before it.
-                guesses = torch.log_softmax(logits[row, start - 1 : end - 1].float(), dim=-1)
+                guesses = logits[row, start - 1 - before : end - 1 - before].float().log_softmax(-1)
                 right = tokens[row, start:end].unsqueeze(-1)
                 nll = -guesses.gather(-1, right).squeeze(-1)
                 entropy = -(guesses.exp() * guesses).sum(-1)
-                found[number] = TokenLosses(
-                    nll.cpu().numpy().astype(np.float64), entropy.cpu().numpy().astype(np.float64)
-                )
+                mean = last[row, :start].float().mean(0)
+                found[number] = TokenLosses(*(_floats(one) for one in (nll, entropy, mean)))
         return [found[number] for number in range(len(examples))]
-
-    def embeddings(self, examples: Sequence[Example]) -> Floats:
-        """Mean of the last layer over each prompt, shape (examples, width)."""
-        import torch
-
-        rows = [self._encode(example, True)[0] for example in examples]
-        found: dict[int, Floats] = {}
-        for batch in self._batches([len(row) for row in rows]):
-            tokens, mask = self._padded([rows[n] for n in batch])
-            with torch.inference_mode():
-                last = self._model(
-                    input_ids=tokens, attention_mask=mask, output_hidden_states=True
-                ).hidden_states[-1]
-            weights = mask.unsqueeze(-1).to(last.dtype)
-            means = (last * weights).sum(1) / weights.sum(1)
-            for row, number in enumerate(batch):
-                found[number] = means[row].float().cpu().numpy().astype(np.float64)
-        return np.stack([found[number] for number in range(len(examples))])
 
     def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
         """Examples of like length together, so that little is padded."""
@@ -117,3 +109,8 @@ class TorchLosses:
             tokens[number, : len(row)] = torch.tensor(row, dtype=torch.long)
             mask[number, : len(row)] = 1
         return tokens, mask
+
+
+def _floats(values: Any) -> Floats:
+    found: Floats = values.cpu().numpy().astype(np.float64)
+    return found

@@ -25,6 +25,7 @@ from glider.store.journal import Journal
 from glider.store.manifest import Manifest
 from glider.training.base_model import BaseModel, find_base
 from glider.training.draws import (
+    Floats,
     Selected,
     by_ifd,
     d3,
@@ -166,11 +167,9 @@ def _measuring(base: BaseModel, by: By) -> Callable[[Sequence[Example]], list[Me
         return [_measure(e, value) for e, value in zip(examples, values, strict=True)]
 
     def by_guess(examples: Sequence[Example]) -> list[Measure]:
-        values = [upd(losses, model.vocabulary) for losses in model(examples)]
-        places = model.embeddings(examples)
         return [
-            _measure(example, value, base64.b64encode(place.astype("<f2").tobytes()).decode())
-            for example, value, place in zip(examples, values, places, strict=True)
+            _measure(example, upd(losses, model.vocabulary), _written(losses.embedding))
+            for example, losses in zip(examples, model(examples), strict=True)
         ]
 
     return by_prompt if by == "ifd" else by_guess
@@ -178,6 +177,11 @@ def _measuring(base: BaseModel, by: By) -> Callable[[Sequence[Example]], list[Me
 
 def _measure(example: Example, value: float, embedding: str = "") -> Measure:
     return Measure(id=example.id, value=value if np.isfinite(value) else None, embedding=embedding)
+
+
+def _written(embedding: Floats | None) -> str:
+    assert embedding is not None
+    return base64.b64encode(embedding.astype("<f2").tobytes()).decode()
 
 
 def _drawn(
