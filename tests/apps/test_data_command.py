@@ -96,14 +96,16 @@ def test_columns_of_another_project(tmp_path):
         (["--set", "saf_short_answers"], SetupError, "no data folder"),
         (["{tmp}/no.yaml"], SetupError, "cannot be read"),
         (["{tmp}/bad.yaml"], SetupError, "sed: Extra inputs"),
+        (["{tmp}/latin.yaml"], SetupError, r"latin\.yaml:1: byte 0xe9 is not UTF-8"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_left(words, error, says, tmp_path, monkeypatch):
     monkeypatch.delenv("GLIDER_DATA", raising=False)
     (tmp_path / "bad.yaml").write_text("sed: 3\n")
+    (tmp_path / "latin.yaml").write_bytes(b"# caf\xe9\nseed: 3\n")
     with pytest.raises(error, match=says):
         run(*(word.format(tmp=tmp_path) for word in words), "--out", tmp_path / "out")
-    assert [file.name for file in tmp_path.iterdir()] == ["bad.yaml"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.yaml", "latin.yaml"]
 
 
 def test_a_full_disk_leaves_nothing(own, tmp_path, monkeypatch):

@@ -162,21 +162,12 @@ def _own_preferences(
 
 
 def _settings(recipe: Path | None, flags: dict[str, Any]) -> "Mixture":
-    import yaml
     from pydantic import ValidationError
 
+    from glider.data.yaml_files import mapping, read_text
     from glider.training.mixture import Mixture
 
-    written: Any = {}
-    if recipe is not None:
-        try:
-            written = yaml.safe_load(recipe.read_text("utf-8")) or {}
-        except OSError as exc:
-            raise SetupError(f"{recipe}: cannot be read: {exc.strerror}") from exc
-        except yaml.YAMLError as exc:
-            raise SetupError(f"{recipe}: not YAML: {exc}") from exc
-    if not isinstance(written, dict):
-        raise SetupError(f"{recipe}: settings are `name: value`")
+    written = mapping(read_text(recipe), str(recipe)) if recipe else {}
     try:
         return Mixture.model_validate({**written, **flags})
     except ValidationError as exc:

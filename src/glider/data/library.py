@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from glider.core.criteria import Criterion
 from glider.core.errors import CriterionError, RubricError, UnknownName
+from glider.data.yaml_files import documents, read_text, repeated
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _SAID = {
@@ -86,17 +87,13 @@ def _from_file(path: Path) -> list[Criterion]:
     if not path.name.lower().endswith(_SUFFIXES):
         raise CriterionError(f"{path}: a criterion file ends in .yaml, .yml or .json")
     try:
-        text = path.read_text("utf-8-sig")
-    except FileNotFoundError:
+        text = read_text(path, CriterionError)
+    except CriterionError as exc:
+        if not isinstance(exc.__cause__, FileNotFoundError):
+            raise
         near = get_close_matches(path.stem, _shipped_names(), n=1)
         hint = f"one called {near[0]!r} is shipped" if near else None
         raise CriterionError(f"{path}: no such file", hint=hint) from None
-    except OSError as exc:
-        raise CriterionError(f"{path}: cannot be read: {exc.strerror}") from exc
-    except UnicodeDecodeError as exc:
-        byte = exc.object[exc.start]
-        line = exc.object.count(b"\n", 0, exc.start) + 1
-        raise CriterionError(f"{path}:{line}: byte 0x{byte:02x} is not UTF-8") from exc
     return _criteria(text, str(path))
 
 
@@ -152,23 +149,11 @@ _Entries = Iterator[tuple[Any, dict[str, int]]]
 
 
 def _yaml_entries(text: str, path: str) -> _Entries:
-    try:
-        loader = yaml.SafeLoader(text)
-        while loader.check_node() and (node := loader.get_node()):
-            _refuse_repeats(node, loader, path, inside="", seen=set())
-            data = loader.construct_document(node)
-            if isinstance(node, yaml.SequenceNode):
-                yield from zip(data, map(_key_lines, node.value), strict=True)
-            elif data is not None:  # nothing stands between two `---`
-                yield data, _key_lines(node)
-    except yaml.MarkedYAMLError as exc:
-        line = f":{exc.problem_mark.line + 1}" if exc.problem_mark else ""
-        said = " ".join(part for part in (exc.context, exc.problem) if part)
-        raise CriterionError(
-            f"{path}{line}: not YAML: {said}", hint="put text with ': ' or '#' in quotes"
-        ) from exc
-    except (yaml.YAMLError, RecursionError, ValueError) as exc:
-        raise CriterionError(f"{path}: not YAML: {str(exc).partition(chr(10))[0]}") from exc
+    for node, data in documents(text, path, CriterionError):
+        if isinstance(node, yaml.SequenceNode):
+            yield from zip(data, map(_key_lines, node.value), strict=True)
+        elif data is not None:  # nothing stands between two `---`
+            yield data, _key_lines(node)
 
 
 def _key_lines(node: yaml.Node) -> dict[str, int]:
@@ -178,40 +163,13 @@ def _key_lines(node: yaml.Node) -> dict[str, int]:
     return lines
 
 
-def _refuse_repeats(
-    node: yaml.Node, loader: yaml.SafeLoader, path: str, *, inside: str, seen: set[int]
-) -> None:
-    """YAML lets the last of two equal keys win; here that is an error."""
-    if id(node) in seen:  # an alias: the node has been looked at, and may hold itself
-        return
-    seen.add(id(node))
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_repeats(item, loader, path, inside=inside, seen=seen)
-    if isinstance(node, yaml.MappingNode):
-        keys: set[str] = set()
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                continue  # not hashable, which the loader says better
-            name = str(loader.construct_object(key))  # 2, '2' and 02 are one level
-            if name in keys:
-                raise _repeated(name, f"{path}:{key.start_mark.line + 1}", inside == "rubric")
-            keys.add(name)
-            _refuse_repeats(value, loader, path, inside=name, seen=seen)
-
-
-def _repeated(name: str, where: str, in_rubric: bool) -> CriterionError | RubricError:
-    if in_rubric:
-        return RubricError(f"{where}: level {name} is there twice")
-    return CriterionError(f"{where}: the key {name!r} is there twice")
-
-
 def _json_entries(text: str, path: str) -> _Entries:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         for key in keys:
             if keys.count(key) > 1:
-                raise _repeated(key, path, key.strip().lstrip("+-").isdecimal())
+                in_rubric = key.strip().lstrip("+-").isdecimal()
+                raise repeated(key, path, in_rubric, CriterionError)
         return dict(pairs)
 
     try:

@@ -11,15 +11,15 @@ from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
 from pydantic import Field, ValidationError
 
 from glider.core.base import Frozen
 from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import DataError, RubricError, SetupError, UnknownName
 from glider.core.plugins import Registry
+from glider.data.yaml_files import mapping, read_text
 from glider.gold.items import Item, Loaded, oddities
 
 Kind = Literal["graded", "classes", "pairs"]
@@ -196,11 +196,7 @@ def load_set(name_or_path: str) -> LabelledSet:
     """
     if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
         path = Path(name_or_path)
-        try:
-            text = path.read_text("utf-8")
-        except OSError as exc:
-            raise SetupError(f"{path}: cannot be read: {exc.strerror}") from exc
-        return _parsed(text, str(path))
+        return _parsed(read_text(path), str(path))
     if name_or_path in shipped():
         entry = files("glider").joinpath("gold", "sets", f"{name_or_path}.yaml")
         return _parsed(entry.read_text("utf-8"), f"{name_or_path}.yaml")
@@ -211,10 +207,7 @@ def load_set(name_or_path: str) -> LabelledSet:
 
 def _parsed(text: str, path: str) -> LabelledSet:
     try:
-        data: Any = yaml.safe_load(text)
-        return LabelledSet.model_validate(data)
-    except yaml.YAMLError as exc:
-        raise SetupError(f"{path}: not YAML: {exc}") from exc
+        return LabelledSet.model_validate(mapping(text, path))
     except RubricError as exc:
         raise RubricError(f"{path}: {exc.message}", hint=exc.hint) from exc
     except ValidationError as exc:

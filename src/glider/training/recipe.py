@@ -20,6 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from glider.core.errors import RecipeError, UnknownName
+from glider.data.yaml_files import mapping, read_text
 
 SHIPPED = Path(__file__).parent / "recipes"
 """Where the recipes are that come with the package, and in `accelerate` the files for it."""
@@ -220,12 +221,7 @@ def load_recipe(source: str | Path, changes: Sequence[str] = ()) -> Recipe:
         if str(source) not in shipped():
             raise UnknownName("recipe", str(source), shipped(), hint="or give a YAML file")
         path = SHIPPED / f"{source}.yaml"
-    try:
-        data = yaml.safe_load(path.read_text("utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as exc:
-        raise RecipeError(f"{path.name} cannot be read as YAML: {exc}") from exc
-    if not isinstance(data, dict):
-        raise RecipeError(f"{path.name} is no recipe: a mapping of settings is expected")
+    data = mapping(read_text(path, RecipeError), path.name, RecipeError)
     return parse_recipe(data, changes, where=path.name)
 
 

@@ -167,7 +167,8 @@ def test_a_question_is_for_its_part_and_a_star_for_all_others(tmp_path):
         ("use: train", "usage: train", SetupError, "mine.yaml: use: Field required"),
         ("licence: ours", "licence: ours\nlicense: ours", SetupError, "license: Extra inputs"),
         ("{0: unkind, 1: kind}", "{0: unkind}", RubricError, "mine.yaml: .*2 to 11 levels"),
-        ("questions:", "questions: [", SetupError, "mine.yaml: not YAML"),
+        ("questions:", "questions: [", SetupError, "mine.yaml:13: not YAML"),
+        ("kind: graded", "kind: graded\nkind: graded", SetupError, "the key 'kind' is there twice"),
         (MINE, "", SetupError, "mine.yaml: "),
     ],
 )

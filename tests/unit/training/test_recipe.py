@@ -93,8 +93,13 @@ def test_changes_are_yaml():
 def test_unknown_and_unreadable_files(tmp_path):
     with pytest.raises(UnknownName, match="did you mean 'nano'"):
         load_recipe("nan")
-    for text, said in (("a: [", "cannot be read as YAML"), ("- 1", "a mapping of settings")):
-        (tmp_path / "r.yaml").write_text(text)
+    for text, said in (
+        ("a: [", r"r\.yaml:1: not YAML"),
+        ("- 1", "is not one mapping"),
+        ("seed: 1\nseed: 2", r"r\.yaml:2: the key 'seed' is there twice"),
+        ("name: caf\xe9", r"r\.yaml:1: byte 0xe9 is not UTF-8"),
+    ):
+        (tmp_path / "r.yaml").write_text(text, "latin-1")
         with pytest.raises(RecipeError, match=said):
             load_recipe(tmp_path / "r.yaml")
 
