@@ -2,15 +2,16 @@
 
     python benchmarks/ablation.py --data FOLDER                  # every cell; hours on two cores
     python benchmarks/ablation.py --data FOLDER --only "hard labels" "LoRA 8"
-    python benchmarks/ablation.py --page                         # the table of what is there
+    python benchmarks/ablation.py --data FOLDER --round d3 --only D3 "as glider-nano's first stage"
+    python benchmarks/ablation.py --page                         # the page of what is there
 
 A cell is one change of what stands beside it: other examples, other settings, or another start.
 Every cell sees as many examples, one process with one thread each, `--at-once` cells side by side.
 It can be killed at any moment and started again. Then each judges the same held-out items as it
 would serve them. The interval is about other items, not about other draws of a training: there is
-one training a cell.
+one training a cell. Cells are compared within a round, which is one machine and one size.
 
-Writes results/ablation.json and docs/ablation.md.
+Writes results/ablation.json, or results/ablation-ROUND.json, and docs/ablation.md of all rounds.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -356,38 +357,49 @@ def _plain(found: Any) -> dict[str, Any]:
     return {key: getattr(found, key) for key in ("value", "low", "high", "n", "method")}
 
 
-def page(result: Mapping[str, Any]) -> str:
+_HEADS = (
+    "cell", "examples", "tokens", "minutes", "items read", "score loss", "less", "accuracy",
+    "less", "Pearson's r", "less",
+)  # fmt: skip
+
+
+def page(rounds: Sequence[Mapping[str, Any]]) -> str:
     """docs/ablation.md."""
-    heads = [
-        "cell", "examples", "tokens", "minutes", "items read", "score loss", "less", "accuracy",
-        "less", "Pearson's r", "less",
-    ]  # fmt: skip
-    about = result["settings"]
-    made = result["facts"]
     blocks = [
         "# What makes a small judge better?",
-        f"Made by `benchmarks/ablation.py` on {machine(made)}, from "
-        "`benchmarks/results/ablation.json`, which holds each training's manifest.",
-        f"Each cell is one training of SmolLM2-135M on {about['examples']:,} examples with prompts "
-        f"of at most {about['prompt_tokens']} tokens, one thread, and judges the same "
-        f"{about['held_out']} held-out items. *less*: the cell less the one it is compared with, "
-        "on the same items, with its 95 % interval over prompts; there is one training a cell, so "
-        "the interval does not tell what another draw of the same training would give. A lower "
-        "loss is better; Pearson's r is the mean over sets. *minutes*: wall time of the updates, "
-        "whatever else the machine did. Where Pearson's r of a training is no better than the "
-        "base's, it has learnt how often each level occurs and hardly more: then a difference "
-        "between two such trainings says little of a longer one.",
+        "Made by `benchmarks/ablation.py` from `benchmarks/results/ablation*.json`, which hold "
+        "each training's manifest.",
+        "Each cell is one training of SmolLM2-135M, one thread, and judges the same held-out "
+        "items as the others of its round. *less*: the cell less the one it is compared with, on "
+        "the same items, with its 95 % interval over prompts; there is one training a cell, "
+        "so the interval does not tell what another draw of the same training would give. A lower "
+        "loss is better; "
+        "Pearson's r is the mean over sets. *minutes*: wall time of the updates, whatever else the "
+        "machine did. Where Pearson's r of a training is no better than the base's, it has learnt "
+        "how often each level occurs and hardly more: then a difference between two such trainings "
+        "says little of a longer one.",
     ]
-    for question in dict.fromkeys(cell.question for cell in CELLS.values()):
-        own = [n for n in result["rows"] if CELLS[n].question == question]
-        if not own:
-            continue
-        against = CELLS[own[-1]].against
-        blocks.append(f"## {question[:1].upper()}{question[1:]}")
-        blocks.append(f"Compared with: {against}.")
-        shown = ([against] if against in result["rows"] and against not in own else []) + own
-        blocks.append(table(heads, [_row(name, result["rows"][name]) for name in shown]).strip())
+    for number, result in enumerate(rounds, 1):
+        about = result["settings"]
+        blocks.append(
+            f"## Round {number}: {about['examples']:,} examples\n\n"
+            f"On {machine(result['facts'])}; prompts of at most {about['prompt_tokens']} tokens; "
+            f"{about['held_out']} held-out items."
+        )
+        blocks += _questions(result["rows"])
     return "\n\n".join(blocks) + "\n"
+
+
+def _questions(rows: Mapping[str, Any]) -> Iterator[str]:
+    for question in dict.fromkeys(cell.question for cell in CELLS.values()):
+        own = [n for n in rows if CELLS[n].question == question]
+        against = CELLS[own[-1]].against if own else ""
+        if not own or set(own) == {against} != set(rows):
+            continue
+        yield f"### {question[:1].upper()}{question[1:]}"
+        yield f"Compared with: {against}."
+        shown = ([against] if against in rows and against not in own else []) + own
+        yield table(_HEADS, [_row(name, rows[name]) for name in shown]).strip()
 
 
 def _row(name: str, row: Mapping[str, Any]) -> list[str]:
@@ -427,6 +439,7 @@ def main() -> None:
     made.add_argument("--asked", type=int, default=200, help="prompts answered several times")
     made.add_argument("--at-once", type=int, default=2)
     made.add_argument("--seed", type=int, default=7)
+    made.add_argument("--round", default="", help="name of the results; the first has none")
     made.add_argument("--page", action="store_true", help="train nothing")
     made.add_argument("--cell", choices=CELLS, help="used by the script itself")
     args = made.parse_args()
@@ -435,9 +448,13 @@ def main() -> None:
         return
     if not args.page:
         run(args)
-    result = {"facts": facts(), "settings": settings(args), "rows": figures(args)}
-    save(args.out, "ablation", result)
-    args.docs.write_text(page(result), "utf-8")
+    name = f"ablation-{args.round}" if args.round else "ablation"
+    if any(args.runs.glob("*/cell.json")):
+        save(args.out, name, {"facts": facts(), "settings": settings(args), "rows": figures(args)})
+    files = sorted(args.out.glob("ablation*.json"), key=lambda file: (len(file.name), file.name))
+    if not files:
+        sys.exit(f"no rounds in {args.out.name}: train first")
+    args.docs.write_text(page([json.loads(file.read_text("utf-8")) for file in files]), "utf-8")
 
 
 if __name__ == "__main__":
