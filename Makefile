@@ -29,7 +29,7 @@ demo: $(VENV)/.core
 
 test: $(VENV)/.dev $(if $(filter 1,$(TORCH)),$(VENV)/.torch) browser
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest $(if $(filter 1,$(SLOW)),,-m "not slow")
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(if $(filter 1,$(SLOW)),,-m "not slow")
 
 # Stopped at any moment, the same command goes on. About two hours and a half on two quiet cores, then
 # three quarters of an hour for the figures.

@@ -1,4 +1,4 @@
-"""`glider select`: the part of the examples that teaches most."""
+"""`glider select`: a part of the examples, by what a model loses on them."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def select(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print what was chosen as JSON."),
 ) -> None:
-    """Choose the training examples that teach most, as a folder that `glider train` reads.
+    """Choose a part of the training examples, as a folder that `glider train` reads.
 
     Development examples stay as they are. Killed at any moment, it goes on with --resume.
     """

@@ -56,6 +56,7 @@ class Match:
     kind: Kind
 
 
+@lru_cache(maxsize=1 << 14)  # a text stands in many records: once for each criterion, rating, model
 def normalized(text: str) -> str:
     """The words of a text, which is what is compared."""
     # Of plain ASCII the words are these, and found five times as fast.
