@@ -27,7 +27,7 @@ NANO   ?= runs/nano
 demo: $(VENV)/.core
 	$(BIN)/glider demo
 
-test: $(VENV)/.dev $(if $(filter 1,$(TORCH)),$(VENV)/.torch) browser
+test: $(VENV)/$(if $(filter 1,$(TORCH)),.torch,.dev) browser
 	$(MAKE) --no-print-directory check
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(if $(filter 1,$(SLOW)),,-m "not slow")
 
@@ -72,10 +72,10 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 	touch $(VENV)/.core $@
 
 # The CPU build where the index has one; on Linux elsewhere this brings CUDA packages.
-$(VENV)/.torch: $(VENV)/.dev
+$(VENV)/.torch: pyproject.toml | $(BIN)/python
 	$(INSTALL) torch==2.13.0
 	$(INSTALL) -e '.[dev,train]'
-	touch $@
+	touch $(VENV)/.core $(VENV)/.dev $@
 
 # The report is tested in a real browser where there is one; CI may install it.
 browser:
