@@ -5,30 +5,15 @@ changed, never the order of merit or what a level means.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 
 from glider.audit.measure import effect
 from glider.audit.probe import Ask, Effect, Probe, Rng, Subject, Trial
 from glider.audit.shapes import grade, singles
-from glider.core.criteria import Criterion, Rubric
+from glider.core.criteria import Criterion, Rubric, listed_top_down
 
 _NOTHING = "no text to judge"
 _NUMBERINGS = {"from-0": (0, 1), "from-1": (1, 1), "tens": (10, 10)}
 """Number of the lowest level, and the step."""
-
-
-class _TopDown(Rubric):
-    """The same levels with the same numbers, listed from the highest down."""
-
-    @cached_property
-    def scores(self) -> tuple[int, ...]:
-        return tuple(sorted(self.levels))
-
-
-def listed_top_down(criterion: Criterion) -> Criterion:
-    """The criterion with its levels listed from the highest to the lowest."""
-    levels = dict(sorted(criterion.rubric.levels.items(), reverse=True))
-    return criterion.model_copy(update={"rubric": _TopDown.model_construct(levels=levels)})
 
 
 class RubricOrder(Probe):

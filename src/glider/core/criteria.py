@@ -50,7 +50,7 @@ class Rubric(Frozen):
 
     @field_serializer("levels")
     def _plain(self, levels: Mapping[int, str]) -> dict[int, str]:
-        return dict(levels)
+        return dict(sorted(levels.items()))
 
     @cached_property
     def scores(self) -> tuple[int, ...]:
@@ -154,6 +154,20 @@ def pairwise(criterion: Criterion) -> Criterion:
         ),
         rubric=Rubric(levels={0: "the first output is better", 1: "the second output is better"}),
     )
+
+
+class _TopDown(Rubric):
+    """The same levels with the same numbers, listed from the highest down; rising in files."""
+
+    @cached_property
+    def scores(self) -> tuple[int, ...]:
+        return tuple(sorted(self.levels))
+
+
+def listed_top_down(criterion: Criterion) -> Criterion:
+    """The criterion with its levels listed from the highest to the lowest; its content id stays."""
+    levels = dict(sorted(criterion.rubric.levels.items(), reverse=True))
+    return criterion.model_copy(update={"rubric": _TopDown.model_construct(levels=levels)})
 
 
 def _compares(rubric: Rubric) -> bool:

@@ -19,7 +19,7 @@ import yaml
 from pydantic import Field
 
 from glider.core.base import Frozen
-from glider.core.criteria import Criterion, Rubric
+from glider.core.criteria import Criterion, Rubric, listed_top_down
 from glider.core.samples import Field as Text
 from glider.core.samples import Role, Sample
 from glider.gold.items import Item
@@ -71,6 +71,8 @@ class Augment(Frozen):
     """Drawn names for the texts."""
     scale: float = Field(default=0.0, ge=0, le=1)
     """Another scale for the same label: 0-1, 1-3, 1-5 or 1-10."""
+    top_down: float = Field(default=0.0, ge=0, le=1)
+    """The levels listed from the highest to the lowest; never of pairs."""
 
 
 ALWAYS = Augment(paraphrase=1.0, names=1.0)
@@ -81,7 +83,8 @@ def augmented(
 ) -> tuple[Item, tuple[str, ...]]:
     """The item with the changes that were drawn, and their names.
 
-    Three draws are made whatever comes of them, so that one setting does not shift another's draws.
+    Three draws are made whatever comes of them, so that one setting does not shift another's draws;
+    the order of the levels is drawn last, where it is wanted at all.
     """
     draws = rng.random(), rng.random(), rng.random()
     done: list[str] = []
@@ -101,6 +104,11 @@ def augmented(
         if changed is not item:
             item = changed
             done.append(name)
+    if settings.top_down and rng.random() < settings.top_down:
+        turned = top_down(item)
+        if turned is not item:
+            item = turned
+            done.append("top_down")
     return item, tuple(done)
 
 
@@ -186,6 +194,13 @@ def renamed(item: Item, rng: Random) -> Item:
 
 
 # Scales
+
+
+def top_down(item: Item) -> Item:
+    """The levels listed from the highest to the lowest; a pair, and what keeps its words, as is."""
+    if item.is_pair or item.as_written:
+        return item
+    return replace(item, criterion=listed_top_down(item.criterion))
 
 
 def rescaled(item: Item, rng: Random) -> Item:

@@ -19,7 +19,7 @@ from glider.training.augment import (
     rescaled,
     wordings,
 )
-from glider.training.examples import example_of, level_of
+from glider.training.examples import Posed, example_of, level_of
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 EVERY = Augment(paraphrase=1, names=1, scale=1)
@@ -71,6 +71,28 @@ def test_the_same_generator_gives_the_same_and_zero_changes_nothing():
     draw = [augmented(one, EVERY, Random(3), set_name="toy") for _ in range(2)]
     assert draw[0] == draw[1]
     assert augmented(one, Augment(), Random(3), set_name="toy") == (one, ())
+
+
+def test_levels_listed_top_down_mean_what_they_meant():
+    one = item(4)
+    new, done = augmented(one, Augment(top_down=1.0), Random(0), set_name="toy")
+    assert done == ("top_down",)
+    plain, turned = (example_of(each, NANO, labelled()) for each in (one, new))
+    asked = [e.messages[1].content.split("Scores:\n")[1].splitlines() for e in (plain, turned)]
+    listed = len(one.criterion.rubric.scores)
+    assert asked[0][:listed] == asked[1][:listed][::-1]
+    assert turned.model_dump(exclude={"messages"}) == plain.model_dump(exclude={"messages"})
+    kept = Posed(id="a", sample=new.sample, criterion=new.criterion)
+    assert Posed.model_validate_json(kept.model_dump_json()).criterion == one.criterion
+
+
+def test_a_pair_has_no_order_of_levels_and_none_shifts_no_draw():
+    assert augmented(pair(1), Augment(top_down=1.0), Random(0), set_name="toy") == (pair(1), ())
+    for seed in range(20):
+        rngs = Random(seed), Random(seed)
+        plain, _ = augmented(item(4), EVERY, rngs[0], set_name="toy")
+        more = EVERY.model_copy(update={"top_down": 1e-12})
+        assert augmented(item(4), more, rngs[1], set_name="toy")[0] == plain
 
 
 def test_a_name_that_the_question_uses_as_a_word_is_not_drawn():
