@@ -28,11 +28,12 @@ whose runs are not there the page tells the figures that were written before.
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ from glider.store.manifest import Manifest
 
 BASE, NANO, EXPLAINED = "base", "nano", "nano explained"
 _BASE_MODEL = "smollm2-135m-instruct"
+_JUDGE = re.compile(r"\w+/([^@ ]+)@(\w+)")
 _WANTED, _WANTED_UNSEEN = 0.25, 0.10
 """How much better in Pearson's r than its base nano was meant to be."""
 _F1 = "highlight F1"
@@ -448,6 +450,14 @@ def page(
     there = {about["exposure"] for about in results.settings["benchmarks"].values()}
     parts = ["", *(exposure for exposure in EXPOSURES if exposure in there)]
     groups = [Group(results, part) for part in parts]
+
+    def section(
+        title: str, about: str, found: Results | None, shown: Callable[[Results], str]
+    ) -> list[str]:
+        if found is None:
+            return []
+        return [f"## {title}", about, *_of_an_earlier(found, results), shown(found)]
+
     pearson = [Group(english, part) for part in parts]
     blocks = [
         head,
@@ -463,14 +473,28 @@ def page(
         group_table(pearson),
         "Share of items with an answer that could be read.",
         readable_table(groups),
-        *(["## Highlights", _HIGHLIGHTS, highlight_table(highlights)] if highlights else []),
-        *(["## Reason first", _ON_REASONS, ways_table("reasons", reasons)] if reasons else []),
-        *(["## What a reason costs", _ON_ORDERS, orders_table(orders)] if orders else []),
-        *(["## Ways of asking", _WAYS, ways_table("ways", ways)] if ways else []),
-        *(["## Pairs, each output alone", _PAIRS, ways_table("pairs", pairs)] if pairs else []),
+        *section("Highlights", _HIGHLIGHTS, highlights, highlight_table),
+        *section("Reason first", _ON_REASONS, reasons, partial(ways_table, "reasons")),
+        *section("What a reason costs", _ON_ORDERS, orders, orders_table),
+        *section("Ways of asking", _WAYS, ways, partial(ways_table, "ways")),
+        *section("Pairs, each output alone", _PAIRS, pairs, partial(ways_table, "pairs")),
         rest,
     ]
     return "\n\n".join(block.strip() for block in blocks) + "\n"
+
+
+def _of_an_earlier(found: Results, results: Results) -> list[str]:
+    """A line where a survey was made with another glider-nano than the whole."""
+    earlier = _adapters(found) - _adapters(results)
+    if not earlier:
+        return []
+    return [f"Measured with an earlier glider-nano ({', '.join(sorted(earlier))})."]
+
+
+def _adapters(found: Results) -> set[str]:
+    """Fingerprints of the judges that are not the base."""
+    judges = (about.get("judge") or "" for about in found.settings["systems"].values())
+    return {match[2] for match in map(_JUDGE.match, judges) if match and match[1] != _BASE_MODEL}
 
 
 def answer(groups: Sequence[Group], pearson: Sequence[Group], highlights: Results | None) -> str:

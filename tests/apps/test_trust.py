@@ -177,6 +177,27 @@ def test_ways_of_asking_stand_side_by_side_on_the_same_items(trust, tmp_path):
     assert "nano +questions" not in page.partition("## By benchmark")[2]
 
 
+def test_a_survey_made_with_an_earlier_nano_says_so(trust):
+    kept = HERE / "results" / "trust"
+    results, english, ways, orders = (
+        Results.model_validate_json((kept / f"{name}.json").read_bytes())
+        for name in ("results", "english", "ways", "orders")
+    )
+    (ours,) = trust._adapters(results)
+    for found in (ways, orders):
+        for about in found.settings["systems"].values():
+            for theirs in trust._adapters(found):
+                about["judge"] = about.get("judge", "").replace(theirs, ours)
+    about = ways.settings["systems"]["nano, expected"]
+    about["judge"] = "fast/glider-nano@0ddba11 nano/score-first"
+    sections = dict(
+        part.split("\n", 1)
+        for part in trust.page(results, english, ways=ways, orders=orders).split("\n## ")[1:]
+    )
+    said = [title for title, text in sections.items() if "earlier glider-nano (0ddba11)." in text]
+    assert said == ["Ways of asking"]
+
+
 def test_what_a_reason_costs_is_told_beside_what_it_brings(trust, tmp_path):
     judged(tmp_path, "base", able=False)
     judged(tmp_path, "nano", able=True, folder="runs/orders")
