@@ -216,13 +216,14 @@ def load_recipe(source: str | Path, changes: Sequence[str] = ()) -> Recipe:
         UnknownName: no such file, and no shipped recipe of that name.
         RecipeError: not YAML, or a setting that is unknown or not of its kind.
     """
-    path = Path(source)
+    path, where = Path(source), str(source)
     if not path.is_file():
-        if str(source) not in shipped():
-            raise UnknownName("recipe", str(source), shipped(), hint="or give a YAML file")
+        if where not in shipped():
+            raise UnknownName("recipe", where, shipped(), hint="or give a YAML file")
         path = SHIPPED / f"{source}.yaml"
-    data = mapping(read_text(path, RecipeError), path.name, RecipeError)
-    return parse_recipe(data, changes, where=path.name)
+        where = path.name
+    data = mapping(read_text(path, RecipeError), where, RecipeError)
+    return parse_recipe(data, changes, where=where)
 
 
 def parse_recipe(
