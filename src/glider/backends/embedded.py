@@ -21,10 +21,10 @@ from glider.backends.gguf_header import context_length, control_tokens, end_toke
 from glider.backends.labels import Distribution, from_answer
 from glider.core.errors import (
     BackendError,
-    MissingExtra,
     ModelFileError,
     PromptTooLong,
     Refused,
+    SetupError,
     Unavailable,
 )
 from glider.core.generation import Generation, GenerationRequest
@@ -78,7 +78,10 @@ class EmbeddedBackend(Backend):
         try:
             import xllamacpp
         except ImportError as exc:
-            raise MissingExtra("the embedded engine", "embedded") from exc
+            raise SetupError(
+                f"the embedded engine cannot be loaded: {exc}",
+                hint="pip install xllamacpp; or name another engine with --model",
+            ) from exc
         file = find(model, progress)
         header = read_header(file.path)
         trained = context_length(header) or 4096

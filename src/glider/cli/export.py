@@ -116,7 +116,6 @@ def export(
     trained = _trained(source)
     card = partial(
         card_of,
-        trained.weights,
         name=trained.name,
         base=trained.base,
         kind=to,
@@ -129,15 +128,15 @@ def export(
 
         if not trained.is_adapter:
             raise SetupError(f"{source} has all weights, and no adapter", hint="--to hf or gguf")
-        copy_adapter(trained.weights, out, card=card())
+        copy_adapter(trained.weights, out, card=card)
     elif to == "hf":
-        _to_hf(trained, base, out, card())
+        _to_hf(trained, base, out, card(trained.weights))
     else:
         found = _to_gguf(trained, base, out, quantise, _Check(check, check_n, seed),
                          (max_shift, max_changed))  # fmt: skip
         checked = f"{quantise} against f16: {found}" if found else ""
         beside = out.with_suffix(".md")
-        write_whole(beside, card(check=checked))
+        write_whole(beside, card(trained.weights, check=checked))
         say("card:", str(beside))
     say("[bold]written[/]", f"{out} ({_size(out) / 1e6:.1f} MB)")
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -207,8 +208,8 @@ def _keep(out: Path, done: "Result", labels: "Labels", start: "Start", results: 
             for one in results.figures
         ]
         run = done.folder.parent.parent
-        card = card_of(
-            done.folder,
+        card = partial(
+            card_of,
             name=out.resolve().name,
             base=done.base,
             kind="adapter",

@@ -8,6 +8,7 @@ the Hugging Face folder is the base's with its weights in bf16, which vLLM and t
 import json
 import random
 import shutil
+from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,13 @@ def to_gguf(base: Path, weights: Path, out: Path, kind: str, progress: Progress)
             replace_in_gguf(base, weights, part, kind, progress)
 
 
-def copy_adapter(adapter: Path, out: Path, *, card: str = "") -> None:
+def copy_adapter(adapter: Path, out: Path, *, card: str | Callable[[Path], str] = "") -> None:
     """Write an adapter in bf16, without its training's leftovers; its base by name, not by place.
 
     The form it was trained in goes along.
+
+    Args:
+        card: the model card, or what writes it of the folder with the new weights in it.
 
     Raises:
         ModelFileError: a file is missing or damaged.
@@ -121,7 +125,7 @@ def copy_adapter(adapter: Path, out: Path, *, card: str = "") -> None:
         with open_tensors(adapter / WEIGHTS) as weights, (new / WEIGHTS).open("wb") as file:
             write_bf16(file, {name: weights.shape(name) for name in weights.names}, weights.read)
         _copy_form(adapter, new)
-        _write_card(new, card)
+        _write_card(new, card if isinstance(card, str) else card(new))
 
 
 def score_requests(path: Path, n: int, *, seed: int) -> list[tuple[GenerationRequest, str]]:

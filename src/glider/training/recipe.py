@@ -312,15 +312,15 @@ def described() -> str:
     parts: list[type[_Settings]] = [Recipe, Lora, SftStage, PreferenceStage, Evaluate, Checkpoint]
     names = ["the recipe", "`lora:`", "a stage of kind `sft`", "a stage of kind `preference`"]
     names += ["`evaluate:` of a stage", "`checkpoint:` of a stage"]
-    shown: set[tuple[str, str]] = set()
+    shown: set[tuple[str, str, str]] = set()
     for part, name in zip(parts, names, strict=True):
         lines += [f"### {name[0].upper()}{name[1:]}", "", "| setting | default | meaning |"]
         lines.append("|---|---|---|")
         for key, field in part.model_fields.items():
             meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-            if (key, meaning) in shown:
+            if (key, meaning, _default(field)) in shown:
                 continue  # of every stage, said once
-            shown.add((key, meaning))
+            shown.add((key, meaning, _default(field)))
             lines.append(f"| `{key}` | {_default(field)} | {meaning or _of(field)} |")
         lines.append("")
     return "\n".join(lines)

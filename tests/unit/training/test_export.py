@@ -3,12 +3,14 @@
 import json
 import resource
 import signal
+from pathlib import Path
 
 import gguf
 import numpy as np
 import pytest
 from small_models import added, llama, write_adapter, write_gguf, write_hf_folder
 
+import glider
 from glider.backends.adapters import WEIGHTS, Adapter, open_weights, sha256
 from glider.backends.tensor_files import open_tensors
 from glider.core.errors import EmptySplit, ModelFileError, NoChatTemplate, RunError
@@ -144,6 +146,18 @@ def test_the_same_adapter_is_copied_to_the_same_bytes(tmp_path):
             write_adapter(tmp_path / f"from-{name}", target_modules=order), tmp_path / name
         )
     assert sha256(tmp_path / "a") == sha256(tmp_path / "b")
+
+
+def test_a_card_may_speak_of_the_very_files_beside_it(tmp_path):
+    adapter = write_adapter(tmp_path / "adapter")
+    copy_adapter(adapter, tmp_path / "out", card=sha256)
+    told = (tmp_path / "out/README.md").read_text("utf-8")
+    assert told == sha256(tmp_path / "out") != sha256(adapter)  # its base has another name there
+
+
+def test_the_shipped_card_names_the_shipped_weights():
+    folder = Path(glider.__file__).parent / "nano"
+    assert f"Adapter: SHA-256 {sha256(folder)}." in (folder / "README.md").read_text("utf-8")
 
 
 # What a check asks
