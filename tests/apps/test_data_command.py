@@ -12,7 +12,9 @@ from unit.training.cases import LEVELS
 from glider.cli.data import data
 from glider.core.errors import RunError, SetupError, UnknownName
 from glider.formats import make_format
+from glider.training.card import read_record
 from glider.training.examples import read_examples, read_tasks
+from glider.training.selection import select
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -52,6 +54,18 @@ def test_own_labels(own, tmp_path):
     assert str(tmp_path) not in (out / "card.md").read_text() + (out / "manifest.json").read_text()
     with pytest.raises(RunError, match="not empty"):
         run("--set", own, "--out", out)
+
+
+def test_a_selection_has_a_record_of_its_own_for_the_card_of_a_judge(own, tmp_path):
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    run("--set", own, "--out", whole, "--dev", 0.2)
+    select(whole, part, by="random", size=10, model="")
+    every, chosen = read_record(whole), read_record(part)
+    assert every.train.examples == 40 and chosen.train.examples == 10
+    assert sum(chosen.train.by_label.values()) == 10
+    assert chosen.model_copy(update={"train": every.train, "files": every.files}) == every
+    for name in ("train.jsonl.gz", "dev.jsonl.gz"):
+        assert chosen.files[name] == hashlib.sha256((part / name).read_bytes()).hexdigest()
 
 
 def test_the_tasks_beside_the_examples_render_their_very_prompts(own, tmp_path):

@@ -65,7 +65,8 @@ def test_a_training_becomes_what_each_program_reads(tmp_path):
     assert "seed 3, 1.0 hours" in card
 
     base = write_hf_folder(tmp_path / "base")
-    run(training, "--to", "hf", "--base", base, "--out", tmp_path / "hf")
+    told = run(training, "--to", "hf", "--base", base, "--out", tmp_path / "hf")
+    assert "another base" in told and "it was trained on 000000000000" in told
     assert (tmp_path / "hf/model.safetensors").is_file() and (tmp_path / "hf/README.md").is_file()
     for folder in ("adapter", "hf"):
         assert json.loads((tmp_path / folder / "glider.json").read_text()) == FORM
@@ -135,6 +136,7 @@ def test_figures_and_data_of_the_card(tmp_path):
         (["run", "--to", "gguf", "--out", "x.gguf"], SetupError, "trained on base.*knows no GGUF"),
         (["run", "--to", "gguf", "--out", "x.gguf", "--base", "base.gguf"], ModelFileError, "is not what was trained on"),
         (["empty", "--to", "hf", "--out", "x"], ModelFileError, "no finished training"),
+        (["run", "--to", "gguf", "--out", "notes.gguf", "--base", "other.gguf"], RunError, "notes.md, where the card goes"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said_before_it_is_begun(
@@ -144,6 +146,7 @@ def test_what_cannot_be_done_is_said_before_it_is_begun(
     finished_training(tmp_path / "run")
     write_gguf(tmp_path / "base.gguf")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.md").write_text("mine")
     before = sorted(os.listdir(tmp_path))
     with pytest.raises(error, match=problem):
         run(*words)

@@ -4,6 +4,7 @@ A quantised file is compared, where asked, with the same weights in f16 before i
 """
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -93,7 +94,7 @@ def export(
     ),
     seed: int = typer.Option(0, help="Of the draw.", rich_help_panel=_CHECK),
     data: Path = typer.Option(
-        None, help="Folder that `glider data` made, for the card.", rich_help_panel=_CARD
+        None, help="Folder of the examples it was trained on, for the card.", rich_help_panel=_CARD
     ),
     results: Path = typer.Option(
         None, help="results.json of `glider bench`, for the card.", rich_help_panel=_CARD
@@ -113,6 +114,10 @@ def export(
         raise SetupError(f"--out names a file that ends in .gguf, not {out.name!r}")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise RunError(f"{out} is there already", hint="name another place")
+    if to == "gguf" and (beside := out.with_suffix(".md")).exists():
+        raise RunError(
+            f"{beside}, where the card goes, is there already", hint="name another --out"
+        )
     trained = _trained(source)
     card = partial(
         card_of,
@@ -186,6 +191,17 @@ def _same_base(trained: _Trained, file: ModelFile) -> ModelFile:
     return file
 
 
+def _tell_another_base(trained: _Trained, folder: Path) -> None:
+    """Warn of a folder that holds other weights; a copy may have been saved in another form."""
+    from glider.training.base_model import folder_hash
+
+    said = trained.manifest.base["revision"] if trained.manifest is not None else ""
+    if re.fullmatch("[0-9a-f]{12}", said) and base_named(trained.base) is None:
+        now = folder_hash(folder)
+        if now != said:
+            say("[yellow]another base[/]:", f"{folder} is {now}; it was trained on {said}")
+
+
 def _found(name: str) -> ModelFile:
     download = Download()
     try:
@@ -217,6 +233,7 @@ def _to_hf(trained: _Trained, base: str | None, out: Path, card: str) -> None:
                 "which is not on this machine as a folder",
                 hint="--base FOLDER: the model it was trained on",
             )
+        _tell_another_base(trained, folder)
     merge(folder, trained.weights, out, card=card)
 
 
@@ -308,16 +325,9 @@ def _data(folder: Path | None, trained: _Trained) -> Any:
     """The data's own record, if the training read the very files it is about."""
     if folder is None:
         return None
-    from pydantic import ValidationError
+    from glider.training.card import read_record
 
-    from glider.training.card import DataRecord
-
-    try:
-        record = DataRecord.model_validate_json((folder / "manifest.json").read_bytes())
-    except OSError as exc:
-        raise DataError(f"{folder} was not made by `glider data`: no manifest.json") from exc
-    except ValidationError as exc:
-        raise DataError(f"{folder}/manifest.json is no record of `glider data`") from exc
+    record = read_record(folder)
     read = trained.manifest.data if trained.manifest is not None else {}
     for name, file in read.items():
         if record.files.get(name, file["sha256"]) != file["sha256"]:

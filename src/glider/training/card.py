@@ -5,13 +5,17 @@ Written from what was made, never by hand; the same figures are in the manifest 
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from glider.core.base import Frozen
+from glider.core.errors import DataError
 from glider.core.tasks import JudgeTask
 from glider.formats.base import Format
 from glider.gold.sets import LabelledSet
-from glider.training.examples import Example
+from glider.training.examples import Example, Posed
 from glider.training.mixture import Mixed, Mixture, form_for
 from glider.training.overlap import Overlap
 
@@ -56,6 +60,26 @@ class DataRecord(Frozen):
     """Set to its title, who labelled it, and its licence."""
 
 
+DATA_RECORD = "data-manifest.json"
+"""File of a folder of chosen examples: the record of those. Of all, it is the folder's manifest."""
+
+
+def read_record(folder: Path) -> DataRecord:
+    """The record of a folder's examples.
+
+    Raises:
+        DataError: neither `glider data` nor `glider select` made the folder.
+    """
+    path = folder / DATA_RECORD
+    path = path if path.exists() else folder / "manifest.json"
+    try:
+        return DataRecord.model_validate_json(path.read_bytes())
+    except OSError as exc:
+        raise DataError(f"{folder} was not made by `glider data`: no manifest.json") from exc
+    except ValidationError as exc:
+        raise DataError(f"{path} is no record of `glider data`") from exc
+
+
 def figures(
     examples: Sequence[Example], tasks: Mapping[str, JudgeTask], form: Format
 ) -> SplitFigures:
@@ -97,6 +121,27 @@ def _label(example: Example) -> str:
 
 def _counted(values: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items()))
+
+
+def record_of_part(
+    whole: DataRecord, chosen: Sequence[Example], posed: Iterable[Posed], train: str
+) -> DataRecord:
+    """The record of some of the training examples.
+
+    Args:
+        posed: of all examples.
+        train: SHA-256 of the file that holds the chosen ones.
+    """
+    settings = {k: v for k, v in whole.settings.items() if k in Mixture.model_fields}
+    form = form_for(Mixture.model_validate(settings))
+    wanted = {example.id for example in chosen}
+    tasks = {one.id: one.task for one in posed if one.id in wanted}
+    return whole.model_copy(
+        update={
+            "files": {**whole.files, "train.jsonl.gz": train},
+            "train": figures(chosen, tasks, form),
+        }
+    )
 
 
 def record(

@@ -4,10 +4,11 @@ manifest.json      examples, model, what is measured; written once
 measures.jsonl     what was measured, an example a line; a killed selection goes on with it
 train.jsonl.gz     the chosen examples, in the order they were in
 dev.jsonl.gz, tasks.jsonl.gz, held-out.json    as they were
-selection.json, card.md    what was chosen
+selection.json, card.md    what was chosen; data-manifest.json, the record for a model's card
 """
 
 import base64
+import hashlib
 import shutil
 import time
 from collections import Counter
@@ -18,12 +19,13 @@ from typing import Literal
 import numpy as np
 
 from glider.core.base import Frozen
-from glider.core.errors import SetupError
+from glider.core.errors import DataError, SetupError
 from glider.store.atomic import replacing, write_json, write_whole
 from glider.store.folder import kept_folder
 from glider.store.journal import Journal
 from glider.store.manifest import Manifest
 from glider.training.base_model import BaseModel, find_base
+from glider.training.card import DATA_RECORD, DataRecord, read_record, record_of_part
 from glider.training.draws import (
     Floats,
     Selected,
@@ -34,7 +36,14 @@ from glider.training.draws import (
     random_selection,
     upd,
 )
-from glider.training.examples import Example, hash_of, read_examples, told_form, write_lines
+from glider.training.examples import (
+    Example,
+    hash_of,
+    read_examples,
+    read_tasks,
+    told_form,
+    write_lines,
+)
 
 By = Literal["ifd", "d3", "random"]
 
@@ -126,12 +135,26 @@ def select(
                 with (data / file).open("rb") as old, replacing(out / file) as new:
                     shutil.copyfileobj(old, new)
         write_lines(out / "train.jsonl.gz", chosen)
+        if (whole := _record(data)) is not None:
+            train = hashlib.sha256((out / "train.jsonl.gz").read_bytes()).hexdigest()
+            part = record_of_part(whole, chosen, read_tasks(out / "tasks.jsonl.gz"), train)
+            write_json(out / DATA_RECORD, part.model_dump(mode="json"))
         write_json(out / "selection.json", found.model_dump(mode="json"))
-        whole = data / "card.md"
+        above = data / "card.md"
         write_whole(
-            out / "card.md", card(found, whole.read_text("utf-8") if whole.exists() else "")
+            out / "card.md", card(found, above.read_text("utf-8") if above.exists() else "")
         )
     return found
+
+
+def _record(data: Path) -> DataRecord | None:
+    """The record of what is chosen from; None of a folder that tells too little for one."""
+    if not (data / "tasks.jsonl.gz").exists():
+        return None
+    try:
+        return read_record(data)
+    except DataError:
+        return None
 
 
 def _measures(
