@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeVar
 from glider.backends.base import Backend, Capabilities, Limits
 from glider.backends.catalog import find, is_local, trained_form
 from glider.backends.dequantise import to_hf_folder
-from glider.backends.hub import source_of
+from glider.backends.hub import on_hub
 from glider.backends.labels import Distribution
 from glider.backends.quiet import quietly
 from glider.core.errors import (
@@ -267,7 +267,7 @@ def load(model: str, *, revision: str | None, dtype: DType, device: str | None) 
         if not known:
             name, known, form = where.resolve().name, _hash(where), trained_form(where)
     else:
-        source = source_of(model, revision or "main")
+        source, _ = on_hub(model, revision or "main")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         with quietly():

@@ -8,7 +8,7 @@ from typing import Any
 from glider.backends._torch import wait_asleep
 from glider.backends.catalog import CATALOG, cache_dir, find
 from glider.backends.dequantise import to_hf_folder
-from glider.backends.hub import source_of
+from glider.backends.hub import on_hub
 from glider.backends.quiet import quietly
 from glider.core.errors import MissingExtra, ModelFileError, SetupError
 from glider.training import attention
@@ -25,7 +25,7 @@ class BaseModel:
     """Folder or hub id, as transformers takes it."""
     name: str
     revision: str
-    """Hash of a folder's or file's content, else the hub's revision."""
+    """Hash of a folder's or file's content, else the hub's commit."""
 
 
 def find_base(name: str, revision: str | None = None) -> BaseModel:
@@ -51,7 +51,9 @@ def find_base(name: str, revision: str | None = None) -> BaseModel:
             hint=f"give a folder, a .gguf file, a hub id or one of: {', '.join(CATALOG)}",
         )
     else:
-        return BaseModel(name, name, revision or "main")
+        needs_torch()
+        source, commit = on_hub(name, revision or "main")
+        return BaseModel(source, name, commit)
     if revision is not None:
         raise SetupError("a revision belongs to a hub id; this model is on this machine")
     return BaseModel(str(where), *known)
@@ -93,9 +95,8 @@ def load_config(base: BaseModel) -> Any:
 
 
 def _loaded(kind: Any, base: BaseModel) -> Any:
-    source = _source(base)
     try:
-        return kind.from_pretrained(source, revision=_revision(base))
+        return kind.from_pretrained(base.source, revision=_revision(base))
     except (OSError, ValueError, KeyError) as exc:
         raise _unknown(base, exc) from exc
 
@@ -113,10 +114,9 @@ def load_to_train(base: BaseModel, recipe: Recipe, *, bf16: bool) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    source = _source(base)
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
-            source,
+            base.source,
             revision=_revision(base),
             dtype=torch.float32,
             attn_implementation=_attention(base, recipe),
@@ -146,11 +146,10 @@ def load_as_it_is(base: BaseModel) -> Any:
 
     accelerator = torch.accelerator.is_available()
     device = torch.accelerator.current_accelerator() if accelerator else None
-    source = _source(base)
     try:
         with quietly():
             model: Any = AutoModelForCausalLM.from_pretrained(
-                source,
+                base.source,
                 revision=_revision(base),
                 dtype=torch.bfloat16 if computes_in_bf16() else torch.float32,
             )
@@ -270,10 +269,6 @@ def needs_torch() -> None:
 
 def _revision(base: BaseModel) -> str:
     return "main" if Path(base.source).is_dir() else base.revision
-
-
-def _source(base: BaseModel) -> str:
-    return base.source if Path(base.source).is_dir() else source_of(base.source, base.revision)
 
 
 def _unknown(base: BaseModel, error: Exception) -> ModelFileError:

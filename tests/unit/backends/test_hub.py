@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -56,3 +57,38 @@ def test_it_is_asked_once(broken, loads):
         loads("nobody/nothing")
     # Once a process, the hub's client also looks up which programs call it.
     assert len([line for line in broken if b"nobody/nothing" in line]) == 1
+
+
+COMMIT = "c0ffee" * 6 + "c0ff"
+
+
+def test_a_training_is_of_the_commit_that_a_branch_stood_for(broken, monkeypatch, tmp_path):
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            is_there = self.path == "/some/model/resolve/main/config.json"
+            self.send_response(200 if is_there else 404)
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", '"1"')
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as hub:
+        threading.Thread(target=hub.serve_forever, daemon=True).start()
+        template = (
+            f"http://127.0.0.1:{hub.server_port}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        )
+        with monkeypatch.context() as patched:
+            patched.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+            base = find_base("some/model")
+            assert (base.source, base.name, base.revision) == ("some/model", "some/model", COMMIT)
+            # Whoever loads it says that there is none.
+            assert find_base("nobody/nothing").revision == "main"
+        hub.shutdown()
+
+    folder = tmp_path / "models--some--model"  # as the hub's client keeps what it fetched
+    (folder / "snapshots" / COMMIT).mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs/main").write_text(COMMIT)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    kept = find_base("some/model")  # the hub hangs up
+    assert (kept.source, kept.revision) == (str(folder / "snapshots" / COMMIT), COMMIT)
