@@ -13,7 +13,7 @@ from glider.core.criteria import Criterion
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.data.rows import Row, open_rows, peeked
 from glider.gold.judgements import key_at
-from glider.gold.sets import Kind, LabelledSet, Question, known, load_set
+from glider.gold.sets import Kind, LabelledSet, Question, known, load_set, own_name
 
 DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 _METRICS: dict[Kind, tuple[str, ...]] = {
@@ -111,7 +111,7 @@ def own_set(path: Path, criterion: Criterion | None = None) -> LabelledSet:
             question=criterion.question, levels=criterion.rubric, title=criterion.heading
         )
     return LabelledSet(
-        name=path.name.split(".")[0],
+        name=own_name(path),
         title=path.name,
         data=path.name,
         kind=kind,

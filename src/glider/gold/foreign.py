@@ -29,7 +29,7 @@ from glider.core.errors import DataError, UnknownName
 from glider.data.rows import open_rows, peeked
 from glider.gold.items import Loaded
 from glider.gold.judgements import read
-from glider.gold.sets import LabelledSet
+from glider.gold.sets import LabelledSet, own_name
 
 if TYPE_CHECKING:
     from glider.gold.judgements import Shape
@@ -66,7 +66,7 @@ def foreign_set(preset: str, path: Path) -> LabelledSet:
         raise DataError("no records", path=str(path))
     pairs = preset == "prometheus" and _value(first.data, "response_A") is not None
     return LabelledSet(
-        name=path.name.split(".")[0],
+        name=own_name(path),
         title=f"{path.name} ({preset})",
         data=path.name,
         reader=preset,

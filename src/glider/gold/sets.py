@@ -187,6 +187,12 @@ def known() -> list[str]:
     return sorted({*shipped(), *_FOREIGN.names()})
 
 
+def own_name(path: Path) -> str:
+    """What a person's own file is called as a set: never as one there is a name for already."""
+    stem = path.name.split(".")[0]
+    return f"own-{stem}" if stem in known() else stem
+
+
 def load_set(name_or_path: str) -> LabelledSet:
     """A set by name, or from a user's YAML file.
 

@@ -215,7 +215,7 @@ def sources(settings: Mixture, folder: Path | None, own: Sequence[Source] = ()) 
 
 def benchmarks(chosen: Sequence[Source], folder: Path | None) -> list[Source]:
     """Every set whose data is there and that is not trained on."""
-    taken = {source.labelled.name for source in chosen}
+    taken = {source.labelled.name for source in chosen if not source.own}
     found = []
     for name in known():
         labelled = load_set(name)

@@ -7,6 +7,7 @@ import pytest
 from glider.bench.choose import choose, own_set
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.data.library import load_criterion
+from glider.gold.foreign import foreign_set
 from glider.gold.sets import known, load_set
 
 RUBRIC = {"1": "bad", "5": "good"}
@@ -66,6 +67,14 @@ def test_own_labels(tmp_path):
     items = own.items(chosen.folder)
     assert [item.gold for item in items] == [1 + n % 5 for n in range(10)]
     assert {item.cluster for item in items} == {f"q{n}" for n in range(5)}
+
+
+def test_an_own_file_does_not_go_by_the_name_of_a_known_set(tmp_path):
+    path = write(tmp_path / "llmbar.jsonl", [record(n, 1 + n % 5) for n in range(10)])
+    found = [each.labelled.name for each in choose([str(path), "llmbar"], None)]
+    assert found == ["own-llmbar", "llmbar"]
+    steer = {"prompt": "Say.", "response": "Hi!", "helpfulness": 3}
+    assert foreign_set("helpsteer", write(path, [steer])).name == "own-llmbar"
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,18 @@ import pytest
 from unit.training.cases import LEVELS, labelled
 
 from glider.core.errors import EmptySplit, LeakedBenchmark, SetupError, UnknownName
+from glider.gold.sets import load_set
 from glider.training.augment import Augment
 from glider.training.card import card, record
-from glider.training.mixture import Mixture, Share, Source, estimated_tokens, mix, sources
+from glider.training.mixture import (
+    Mixture,
+    Share,
+    Source,
+    benchmarks,
+    estimated_tokens,
+    mix,
+    sources,
+)
 
 WORDS = [
     "river",
@@ -285,3 +294,11 @@ def test_an_own_file_that_is_a_benchmark_is_named(tmp_path):
     own = Source(source(tmp_path, "mine", rows(10)).labelled, tmp_path, own=True)
     with pytest.raises(LeakedBenchmark, match="mine has 10 of bench"):
         mix([own], [bench], Mixture())
+
+
+def test_an_own_file_takes_no_benchmark_away_by_its_name(tmp_path):
+    bench = source(tmp_path, "llmbar", rows(3))
+    (tmp_path / load_set("llmbar").data).touch()
+    own = Source(bench.labelled, tmp_path, own=True)
+    assert [one.labelled.name for one in benchmarks([own], tmp_path)] == ["llmbar"]
+    assert benchmarks([bench], tmp_path) == []
