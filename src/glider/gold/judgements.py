@@ -160,7 +160,7 @@ def _item(
         ratings=_ratings(data.get("annotators"), scale, notes, row.line),
         spans=() if pair else _spans(value_at(data, "meta.spans"), sample, notes, row.line),
         reason=reason.strip() or None if isinstance(reason, str) else None,
-        lang=data.get("lang") or labelled.languages[0],
+        lang=_language(data.get("lang"), notes, row.line) or labelled.languages[0],
         group=group_at(data, labelled),
     )
 
@@ -199,16 +199,26 @@ def _ratings(values: Any, scale: tuple[float, float], notes: Notes, line: int) -
     return ratings if len(ratings) > 1 else ()
 
 
+def _language(value: Any, notes: Notes, line: int) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    notes.add("a language that is no text, not used", line)
+    return None
+
+
 def _spans(values: Any, sample: Sample, notes: Notes, line: int) -> tuple[Span, ...]:
     """Highlights in order, each place once."""
     (output,) = sample.judged
     found: set[tuple[int, int]] = set()
+    if values and not isinstance(values, list | tuple):
+        notes.add("highlights that are no list, not used", line)
+        return ()
     for value in values or ():
-        start, end = value.get("start"), value.get("end")
-        if start is None or end is None:
-            notes.add("a highlight without a place in the output, not used", line)
-        elif not 0 <= start < end <= len(output.text):
-            notes.add("a highlight outside the output, not used", line)
-        else:
-            found.add((start, end))
+        match value:
+            case {"start": int(start), "end": int(end)} if 0 <= start < end <= len(output.text):
+                found.add((start, end))
+            case {"start": int(), "end": int()}:
+                notes.add("a highlight outside the output, not used", line)
+            case _:
+                notes.add("a highlight without a place in the output, not used", line)
     return tuple(Span(field=output.name, start=start, end=end) for start, end in sorted(found))

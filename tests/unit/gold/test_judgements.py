@@ -170,12 +170,21 @@ def test_ratings_of_each_sentence_become_one_of_each_person(tmp_path):
         ([{"start": 3, "end": 99}], [], "a highlight outside the output"),
         ([{"start": 3, "end": 3}], [], "a highlight outside the output"),
         ([{"start": -1, "end": 3}], [], "a highlight outside the output"),
+        ([{"start": "0", "end": 5}], [], "a highlight without a place in the output"),
+        ([[0, 5], {"start": 0, "end": 5}], [(0, 5)], "a highlight without a place in the output"),
+        ({"start": 0, "end": 5}, [], "highlights that are no list"),
     ],
 )
 def test_highlights(tmp_path, spans, kept, note):
     loaded = load(tmp_path, changed(meta={"spans": spans}), OTHER)
     assert [(span.start, span.end) for span in loaded.items[0].spans] == kept
     assert [n.partition(",")[0] for n in loaded.notes] == ([note] if note else [])
+
+
+def test_a_language_that_is_no_text_is_counted_and_the_sets_own_holds(tmp_path):
+    loaded = load(tmp_path, changed(lang=5), OTHER)
+    assert [item.lang for item in loaded.items] == ["en", "fr"]
+    assert loaded.notes == ("a language that is no text, not used: 1 (line 1)",)
 
 
 @pytest.mark.parametrize(
