@@ -122,6 +122,12 @@ def test_what_is_wrong_is_said_and_nothing_is_left(words, error, says, tmp_path,
     assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.yaml", "latin.yaml"]
 
 
+def test_a_file_that_is_no_tokenizer(own, tmp_path):
+    pytest.importorskip("tokenizers", reason="counting tokens needs tokenizers")
+    with pytest.raises(SetupError, match=r"mine\.jsonl: no tokenizer"):
+        run("--set", own, "--tokenizer", own, "--out", tmp_path / "out")
+
+
 def test_a_full_disk_leaves_nothing(own, tmp_path, monkeypatch):
     def full(*_args, **_options):
         raise OSError(28, "No space left on device")

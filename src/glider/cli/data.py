@@ -244,7 +244,10 @@ def _tokens(path: Path) -> "Tokens":
     file = path / "tokenizer.json" if path.is_dir() else path
     if not file.is_file():
         raise SetupError(f"{path}: no tokenizer.json there")
-    tokenizer = Tokenizer.from_file(str(file))
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as exc:  # it has no errors of its own
+        raise SetupError(f"{file}: no tokenizer: {exc}") from exc
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
