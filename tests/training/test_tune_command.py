@@ -150,9 +150,14 @@ def test_another_folder_or_other_labels_are_no_continuation(tiny, tmp_path):
     assert sorted(file.name for file in out.iterdir()) == [".lock", "manifest.json", "untuned.json"]
     with pytest.raises(ManifestMismatch, match="settings.folds: 2 before, 3 now"):
         glider(path, "--out", out, "--model", tiny, "--folds", 3, "--resume")
-    file_of(tmp_path, [row(n, 3 if n == 8 else None) for n in range(50)])
-    with pytest.raises(ManifestMismatch, match="input_sha256"):
-        glider(path, "--out", out, "--model", tiny, "--folds", 2, "--resume")
+    spans = [{"start": 0, "end": 4}]
+    for change in (
+        {"label": 3}, {"annotators": [3, 5]}, {"rationale": "It is kind."}, {"meta": {"spans": spans}},
+        {"scale": [0, 5]},
+    ):  # fmt: skip
+        file_of(tmp_path, [row(n, **(change if n == 8 else {})) for n in range(50)])
+        with pytest.raises(ManifestMismatch, match="input_sha256"):
+            glider(path, "--out", out, "--model", tiny, "--folds", 2, "--resume")
 
 
 # A runner in the background hands on that interrupts are to be ignored.

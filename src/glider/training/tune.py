@@ -419,7 +419,11 @@ class Tuning:
         if self._start.adapter is not None:
             model += f"+{folder_hash(self._start.adapter)}"
         items = self.labels.items
-        content = [[i.sample.content_id, i.criterion.content_id, i.gold, i.cluster] for i in items]
+        content = [
+            [i.sample.content_id, i.criterion.content_id, i.cluster, i.gold, i.scale, i.ratings,
+             i.reason, [span.model_dump() for span in i.spans]]
+            for i in items
+        ]  # fmt: skip
         return Manifest.of(
             run_id=self.out.name,
             judge=model,
