@@ -77,15 +77,20 @@ def result(out: Path) -> Result:
     """The result of the finished run in `out`.
 
     Raises:
-        RunError: there is none, or it is not finished.
+        RunError: there is none, it is not finished, or its result.json is damaged.
     """
+    file = out / "result.json"
     try:
-        found = json.loads((out / "result.json").read_text("utf-8"))
+        found = json.loads(file.read_text("utf-8"))
+        return Result(out / found["folder"], found["kind"], found["base"], found["metrics"])
     except OSError as exc:
         raise RunError(
             f"{out} is no finished training", hint="go on with `glider train ... --resume`"
         ) from exc
-    return Result(out / found["folder"], found["kind"], found["base"], found["metrics"])
+    except ValueError as exc:
+        raise RunError(f"{file} is damaged: {exc}") from exc
+    except (KeyError, TypeError) as exc:
+        raise RunError(f"{out} is no training: its result.json is another one") from exc
 
 
 def load_manifest(out: Path) -> TrainingManifest:

@@ -141,7 +141,11 @@ def paired(
 
 
 def model_of(name: str) -> str:
-    """A model as `open_backend` takes it: of a training run, what it ended with."""
+    """A model as `open_backend` takes it: of a training run, what it ended with.
+
+    Raises:
+        RunError: a folder of pairs.
+    """
     if not (Path(name) / "result.json").exists():
         return name
     from glider.training.run_folder import result

@@ -93,7 +93,7 @@ def starting_point(model: str) -> Start:
 
     Raises:
         SetupError: an adapter on a base that is not in the catalogue.
-        RunError: a training that is not finished.
+        RunError: a training that is not finished, or a folder of pairs.
     """
     known = CATALOG.get(model)
     if isinstance(known, AdapterModel):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from unit.training.cases import item, labelled
 
-from glider.core.errors import SetupError
+from glider.core.errors import RunError, SetupError
 from glider.training.tune import Labels, Start, folds_of, planned, starting_point
 
 # Folds
@@ -120,6 +120,16 @@ def test_a_finished_training_is_its_result(tmp_path):
     assert starting_point(str(run)) == Start("smollm2-135m-instruct", mine)
     (mine / "adapter_config.json").unlink()
     assert starting_point(str(run)) == Start(str(mine), None)
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [('{"pairs": 3}', "is no training"), ("3", "is no training"), ("{", "damaged")],
+)
+def test_a_folder_with_another_result_is_no_training(tmp_path, found, says):
+    (tmp_path / "result.json").write_text(found)
+    with pytest.raises(RunError, match=says):
+        starting_point(str(tmp_path))
 
 
 def test_an_adapter_on_a_stranger_is_refused(tmp_path):
