@@ -52,6 +52,7 @@ def test_own_labels(own, tmp_path):
         assert manifest["files"][file.name] == hashlib.sha256(file.read_bytes()).hexdigest()
     assert manifest["train"]["examples"] + manifest["dev"]["examples"] == 50
     assert str(tmp_path) not in (out / "card.md").read_text() + (out / "manifest.json").read_text()
+    assert manifest["own"] == {"mine": "mine.jsonl"}
     with pytest.raises(RunError, match="not empty"):
         run("--set", own, "--out", out)
 

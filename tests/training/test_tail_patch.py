@@ -89,7 +89,7 @@ def test_it_tells_help_from_harm_and_goes_on_by_set(tiny, run, data, tmp_path):
     assert both.sets["upside"].effects["one"].value < 0 < both.sets["upside"].own.value
     assert "| upside | 40 | 60 |" in (out / "tail-patch.md").read_text()
     weights = yaml.safe_load((out / "mixture.yaml").read_text())["sets"]
-    assert weights.keys() == {"one", "upside"}
+    assert weights.keys() == {"one", "twin", "upside"} and weights["twin"] == {}
     with pytest.raises(ManifestMismatch, match="settings.steps: 60 before, 9 now"):
         tail_patch(run, data=data, out=out, how=Patch(steps=9), metric="loss", resume=True,
                    changes=(f"base={tiny}", *FASTER))  # fmt: skip

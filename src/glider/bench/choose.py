@@ -13,7 +13,7 @@ from glider.core.criteria import Criterion
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.data.rows import Row, open_rows, peeked
 from glider.gold.judgements import key_at
-from glider.gold.sets import Kind, LabelledSet, Question, known, load_set, own_name
+from glider.gold.sets import OWN, Kind, LabelledSet, Question, known, load_set, own_name
 
 DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 _METRICS: dict[Kind, tuple[str, ...]] = {
@@ -115,7 +115,7 @@ def own_set(path: Path, criterion: Criterion | None = None) -> LabelledSet:
         title=path.name,
         data=path.name,
         kind=kind,
-        family="own labels",
+        family=OWN,
         labels_by="not told",
         licence="not told",
         use="licence",

@@ -29,7 +29,7 @@ from glider.core.errors import DataError, UnknownName
 from glider.data.rows import open_rows, peeked
 from glider.gold.items import Loaded
 from glider.gold.judgements import read
-from glider.gold.sets import LabelledSet, own_name
+from glider.gold.sets import OWN, LabelledSet, own_name
 
 if TYPE_CHECKING:
     from glider.gold.judgements import Shape
@@ -71,7 +71,7 @@ def foreign_set(preset: str, path: Path) -> LabelledSet:
         data=path.name,
         reader=preset,
         kind="pairs" if pairs else "graded",
-        family="own labels",
+        family=OWN,
         labels_by="not told",
         licence="not told",
         use="licence",

@@ -24,6 +24,8 @@ from glider.gold.items import Item, Loaded, oddities
 
 Kind = Literal["graded", "classes", "pairs"]
 Use = Literal["train", "unseen", "licence"]
+OWN = "own labels"
+"""Family of a person's own files."""
 
 READERS: Registry[Callable[["LabelledSet", Path], Loaded]] = Registry(
     kind="reader of labelled data",

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from glider.core.base import Frozen
 from glider.core.errors import DataError
 from glider.core.tasks import JudgeTask
 from glider.formats.base import Format
-from glider.gold.sets import LabelledSet
+from glider.gold.sets import OWN, LabelledSet
 from glider.training.examples import Example, Posed
 from glider.training.mixture import Mixed, Mixture, form_for
 from glider.training.overlap import Overlap
@@ -58,6 +58,8 @@ class DataRecord(Frozen):
     notes: Mapping[str, tuple[str, ...]]
     titles: Mapping[str, str]
     """Set to its title, who labelled it, and its licence."""
+    own: Mapping[str, str] = Field(default_factory=dict)
+    """A person's own set to the name of its file."""
 
 
 DATA_RECORD = "data-manifest.json"
@@ -167,6 +169,7 @@ def record(
         overlaps=tuple(mixed.overlaps),
         notes={name: notes for name, notes in mixed.notes.items() if notes},
         titles={s.name: _title(s) for s in sets},
+        own={s.name: s.data for s in sets if s.family == OWN},
     )
 
 

@@ -21,7 +21,7 @@ forty has its interval above 0 by chance.
 import json
 import math
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -494,7 +494,7 @@ def tail_patch(
         )
         write_json(out / "tail-patch.json", found.model_dump(mode="json"))
         write_whole(out / "tail-patch.md", table(found))
-        write_whole(out / "mixture.yaml", mixture(found, data))
+        write_whole(out / "mixture.yaml", mixture(found, data, pools))
     return found
 
 
@@ -637,26 +637,32 @@ def table(found: TailPatch) -> str:
     return "\n".join(lines) + "\n"
 
 
-def mixture(found: TailPatch, data: Path) -> str:
+def mixture(found: TailPatch, data: Path, sets: Iterable[str]) -> str:
     """The settings of the data with new weights, as `glider data` reads them.
 
-    A set's share is in proportion to its weight there times what it has, so FLAMe's weight is
-    divided by that.
+    A set's share is in proportion to its weight there times what it has, and what was drawn of it
+    was by its old weight; so the old one is multiplied by FLAMe's over what was drawn. On average
+    weights stay what they were, as do those of sets that were not patched.
+
+    Args:
+        sets: all sets of the data. A person's own are named as files, to be found beside this one.
     """
     import yaml
 
+    from glider.training.mixture import Mixture
+
     try:
-        settings: dict[str, Any] = json.loads((data / "manifest.json").read_text("utf-8"))[
-            "settings"
-        ]
+        made: dict[str, Any] = json.loads((data / "manifest.json").read_text("utf-8"))
+        settings = {k: v for k, v in made["settings"].items() if k in Mixture.model_fields}
     except (OSError, ValueError, KeyError):
-        settings = {}
-    before = settings.get("sets", {})
+        made, settings = {}, {}
+    shares: dict[str, dict[str, Any]] = {name: {} for name in sets} | settings.get("sets", {})
     rates = {name: one.draws / one.examples for name, one in found.sets.items()}
     mean = sum(rates.values()) / max(1, len(rates))
-    settings["sets"] = {
-        name: {**before.get(name, {}), "weight": float(f"{rate / mean:.3g}")}
-        for name, rate in rates.items()
-    }
+    for name, rate in rates.items():
+        weight = shares[name].get("weight", 1.0) * rate / mean
+        shares[name] = {**shares[name], "weight": float(f"{weight:.3g}")}
+    own = made.get("own", {})
+    settings["sets"] = {own.get(name, name): share for name, share in shares.items()}
     written: str = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     return written

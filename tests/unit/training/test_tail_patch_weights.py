@@ -1,8 +1,12 @@
 """Ratings, bundles and weights of a tail-patch, on tables."""
 
+import json
+
 import pytest
+import yaml
 
 from glider.training.examples import Example
+from glider.training.mixture import Mixture
 from glider.training.tail_patch import (
     Development,
     Effect,
@@ -113,25 +117,56 @@ def test_categories_are_families_and_small_sets_are_named():
     assert categories(dev, "loss")[0]["few"] == ["few"]
 
 
+def patched(**sets):
+    """A table of sets, each with how much was drawn of it and FLAMe's weight."""
+    made = {
+        name: PatchedSet(examples=examples, updates=9, own=None, total=0, draws=draws,
+                         bundles=("others",), effects={"safety": changed(0.1, 0.02, 0.18)})
+        for name, (examples, draws) in sets.items()
+    }  # fmt: skip
+    return TailPatch(checkpoint="m", metric="loss", steps=9, boosted=(), sets=made,
+                     categories={"safety": ("dices_safety",)}, left_out={"few": "5 scores"})  # fmt: skip
+
+
+def mixed(found, folder, sets, **manifest):
+    """The mixture that `glider data` would read."""
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return Mixture.model_validate(yaml.safe_load(mixture(found, folder, sets)))
+
+
 def test_the_mixture_gives_the_sets_their_share_of_draws(tmp_path):
-    def one(examples, draws):
-        return PatchedSet(examples=examples, updates=9, own=None, total=0, draws=draws,
-                          bundles=("others",), effects={"safety": changed(0.1, 0.02, 0.18)})  # fmt: skip
-
-    found = TailPatch(checkpoint="m", metric="loss", steps=9, boosted=(),
-                      categories={"safety": ("dices_safety",)}, left_out={"few": "5 scores"},
-                      sets={"big": one(1000, 100_000), "small": one(100, 30_000)})  # fmt: skip
-    (tmp_path / "manifest.json").write_text(
-        '{"settings": {"format": "nano", "size": 50, "sets": {"big": {"cap": 7, "weight": 1}}}}'
-    )
-    import yaml
-
-    from glider.training.mixture import Mixture
-
-    settings = Mixture.model_validate(yaml.safe_load(mixture(found, tmp_path)))
+    found = patched(big=(1000, 100_000), small=(100, 30_000))
+    before = {"format": "nano", "size": 50, "sets": {"big": {"cap": 7, "weight": 1}}}
+    settings = mixed(found, tmp_path, ["big", "small"], settings=before)
     weight = {name: share.weight for name, share in settings.sets.items()}
     assert settings.size == 50 and settings.sets["big"].cap == 7
     assert weight["small"] * 100 / (weight["big"] * 1000) == pytest.approx(0.3)
     told = table(found)
     assert "| big | 1000 | 9 |  | +0.100 [+0.020, +0.180] (+2) | 0 | others | 100000 |" in told
     assert "| few | 5 scores |" in told
+
+
+def test_what_was_drawn_by_other_weights_is_counted_back(tmp_path):
+    before = {"sets": {"one": {"weight": 1}, "two": {"weight": 4}}}  # of a thousand items each
+    found = patched(one=(250, 3_000), two=(1000, 3_000))
+    sets = mixed(found, tmp_path, ["one", "two"], settings=before).sets
+    assert sets["one"].weight == sets["two"].weight
+
+
+def test_sets_that_were_not_patched_stay_as_they_were(tmp_path):
+    before = {"sets": {"one": {"weight": 2}, "two": {"weight": 2}, "else": {"cap": 9, "weight": 3}}}
+    found = patched(one=(100, 3_000), two=(100, 9_000))
+    sets = mixed(found, tmp_path, ["one", "two", "else"], settings=before).sets
+    assert {name: share.weight for name, share in sets.items()} == {"one": 1, "two": 3, "else": 3}
+    assert sets["else"].cap == 9
+    # Where the settings name no set, all that was drawn from is named.
+    assert mixed(found, tmp_path, ["one", "two", "else"], settings={}).sets["else"].weight == 1
+
+
+def test_a_mixture_of_own_files_or_of_a_selection_can_be_read(tmp_path):
+    found = patched(mine=(100, 3_000))
+    sets = mixed(found, tmp_path, ["mine"], settings={}, own={"mine": "mine.jsonl"}).sets
+    assert sets.keys() == {"mine.jsonl"}
+    assert mixed(
+        found, tmp_path, ["mine"], settings={"format": "nano", "by": "d3"}
+    ).sets.keys() == {"mine"}
