@@ -76,7 +76,8 @@ class Mixture(Frozen):
     """Training items in all; without it, as many as shares and caps leave. A pair asked in both
     orders is one item and two examples."""
     pairs: float = Field(default=1.0, ge=0, le=1)
-    """Largest share of examples that compare two outputs."""
+    """Largest share of examples that compare two outputs. Below 1, a `size` has as many while
+    pairs last, and single outputs are the rest."""
     other_languages: float = Field(default=1.0, ge=0, le=1)
     """Largest share of items that are not English."""
     level_share: float = Field(default=0.6, gt=0, le=1)
@@ -615,7 +616,7 @@ def _sized(drawn: list[Drawn], settings: Mixture, counts: Counts, *, is_train: b
     pairs = {name for name, pool in pools.items() if pool[0].item.is_pair}
     copies = settings.copies if is_train and size is not None else 1
     available = {n: min(len(pool) * copies, _cap(n, settings)) for n, pool in pools.items()}
-    if size is not None:
+    if size is not None and settings.pairs < 1:
         # A pair gives two examples, so its share of the items is smaller than of the examples.
         twice = 2 if settings.both_orders else 1
         for_pairs = round(size * settings.pairs / (twice - (twice - 1) * settings.pairs))
@@ -623,7 +624,7 @@ def _sized(drawn: list[Drawn], settings: Mixture, counts: Counts, *, is_train: b
         rest = size - sum(quota.values())
         quota |= _quota({n: k for n, k in available.items() if n not in pairs}, settings, rest)
     else:
-        quota = _quota(available, settings, None)
+        quota = _quota(available, settings, size)
     chosen: list[Drawn] = []
     for name, pool in pools.items():
         rng = Random(f"{settings.seed}:draw:{name}")

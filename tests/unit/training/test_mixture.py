@@ -180,6 +180,11 @@ def test_pairs_are_doubled_and_limited(tmp_path):
     assert sized["two"] == pytest.approx(0.15 * (sized["one"] + sized["two"]), abs=2)
 
 
+def test_without_a_share_of_pairs_a_size_is_drawn_in_proportion(tmp_path):
+    chosen = [source(tmp_path, "one", rows(180)), source(tmp_path, "two", pairs(20))]
+    assert sets_of(made(chosen, dev=0, size=100).train) == {"one": 90, "two": 2 * 10}
+
+
 def test_other_languages_are_limited(tmp_path):
     chosen = [source(tmp_path, "one", rows(100, lang=lambda n: "de" if n % 2 else "en"))]
     found = made(chosen, dev=0, other_languages=0.2)
