@@ -53,8 +53,12 @@ def test_own_labels(own, tmp_path):
     assert manifest["train"]["examples"] + manifest["dev"]["examples"] == 50
     assert str(tmp_path) not in (out / "card.md").read_text() + (out / "manifest.json").read_text()
     assert manifest["own"] == {"mine": "mine.jsonl"}
+
+
+@pytest.mark.parametrize("kind", ["--set", "--preferences"])
+def test_a_folder_that_is_not_empty_is_refused_before_the_work(kind, own):
     with pytest.raises(RunError, match="not empty"):
-        run("--set", own, "--out", out)
+        run(kind, "none.jsonl", "--out", own.parent)
 
 
 def test_a_selection_has_a_record_of_its_own_for_the_card_of_a_judge(own, tmp_path):

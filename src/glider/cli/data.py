@@ -87,8 +87,10 @@ def data(
     Benchmarks stay out of them. Of --preferences it writes preferences-train.jsonl.gz and, of what
     was chosen, train.jsonl.gz; both also for development.
     """
+    from glider.store.atomic import refuse_filled
     from glider.training.mixture import benchmarks, mix, sources
 
+    refuse_filled(out)
     if folder is None and "GLIDER_DATA" in os.environ:
         folder = Path(os.environ["GLIDER_DATA"])
     if preferences is not None:

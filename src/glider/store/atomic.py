@@ -69,6 +69,16 @@ def is_unfinished(path: Path) -> bool:
     return path.name.startswith(".") and path.suffix == _UNFINISHED
 
 
+def refuse_filled(path: Path) -> None:
+    """Say that a folder cannot be made there, before the work that it is made for.
+
+    Raises:
+        RunError: there is something already.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunError(f"{path} is there already and not empty", hint="name another folder")
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A folder to fill; it takes its name when all that is in it is written.
@@ -76,8 +86,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         RunError: there is something already, or the disk is full or cannot be written.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError(f"{path} is there already and not empty", hint="name another folder")
+    refuse_filled(path)
     new = _beside(path)
     try:
         new.mkdir(parents=True)
