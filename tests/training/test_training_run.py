@@ -457,8 +457,9 @@ def test_empty_splits(tiny, data, tmp_path):
         train(recipe_of(tiny, max_tokens=5), data=data, out=tmp_path / "run")
     assert "the shortest has" in caught.value.hint
     write(data / "dev.jsonl.gz", [])
-    with pytest.raises(EmptySplit, match="dev split"):
+    with pytest.raises(EmptySplit, match="dev split") as caught:
         train(recipe_of(tiny), data=data, out=tmp_path / "run")
+    assert "stages.0.dev=null" in caught.value.hint
     (data / "train.jsonl.gz").unlink()
     with pytest.raises(DataError, match="has no train.jsonl.gz"):
         train(recipe_of(tiny), data=data, out=tmp_path / "run")

@@ -59,8 +59,9 @@ def stage_data(recipe: Recipe, data: Folders, coder: Coder) -> list[StageData]:
             limit = stage.evaluate.examples
             posed = _posed(name, folder) if stage.evaluate.metric == "bench" else None
             dev = _split(
-                recipe, stage, folder, stage.dev, coder, limit=limit, split="dev", posed=posed
-            )
+                recipe, stage, folder, stage.dev, coder, limit=limit, split="dev", posed=posed,
+                hint=_without_dev(number),
+            )  # fmt: skip
             if posed is not None:
                 bench = _bench(name, folder / stage.dev, dev, posed)
             _check_metric(name, stage, dev.kept)
@@ -109,9 +110,13 @@ def _folder_of(stage: SftStage | PreferenceStage, number: int, folders: Sequence
         raise DataError(
             f"stage {number}-{stage.kind} has nothing to measure on",
             path=str(folder / stage.dev),
-            hint=f"--set stages.{number - 1}.dev=null goes without",
+            hint=_without_dev(number),
         )
     return folder
+
+
+def _without_dev(number: int) -> str:
+    return f"--set stages.{number - 1}.dev=null goes without"
 
 
 def _split(
@@ -124,8 +129,13 @@ def _split(
     limit: int | None,
     split: str,
     posed: Mapping[str, Posed] | None = None,
+    hint: str = "make them with `glider data`",
 ) -> Split:
-    """Draw and encode; with `posed` both orders of a pair are drawn or neither."""
+    """Draw and encode; with `posed` both orders of a pair are drawn or neither.
+
+    Args:
+        hint: what to do about a file without examples.
+    """
     import numpy as np
 
     path = folder / file
@@ -137,7 +147,7 @@ def _split(
     else:
         made, code = list(read_preferences(path)), coder.preference
     if not made:
-        raise EmptySplit(split, f"{file} has no examples", hint="make them with `glider data`")
+        raise EmptySplit(split, f"{file} has no examples", hint=hint)
     order = list(range(len(made)))
     if limit is not None and limit < len(made):
         order = np.random.default_rng([recipe.seed, 1]).permutation(len(made)).tolist()
