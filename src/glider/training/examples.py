@@ -11,6 +11,7 @@ learnt from raises `Unusable`, whose message the data card counts.
 import gzip
 import hashlib
 import json
+import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -431,6 +432,8 @@ def _lines(path: Path) -> Iterator[tuple[int, object]]:
         raise DataError(f"cannot be read: {exc.strerror or exc}", path=str(path)) from exc
     except EOFError as exc:
         raise DataError("is cut off", path=str(path), line=number + 1) from exc
+    except zlib.error as exc:
+        raise DataError(f"is damaged: {exc}", path=str(path), line=number + 1) from exc
     except ValueError as exc:
         raise DataError("not JSON", path=str(path), line=number) from exc
 

@@ -205,9 +205,11 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
             file.write(line if isinstance(line, str) else json.dumps(line))
         with pytest.raises(error, match=words):
             list(read_examples(path))
-    whole = gzip.compress(b'{"a": 1}\n' * 1000)
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError):
+    path.write_bytes(gzip.compress(b"{}")[:-9])
+    with pytest.raises(DataError, match=":1: is cut off"):
+        list(read_examples(path))
+    path.write_bytes(gzip.compress(b"{}")[:10] + b"\xff" * 10)
+    with pytest.raises(DataError, match=":1: is damaged"):
         list(read_examples(path))
 
 
