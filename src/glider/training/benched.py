@@ -101,7 +101,7 @@ def _main_metric(name: str, *, pairs: bool) -> str:
 
 def _item(group: Sequence[Example], posed: Mapping[str, Posed]) -> Item:
     first, task = group[0], posed[group[0].id]
-    levels = [int(label) for label in first.labels or ()]
+    levels = task.criterion.rubric.scores
     probs = first.soft or [float(level == first.score) for level in levels]
     return Item(
         sample=task.sample, criterion=task.criterion, part=first.part, cluster=first.cluster,

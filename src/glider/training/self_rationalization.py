@@ -85,13 +85,17 @@ class Paired:
     """Preferred, not preferred; no answer twice."""
 
 
-def right_levels(example: Example) -> frozenset[int]:
-    """The people's level, and what most of them gave, should it be another or several."""
+def right_levels(example: Example, levels: Sequence[int]) -> frozenset[int]:
+    """The people's level, and what most of them gave, should it be another or several.
+
+    Args:
+        levels: the rubric's, rising.
+    """
     given = set() if example.score is None else {example.score}
-    if example.soft is not None and example.labels is not None:
+    if example.soft is not None:
         most = max(example.soft)
-        shares = zip(example.labels, example.soft, strict=True)
-        given |= {int(label) for label, share in shares if share >= most - 1e-6}
+        shares = zip(levels, example.soft, strict=True)
+        given |= {level for level, share in shares if share >= most - 1e-6}
     return frozenset(given)
 
 
@@ -431,7 +435,7 @@ def preferences(
                 legible.append(read(answer, question, form))
             except ReadError as exc:
                 unreadable[exc.code] += 1
-        right = right_levels(example)
+        right = right_levels(example, rubric.scores)
         if how.choose == "majority":
             right = majority(one.score for one in legible)
         rng = Random(f"{how.seed}:pairs:{example.id}")

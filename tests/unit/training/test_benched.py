@@ -29,14 +29,16 @@ def graded(n, name="toy"):
     return made
 
 
-def both_orders(n, name="duels"):
+def both_orders(n, name="duels", form=NANO):
     """`n` pairs whose first and second output win in turn, each in both orders."""
     made = []
     for k in range(n):
         sample = Sample.of(id=f"p{k}", input=f"Say {k}.", outputs=[f"One {k}.", f"Two {k}."])
-        one = replace(pair(float(k % 2)), sample=sample, cluster=f"p{k}")
+        one = replace(
+            pair(float(k % 2), reason="Output 2 says it well."), sample=sample, cluster=f"p{k}"
+        )
         for swapped in (False, True):
-            example = example_of(one, NANO, labelled(name, kind="pairs"), swapped=swapped)
+            example = example_of(one, form, labelled(name, kind="pairs"), swapped=swapped)
             made.append((example, posed_of(one, example, swapped=swapped)))
     return made
 
@@ -56,8 +58,9 @@ def test_a_graded_set_counts_by_pearsons_r():
     assert bench_of(*made).mean(said) == pytest.approx(r)
 
 
-def test_a_pair_counts_once_by_the_winner_of_both_orders_together():
-    made = both_orders(20)
+@pytest.mark.parametrize("form", ["nano", "prometheus"])  # labelled by numbers, by letters
+def test_a_pair_counts_once_by_the_winner_of_both_orders_together(form):
+    made = both_orders(20, form=make_format(form))
     said = {}
     right = 0
     for k in range(20):

@@ -103,7 +103,15 @@ def test_a_majority_is_one_score(scores, common):
     ],
 )
 def test_the_right_levels_are_what_people_said(one, right):
-    assert right_levels(example_of(one, make_format("nano"), SET)) == right
+    levels = task_of(one).criterion.rubric.scores
+    assert right_levels(example_of(one, make_format("nano"), SET), levels) == right
+
+
+def test_labels_may_be_letters():
+    two = pair(1, ratings=(1.0, 1.0, 0.0), reason="Output 2 says it well.")
+    example = example_of(two, make_format("prometheus"), SET)
+    assert example.labels == ("A", "B") and example.soft
+    assert right_levels(example, (0, 1)) == {1}
 
 
 # The folder
