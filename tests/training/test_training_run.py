@@ -284,7 +284,6 @@ def test_killed_and_resumed_gives_the_same_curve_and_weights(
     assert losses(out) == losses(tmp_path / "whole")
     events = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     went_on = [(one["stage"], one["step"]) for one in events if one.get("event") == "resumed"]
-    went_on = [place for place in went_on if place[1]]  # a stage may begin in a resumed run
     assert went_on == [(stage, step - step % 3) for stage, step in kills]
     ours, theirs = weights(resumed.folder), weights(whole.folder)
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
@@ -299,6 +298,25 @@ def test_a_preference_stage_goes_on_too(begin, tiny, data, tmp_path):
     training.kill()
     train(recipe, data=data, out=out, resume=True)
     assert losses(out) == losses(tmp_path / "whole")
+
+
+def test_killed_before_its_first_checkpoint_a_stage_begins_anew(tiny, data, tmp_path):
+    recipe, out = recipe_of(tiny, evaluate={"every": 100}), tmp_path / "run"
+    twice = recipe.model_copy(update={"stages": recipe.stages * 2})
+
+    def kill(line):
+        if "loss" in line:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(twice, data=data, out=out, watch=kill)
+    train(twice, data=data, out=out, resume=True)
+    told = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line for line in told if "event" in line] == [
+        {"stage": "1-sft", "step": 0, "event": "resumed"}
+    ]
+    measured = [(line["stage"], line["step"]) for line in curve(out) if "eval" in line]
+    assert measured == [(f"{n}-sft", step) for n in (1, 2) for step in (0, 5)]
 
 
 def test_a_broken_last_line_of_metrics_is_cut(tiny, data, tmp_path):

@@ -191,7 +191,7 @@ def _run_stage(
     checkpoint = _last_checkpoint(folder)
     state = _state(checkpoint)
     if not _is_over(state, data, recipe):
-        if run.main and run.resume:
+        if run.main and folder.exists():
             run.record({"stage": data.name, "step": state["global_step"], "event": "resumed"})
         trainer = _trainer(run, recipe, base, coder, data, before, resuming=checkpoint is not None)
         with _named_errors(trainer):

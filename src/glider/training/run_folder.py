@@ -120,7 +120,8 @@ def curve(out: Path) -> Iterator[dict[str, Any]]:
             lines = [
                 one
                 for one in lines
-                if one["stage"] != found["stage"] or one["step"] <= found["step"]
+                # At 0 all of it is done again, what was measured before the first update too.
+                if one["stage"] != found["stage"] or one["step"] <= found["step"] > 0
             ]
             continue
         lines.append(found)
