@@ -15,7 +15,9 @@ from tiny_models import recipe_of
 pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("trl", reason="training needs trl")
 
-from glider.training.processes import starts_others
+from glider.core.errors import RunError
+from glider.training import processes
+from glider.training.processes import others, starts_others
 from glider.training.run import train
 
 # A background shell may have it ignored, and children inherit that.
@@ -100,6 +102,15 @@ def test_none_of_them_outlives_the_others(recipe, data, tmp_path, no_leftovers):
     while is_there(child) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not is_there(child)
+
+
+def test_what_went_wrong_in_another_is_told(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "_GRACE", 100.0)  # it has to start first
+    two = recipe_of(tiny).model_copy(update={"processes": 2})
+    words = ["nowhere", "--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    told = r"one of 2 processes ended: error \(unknown_name\): no recipe called 'nowhere'"
+    with pytest.raises(RunError, match=told), others(two, words):
+        raise ConnectionError("the other side is gone")
 
 
 def test_who_starts_them(tiny, monkeypatch):

@@ -38,7 +38,7 @@ def others(recipe: Recipe, words: Sequence[str]) -> Iterator[None]:
         words: what `python -m glider.training.run` is called with.
 
     Raises:
-        RunError: one of them ended before this one; with the last line it wrote.
+        RunError: one of them ended before this one; with the error it told.
     """
     place = {
         "WORLD_SIZE": str(recipe.processes),
@@ -72,7 +72,7 @@ def others(recipe: Recipe, words: Sequence[str]) -> Iterator[None]:
             for process, log in started:
                 if _code(process) not in (None, 0):
                     raise RunError(
-                        f"one of {recipe.processes} processes ended: {_last_line(log, process)}",
+                        f"one of {recipe.processes} processes ended: {_told(log, process)}",
                         hint="--resume goes on from the last checkpoint",
                     ) from exc
             raise
@@ -107,12 +107,14 @@ def _code(process: subprocess.Popen[bytes]) -> int | None:
         return None
 
 
-def _last_line(log: IO[bytes], process: subprocess.Popen[bytes]) -> str:
-    log.seek(0)
-    lines = log.read().decode("utf-8", "replace").split("\n")
+def _told(log: IO[bytes], process: subprocess.Popen[bytes]) -> str:
+    """The error that `run.main` told, else the last line."""
     if process.returncode < 0:
         return f"killed by {signal.Signals(-process.returncode).name}"
-    return next((line for line in reversed(lines) if line.strip()), f"code {process.returncode}")
+    log.seek(0)
+    lines = [line for line in log.read().decode("utf-8", "replace").split("\n") if line.strip()]
+    errors = [line for line in lines if line.startswith("error (")]
+    return (errors or lines or [f"code {process.returncode}"])[-1]
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
