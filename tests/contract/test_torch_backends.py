@@ -73,6 +73,12 @@ def test_loading_draws_no_bars(tmp_path, capfd):
     assert told.out + told.err == ""
 
 
+def test_where_there_is_no_room_is_told(folder, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelFileError, match="cannot store the model in"):
+        to_hf_folder(find(DEFAULT).path, tmp_path / "file" / "folder")
+
+
 @pytest.fixture(scope="module")
 def hf(folder):
     with TransformersBackend(folder, dtype="float32", batch=4) as backend:

@@ -16,6 +16,7 @@ pytest.importorskip("trl", reason="training needs trl")
 
 import yaml  # noqa: E402
 
+from glider.backends.dequantise import save_tokenizer  # noqa: E402
 from glider.core.errors import (  # noqa: E402
     CannotSave,
     DataError,
@@ -452,6 +453,14 @@ def test_a_full_disk_leaves_the_checkpoint_before(begin, tiny, data, tmp_path):
     assert not list((out / "1-sft").glob(".*"))
     train(recipe, data=data, out=out, resume=True)
     assert len(losses(out)) == 20
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="writes to /dev/full")
+def test_a_tokenizer_that_finds_no_room_says_so(tokenizer, tmp_path):
+    """What its writer in Rust raises is no OSError."""
+    (tmp_path / "tokenizer.json").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        save_tokenizer(tokenizer, tmp_path)
 
 
 def test_too_little_memory_says_what_to_change(tiny, data, tmp_path, monkeypatch):

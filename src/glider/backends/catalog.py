@@ -247,7 +247,7 @@ def _kept(model: Model, folder: Path, progress: Progress) -> ModelFile:
         progress("model file is damaged or of another version, making it again", 0, 1)
     # Before anything is written: the base may have to be fetched.
     base = find(model.base, progress) if isinstance(model, AdapterModel) else None
-    with _writing(folder), tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as new:
+    with writing(folder), tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as new:
         made = Path(new, path.name)
         if isinstance(model, AdapterModel):
             assert base is not None
@@ -267,7 +267,12 @@ def _kept(model: Model, folder: Path, progress: Progress) -> ModelFile:
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
+    """Make the folder, and write into it.
+
+    Raises:
+        ModelFileError: it cannot be written, or there is no room.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield

@@ -7,14 +7,18 @@ llama-architecture files are taken; others order their tensors in ways not tried
 """
 
 import math
+import os
+import re
 import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from glider.backends.adapters import Layout
+from glider.backends.catalog import writing
 from glider.backends.gguf_header import read_places
 from glider.backends.quiet import quietly
 from glider.backends.tensor_files import Floats, write_bf16
@@ -30,7 +34,8 @@ def to_hf_folder(gguf: Path, folder: Path) -> None:
 
     Raises:
         MissingExtra: torch or transformers is not installed.
-        ModelFileError: the file is missing, damaged, or of another architecture.
+        ModelFileError: the file is missing, damaged, or of another architecture; or `folder` cannot
+            be written.
     """
     if folder.is_dir():
         return
@@ -53,21 +58,37 @@ def to_hf_folder(gguf: Path, folder: Path) -> None:
             hint="use the model's own Hugging Face folder, or the embedded backend",
         )
     config.architectures, config.dtype = ["LlamaForCausalLM"], torch.bfloat16
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    with writing(folder.parent):
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            config.save_pretrained(part)
+            GenerationConfig.from_model_config(config).save_pretrained(part)
+            _write_weights(gguf, part / "model.safetensors")
+            save_tokenizer(tokenizer, part)
+            part.chmod(0o755)
+            # Another process may have been quicker: a folder under its final name is always whole.
+            with suppress(OSError):
+                part.rename(folder)
+            if not folder.is_dir():
+                raise ModelFileError(f"cannot write {folder}")
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write a tokenizer's files.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
     try:
-        config.save_pretrained(part)
-        GenerationConfig.from_model_config(config).save_pretrained(part)
-        _write_weights(gguf, part / "model.safetensors")
-        tokenizer.save_pretrained(part)
-        part.chmod(0o755)
-        # Another process may have been quicker: a folder under its final name is always whole.
-        with suppress(OSError):
-            part.rename(folder)
-        if not folder.is_dir():
-            raise ModelFileError(f"cannot write {folder}")
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+        tokenizer.save_pretrained(folder)
+    except Exception as exc:
+        # tokenizers writes in Rust, and says only in words what the system said.
+        number = re.search(r"\(os error (\d+)\)", str(exc))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder)) from exc
 
 
 def _write_weights(source: Path, target: Path) -> None:

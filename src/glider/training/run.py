@@ -18,6 +18,7 @@ from typing import Any
 
 from glider._version import __version__
 from glider.backends.catalog import FORM
+from glider.backends.dequantise import save_tokenizer
 from glider.backends.quiet import quietly
 from glider.core.errors import (
     GliderError,
@@ -395,7 +396,7 @@ def _keep_model(
                 "generation_config.json",
             ):
                 shutil.copyfile(path, new / path.name)
-        coder.tokenizer.save_pretrained(new)
+        save_tokenizer(coder.tokenizer, new)
         form = run.form or form_of(data.train.folder)
         if form:
             write_json(new / FORM, dict(form))
