@@ -475,6 +475,16 @@ def test_too_little_memory_says_what_to_change(tiny, data, tmp_path, monkeypatch
     assert "--set stages.0.batch_tokens=256" in caught.value.hint
 
 
+def test_a_model_that_memory_does_not_hold(tiny, data, tmp_path, monkeypatch):
+    def too_large(*_others):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
+
+    monkeypatch.setattr(trainers.ScoreTrainer, "_move_model_to_device", too_large)
+    with pytest.raises(OutOfMemory, match="does not hold the model") as caught:
+        train(recipe_of(tiny, dev=None), data=data, out=tmp_path / "run")
+    assert caught.value.step == 0 and "smaller base" in caught.value.hint
+
+
 def test_empty_splits(tiny, data, tmp_path):
     write(data / "train.jsonl.gz", [])
     with pytest.raises(EmptySplit, match="train split is empty: train.jsonl.gz has no examples"):

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from glider._version import __version__
 from glider.backends.catalog import FORM
@@ -194,13 +194,15 @@ def _run_stage(
     if not _is_over(state, data, recipe):
         if run.main and folder.exists():
             run.record({"stage": data.name, "step": state["global_step"], "event": "resumed"})
-        trainer = _trainer(run, recipe, base, coder, data, before, resuming=checkpoint is not None)
-        with _named_errors(trainer):
+        resuming = checkpoint is not None
+        with _named_errors(data) as named:
+            trainer = _trainer(run, recipe, base, coder, data, before, resuming=resuming)
+            named.trainer = trainer
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.accelerator.wait_for_everyone()
         state = {"log_history": trainer.state.log_history}
         trainer.accelerator.free_memory()
-        del trainer
+        del trainer, named
     if run.main:
         _keep_model(run, model, data, coder, state["log_history"])
     PartialState().wait_for_everyone()
@@ -413,23 +415,31 @@ def _place() -> tuple[int, int]:
 class _named_errors:
     """Too little memory, under its name."""
 
-    def __init__(self, trainer: Any) -> None:
-        self._trainer = trainer
+    def __init__(self, data: StageData) -> None:
+        self._data = data
+        self.trainer: Any = None
+        """Once there is one: making it takes the model to the device."""
 
-        self._number = int(trainer.work.name.partition("-")[0]) - 1
-
-    def __enter__(self) -> None:
-        return None
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: object) -> None:
         if error is None or isinstance(error, GliderError) or not _is_memory(error):
             return
-        step = self._trainer.state.global_step + 1
-        now = self._trainer.work.stage.batch_tokens
+        if self.trainer is None:
+            raise OutOfMemory(
+                "memory ran out before the first update: it does not hold the model",
+                step=0,
+                hint="--dry-run tells what is needed; take a smaller base, or several cards "
+                "(docs/training.md)",
+            ) from error
+        step = self.trainer.state.global_step + 1
+        now = self._data.stage.batch_tokens
+        number = int(self._data.name.partition("-")[0]) - 1
         raise OutOfMemory(
             f"memory ran out in update {step}, with passes of {now} tokens",
             step=step,
-            hint=f"go on with --resume and --set stages.{self._number}.batch_tokens="
+            hint=f"go on with --resume and --set stages.{number}.batch_tokens="
             f"{max(64, now // 2)} (the result stays the same), or recompute_activations=true",
         ) from error
 
