@@ -151,6 +151,28 @@ def sha256(folder: Folder) -> str:
     return digest.hexdigest()
 
 
+def sizes(folder: Folder) -> dict[str, tuple[int, int, int]]:
+    """Outputs, inputs and rank of each layer that an adapter changes, without reading weights.
+
+    Raises:
+        ModelFileError: the file is missing or damaged.
+    """
+    found = {}
+    with open_tensors(folder.joinpath(WEIGHTS)) as tensors:
+        names = {match["name"] for key in tensors.names if (match := _KEY.fullmatch(key))}
+        for name in sorted(names):
+            try:
+                (rank, inputs), (outputs, _) = (
+                    tensors.shape(f"base_model.model.{name}.lora_{half}.weight") for half in "AB"
+                )
+            except (KeyError, ValueError) as exc:
+                raise ModelFileError(f"{folder.name}: {name} has not two halves") from exc
+            found[name] = outputs, inputs, rank
+    if not found:
+        raise ModelFileError(f"{folder.name} holds no LoRA weights")
+    return found
+
+
 def trained_on(folder: Folder) -> str:
     """What the adapter's config calls its base; empty where it does not say."""
     return str(_config(folder).get("base_model_name_or_path") or "")
@@ -288,7 +310,13 @@ def _hf_name(name: str) -> str | None:
     return f"model.layers.{match['number']}.{theirs}.weight" if theirs else None
 
 
-def _config(folder: Folder) -> dict[str, Any]:
+def read_config(folder: Folder) -> dict[str, Any]:
+    """PEFT's settings of an adapter.
+
+    Raises:
+        ModelFileError: they are missing or damaged.
+        SetupError: an adapter of another kind than LoRA.
+    """
     try:
         with folder.joinpath(CONFIG).open("rb") as file:
             config = json.load(file)
@@ -299,6 +327,11 @@ def _config(folder: Folder) -> dict[str, Any]:
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         kind = config.get("peft_type") if isinstance(config, dict) else None
         raise SetupError(f"{folder.name} is a {kind or 'nameless'} adapter; only LORA is read")
+    return config
+
+
+def _config(folder: Folder) -> dict[str, Any]:
+    config = read_config(folder)
     for key, what in _UNSUPPORTED.items():
         if config.get(key):
             raise SetupError(f"{folder.name} has {what}, which cannot be merged here")

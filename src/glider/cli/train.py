@@ -122,10 +122,11 @@ def _dry_run(recipe: "Recipe", data: list[Path], *, as_json: bool) -> None:
     from glider.training.estimate import estimate
 
     found = estimate(recipe, data)
+    settings = found.recipe.model_dump(mode="json")
     if as_json:
-        print(json.dumps({"recipe": recipe.model_dump(mode="json"), **asdict(found)}))
+        print(json.dumps(asdict(found) | {"recipe": settings}))
         return
-    print(yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+    print(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
     print("\n".join(_lines(found)))
 
 

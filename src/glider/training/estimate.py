@@ -8,6 +8,7 @@ within a factor of two, and said so.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from glider.training.base_model import (
@@ -23,6 +24,7 @@ from glider.training.batches import Updates
 from glider.training.recipe import PreferenceStage, Recipe
 from glider.training.run import updates_of
 from glider.training.stage_data import Folders, StageData, stage_data
+from glider.training.start import going_on, n_trained
 from glider.training.tokens import Coder, drawn
 
 _USED = 0.5
@@ -59,6 +61,8 @@ class StageEstimate:
 class Estimate:
     """A training."""
 
+    recipe: Recipe
+    """With the settings of the adapter it starts from."""
     base: BaseModel
     weights: int
     trained: int
@@ -75,9 +79,10 @@ def estimate(recipe: Recipe, data: Folders) -> Estimate:
     """
     needs_torch()
     base = find_base(recipe.base, recipe.revision)
+    recipe, start = going_on(recipe, base)
     coder = Coder(load_tokenizer(base), model=base.name)
     stages = stage_data(recipe, data, coder)
-    size = _Size(load_config(base), recipe)
+    size = _Size(load_config(base), recipe, start)
     bf16 = computes_in_bf16() if recipe.precision == "auto" else recipe.precision == "bf16"
     speed = _products_per_s(recipe, bf16=bf16) * _USED * recipe.processes
     found = [_stage(coder, one, recipe, size, speed) for one in stages]
@@ -86,6 +91,7 @@ def estimate(recipe: Recipe, data: Folders) -> Estimate:
         widest, recompute=recipe.recompute_activations
     )
     return Estimate(
+        recipe=recipe,
         base=base,
         weights=size.all,
         trained=size.trained,
@@ -132,7 +138,7 @@ def _stage(
 class _Size:
     """Weights of a model, and the multiplications a token costs."""
 
-    def __init__(self, config: Any, recipe: Recipe) -> None:
+    def __init__(self, config: Any, recipe: Recipe, start: Path | None) -> None:
         import torch
         from transformers import AutoModelForCausalLM
 
@@ -154,6 +160,8 @@ class _Size:
         self._inside, self._outside = inside, self.all - inside
         if recipe.lora is None:
             self.trained = round(inside * share) + (0 if recipe.frozen_layers else self._outside)
+        elif start is not None:
+            self.trained = n_trained(start, recipe.frozen_layers)
         else:
             pairs = sum(m.in_features + m.out_features for m in linear)
             self.trained = round(pairs * recipe.lora.rank * share)

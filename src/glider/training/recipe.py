@@ -164,7 +164,8 @@ class Recipe(_Settings):
     revision: str | None = None
     """Of a hub id; null is its main branch."""
     start: str | None = None
-    """Folder of an adapter, or of a finished run with one, to go on training; null for none."""
+    """Folder of an adapter, or of a finished run with one, to go on training; null for none. It
+    keeps its own `lora`; a recipe that says something else is refused."""
     seed: int = 0
     """Of the draw and order of examples, of new adapters and of dropout."""
     max_tokens: Count = 2048

@@ -44,6 +44,7 @@ from glider.training.examples import form_of
 from glider.training.recipe import PreferenceStage, Recipe, SftStage, load_recipe
 from glider.training.run_folder import Result, RunFolder, TrainingManifest, Watch, result
 from glider.training.stage_data import Folders, StageData, stage_data
+from glider.training.start import going_on
 from glider.training.tokens import Coder
 
 _CODE = (
@@ -57,6 +58,7 @@ _CODE = (
     "training/run.py",
     "training/sft.py",
     "training/stage_data.py",
+    "training/start.py",
     "training/tokens.py",
     "training/trainers.py",
 )
@@ -101,14 +103,14 @@ def train(
             "(docs/training.md), or --set processes=1",
         )
     base = find_base(recipe.base, recipe.revision)
+    recipe, before = going_on(recipe, base)
     coder = Coder(load_tokenizer(base), model=base.name)
     stages = stage_data(recipe, data, coder)
-    manifest = _manifest(recipe, base, stages, processes)
+    manifest = _manifest(recipe, base, before, stages, processes)
     main = rank == 0
     held = kept_folder(out, manifest, resume=resume, kind="training") if main else nullcontext()
     run = RunFolder(out, form, resume=resume, main=main, watch=watch)
     with held, run, quietly():
-        before: Path | None = _adapter_of(recipe.start) if recipe.start else None
         for work in stages:
             before = _run_stage(run, recipe, base, coder, work, before)
         if before is None:
@@ -121,7 +123,11 @@ def train(
 
 
 def _manifest(
-    recipe: Recipe, base: BaseModel, stages: Sequence[StageData], processes: int
+    recipe: Recipe,
+    base: BaseModel,
+    start: Path | None,
+    stages: Sequence[StageData],
+    processes: int,
 ) -> TrainingManifest:
     now = datetime.now(UTC)
     files: dict[str, dict[str, Any]] = {}
@@ -139,8 +145,7 @@ def _manifest(
     for name in _CODE:
         source.update(name.encode() + (package / name).read_bytes())
     settings = recipe.model_dump(mode="json")
-    # Where it is says nothing of what it is; the hash does.
-    start = folder_hash(_adapter_of(recipe.start)) if recipe.start else None
+    # Where they are says nothing of what they are; the hash does.
     settings.update(base=base.name, start=None)
     return TrainingManifest(
         run_id=now.strftime("%Y%m%d-%H%M%S"),
@@ -149,26 +154,12 @@ def _manifest(
         code_sha256=source.hexdigest()[:12],
         recipe=settings,
         base={"name": base.name, "revision": base.revision},
-        start=start,
+        start=folder_hash(start) if start else None,
         data=files,
         processes=processes,
         python=platform.python_version(),
         libraries=installed(_LIBRARIES),
     )
-
-
-def _adapter_of(start: str) -> Path:
-    """The adapter folder that `start` names: itself, or the result of a run.
-
-    Raises:
-        SetupError: there is no adapter.
-    """
-    folder = Path(start).expanduser()
-    if (folder / "result.json").exists():
-        folder = result(folder).folder
-    if not (folder / "adapter_config.json").exists():
-        raise SetupError(f"start: {start} has no adapter", hint="base takes a whole model")
-    return folder
 
 
 # Stages
@@ -275,8 +266,6 @@ def _trainer(
     model = load_to_train(base, recipe, bf16=bf16)
     adapter = None
     if is_adapter:
-        if recipe.lora is None:
-            raise SetupError("start names an adapter, and the recipe has no lora")
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, str(before), is_trainable=True)

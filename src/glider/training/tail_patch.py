@@ -48,6 +48,7 @@ from glider.training.examples import Example, hash_of, read_examples, write_line
 from glider.training.recipe import Recipe, SftStage, parse_recipe
 from glider.training.run import train
 from glider.training.run_folder import curve, load_manifest, result
+from glider.training.start import going_on
 from glider.training.tokens import Coder, Encoded
 
 if TYPE_CHECKING:
@@ -122,7 +123,9 @@ def checkpoint_of(run: Path, changes: Sequence[str] = ()) -> Checkpoint:
         raise SetupError(f"{run} has no sft stage, whose settings a tail-patch takes")
     adapter = (weights / "adapter_config.json").exists()
     data = {**manifest.recipe, "processes": 1, "start": str(weights) if adapter else None}
-    if not adapter:
+    if adapter:
+        data["lora"] = {}  # as it is
+    else:
         data["base"] = str(weights)
         data["revision"] = None
     data["stages"] = [{**stages[0], "dev": None, "limit": None, "evaluate": {}}]
@@ -443,8 +446,9 @@ def tail_patch(
     """
     needs_torch()
     checkpoint = checkpoint_of(run, changes)
-    recipe = checkpoint.recipe
-    base = find_base(recipe.base, recipe.revision)
+    base = find_base(checkpoint.recipe.base, checkpoint.recipe.revision)
+    recipe, _ = going_on(checkpoint.recipe, base)
+    checkpoint = replace(checkpoint, recipe=recipe)
     coder = Coder(load_tokenizer(base), model=base.name)
     pools: dict[str, list[Example]] = {}
     for example in read_examples(data / "train.jsonl.gz"):

@@ -56,6 +56,7 @@ from glider.training.predict import level_probabilities, load_to_ask
 from glider.training.recipe import Recipe, parse_recipe
 from glider.training.run import train
 from glider.training.run_folder import Result, Watch
+from glider.training.start import check_fits
 from glider.training.tokens import Coder, Encoded
 
 FEWEST = 50
@@ -347,7 +348,8 @@ def recipe_of(plan: Plan, start: Start, *, name: str, seed: int) -> Recipe:
             "start": None if start.adapter is None else str(start.adapter),
             "seed": seed,
             "max_tokens": MAX_TOKENS,
-            "lora": {"rank": 16, "alpha": 32, "dropout": 0.05},
+            # An adapter that is trained on keeps its own.
+            "lora": {} if start.adapter else {"rank": 16, "alpha": 32, "dropout": 0.05},
             "frozen_layers": plan.frozen_layers,
             "stages": [
                 {
@@ -528,4 +530,6 @@ def load(model: str) -> tuple[Start, BaseModel, Coder]:
     """
     start = starting_point(model)
     base = find_base(start.base)
+    if start.adapter is not None:
+        check_fits(start.adapter, base)
     return start, base, Coder(load_tokenizer(base), model=base.name)

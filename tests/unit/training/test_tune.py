@@ -8,7 +8,9 @@ import pytest
 from unit.training.cases import item, labelled
 
 from glider.core.errors import RunError, SetupError
-from glider.training.tune import Labels, Start, folds_of, planned, starting_point
+from glider.training.recipe import load_recipe
+from glider.training.start import filled
+from glider.training.tune import Labels, Start, folds_of, planned, recipe_of, starting_point
 
 # Folds
 
@@ -130,6 +132,19 @@ def test_a_folder_with_another_result_is_no_training(tmp_path, found, says):
     (tmp_path / "result.json").write_text(found)
     with pytest.raises(RunError, match=says):
         starting_point(str(tmp_path))
+
+
+def test_the_recipes_that_go_on_do_so_from_the_shipped_adapter():
+    """A tuning's and the shipped ones: by the adapter's settings, or saying the same."""
+    start = starting_point("glider-nano")
+    plan = planned(labels(100), folds=4, layers=30, seconds=6, minutes=60, goes_on=True)
+    for recipe in (
+        recipe_of(plan, start, name="x", seed=0),
+        load_recipe("nano-reasons"),
+        load_recipe("nano-self-rationalization"),
+    ):
+        lora = filled(recipe, start.adapter).lora
+        assert (lora.rank, lora.alpha, lora.dropout) == (32, 64, 0)
 
 
 def test_an_adapter_on_a_stranger_is_refused(tmp_path):

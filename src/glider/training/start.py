@@ -1,0 +1,143 @@
+"""The adapter that a training goes on from: what it is, and whether recipe and base fit it."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from glider.backends.adapters import read_config, sizes
+from glider.backends.catalog import base_named
+from glider.core.errors import ModelFileError, RecipeError, SetupError
+from glider.training.base_model import BaseModel, load_config
+from glider.training.recipe import Lora, Recipe
+from glider.training.run_folder import result
+
+_LAYER = re.compile(r"\blayers\.(\d+)\.")
+
+
+def going_on(recipe: Recipe, base: BaseModel) -> tuple[Recipe, Path | None]:
+    """The recipe with the `lora` of the adapter it starts from, and that adapter's folder.
+
+    Raises:
+        SetupError: there is no adapter, or it belongs to another base.
+        RecipeError: the recipe has another `lora` than the adapter.
+        ModelFileError: the adapter is damaged, or does not fit the base.
+    """
+    if recipe.start is None:
+        return recipe, None
+    adapter = _adapter_of(recipe.start)
+    recipe = filled(recipe, adapter)
+    check_fits(adapter, base)
+    return recipe, adapter
+
+
+def _adapter_of(start: str) -> Path:
+    """The adapter folder that `start` names: itself, or the result of a run."""
+    folder = Path(start).expanduser()
+    if (folder / "result.json").exists():
+        folder = result(folder).folder
+    if not (folder / "adapter_config.json").exists():
+        raise SetupError(f"start: {start} has no adapter", hint="base takes a whole model")
+    return folder
+
+
+def filled(recipe: Recipe, adapter: Path) -> Recipe:
+    """The recipe with the adapter's `lora`, which an adapter that is trained on keeps.
+
+    Raises:
+        SetupError: the recipe trains no adapter.
+        RecipeError: it says something else.
+        ModelFileError: the adapter's settings are missing or damaged.
+    """
+    wanted, there = recipe.lora, lora_of(adapter)
+    if wanted is None:
+        raise SetupError(
+            "start names an adapter, and the recipe has no lora", hint="--set lora={} takes its own"
+        )
+    # `all-linear` stands for names that only the model knows.
+    told = wanted.model_dump(exclude_unset=True, exclude={"targets"})
+    if isinstance(wanted.targets, tuple):
+        told["targets"] = tuple(sorted(wanted.targets))
+    other = [key for key, value in told.items() if value != getattr(there, key)]
+    if other:
+        said = ", ".join(
+            f"lora.{key} is {told[key]}, the adapter's {getattr(there, key)}" for key in other
+        )
+        own = (shlex.quote(f"lora.{key}={there.model_dump(mode='json')[key]}") for key in other)
+        raise RecipeError(
+            f"an adapter that is trained on keeps its settings: {said}",
+            key=f"lora.{other[0]}",
+            hint=" ".join(f"--set {change}" for change in own),
+        )
+    return recipe.model_copy(update={"lora": there})
+
+
+def lora_of(adapter: Path) -> Lora:
+    """An adapter's settings, as a recipe has them.
+
+    Raises:
+        ModelFileError: they are missing or damaged.
+        SetupError: it is of another kind than LoRA.
+    """
+    config = read_config(adapter)
+    targets = config.get("target_modules") or "all-linear"
+    try:
+        return Lora(
+            rank=config["r"],
+            alpha=config["lora_alpha"],
+            dropout=config.get("lora_dropout") or 0.0,
+            targets=targets if isinstance(targets, str) else tuple(sorted(targets)),
+        )
+    except (KeyError, TypeError, ValidationError) as exc:
+        raise ModelFileError(f"{adapter.name}: adapter_config.json is damaged") from exc
+
+
+def check_fits(adapter: Path, base: BaseModel) -> None:
+    """Raise where the adapter surely belongs to another base.
+
+    A folder may be called anything, so only names of the catalogue tell bases of one shape apart.
+
+    Raises:
+        SetupError: it was trained on another model of the catalogue.
+        ModelFileError: it is damaged, or the base has not the layers it changes.
+    """
+    trained_on = str(read_config(adapter).get("base_model_name_or_path") or "")
+    known, ours = base_named(trained_on.lower()), base_named(base.name.lower())
+    if known and ours and known != ours:
+        raise SetupError(
+            f"the adapter {adapter.name} was trained on {known}, and the base is {ours}",
+            hint=f"--set base={known}",
+        )
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    makes: Any = AutoModelForCausalLM
+    with torch.device("meta"):
+        model = makes.from_config(load_config(base))
+    layers = dict(model.named_modules())
+    for name, (outputs, inputs, _) in sizes(adapter).items():
+        weight = getattr(layers.get(name), "weight", None)
+        # Either way round: some models keep their matrices transposed.
+        if weight is None or sorted(weight.shape) != sorted((outputs, inputs)):
+            there = "not there" if weight is None else f"{tuple(weight.shape)}"
+            raise ModelFileError(
+                f"the adapter {adapter.name} does not fit {base.name}: it changes {name} of "
+                f"{(outputs, inputs)}, which is {there}",
+                hint=f"it was trained on {trained_on or 'an unnamed base'}",
+            )
+
+
+def n_trained(adapter: Path, frozen_layers: int) -> int:
+    """Weights of an adapter outside the lowest layers, which are frozen.
+
+    Raises:
+        ModelFileError: it is damaged.
+    """
+    found = 0
+    for name, (outputs, inputs, rank) in sizes(adapter).items():
+        layer = _LAYER.search(name)
+        if layer is None or int(layer[1]) >= frozen_layers:
+            found += rank * (outputs + inputs)
+    return found
