@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 
 import pytest
 import yaml
-from tiny_models import WORDS_OF, example, recipe_of, write
+from tiny_models import WORDS_OF, build, example, recipe_of, write
 
 pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("trl", reason="training needs trl")
@@ -63,6 +64,16 @@ def run(tiny, data, tmp_path_factory):
     out = tmp_path_factory.mktemp("run") / "adapter"
     recipe = recipe_of(tiny, lora={"rank": 16, "alpha": 64}, evaluate={"every": 100, "examples": 8})
     train(recipe, data=data, out=out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def half(tiny, data, tmp_path_factory):
+    """A model trained whole, as it is while the training goes on."""
+    out = tmp_path_factory.mktemp("run") / "half"
+    train(recipe_of(tiny, dev=None, checkpoint={"every": 3, "keep": 9}), data=data, out=out)
+    (out / "result.json").unlink()
+    shutil.rmtree(out / "1-sft" / "model")
     return out
 
 
@@ -136,18 +147,31 @@ def test_the_command(tiny, run, data, tmp_path):
     assert table["categories"] == {"one": ["one"], "twin": ["twin"], "upside": ["upside"]}
 
 
-def test_a_checkpoint_is_the_last_or_the_one_that_is_named(tiny, run, data, tmp_path):
+def test_a_checkpoint_is_the_last_or_the_one_that_is_named(run, half):
     assert checkpoint_of(run).weights == run / "1-sft" / "model"
     assert checkpoint_of(run).recipe.start == str(run / "1-sft" / "model")
-    half = tmp_path / "half"
-    recipe = recipe_of(tiny, dev=None, checkpoint={"every": 3, "keep": 9})
-    train(recipe, data=data, out=half)
-    (half / "result.json").unlink()  # as it is while a training goes on
     last = checkpoint_of(half)
     assert last.weights.name == "checkpoint-15"
     assert last.recipe.base == str(last.weights) and last.recipe.start is None
     assert checkpoint_of(half / "1-sft" / "checkpoint-3").weights.name == "checkpoint-3"
     assert last.stage.dev is None and checkpoint_of(half, ["stages.0.batch=2"]).stage.batch == 2
+
+
+def test_what_was_trained_whole_goes_on_as_it_is(tiny, half, data, tmp_path):
+    """Of its base it takes the tokenizer alone."""
+    last = checkpoint_of(half)
+    assert checkpoint_of(half, [f"base={tiny}"]).recipe == last.recipe
+    with pytest.raises(SetupError, match="base may only say where tiny-llama is"):
+        checkpoint_of(half, [f"base={build(tmp_path / 'other')}"])
+    out = tmp_path / "patch"
+    tail_patch(half, data=data, out=out, how=Patch(steps=1, per_set=20), metric="loss", only=["one"],
+               changes=[f"base={tiny}", "stages.0.learning_rate=1e-12"])  # fmt: skip
+    before, after = (
+        {name: score["expected"] for name, score in json.loads(path.read_text())["scores"].items()}
+        for path in (out / "before.json", out / "sets" / "one.json")
+    )
+    assert after == pytest.approx(before, abs=1e-6)
+    assert not (out / "start").exists()
 
 
 def test_mistakes(tiny, run, data, tmp_path):

@@ -381,16 +381,25 @@ def _keep_model(
     figures = [line["eval"] for line in history if "eval" in line and line["step"] == step]
     write_json(folder / "kept.json", {"step": step, "metrics": figures[-1] if figures else {}})
     with new_folder(model) as new:
-        for path in sorted(there[step].iterdir()):
-            if path.name.startswith(("model", "adapter_")) or path.name in (
-                "config.json",
-                "generation_config.json",
-            ):
-                shutil.copyfile(path, new / path.name)
-        save_tokenizer(coder.tokenizer, new)
+        copy_model(there[step], new, coder.tokenizer)
         form = run.form or form_of(data.train.folder)
         if form:
             write_json(new / FORM, dict(form))
+
+
+def copy_model(checkpoint: Path, folder: Path, tokenizer: Any) -> None:
+    """What a checkpoint has learnt, with the tokenizer, which it is without, and nothing else.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
+    for path in sorted(checkpoint.iterdir()):
+        if path.name.startswith(("model", "adapter_")) or path.name in (
+            "config.json",
+            "generation_config.json",
+        ):
+            shutil.copyfile(path, folder / path.name)
+    save_tokenizer(tokenizer, folder)
 
 
 # The machine

@@ -34,7 +34,7 @@ from glider.core.base import Frozen
 from glider.core.errors import DataError, EmptySplit, RunError, SetupError, UnknownName
 from glider.gold.sets import known, load_set
 from glider.stats.estimates import Estimate, Undefined
-from glider.store.atomic import write_json, write_whole
+from glider.store.atomic import new_folder, write_json, write_whole
 from glider.store.folder import kept_folder
 from glider.store.manifest import Manifest
 from glider.training.base_model import (
@@ -46,7 +46,7 @@ from glider.training.base_model import (
 )
 from glider.training.examples import Example, hash_of, read_examples, write_lines
 from glider.training.recipe import Recipe, SftStage, parse_recipe
-from glider.training.run import train
+from glider.training.run import copy_model, train
 from glider.training.run_folder import curve, load_manifest, result
 from glider.training.start import going_on
 from glider.training.tokens import Coder, Encoded
@@ -83,7 +83,9 @@ class Checkpoint:
 
     weights: Path
     recipe: Recipe
-    """With one stage, that of a patch, and without its epochs."""
+    """With one stage, that of a patch, and without its epochs. Whole weights are its base."""
+    trained_on: Recipe
+    """The same on the run's base, whose tokenizer the checkpoints of whole weights are without."""
 
     @property
     def stage(self) -> SftStage:
@@ -103,7 +105,7 @@ def checkpoint_of(run: Path, changes: Sequence[str] = ()) -> Checkpoint:
 
     Raises:
         RunError: there is no training, or no checkpoint yet.
-        SetupError: it has no supervised stage.
+        SetupError: it has no supervised stage, or whole weights are given another base.
         RecipeError: a change that is none.
     """
     weights = run
@@ -125,14 +127,19 @@ def checkpoint_of(run: Path, changes: Sequence[str] = ()) -> Checkpoint:
     data = {**manifest.recipe, "processes": 1, "start": str(weights) if adapter else None}
     if adapter:
         data["lora"] = {}  # as it is
-    else:
-        data["base"] = str(weights)
-        data["revision"] = None
     data["stages"] = [{**stages[0], "dev": None, "limit": None, "evaluate": {}}]
     recipe = parse_recipe(data, changes, where="the run's recipe")
     if len(recipe.stages) != 1 or not isinstance(recipe.stages[0], SftStage):
         raise SetupError("a tail-patch has one stage, of kind sft")
-    return Checkpoint(weights, recipe)
+    if adapter:
+        return Checkpoint(weights, recipe, recipe)
+    name = manifest.base["name"]
+    if recipe.base != name and find_base(recipe.base, recipe.revision).name != name:
+        raise SetupError(
+            f"{weights.name} has weights of its own, and base may only say where {name} is"
+        )
+    own = recipe.model_copy(update={"base": str(weights), "revision": None})
+    return Checkpoint(weights, own, recipe)
 
 
 def _has_weights(folder: Path) -> bool:
@@ -449,7 +456,10 @@ def tail_patch(
     base = find_base(checkpoint.recipe.base, checkpoint.recipe.revision)
     recipe, _ = going_on(checkpoint.recipe, base)
     checkpoint = replace(checkpoint, recipe=recipe)
-    coder = Coder(load_tokenizer(base), model=base.name)
+    complete = recipe.start is not None or (checkpoint.weights / "tokenizer_config.json").exists()
+    origin = checkpoint.trained_on
+    tokenizer = load_tokenizer(base if complete else find_base(origin.base, origin.revision))
+    coder = Coder(tokenizer, model=base.name)
     pools: dict[str, list[Example]] = {}
     for example in read_examples(data / "train.jsonl.gz"):
         pools.setdefault(example.set, []).append(example)
@@ -465,6 +475,12 @@ def tail_patch(
             raise UnknownName("category", name, list(families))
     manifest = _manifest(checkpoint, base, data, how)
     with kept_folder(out, manifest, resume=resume):
+        start = out / "start"
+        if not complete:
+            if not start.exists():
+                with new_folder(start) as new:
+                    copy_model(checkpoint.weights, new, tokenizer)
+            checkpoint = replace(checkpoint, recipe=recipe.model_copy(update={"base": str(start)}))
         say(f"measuring the checkpoint on {len(dev.examples)} development examples")
         before = _once(
             out / "before.json",
@@ -499,6 +515,7 @@ def tail_patch(
         write_json(out / "tail-patch.json", found.model_dump(mode="json"))
         write_whole(out / "tail-patch.md", table(found))
         write_whole(out / "mixture.yaml", mixture(found, data, pools))
+        shutil.rmtree(start, ignore_errors=True)
     return found
 
 
