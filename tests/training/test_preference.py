@@ -12,7 +12,7 @@ from types import SimpleNamespace  # noqa: E402
 
 from glider.training.batches import Row  # noqa: E402
 from glider.training.examples import Preference  # noqa: E402
-from glider.training.preference import collate  # noqa: E402
+from glider.training.preference import Totals, collate  # noqa: E402
 from glider.training.run import train  # noqa: E402
 from glider.training.run_folder import curve, result  # noqa: E402
 from glider.training.tokens import Coder  # noqa: E402
@@ -123,7 +123,7 @@ def test_a_pass_is_what_trls_collator_makes():
         coder.preference(Preference.model_validate(preference(n, f"{n}\nReason: good", "5")))
         for n in (1, 2)
     ]
-    ours = collate([Row(0, True), Row(1, True)], pairs, 4, pad_id=0)
+    ours = collate([Row(0, True), Row(1, True)], pairs, Totals(4, 40), pad_id=0)
     theirs = DataCollatorForPreference(pad_token_id=0, pad_to_multiple_of=32)(
         [{k: getattr(p, k) for k in ("prompt_ids", "chosen_ids", "rejected_ids")} for p in pairs]
     )
@@ -131,6 +131,22 @@ def test_a_pass_is_what_trls_collator_makes():
     assert set(ours["model"]) == set(theirs)
     for key, value in theirs.items():
         assert torch.equal(ours["model"][key], value), key
+
+
+def test_many_small_passes_are_one_big_batch(tiny, tmp_path):
+    """The same curve and figures to rounding, though chosen answers differ in length."""
+    pairs = [preference(n, f"{n % 5 + 1}\nReason: {'good ' * n}", "3") for n in range(12)]
+    write(tmp_path / "preferences-train.jsonl.gz", pairs)
+    write(tmp_path / "preferences-dev.jsonl.gz", pairs)
+
+    def figures(batch_tokens):
+        recipe = recipe_of(tiny, kind="preference", loss=["apo_zero", "sft"], batch=6, epochs=2,
+                           loss_weights=[1.0, 0.5], batch_tokens=batch_tokens)  # fmt: skip
+        out = tmp_path / str(batch_tokens)
+        train(recipe, data=tmp_path, out=out)
+        return [line.get("loss") or line["eval"]["loss"] for line in curve(out)]
+
+    assert figures(64) == pytest.approx(figures(100_000), rel=1e-5)
 
 
 @pytest.mark.parametrize("lora", [None, {"rank": 4, "alpha": 8}], ids=["whole", "lora"])

@@ -133,7 +133,7 @@ class PreferenceStage(_Stage):
     """File to measure on, not trained on; null for none."""
     loss: tuple[Loss, ...] = ("apo_zero", "sft")
     """Summed with `loss_weights`. apo_zero: chosen is better than what the model writes now;
-    apo_down: it is worse; sigmoid: DPO; sft: cross-entropy of chosen, mean over tokens of a pass.
+    apo_down: it is worse; sigmoid: DPO; sft: cross-entropy of chosen, mean over an update's tokens.
     GLIDER: apo_zero with sft (its script's rpo_alpha=1)."""
     loss_weights: tuple[float, ...] = (1.0, 1.0)
     """One per loss. GLIDER: 1 and 1."""

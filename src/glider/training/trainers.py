@@ -345,15 +345,15 @@ class PairTrainer(_Ours, _Dpo):  # type: ignore[misc]
     def collate_update(self, update: int) -> list[dict[str, Any]]:
         work, updates = self.work, self.work.updates
         pairs: Sequence[EncodedPair] = work.train
-        n = len(updates.examples(update))
+        totals = preference.Totals.of(pairs[index] for index in updates.examples(update))
         return [
-            preference.collate(rows, pairs, n, pad_id=work.pad_id)
+            preference.collate(rows, pairs, totals, pad_id=work.pad_id)
             for rows in updates.passes(update)
         ]
 
     def pass_loss(self, model: Any, one: dict[str, Any]) -> Any:
         share = one["share"]
-        loss = self.compute_loss(model, one["model"]) * share
+        loss = self._counted_loss(model, one)
         # Of each pass the trainer keeps the mean; what counts nothing is not kept either.
         for name, kept in (("accuracy", "rewards/accuracies"), ("margin", "rewards/margins")):
             values = self._metrics["train"].pop(kept, None)
@@ -363,25 +363,33 @@ class PairTrainer(_Ours, _Dpo):  # type: ignore[misc]
         self._metrics["train"].clear()
         return loss
 
+    def _counted_loss(self, model: Any, one: dict[str, Any]) -> Any:
+        """The trainer's loss of a pass, each of its terms times what the pass counts in it."""
+        share, stage = one["share"], self.work.stage
+        by_tokens = one["sft_share"] / share if share else 0.0
+        self.loss_weights = [
+            weight * by_tokens if loss == "sft" else weight
+            for loss, weight in zip(stage.loss, stage.loss_weights, strict=True)
+        ]
+        return self.compute_loss(model, one["model"]) * share
+
     def figures(self, model: Any) -> dict[str, float]:
         work, updates = self.work, self.work.dev_updates
-        n, loss, accuracy, margin = 0, 0.0, 0.0, 0.0
+        totals = preference.Totals.of(work.dev)
+        found = dict.fromkeys(("loss", "accuracy", "margin"), 0.0)
         self._metrics["eval"].clear()
         for update in range(len(updates)):
             for rows in updates.passes(update):
-                one = preference.collate(rows, work.dev, 1, pad_id=work.pad_id)
+                one = preference.collate(rows, work.dev, totals, pad_id=work.pad_id)
                 one = self._prepare_inputs(one)
-                counted = int(one["share"])
-                loss += float(self.compute_loss(model, one["model"])) * counted
-                accuracy += self._metrics["eval"]["rewards/accuracies"][-1] * counted
-                margin += self._metrics["eval"]["rewards/margins"][-1] * counted
-                n += counted
-        sums = torch.tensor([n, loss, accuracy, margin], device=self.args.device)
+                told = self._metrics["eval"]
+                found["loss"] += float(self._counted_loss(model, one))
+                found["accuracy"] += told["rewards/accuracies"][-1] * one["share"]
+                found["margin"] += told["rewards/margins"][-1] * one["share"]
+        sums = torch.tensor(list(found.values()), device=self.args.device)
         if self.accelerator.num_processes > 1:
             sums = self.accelerator.reduce(sums, reduction="sum")
-        total, loss, accuracy, margin = sums.tolist()
-        found = {"loss": loss, "accuracy": accuracy, "margin": margin}
-        return {"examples": total, **{name: value / total for name, value in found.items()}}
+        return {"examples": totals.pairs, **dict(zip(found, sums.tolist(), strict=True))}
 
 
 def checkpoints(folder: Path) -> list[tuple[int, Path]]:
