@@ -114,7 +114,8 @@ def export(
         raise SetupError(f"--out names a file that ends in .gguf, not {out.name!r}")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise RunError(f"{out} is there already", hint="name another place")
-    if to == "gguf" and (beside := out.with_suffix(".md")).exists():
+    beside = out.with_suffix(".md")
+    if to == "gguf" and beside.exists():
         raise RunError(
             f"{beside}, where the card goes, is there already", hint="name another --out"
         )
@@ -140,7 +141,6 @@ def export(
         found = _to_gguf(trained, base, out, quantise, _Check(check, check_n, seed),
                          (max_shift, max_changed))  # fmt: skip
         checked = f"{quantise} against f16: {found}" if found else ""
-        beside = out.with_suffix(".md")
         write_whole(beside, card(trained.weights, check=checked))
         say("card:", str(beside))
     say("[bold]written[/]", f"{out} ({_size(out) / 1e6:.1f} MB)")

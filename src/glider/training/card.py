@@ -66,14 +66,19 @@ DATA_RECORD = "data-manifest.json"
 """File of a folder of chosen examples: the record of those. Of all, it is the folder's manifest."""
 
 
+def record_file(folder: Path) -> Path:
+    """Where the record of a folder's examples is, if there is one."""
+    path = folder / DATA_RECORD
+    return path if path.exists() else folder / "manifest.json"
+
+
 def read_record(folder: Path) -> DataRecord:
     """The record of a folder's examples.
 
     Raises:
         DataError: neither `glider data` nor `glider select` made the folder.
     """
-    path = folder / DATA_RECORD
-    path = path if path.exists() else folder / "manifest.json"
+    path = record_file(folder)
     try:
         return DataRecord.model_validate_json(path.read_bytes())
     except OSError as exc:
@@ -134,8 +139,7 @@ def record_of_part(
         posed: of all examples.
         train: SHA-256 of the file that holds the chosen ones.
     """
-    settings = {k: v for k, v in whole.settings.items() if k in Mixture.model_fields}
-    form = form_for(Mixture.model_validate(settings))
+    form = form_for(Mixture.model_validate(whole.settings))
     wanted = {example.id for example in chosen}
     tasks = {one.id: one.task for one in posed if one.id in wanted}
     return whole.model_copy(

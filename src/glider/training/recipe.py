@@ -319,10 +319,11 @@ def described() -> str:
         lines.append("|---|---|---|")
         for key, field in part.model_fields.items():
             meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-            if (key, meaning, _default(field)) in shown:
+            told = (key, _default(field), meaning)
+            if told in shown:
                 continue  # of every stage, said once
-            shown.add((key, meaning, _default(field)))
-            lines.append(f"| `{key}` | {_default(field)} | {meaning or _of(field)} |")
+            shown.add(told)
+            lines.append(f"| `{key}` | {told[1]} | {meaning or _of(field)} |")
         lines.append("")
     return "\n".join(lines)
 

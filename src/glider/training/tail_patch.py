@@ -44,6 +44,7 @@ from glider.training.base_model import (
     load_tokenizer,
     needs_torch,
 )
+from glider.training.card import record_file
 from glider.training.examples import Example, hash_of, read_examples, write_lines
 from glider.training.recipe import Recipe, SftStage, parse_recipe
 from glider.training.run import copy_model, train
@@ -673,7 +674,7 @@ def mixture(found: TailPatch, data: Path, sets: Iterable[str]) -> str:
     from glider.training.mixture import Mixture
 
     try:
-        made: dict[str, Any] = json.loads((data / "manifest.json").read_text("utf-8"))
+        made: dict[str, Any] = json.loads(record_file(data).read_text("utf-8"))
         settings = {k: v for k, v in made["settings"].items() if k in Mixture.model_fields}
     except (OSError, ValueError, KeyError):
         made, settings = {}, {}

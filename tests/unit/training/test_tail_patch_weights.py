@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from glider.training.card import DATA_RECORD
 from glider.training.examples import Example
 from glider.training.mixture import Mixture
 from glider.training.tail_patch import (
@@ -170,3 +171,11 @@ def test_a_mixture_of_own_files_or_of_a_selection_can_be_read(tmp_path):
     assert mixed(
         found, tmp_path, ["mine"], settings={"format": "nano", "by": "d3"}
     ).sets.keys() == {"mine"}
+
+
+def test_of_a_selection_the_weights_are_those_it_was_drawn_by(tmp_path):
+    before = {"sets": {"one": {"weight": 1}, "two": {"weight": 4}}}
+    (tmp_path / DATA_RECORD).write_text(json.dumps({"settings": before}))
+    found = patched(one=(250, 3_000), two=(1000, 3_000))
+    sets = mixed(found, tmp_path, ["one", "two"], settings={"format": "nano", "by": "d3"}).sets
+    assert sets["one"].weight == sets["two"].weight == pytest.approx(1.6, rel=0.01)
