@@ -35,9 +35,9 @@ test: $(VENV)/$(if $(filter 1,$(TORCH)),.torch,.dev) browser
 # three quarters of an hour for the figures.
 nano: $(VENV)/.torch
 	@test -d $(DATA) || { echo "no folder $(DATA): name the one with the judgments, DATA=FOLDER" >&2; exit 1; }
-	test -d $(NANO)/examples || $(BIN)/glider data src/glider/training/mixtures/nano-score.yaml \
+	test -d $(NANO)/examples || $(BIN)/glider data src/glider/corpus/mixtures/nano-score.yaml \
 	  --data $(DATA) --out $(NANO)/examples
-	test -d $(NANO)/examples-2 || $(BIN)/glider data src/glider/training/mixtures/nano-reasons.yaml \
+	test -d $(NANO)/examples-2 || $(BIN)/glider data src/glider/corpus/mixtures/nano-reasons.yaml \
 	  --data $(DATA) --out $(NANO)/examples-2
 	$(BIN)/glider train nano --data $(NANO)/examples --out $(NANO)/run \
 	  $$(test ! -d $(NANO)/run || echo --resume)

@@ -34,14 +34,14 @@ from glider.bench.metrics import METRICS, Measured
 from glider.bench.scored import Scored, cluster_codes
 from glider.cli.settings import JudgeSettings
 from glider.core.judgments import Judgment
+from glider.corpus.examples import read_examples, read_tasks, write_lines
 from glider.gold.items import Item
 from glider.stats.estimates import Undefined
 from glider.stats.resampling import bootstrap, paired_difference
 from glider.stats.statistic import mean_of
 from glider.store.atomic import new_folder
-from glider.training.examples import read_examples, read_tasks, write_lines
 
-_TRAINING = HERE.parent / "src" / "glider" / "training"
+_MIXTURES = HERE.parent / "src" / "glider" / "corpus" / "mixtures"
 _NANO = HERE.parent / "src" / "glider" / "nano"
 _BASE_MODEL = "smollm2-135m-instruct"
 REFERENCE, NANO, MORE = "as glider-nano's first stage", "glider-nano as it is", "the same again"
@@ -162,7 +162,7 @@ def examples_of(args: argparse.Namespace, cell: Cell) -> Path:
     name = slug(json.dumps(changes, sort_keys=True)) or "reference"
     folder: Path = args.runs / "examples" / name
     if not folder.is_dir():
-        plan = yaml.safe_load((_TRAINING / "mixtures/nano-score.yaml").read_text("utf-8"))
+        plan = yaml.safe_load((_MIXTURES / "nano-score.yaml").read_text("utf-8"))
         plan |= {"size": args.examples, "max_prompt_tokens": args.prompt_tokens, **changes}
         folder.parent.mkdir(parents=True, exist_ok=True)
         recipe = folder.with_suffix(".yaml")

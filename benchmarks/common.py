@@ -245,7 +245,7 @@ def run_subject(
 
 def ours_environment(source: Path = HERE.parent / "src") -> dict[str, str]:
     """For our own programs in any Python: this source, and the model cache of this user."""
-    from glider.backends.catalog import cache_dir
+    from glider.models.catalog import cache_dir
 
     return {"PYTHONPATH": str(source), "GLIDER_CACHE": str(cache_dir())}
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from common import HERE, facts, parser, save, settings, span, table
 
-from glider.backends.catalog import CATALOG, DEFAULT, AdapterModel, WheelModel
+from glider.models.catalog import CATALOG, DEFAULT, AdapterModel, WheelModel
 
 
 def bytes_below(folder: Path) -> int:

@@ -21,13 +21,13 @@ from typing import Any
 import numpy as np
 from common import drawn_tasks, facts, parser, save, settings, span, table, with_data
 
-from glider.backends.catalog import DEFAULT, find
 from glider.backends.embedded import EmbeddedBackend
-from glider.backends.requantise import requantise
 from glider.bench.shift import answers, shift
 from glider.core.generation import Decoding, GenerationRequest, Message
 from glider.core.tasks import JudgeTask
 from glider.formats.nano import NanoFormat
+from glider.models.catalog import DEFAULT, find
+from glider.models.requantise import requantise
 from glider.stats.estimates import Estimate
 
 _KINDS = ("f16", "q8_0", "q4_0")

@@ -27,7 +27,6 @@ from typing import Any
 from common import drawn_tasks, facts, parser, save, settings, table, with_data
 
 from glider.backends.base import Backend
-from glider.backends.catalog import CATALOG, DEFAULT, AdapterModel, WheelModel, _fetch_wheel
 from glider.backends.embedded import EmbeddedBackend
 from glider.core.errors import ModelFileError
 from glider.core.generation import Generation, GenerationRequest
@@ -37,6 +36,7 @@ from glider.core.tasks import JudgeTask
 from glider.data.library import load_criterion
 from glider.formats import make_format
 from glider.judging.judge import Judge
+from glider.models.catalog import CATALOG, DEFAULT, AdapterModel, WheelModel, _fetch_wheel
 from glider.stats.estimates import Estimate, proportion
 
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -40,8 +40,8 @@ from common import (
     write_tasks,
 )
 
-from glider.backends.catalog import DEFAULT, cache_dir, find
 from glider.core.tasks import JudgeTask
+from glider.models.catalog import DEFAULT, cache_dir, find
 
 _DATA_SETS = ("saf_short_answers", "summeval")
 _EMBEDDED = "--model=embedded"
@@ -191,7 +191,7 @@ class Bench:
                 str(self._args.torch),
                 "-c",
                 "import sys; from pathlib import Path; "
-                "from glider.backends.dequantise import to_hf_folder; "
+                "from glider.models.dequantise import to_hf_folder; "
                 "to_hf_folder(Path(sys.argv[1]), Path(sys.argv[2]))",
                 *(str(self._gguf), str(self._hf)),
             ],

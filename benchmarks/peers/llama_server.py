@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 
-from glider.backends.catalog import DEFAULT, find
+from glider.models.catalog import DEFAULT, find
 
 
 def main() -> None:

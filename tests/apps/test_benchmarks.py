@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from glider.backends.catalog import DEFAULT, cache_dir
+from glider.models.catalog import DEFAULT, cache_dir
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = cache_dir() / "models" / DEFAULT / f"{DEFAULT}.q8_0.gguf"

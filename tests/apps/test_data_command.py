@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 import typer
 from typer.testing import CliRunner
-from unit.training.cases import LEVELS
+from unit.corpus.cases import LEVELS
 
 from glider.cli.data import data
 from glider.core.errors import RunError, SetupError, UnknownName
+from glider.corpus.data_card import read_record
+from glider.corpus.examples import read_examples, read_tasks
 from glider.formats import make_format
-from glider.training.card import read_record
-from glider.training.examples import read_examples, read_tasks
-from glider.training.selection import select
+from glider.studies.selection import select
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 

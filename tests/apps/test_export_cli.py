@@ -11,11 +11,11 @@ import typer
 from small_models import write_adapter, write_gguf, write_hf_folder, write_safetensors
 from typer.testing import CliRunner
 
-from glider.backends.catalog import DEFAULT, cache_dir, find
 from glider.cli.export import export
 from glider.cli.settings import JudgeSettings
 from glider.core.errors import DataError, GliderError, ModelFileError, RunError, SetupError
-from glider.training.examples import Example, Turn, write_lines
+from glider.corpus.examples import Example, Turn, write_lines
+from glider.models.catalog import DEFAULT, cache_dir, find
 
 app = typer.Typer()
 app.command()(export)

@@ -12,8 +12,6 @@ pytest.importorskip("transformers", reason="the torch backends need transformers
 pytest.importorskip("llguidance", reason="grammars in torch need llguidance")
 
 from glider.backends import _torch  # noqa: E402
-from glider.backends.catalog import DEFAULT, find  # noqa: E402
-from glider.backends.dequantise import to_hf_folder  # noqa: E402
 from glider.backends.fast import FastBackend  # noqa: E402
 from glider.backends.transformers import TransformersBackend  # noqa: E402
 from glider.core.errors import (  # noqa: E402
@@ -31,6 +29,8 @@ from glider.core.generation import (  # noqa: E402
     Labels,
     Message,
 )
+from glider.models.catalog import DEFAULT, find  # noqa: E402
+from glider.models.dequantise import to_hf_folder  # noqa: E402
 from glider.testing.contract import COUNT, BackendContract, answered, ask  # noqa: E402
 
 TEN = Labels(texts=tuple(map(str, range(11))), after="Score: ")

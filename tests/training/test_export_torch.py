@@ -14,14 +14,14 @@ torch = pytest.importorskip("torch", reason="compares with torch")
 peft = pytest.importorskip("peft", reason="compares with PEFT's own merge")
 transformers = pytest.importorskip("transformers", reason="compares with torch")
 
-from glider.backends.adapters import Adapter, Layout  # noqa: E402
-from glider.backends.catalog import cache_dir, find  # noqa: E402
-from glider.backends.dequantise import to_hf_folder  # noqa: E402
 from glider.backends.embedded import EmbeddedBackend  # noqa: E402
 from glider.backends.fast import FastBackend  # noqa: E402
-from glider.backends.requantise import requantise  # noqa: E402
 from glider.core.generation import Decoding, GenerationRequest, Labels, Message  # noqa: E402
-from glider.training.export import copy_adapter, merge, to_gguf  # noqa: E402
+from glider.models.adapters import Adapter, Layout  # noqa: E402
+from glider.models.catalog import cache_dir, find  # noqa: E402
+from glider.models.dequantise import to_hf_folder  # noqa: E402
+from glider.models.requantise import requantise  # noqa: E402
+from glider.release.export import copy_adapter, merge, to_gguf  # noqa: E402
 
 BASE = "smollm2-135m-instruct"
 

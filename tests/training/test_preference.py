@@ -10,8 +10,8 @@ pytest.importorskip("trl", reason="training needs trl")
 
 from types import SimpleNamespace  # noqa: E402
 
+from glider.corpus.examples import Preference  # noqa: E402
 from glider.training.batches import Row  # noqa: E402
-from glider.training.examples import Preference  # noqa: E402
 from glider.training.preference import Totals, collate  # noqa: E402
 from glider.training.run import train  # noqa: E402
 from glider.training.run_folder import curve, result  # noqa: E402

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from glider.cli.data import data as data_command
 from glider.cli.rationalize import rationalize
 from glider.core.errors import DataError, SetupError
-from glider.training.examples import read_preferences
+from glider.corpus.examples import read_preferences
 from glider.training.run import train
 
 app = typer.Typer()

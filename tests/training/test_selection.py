@@ -11,11 +11,11 @@ pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("trl", reason="training needs trl")
 
 from glider.core.errors import DataError, ManifestMismatch, ModelFileError, RunError, SetupError
+from glider.corpus.examples import form_of, read_examples
+from glider.studies.draws import by_ifd, d3, dependability, ifd, upd
+from glider.studies.losses import TorchLosses
+from glider.studies.selection import Measure, select
 from glider.training.base_model import find_base
-from glider.training.draws import by_ifd, d3, dependability, ifd, upd
-from glider.training.examples import form_of, read_examples
-from glider.training.losses import TorchLosses
-from glider.training.selection import Measure, select
 
 
 @pytest.fixture

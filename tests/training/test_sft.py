@@ -11,9 +11,9 @@ pytest.importorskip("trl", reason="training needs trl")
 from transformers import AutoModelForCausalLM  # noqa: E402
 
 from glider.core.errors import SetupError  # noqa: E402
+from glider.corpus.examples import Example  # noqa: E402
 from glider.training import sft  # noqa: E402
 from glider.training.batches import Row  # noqa: E402
-from glider.training.examples import Example  # noqa: E402
 from glider.training.recipe import SftStage  # noqa: E402
 from glider.training.tokens import Coder  # noqa: E402
 

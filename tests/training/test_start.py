@@ -13,8 +13,8 @@ pytest.importorskip("trl", reason="training needs trl")
 from safetensors.torch import load_file, save_file  # noqa: E402
 from transformers import AutoModelForCausalLM  # noqa: E402
 
-from glider.backends.quiet import quietly  # noqa: E402
 from glider.core.errors import ModelFileError, RecipeError, SetupError  # noqa: E402
+from glider.models.quiet import quietly  # noqa: E402
 from glider.training.base_model import BaseModel  # noqa: E402
 from glider.training.estimate import estimate  # noqa: E402
 from glider.training.run import train  # noqa: E402

@@ -26,8 +26,8 @@ from glider.core.errors import (
     SetupError,
     UnknownName,
 )
+from glider.studies.tail_patch import Patch, checkpoint_of, tail_patch
 from glider.training.run import train
-from glider.training.tail_patch import Patch, checkpoint_of, tail_patch
 
 app = typer.Typer()
 app.command("tail-patch")(command)

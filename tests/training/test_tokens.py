@@ -15,9 +15,9 @@ from glider.core.errors import ModelFileError, NoChatTemplate, NoLabelTokens  # 
 from glider.core.generation import GenerationRequest, Labels, Message  # noqa: E402
 from glider.core.samples import Field, Sample  # noqa: E402
 from glider.core.tasks import JudgeTask  # noqa: E402
+from glider.corpus.examples import Example, Preference  # noqa: E402
 from glider.formats import make_format  # noqa: E402
 from glider.formats.base import Reading  # noqa: E402
-from glider.training.examples import Example, Preference  # noqa: E402
 from glider.training.tokens import Coder, drawn  # noqa: E402
 
 

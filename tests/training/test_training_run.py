@@ -16,7 +16,6 @@ pytest.importorskip("trl", reason="training needs trl")
 
 import yaml  # noqa: E402
 
-from glider.backends.dequantise import save_tokenizer  # noqa: E402
 from glider.core.errors import (  # noqa: E402
     CannotSave,
     DataError,
@@ -29,6 +28,7 @@ from glider.core.errors import (  # noqa: E402
     RunError,
     SetupError,
 )
+from glider.models.dequantise import save_tokenizer  # noqa: E402
 from glider.stats.correlation import pearson  # noqa: E402
 from glider.training import trainers  # noqa: E402
 from glider.training.base_model import find_base, load_tokenizer  # noqa: E402
@@ -68,7 +68,7 @@ def test_eight_examples_are_learnt_by_heart(tiny, tmp_path):
 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from glider.training.examples import Example
+    from glider.corpus.examples import Example
     from glider.training.tokens import Coder
 
     model = AutoModelForCausalLM.from_pretrained(found.folder)

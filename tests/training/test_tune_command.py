@@ -16,7 +16,7 @@ pytest.importorskip("trl", reason="training needs trl")
 
 import typer
 from typer.testing import CliRunner
-from unit.training.cases import LEVELS
+from unit.corpus.cases import LEVELS
 
 from glider.backends.fast import FastBackend
 from glider.cli.data import own_labels
@@ -32,10 +32,10 @@ from glider.core.errors import (
 from glider.core.generation import Decoding, GenerationRequest
 from glider.core.tasks import JudgeTask
 from glider.formats import make_format
+from glider.studies.tune import Plan, load, read_labels, recipe_of
 from glider.training.predict import level_probabilities, load_to_ask
 from glider.training.recipe import parse_recipe
 from glider.training.tokens import Coder
-from glider.training.tune import Plan, load, read_labels, recipe_of
 
 app = typer.Typer()
 app.command("tune")(tune)

@@ -18,9 +18,9 @@ from glider.audit.results import (
     span,
     spoken,
 )
-from glider.report import svg
+from glider.pages import svg
+from glider.pages.shell import shell
 from glider.report.figures_html import coverage, failure_title
-from glider.report.shell import shell
 
 _CLASS: dict[Verdict, str] = {"fail": "bad", "unsure": "warn", "pass": "good"}
 _CODE = re.compile(r"`([^`]+)`")

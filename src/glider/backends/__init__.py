@@ -31,7 +31,7 @@ def open_backend(name: str, **options: Any) -> Backend:
         UnknownName: no such provider, or no such model.
         SetupError: an option the provider does not have, or a provider that needs a model's name.
     """
-    from glider.backends.catalog import CATALOG
+    from glider.models.catalog import CATALOG
 
     provider, model = provider_and_model(name)
     if provider not in BACKENDS.names():
@@ -55,7 +55,7 @@ def open_backend(name: str, **options: Any) -> Backend:
 
 def provider_and_model(name: str) -> tuple[str, str]:
     """Who runs what; files and folders on this machine go to the embedded engine."""
-    from glider.backends.catalog import is_local
+    from glider.models.catalog import is_local
 
     provider, _, model = name.partition("/")
     on_disk = name.endswith(".gguf") or Path(name).expanduser().is_dir()

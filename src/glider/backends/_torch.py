@@ -20,11 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Literal, TypeVar
 
 from glider.backends.base import Backend, Capabilities, Limits
-from glider.backends.catalog import find, is_local, trained_form
-from glider.backends.dequantise import to_hf_folder
-from glider.backends.hub import on_hub
 from glider.backends.labels import Distribution
-from glider.backends.quiet import quietly
 from glider.core.errors import (
     BackendError,
     MissingExtra,
@@ -36,6 +32,10 @@ from glider.core.errors import (
     Unavailable,
 )
 from glider.core.generation import Generation, GenerationRequest
+from glider.models.catalog import find, is_local, trained_form
+from glider.models.dequantise import to_hf_folder
+from glider.models.hub import on_hub
+from glider.models.quiet import quietly
 from glider.text.chat import control_tokens, prompt_text, token_ids
 
 DType = Literal["auto", "bfloat16", "float32"]

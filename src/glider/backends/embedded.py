@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from glider.backends.base import Backend, Capabilities, Limits
-from glider.backends.catalog import DEFAULT, Progress, find
-from glider.backends.gguf_header import context_length, control_tokens, end_token, read_header
 from glider.backends.labels import Distribution, from_answer
 from glider.core.errors import (
     BackendError,
@@ -29,6 +27,8 @@ from glider.core.errors import (
 )
 from glider.core.generation import Generation, GenerationRequest
 from glider.core.judgments import Usage
+from glider.models.catalog import DEFAULT, Progress, find
+from glider.models.gguf_header import context_length, control_tokens, end_token, read_header
 from glider.text.defuse import defuse_literals
 
 _TOP = 50

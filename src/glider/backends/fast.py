@@ -18,11 +18,11 @@ from typing import Any
 
 from glider.backends._torch import DType, Job, TorchBackend, halving
 from glider.backends.base import Capabilities
-from glider.backends.catalog import DEFAULT
 from glider.backends.labels import Distribution, label_logprobs
 from glider.core.errors import BackendError, Refused, SetupError, Unavailable
 from glider.core.generation import Generation, GenerationRequest
 from glider.core.judgments import Usage
+from glider.models.catalog import DEFAULT
 
 _PASS_TOKENS = {"cpu": 1024, "cuda": 8192}
 """New tokens of one pass."""

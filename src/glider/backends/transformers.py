@@ -14,11 +14,11 @@ from typing import Any
 
 from glider.backends._torch import DType, Job, TorchBackend, halving
 from glider.backends.base import Capabilities
-from glider.backends.catalog import DEFAULT
 from glider.backends.labels import Distribution, from_answer
 from glider.core.errors import Refused, Unavailable
 from glider.core.generation import Generation
 from glider.core.judgments import Usage
+from glider.models.catalog import DEFAULT
 
 
 class TransformersBackend(TorchBackend):

@@ -11,8 +11,8 @@ import numpy as np
 from glider.bench.answers import Answers
 from glider.bench.metrics import levels_of, nearest
 from glider.bench.scored import Floats, Scored
-from glider.report import svg
-from glider.report.calibration_html import reliability_figure, risk_figure
+from glider.pages import svg
+from glider.pages.calibration_charts import reliability_figure, risk_figure
 from glider.stats.calibration import reliability
 from glider.stats.estimates import Degenerate, Estimate
 from glider.stats.selective import risk_coverage

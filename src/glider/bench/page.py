@@ -17,10 +17,10 @@ from glider.bench.charts import drawings
 from glider.bench.held_out import EXPOSURES
 from glider.bench.results import Figure, Results, Split
 from glider.bench.standing import Board, Side, apart, better, metric_of, side_of, title_of
-from glider.report import svg
-from glider.report.marks import excerpt
-from glider.report.shell import shell
-from glider.report.svg import number
+from glider.pages import svg
+from glider.pages.marks import excerpt
+from glider.pages.shell import shell
+from glider.pages.svg import number
 
 _BRACED = re.compile(r"\{(\w+)\}")
 _MOST_TEXT = 3000

@@ -6,9 +6,9 @@ from html import escape
 from glider.calibration.figures import Finding
 from glider.calibration.model import Calibration
 from glider.calibration.words import value_text
-from glider.report.calibration_html import calibration_charts
-from glider.report.shell import shell
-from glider.report.svg import Bin, Kept
+from glider.pages.calibration_charts import calibration_charts
+from glider.pages.shell import shell
+from glider.pages.svg import Bin, Kept
 
 _CSS = """\
 .findings{display:grid;gap:1.4rem 3rem;margin:0;

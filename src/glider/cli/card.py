@@ -9,7 +9,7 @@ from glider.core.errors import DataError
 
 if TYPE_CHECKING:
     from glider.bench.results import Results
-    from glider.training.model_card import Measured
+    from glider.release.model_card import Measured
 
 _MOST_ROWS = 40
 """Figures that a card shows one by one; of more it shows the means."""
@@ -34,9 +34,9 @@ def card_of(
         run: folder of the training, if it is known.
         data: the `DataRecord` of what was trained on.
     """
-    from glider.backends.adapters import sha256
-    from glider.backends.catalog import CATALOG, base_named, is_adapter
-    from glider.training.model_card import About, hours, model_card
+    from glider.models.adapters import sha256
+    from glider.models.catalog import CATALOG, base_named, is_adapter
+    from glider.release.model_card import About, hours, model_card
     from glider.training.run_folder import curve, load_manifest
 
     known = base_named(base)
@@ -87,7 +87,7 @@ def main_figures(results: "Results") -> "list[Measured]":
     """
     from glider.bench.results import Difference, Figure, estimate_of
     from glider.bench.standing import Board
-    from glider.training.model_card import Measured
+    from glider.release.model_card import Measured
 
     def mean(one: Figure | Difference, system: str, what: str) -> Measured:
         # Not every system answers every benchmark; the method begins with how many they were.

@@ -32,7 +32,7 @@ def criteria(
 
 def models() -> None:
     """List the models known by name, and which of them are on this machine."""
-    from glider.backends.catalog import CATALOG, DEFAULT, cache_dir
+    from glider.models.catalog import CATALOG, DEFAULT, cache_dir
 
     for name, model in CATALOG.items():
         file = cache_dir() / "models" / name / f"{name}.{model.requantise}.gguf"

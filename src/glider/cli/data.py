@@ -11,8 +11,8 @@ from glider.cli.show import say
 from glider.core.errors import DataError, MissingExtra, SetupError
 
 if TYPE_CHECKING:
+    from glider.corpus.mixture import Mixture, Source, Tokens
     from glider.gold.sets import LabelledSet
-    from glider.training.mixture import Mixture, Source, Tokens
 
 _FROM, _MADE, _OUT = "Data", "What is made", "Output"
 
@@ -87,8 +87,8 @@ def data(
     Benchmarks stay out of them. Of --preferences it writes preferences-train.jsonl.gz and, of what
     was chosen, train.jsonl.gz; both also for development.
     """
+    from glider.corpus.mixture import benchmarks, mix, sources
     from glider.store.atomic import refuse_filled
-    from glider.training.mixture import benchmarks, mix, sources
 
     refuse_filled(out)
     if folder is None and "GLIDER_DATA" in os.environ:
@@ -146,7 +146,7 @@ def data(
 def _own_preferences(
     path: Path, out: Path, form: dict[str, str], *, dev: float, seed: int, as_json: bool
 ) -> None:
-    from glider.training.mixture import Mixture, form_for
+    from glider.corpus.mixture import Mixture, form_for
     from glider.training.own_preferences import own_preferences, save_preferences
 
     form_for(Mixture.model_validate(form))
@@ -166,8 +166,8 @@ def _own_preferences(
 def _settings(recipe: Path | None, flags: dict[str, Any]) -> "Mixture":
     from pydantic import ValidationError
 
+    from glider.corpus.mixture import Mixture
     from glider.data.yaml_files import mapping, read_text
-    from glider.training.mixture import Mixture
 
     written = mapping(read_text(recipe), str(recipe)) if recipe else {}
     try:
@@ -186,7 +186,7 @@ def _own(
     criterion: str | None,
 ) -> "tuple[list[Source], dict[str, Any]]":
     """The user's own files as sets, and every set by the name it goes by."""
-    from glider.training.mixture import Share, Source
+    from glider.corpus.mixture import Share, Source
 
     own: list[Source] = []
     named: dict[str, Any] = {}
@@ -262,10 +262,10 @@ def save(out: Path, mixed: Any, sets: list[Any], settings: "Mixture") -> dict[st
     Raises:
         RunError: the folder is not empty, the disk is full or cannot be written.
     """
-    from glider.backends.catalog import sha256_of
+    from glider.corpus.data_card import card, record
+    from glider.corpus.examples import write_lines
+    from glider.models.catalog import sha256_of
     from glider.store.atomic import new_folder
-    from glider.training.card import card, record
-    from glider.training.examples import write_lines
 
     with new_folder(out) as new:
         for name, examples in (("train", mixed.train), ("dev", mixed.dev)):

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import typer
 
-from glider.backends.catalog import (
+from glider.cli.card import bench_results, card_of, main_figures
+from glider.cli.show import Download, say
+from glider.core.errors import DataError, ModelFileError, RunError, SetupError
+from glider.models.catalog import (
     CATALOG,
     ModelFile,
     base_named,
     find,
     is_adapter,
 )
-from glider.cli.card import bench_results, card_of, main_figures
-from glider.cli.show import Download, say
-from glider.core.errors import DataError, ModelFileError, RunError, SetupError
 from glider.store.atomic import write_whole
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def export(
         measured=main_figures(bench_results(results)) if results is not None else (),
     )
     if to == "adapter":
-        from glider.training.export import copy_adapter
+        from glider.release.export import copy_adapter
 
         if not trained.is_adapter:
             raise SetupError(f"{source} has all weights, and no adapter", hint="--to hf or gguf")
@@ -158,7 +158,7 @@ def _trained(source: Path) -> _Trained:
         name = manifest.recipe["name"]
         return _Trained(done.folder, name, manifest.base["name"], source, manifest)
     if is_adapter(source):
-        from glider.backends.adapters import trained_on
+        from glider.models.adapters import trained_on
 
         return _Trained(source, source.resolve().name, trained_on(source), None, None)
     if (source / "config.json").exists() and any(source.glob("*.safetensors")):
@@ -214,8 +214,8 @@ def _found(name: str) -> ModelFile:
 
 
 def _to_hf(trained: _Trained, base: str | None, out: Path, card: str) -> None:
-    from glider.backends.dequantise import to_hf_folder
-    from glider.training.export import merge
+    from glider.models.dequantise import to_hf_folder
+    from glider.release.export import merge
 
     if not trained.is_adapter:
         merge(trained.weights, None, out, card=card)
@@ -252,7 +252,7 @@ def _to_gguf(
     check: _Check,
     bounds: tuple[float, float],
 ) -> "Shift | None":
-    from glider.training.export import score_requests, to_gguf
+    from glider.release.export import score_requests, to_gguf
 
     file = _gguf_base(trained, base)
     asked = None
@@ -325,7 +325,7 @@ def _data(folder: Path | None, trained: _Trained) -> Any:
     """The data's own record, if the training read the very files it is about."""
     if folder is None:
         return None
-    from glider.training.card import read_record
+    from glider.corpus.data_card import read_record
 
     record = read_record(folder)
     read = trained.manifest.data if trained.manifest is not None else {}

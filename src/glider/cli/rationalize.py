@@ -80,9 +80,9 @@ def rationalize(
     card.md and result.json. Killed at any moment, it goes on with --resume; over the same answers
     --choose, --margin and --pairs may then be others, --samples and --limit larger.
     """
+    from glider.corpus.examples import told_form
     from glider.store.folder import kept_folder
-    from glider.training.examples import told_form
-    from glider.training.self_rationalization import (
+    from glider.studies.self_rationalization import (
         Answers,
         Pairing,
         ask,
@@ -170,8 +170,8 @@ def _manifest(
 
     The form is told by the judge too; a training on the pairs finds it under its name.
     """
+    from glider.corpus.examples import hash_of
     from glider.store.manifest import Manifest
-    from glider.training.examples import hash_of
 
     return Manifest.of(
         run_id=time.strftime("%Y%m%d-%H%M%S", time.gmtime()),

@@ -41,7 +41,7 @@ def select(
     """
     if by not in _WAYS:
         raise SetupError(f"--by is one of {', '.join(_WAYS)}; got {by!r}")
-    from glider.training import selection
+    from glider.studies import selection
 
     try:
         found = selection.select(

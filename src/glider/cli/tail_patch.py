@@ -70,7 +70,7 @@ def tail_patch(
     """
     if metric not in _METRICS:
         raise SetupError(f"--metric is one of {', '.join(_METRICS)}; got {metric!r}")
-    from glider.training import tail_patch as patch
+    from glider.studies import tail_patch as patch
 
     try:
         found = patch.tail_patch(

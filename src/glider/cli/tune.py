@@ -20,8 +20,8 @@ from glider.store.atomic import write_json
 
 if TYPE_CHECKING:
     from glider.bench.results import Difference, Figure, Results
+    from glider.studies.tune import Labels, Start
     from glider.training.run_folder import Result
-    from glider.training.tune import Labels, Start
 
 Keep = Literal["ask", "yes", "no"]
 _LABELS, _HOW, _OUT = "Labels", "Training", "Output"
@@ -106,9 +106,9 @@ def _tune(
     resume: bool,
     as_json: bool,
 ) -> None:
-    from glider.backends.catalog import DEFAULT
     from glider.bench.gain import gain, gains, is_shown
-    from glider.training.tune import Tuning, load, read_labels
+    from glider.models.catalog import DEFAULT
+    from glider.studies.tune import Tuning, load, read_labels
 
     began = time.monotonic()
     labelled = own_labels(path, preset, criterion)
@@ -196,10 +196,10 @@ def _was_agreed(out: Path) -> bool:
 def _keep(out: Path, done: "Result", labels: "Labels", start: "Start", results: "Results") -> None:
     import shutil
 
-    from glider.backends.catalog import base_named
     from glider.bench.results import estimate_of
-    from glider.training.export import copy_adapter
-    from glider.training.model_card import Measured
+    from glider.models.catalog import base_named
+    from glider.release.export import copy_adapter
+    from glider.release.model_card import Measured
 
     folder = out / "adapter"
     if not folder.exists():

@@ -88,7 +88,7 @@ def build_report(run: Path, out: Path, *, text_budget: int = TEXT_BUDGET_BYTES) 
             "require-trusted-types-for 'script'"
         ),
         title=title,
-        css=resources.joinpath("report.css").read_text("utf-8"),
+        css=files("glider.pages").joinpath("page.css").read_text("utf-8"),
         js=script,
         about=_about(manifest, page.n_rows),
         notice="" if summary.get("finished") else _stopped(run, manifest, len(page.rows)),

@@ -1,1 +1,1 @@
-"""From human labels to a judge of one's own: examples, stages, export."""
+"""Stages that turn a base into a judge: recipe, run folder, trainers."""

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from glider.backends._torch import wait_asleep
-from glider.backends.catalog import CATALOG, cache_dir, find
-from glider.backends.dequantise import to_hf_folder
-from glider.backends.hub import on_hub
-from glider.backends.quiet import quietly
 from glider.core.errors import MissingExtra, ModelFileError, SetupError
+from glider.models.catalog import CATALOG, cache_dir, find
+from glider.models.dequantise import to_hf_folder
+from glider.models.hub import on_hub
+from glider.models.quiet import quietly
 from glider.training import attention
 from glider.training.recipe import Recipe
 

@@ -15,10 +15,10 @@ import numpy as np
 from glider.bench.metrics import METRICS, Measured
 from glider.bench.scored import Scored
 from glider.core.errors import UnknownName
+from glider.corpus.examples import Example, Posed
 from glider.gold.items import Item
 from glider.gold.sets import load_set
 from glider.stats.estimates import Degenerate
-from glider.training.examples import Example, Posed
 
 LEAST = 20
 """Items below which a set's own figure is not worth a place in the mean."""

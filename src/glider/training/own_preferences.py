@@ -17,12 +17,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from glider.backends.catalog import sha256_of
 from glider.core.base import content_hash
 from glider.core.errors import EmptySplit
+from glider.corpus.examples import Example, Preference, Turn, Unusable, write_lines
 from glider.data.rows import BadRow, open_rows
+from glider.models.catalog import sha256_of
 from glider.store.atomic import new_folder, write_json, write_whole
-from glider.training.examples import Example, Preference, Turn, Unusable, write_lines
 
 _KEYS = ("prompt", "chosen", "rejected")
 _ROLES = ("system", "user", "assistant")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from glider.backends.quiet import quietly
+from glider.models.quiet import quietly
 from glider.training import sft
 from glider.training.base_model import BaseModel, computes_in_bf16, load_to_train
 from glider.training.batches import Updates

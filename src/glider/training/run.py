@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from glider._version import __version__
-from glider.backends.catalog import FORM
-from glider.backends.dequantise import save_tokenizer
-from glider.backends.quiet import quietly
 from glider.core.errors import (
     GliderError,
     OutOfMemory,
     SetupError,
 )
+from glider.corpus.examples import form_of
+from glider.models.catalog import FORM
+from glider.models.dequantise import save_tokenizer
+from glider.models.quiet import quietly
 from glider.store.atomic import new_folder, write_json
 from glider.store.folder import kept_folder
 from glider.store.manifest import installed
@@ -40,7 +41,6 @@ from glider.training.base_model import (
     needs_torch,
 )
 from glider.training.batches import Updates
-from glider.training.examples import form_of
 from glider.training.recipe import PreferenceStage, Recipe, SftStage, load_recipe
 from glider.training.run_folder import Result, RunFolder, TrainingManifest, Watch, result
 from glider.training.stage_data import Folders, StageData, stage_data
@@ -48,12 +48,12 @@ from glider.training.start import going_on
 from glider.training.tokens import Coder
 
 _CODE = (
+    "corpus/examples.py",
     "text/chat.py",
     "text/defuse.py",
     "training/attention.py",
     "training/base_model.py",
     "training/batches.py",
-    "training/examples.py",
     "training/preference.py",
     "training/run.py",
     "training/sft.py",

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from glider.core.errors import DataError, EmptySplit, SetupError
+from glider.corpus.examples import Posed, read_examples, read_preferences, read_tasks
 from glider.training.benched import LEAST, Bench, together
-from glider.training.examples import Posed, read_examples, read_preferences, read_tasks
 from glider.training.recipe import PreferenceStage, Recipe, SftStage
 from glider.training.tokens import Coder
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from glider.backends.adapters import read_config, sizes
-from glider.backends.catalog import base_named
 from glider.core.errors import ModelFileError, RecipeError, SetupError
+from glider.models.adapters import read_config, sizes
+from glider.models.catalog import base_named
 from glider.training.base_model import BaseModel, load_config
 from glider.training.recipe import Lora, Recipe
 from glider.training.run_folder import result

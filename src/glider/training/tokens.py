@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from glider.core.errors import NoChatTemplate, NoLabelTokens, SetupError
+from glider.corpus.examples import Asked, Example, Preference
 from glider.text.chat import control_tokens, prompt_text, token_ids
 from glider.text.defuse import defuse_literals
-from glider.training.examples import Asked, Example, Preference
 
 _CONTEXT_CHARS = 24
 """How much of what stands before is shown to the tokenizer; no merge reaches further back."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from unit.training.cases import CRITERION, item, labelled, pair
+from unit.corpus.cases import CRITERION, item, labelled, pair
 
 from glider.bench.gain import (
     CONSTANT,

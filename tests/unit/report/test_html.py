@@ -395,7 +395,7 @@ def test_a_run_that_cannot_be_read_is_refused(run, name, line, message):
 
 # Colours ----------------------------------------------------------------------------------------
 
-CSS = files("glider.report").joinpath("report.css").read_text("utf-8")
+CSS = files("glider.pages").joinpath("page.css").read_text("utf-8")
 TOKENS = {
     name: (light, dark)
     for name, light, dark in re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", CSS)

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from unit.training.cases import item, labelled, pair
+from unit.corpus.cases import item, labelled, pair
 
 from glider.core.samples import Sample
+from glider.corpus.examples import Posed, example_of, task_of
 from glider.formats import make_format
 from glider.training.benched import LEAST, Bench, Told, together
-from glider.training.examples import Posed, example_of, task_of
 
 NANO = make_format("nano")
 

@@ -1,0 +1,1 @@
+"""Labelled sets and own files to examples: prompts as served, with their answers."""

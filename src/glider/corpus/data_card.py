@@ -1,0 +1,284 @@
+"""The data card: what the files hold, what was left out and why, where it came from.
+
+Written from what was made, never by hand; the same figures are in the manifest as data. No paths.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from glider.core.base import Frozen
+from glider.core.errors import DataError
+from glider.core.tasks import JudgeTask
+from glider.corpus.examples import Example, Posed
+from glider.corpus.mixture import Mixed, Mixture, form_for
+from glider.corpus.overlap import Overlap
+from glider.formats.base import Format
+from glider.gold.sets import OWN, LabelledSet
+
+
+class SplitFigures(Frozen):
+    """One split in numbers."""
+
+    examples: int
+    explained: int
+    quoted: int
+    """Answers with at least one quote."""
+    soft: int
+    pairs: int
+    by_set: Mapping[str, int]
+    by_part: Mapping[str, int]
+    by_label: Mapping[str, int]
+    """Set and `level of lowest-highest` to examples."""
+    by_language: Mapping[str, int]
+    by_licence: Mapping[str, int]
+    criteria: int
+    """Different criteria that are asked, wordings and scales counted apart."""
+    prompt_characters: tuple[int, int, int]
+    """Of the shortest, the middle and the longest prompt."""
+
+
+class DataRecord(Frozen):
+    """Everything the card says."""
+
+    version: int = 1
+    settings: Mapping[str, Any]
+    files: Mapping[str, str]
+    """Name to SHA-256."""
+    train: SplitFigures
+    dev: SplitFigures
+    loaded: Mapping[str, int]
+    left_out: Mapping[str, Mapping[str, int]]
+    bare: Mapping[str, Mapping[str, int]]
+    changed: Mapping[str, int]
+    overlaps: tuple[Overlap, ...]
+    notes: Mapping[str, tuple[str, ...]]
+    titles: Mapping[str, str]
+    """Set to its title, who labelled it, and its licence."""
+    own: Mapping[str, str] = Field(default_factory=dict)
+    """A person's own set to the name of its file."""
+
+
+DATA_RECORD = "data-manifest.json"
+"""File of a folder of chosen examples: the record of those. Of all, it is the folder's manifest."""
+
+
+def record_file(folder: Path) -> Path:
+    """Where the record of a folder's examples is, if there is one."""
+    path = folder / DATA_RECORD
+    return path if path.exists() else folder / "manifest.json"
+
+
+def read_record(folder: Path) -> DataRecord:
+    """The record of a folder's examples.
+
+    Raises:
+        DataError: neither `glider data` nor `glider select` made the folder.
+    """
+    path = record_file(folder)
+    try:
+        return DataRecord.model_validate_json(path.read_bytes())
+    except OSError as exc:
+        raise DataError(f"{folder} was not made by `glider data`: no manifest.json") from exc
+    except ValidationError as exc:
+        raise DataError(f"{path} is no record of `glider data`") from exc
+
+
+def figures(
+    examples: Sequence[Example], tasks: Mapping[str, JudgeTask], form: Format
+) -> SplitFigures:
+    """Count one split.
+
+    Args:
+        tasks: what each example asks, by its id.
+        form: what the examples are written in.
+    """
+    lengths = sorted(sum(len(turn.content) for turn in e.messages) for e in examples) or [0]
+    return SplitFigures(
+        examples=len(examples),
+        explained=sum(e.whole for e in examples),
+        quoted=sum(_has_quote(e, tasks[e.id], form) for e in examples),
+        soft=sum(e.soft is not None for e in examples),
+        pairs=sum(len(tasks[e.id].sample.judged) == 2 for e in examples),
+        by_set=_counted(e.set for e in examples),
+        by_part=_counted(f"{e.set} / {e.part}" for e in examples),
+        by_label=_counted(f"{e.set}: {_label(e)}" for e in examples),
+        by_language=_counted(e.lang for e in examples),
+        by_licence=_counted(e.licence for e in examples),
+        criteria=len({e.criterion for e in examples}),
+        prompt_characters=(lengths[0], lengths[len(lengths) // 2], lengths[-1]),
+    )
+
+
+def _has_quote(example: Example, task: JudgeTask, form: Format) -> bool:
+    if example.completion in (example.labels or ()):
+        return False  # a bare score
+    # An answer that was left open before its reason is read with one.
+    answer = example.opening + example.completion + ("" if example.whole else " open")
+    return bool(form.read(answer, task).phrases)
+
+
+def _label(example: Example) -> str:
+    scale = f" of {example.labels[0]}-{example.labels[-1]}" if example.labels else ""
+    return f"{example.score}{scale}"
+
+
+def _counted(values: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(values).items()))
+
+
+def record_of_part(
+    whole: DataRecord, chosen: Sequence[Example], posed: Iterable[Posed], train: str
+) -> DataRecord:
+    """The record of some of the training examples.
+
+    Args:
+        posed: of all examples.
+        train: SHA-256 of the file that holds the chosen ones.
+    """
+    form = form_for(Mixture.model_validate(whole.settings))
+    wanted = {example.id for example in chosen}
+    tasks = {one.id: one.task for one in posed if one.id in wanted}
+    return whole.model_copy(
+        update={
+            "files": {**whole.files, "train.jsonl.gz": train},
+            "train": figures(chosen, tasks, form),
+        }
+    )
+
+
+def record(
+    mixed: Mixed,
+    sets: Sequence[LabelledSet],
+    *,
+    settings: Mixture,
+    files: Mapping[str, str],
+) -> DataRecord:
+    """What was made, as data."""
+    counts = mixed.counts
+    form = form_for(settings)
+    tasks = {posed.id: posed.task for posed in mixed.posed}
+    return DataRecord(
+        settings=settings.model_dump(mode="json"),
+        files=files,
+        train=figures(mixed.train, tasks, form),
+        dev=figures(mixed.dev, tasks, form),
+        loaded=dict(counts.loaded),
+        left_out={name: dict(why) for name, why in counts.left_out.items()},
+        bare={name: dict(why) for name, why in counts.bare.items()},
+        changed=dict(counts.changed),
+        overlaps=tuple(mixed.overlaps),
+        notes={name: notes for name, notes in mixed.notes.items() if notes},
+        titles={s.name: _title(s) for s in sets},
+        own={s.name: s.data for s in sets if s.family == OWN},
+    )
+
+
+def _title(labelled: LabelledSet) -> str:
+    if labelled.labels_by == labelled.licence == "not told":
+        return f"{labelled.title}; who labelled it and its licence are not told"
+    return f"{labelled.title}; labels by {labelled.labels_by}; {labelled.licence}"
+
+
+def card(data: DataRecord) -> str:
+    """The card as Markdown."""
+    train, dev = data.train, data.dev
+    lines = [
+        "# Training data",
+        "",
+        f"{train.examples} examples to train on, {dev.examples} for development; no prompt is in "
+        "both.",
+        "",
+        *_table(
+            ("", "train", "dev"),
+            [
+                ("examples", train.examples, dev.examples),
+                ("with a reason", train.explained, dev.explained),
+                ("with quotes", train.quoted, dev.quoted),
+                ("label as a distribution", train.soft, dev.soft),
+                ("pairs (each order counted)", train.pairs, dev.pairs),
+                ("criteria, wordings and scales apart", train.criteria, dev.criteria),
+                ("characters of the middle prompt", train.prompt_characters[1],
+                 dev.prompt_characters[1]),
+            ],
+        ),
+        "## Sets",
+        "",
+        *_table(
+            ("set", "items", "train", "dev", "what it is"),
+            [
+                (n, data.loaded[n], train.by_set.get(n, 0), dev.by_set.get(n, 0), data.titles[n])
+                for n in sorted(data.loaded)
+            ],
+        ),
+        "## Parts",
+        "",
+        *_beside(train.by_part, dev.by_part, "set / part"),
+        "## Labels",
+        "",
+        *_beside(train.by_label, dev.by_label, "set: level of scale"),
+        "## Languages",
+        "",
+        *_beside(train.by_language, dev.by_language, "language"),
+        "## Licences",
+        "",
+        *_beside(train.by_licence, dev.by_licence, "licence"),
+        "## Left out",
+        "",
+        "Items that are in neither split, by set and reason.",
+        "",
+        *_reasons(data.left_out),
+        "## Reasons not used",
+        "",
+        "Items whose answer is a bare score though somebody wrote a reason.",
+        "",
+        *_reasons(data.bare),
+        "## Changed wordings",
+        "",
+        *_table(("change", "items"), sorted(data.changed.items())),
+        "## In a benchmark too",
+        "",
+        "Items of a training set that are in a set kept for measuring. `prompt`: an input or "
+        "context; `answer`: a judged text; near: at least half of the runs of eight words are "
+        "shared. All that are in an unseen set are left out; of the others those with the same "
+        "judged text.",
+        "",
+        *_table(
+            ("training set", "benchmark", "place", "how", "items"),
+            [(o.train, o.benchmark, o.place, o.kind, o.items) for o in data.overlaps],
+        ),
+        "## Odd records",
+        "",
+        *[f"- {name}: {'; '.join(notes)}" for name, notes in data.notes.items()],
+        "",
+        "## Settings and files",
+        "",
+        *_table(("setting", "value"), [(k, f"`{v}`") for k, v in data.settings.items()]),
+        *_table(("file", "SHA-256"), list(data.files.items())),
+    ]  # fmt: skip
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    listed = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    if not listed:
+        return ["None.", ""]
+    return [
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+        *["| " + " | ".join(row) + " |" for row in listed],
+        "",
+    ]
+
+
+def _beside(train: Mapping[str, int], dev: Mapping[str, int], what: str) -> list[str]:
+    names = sorted({*train, *dev})
+    return _table((what, "train", "dev"), [(n, train.get(n, 0), dev.get(n, 0)) for n in names])
+
+
+def _reasons(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    rows = [(name, why, n) for name in sorted(counts) for why, n in counts[name].items()]
+    return _table(("set", "why", "items"), rows)

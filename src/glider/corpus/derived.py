@@ -1,0 +1,281 @@
+"""Pairs made of single outputs; what people said of them, or how they are made, tells the winner.
+
+- *rated*: two outputs to one prompt that people gave different labels under one criterion.
+- *strayed*: an output that people found good beside one to another, similar prompt of its set, more
+  often than not a longer one.
+- *padded*: an output beside itself with talk around it that serves nothing.
+- *cut*: an output that people found good beside its own beginning.
+
+Longer loses the padded and wins the cut, so length alone says nothing of who is better. Every kind
+has its own draws and takes its sets in turn, so a large set does not crowd out a small one. A rated
+pair keeps its criterion; what the others are asked is written in `derived.yaml`.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from itertools import islice, zip_longest
+from random import Random
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import Field
+
+from glider.core.base import Frozen
+from glider.core.criteria import Criterion
+from glider.core.samples import Field as Text
+from glider.core.samples import Sample
+from glider.core.tasks import COMPARED
+from glider.corpus.augment import worded
+from glider.corpus.overlap import instructions_of, normalized
+from glider.gold.items import Item
+
+LEAST_GAP = 0.25
+"""Labels nearer than this share of their scale make no rated pair; from twice this on the winner is
+sure, between them its probability rises evenly from 3/4."""
+_LOOKED_AT = 60
+_NEAREST = 4
+_LONGER = 0.5
+_SAME_PROMPT = 0.8
+_LEAST_TO_CUT = 12
+_THE_OUTPUT = re.compile(r"\b(the) \{output\}|\{output\}", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+")
+
+
+class Derived(Frozen):
+    """How many pairs of one kind, at most, and of which sets."""
+
+    pairs: int = Field(ge=1)
+    sets: tuple[str, ...] = Field(min_length=1)
+
+
+class DerivedPairs(Frozen):
+    """The kinds that are made; by default none."""
+
+    rated: Derived | None = None
+    strayed: Derived | None = None
+    padded: Derived | None = None
+    cut: Derived | None = None
+
+
+class Made(NamedTuple):
+    """A pair, and the set that its outputs are of."""
+
+    set: str
+    item: Item
+
+
+def derived_pairs(
+    pools: Mapping[str, Sequence[Item]],
+    settings: DerivedPairs,
+    *,
+    seed: int,
+    fits: Callable[[Item], bool] = lambda _item: True,
+) -> list[Made]:
+    """Make the pairs.
+
+    Args:
+        pools: the items of each set that may be used.
+        fits: whether a pair may be asked; one that does not fit is passed over.
+    """
+    found: list[Made] = []
+    for kind, make in _KINDS.items():
+        wanted: Derived | None = getattr(settings, kind)
+        if wanted is None:
+            continue
+        names = [name for name in wanted.sets if pools.get(name)]
+        streams = [
+            _of_set(name, make(pools[name], Random(f"{seed}:{kind}:{name}"))) for name in names
+        ]
+        found += islice((m for m in _in_turn(streams) if fits(m.item)), wanted.pairs)
+    return found
+
+
+def of_two(criterion: Criterion) -> Criterion:
+    """The criterion as `pairwise` takes it: of "an output" where it spoke of "the {output}"."""
+
+    def spoken(match: re.Match[str]) -> str:
+        the = match[1]
+        return "output" if the is None else "An output" if the[0] == "T" else "an output"
+
+    question = _THE_OUTPUT.sub(spoken, criterion.question)
+    return criterion.model_copy(update={"question": question})
+
+
+def _of_set(name: str, items: Iterator[Item]) -> Iterator[Made]:
+    return (Made(name, item) for item in items)
+
+
+def _in_turn(streams: Sequence[Iterator[Made]]) -> Iterator[Made]:
+    for row in zip_longest(*streams):
+        yield from (made for made in row if made is not None)
+
+
+# Kinds
+
+
+def _rated(items: Sequence[Item], rng: Random) -> Iterator[Item]:
+    """Each item in one pair at most: of a prompt's items the lower half against the upper half."""
+    groups: dict[object, list[Item]] = {}
+    for item in items:
+        if len(item.sample.judged) == 1:
+            asked = tuple((f.name, f.text) for f in item.sample.told)
+            groups.setdefault((item.part, item.criterion.content_id, asked), []).append(item)
+    pairs: list[Item] = []
+    for group in groups.values():
+        rng.shuffle(group)
+        group.sort(key=lambda item: item.gold)
+        half = len(group) // 2
+        for worse, better in zip(group[:half], group[len(group) - half :], strict=True):
+            gap = _share(better) - _share(worse)
+            if gap >= LEAST_GAP - 1e-9:
+                sure = min(1.0, 0.5 + gap)
+                pairs.append(_pair("rated", worse, better.sample.judged[0].text, sure, rng))
+    rng.shuffle(pairs)
+    yield from pairs
+
+
+def _strayed(items: Sequence[Item], rng: Random) -> Iterator[Item]:
+    """A good output, and one to the most similar of some other prompts."""
+    fixed = instructions_of(item.sample for item in items)
+    answers = list(_good(items, fixed))
+    rng.shuffle(answers)
+    bags = [frozenset(normalized(asked).split()) for asked, _, _ in answers]
+    for number, (asked, text, item) in enumerate(answers):
+        others = rng.sample(range(len(answers)), min(_LOOKED_AT, len(answers)))
+        alike = {n: _overlap(bags[number], bags[n]) for n in others}
+        near = sorted(
+            (
+                n
+                for n in others
+                if n != number and alike[n] < _SAME_PROMPT and answers[n][1] != text
+            ),
+            key=lambda n: (-alike[n], n),
+        )[:_NEAREST]
+        longer = [n for n in near if len(answers[n][1]) > len(text)]
+        if longer and rng.random() < _LONGER:
+            near = longer
+        if not near:
+            continue
+        other = answers[rng.choice(near)][1]
+        single = _single(item, asked, other, rng.choice(questions()["strayed"]))
+        yield _pair("strayed", single, text, 1.0, rng)
+
+
+def _padded(items: Sequence[Item], rng: Random) -> Iterator[Item]:
+    """An output, and the same with a greeting, the prompt, or another output's sentences around."""
+    fixed = instructions_of(item.sample for item in items)
+    answers = list(_good(items, fixed, least=0.0))
+    rng.shuffle(answers)
+    talk = _written()["talk"]
+    for asked, text, item in answers:
+        way = rng.randrange(3)
+        if way == 0:
+            more = f"{rng.choice(talk['before'])}\n\n{text}\n\n{rng.choice(talk['after'])}"
+        elif way == 1:
+            more = f"{rng.choice(talk['asked'])} {asked.strip()}\n\n{text}"
+        else:
+            foreign = _SENTENCE_END.split(rng.choice(answers)[1].strip())
+            more = f"{text} {' '.join(foreign[:2])}"
+        if item.lang != "en" or normalized(more) == normalized(text):
+            continue
+        single = _single(item, asked, more, rng.choice(questions()["padded"]))
+        yield _pair("padded", single, text, 1.0, rng)
+
+
+def _cut(items: Sequence[Item], rng: Random) -> Iterator[Item]:
+    """A good output, and the same broken off between a third and two thirds of its words."""
+    fixed = instructions_of(item.sample for item in items)
+    answers = list(_good(items, fixed))
+    rng.shuffle(answers)
+    for asked, text, item in answers:
+        places = [match.start() for match in re.finditer(r"\s+", text.strip())]
+        if len(places) < _LEAST_TO_CUT:
+            continue
+        kept = text.strip()[: places[round(len(places) * rng.uniform(1 / 3, 2 / 3))]]
+        single = _single(item, asked, kept, rng.choice(questions()["cut"]))
+        yield _pair("cut", single, text, 1.0, rng)
+
+
+_KINDS: Mapping[str, Callable[[Sequence[Item], Random], Iterator[Item]]] = {
+    "rated": _rated,
+    "strayed": _strayed,
+    "padded": _padded,
+    "cut": _cut,
+}
+
+
+# Parts
+
+
+@cache
+def _written() -> Mapping[str, Any]:
+    text = files("glider").joinpath("corpus", "derived.yaml").read_text("utf-8")
+    return dict(yaml.safe_load(text))
+
+
+@cache
+def questions() -> Mapping[str, tuple[Criterion, ...]]:
+    """Kind to what its pairs are asked."""
+    listed = _written()["questions"]
+    return {kind: worded(kind, asked) for kind, asked in listed.items()}
+
+
+def _good(
+    items: Iterable[Item], fixed: frozenset[str], *, least: float = 0.5
+) -> Iterator[tuple[str, str, Item]]:
+    """Prompt, output and item, each output once: those labelled good, and the winners of pairs."""
+    seen: set[tuple[str, str]] = set()
+    for item in items:
+        asked = item.sample.with_role("input")
+        if asked is None or normalized(asked.text) in fixed:
+            continue
+        if item.is_pair:
+            if item.gold == 0.5:
+                continue
+            text = item.sample.judged[int(item.gold > 0.5)].text
+        elif len(item.sample.judged) == 1 and _share(item) >= least:
+            text = item.sample.judged[0].text
+        else:
+            continue
+        if text.strip() and (asked.text, text) not in seen:
+            seen.add((asked.text, text))
+            yield asked.text, text, item
+
+
+def _overlap(a: frozenset[str], b: frozenset[str]) -> float:
+    return len(a & b) / max(1, len(a | b))
+
+
+def _share(item: Item) -> float:
+    """The label in 0..1."""
+    low, high = item.scale
+    return (item.gold - low) / (high - low)
+
+
+def _single(item: Item, asked: str, text: str, criterion: Criterion) -> Item:
+    """The losing output alone under a question of its own, beside the input and nothing else."""
+    sample = Sample.of(text, input=asked, id=item.sample.id)
+    return Item(
+        sample=sample, criterion=criterion, gold=0.0, scale=(0.0, 1.0), part=item.part,
+        cluster=item.cluster, lang=item.lang,
+    )  # fmt: skip
+
+
+def _pair(kind: str, worse: Item, better: str, sure: float, rng: Random) -> Item:
+    """The pair of an item's output and a better one, in an order that is drawn."""
+    texts = [worse.sample.judged[0].text, better]
+    gold = sure
+    if rng.random() < 0.5:
+        texts.reverse()
+        gold = 1 - sure
+    outputs = tuple(
+        Text(name=name, text=text, role="judged")
+        for name, text in zip(COMPARED, texts, strict=True)
+    )
+    sample = Sample(id=f"{kind}:{worse.sample.id}", fields=worse.sample.told + outputs)
+    return Item(
+        sample=sample, criterion=of_two(worse.criterion), gold=gold, scale=(0.0, 1.0), part=kind,
+        cluster=worse.cluster, lang=worse.lang,
+    )  # fmt: skip

@@ -1,0 +1,118 @@
+"""Turn a quantised GGUF file into a Hugging Face folder, once, so that torch loads it in no time.
+
+transformers reads a GGUF slowly (13 to 39 s for 135M parameters) and will not save what it read:
+from it come the settings and the tokenizer, and the weights are read and written here. They are
+the dequantised ones, rounded to bf16: close to the GGUF's answers, not equal to them. Only
+llama-architecture files are taken; others order their tensors in ways not tried here.
+"""
+
+import math
+import os
+import re
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glider.core.errors import MissingExtra, ModelFileError
+from glider.models.adapters import Layout
+from glider.models.catalog import writing
+from glider.models.gguf_header import read_places
+from glider.models.quiet import quietly
+from glider.models.tensor_files import Floats, write_bf16
+
+
+def to_hf_folder(gguf: Path, folder: Path) -> None:
+    """Write config, tokenizer with chat template, and bf16 safetensors; a whole folder or none.
+
+    Args:
+        gguf: the file to convert.
+        folder: where to; left alone if it is there already.
+
+    Raises:
+        MissingExtra: torch or transformers is not installed.
+        ModelFileError: the file is missing, damaged, or of another architecture; or `folder` cannot
+            be written.
+    """
+    if folder.is_dir():
+        return
+    try:
+        import torch
+        from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+    except ImportError as exc:
+        raise MissingExtra("converting a GGUF", "torch") from exc
+    if not gguf.is_file():
+        raise ModelFileError(f"no such file: {gguf}")
+    try:
+        with quietly():
+            config = AutoConfig.from_pretrained(gguf.parent, gguf_file=gguf.name)
+            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    except (OSError, ValueError, RuntimeError, KeyError) as exc:
+        raise ModelFileError(f"{gguf.name} cannot be read as a GGUF model: {exc}") from exc
+    if config.model_type != "llama":
+        raise ModelFileError(
+            f"{gguf.name} is a {config.model_type} model; only llama files are converted",
+            hint="use the model's own Hugging Face folder, or the embedded backend",
+        )
+    config.architectures, config.dtype = ["LlamaForCausalLM"], torch.bfloat16
+    with writing(folder.parent):
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            config.save_pretrained(part)
+            GenerationConfig.from_model_config(config).save_pretrained(part)
+            _write_weights(gguf, part / "model.safetensors")
+            save_tokenizer(tokenizer, part)
+            part.chmod(0o755)
+            # Another process may have been quicker: a folder under its final name is always whole.
+            with suppress(OSError):
+                part.rename(folder)
+            if not folder.is_dir():
+                raise ModelFileError(f"cannot write {folder}")
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def save_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Write a tokenizer's files.
+
+    Raises:
+        OSError: the disk is full or cannot be written.
+    """
+    try:
+        tokenizer.save_pretrained(folder)
+    except Exception as exc:
+        # tokenizers writes in Rust, and says only in words what the system said.
+        number = re.search(r"\(os error (\d+)\)", str(exc))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(folder)) from exc
+
+
+def _write_weights(source: Path, target: Path) -> None:
+    """Every tensor of a llama GGUF under Hugging Face's name, in Hugging Face's order of rows."""
+    # Its own reader wraps every entry of the vocabulary, which takes as long as all the weights.
+    from gguf import GGMLQuantizationType, quants
+
+    layout = Layout.of(source)
+    places = {
+        layout.hf_names[name]: (name, place)
+        for name, place in read_places(source).items()
+        if name in layout.hf_names
+    }
+    stored = np.memmap(source, mode="r")
+
+    def read(theirs: str) -> Floats:
+        name, place = places[theirs]
+        kind = GGMLQuantizationType(place.kind)
+        shape = quants.quant_shape_to_byte_shape(place.shape, kind)
+        packed = stored[place.start : place.start + math.prod(shape)].reshape(shape)
+        try:
+            return layout.hf_order(name, quants.dequantize(packed, kind))
+        except NotImplementedError as exc:
+            raise ModelFileError(f"{source.name}: {name} is {kind.name}, not readable") from exc
+
+    with target.open("wb") as file:
+        write_bf16(file, {name: place.shape for name, (_, place) in sorted(places.items())}, read)

@@ -1,0 +1,209 @@
+"""From an adapter to what other programs load: a tidy adapter, a Hugging Face folder, a GGUF.
+
+Needs no torch. Everything is made beside its place and renamed when it is whole. The GGUF is the
+base's own file with other numbers in it, so header, tokenizer and chat template stay as they were;
+the Hugging Face folder is the base's with its weights in bf16, which vLLM and transformers read.
+"""
+
+import json
+import random
+import shutil
+from collections.abc import Callable
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from glider.core.errors import EmptySplit, ModelFileError, NoChatTemplate
+from glider.core.generation import Decoding, GenerationRequest, Labels, Message
+from glider.corpus.examples import Example, read_examples
+from glider.models.adapters import (
+    CONFIG,
+    WEIGHTS,
+    Adapter,
+    add_to_gguf,
+    open_weights,
+    replace_in_gguf,
+)
+from glider.models.catalog import FORM, Progress, base_named, is_adapter
+from glider.models.tensor_files import TensorFile, open_tensors, write_bf16
+from glider.store.atomic import new_folder, replacing
+
+_INDEX = "model.safetensors.index.json"
+_KEPT = (".json", ".jinja", ".model", ".txt", ".py")
+"""Endings of a model's configuration and tokenizer files, and of its own code."""
+
+
+def merge(base: Path, adapter: Path | None, out: Path, *, card: str = "") -> None:
+    """Write a Hugging Face folder: `base` with `adapter` added, in bf16.
+
+    The sum is made in float32 and rounded once.
+
+    Args:
+        base: a Hugging Face folder with safetensors weights and a chat template.
+        adapter: None writes the base's own weights (those of a full training).
+        card: Markdown, the folder's README.
+
+    Raises:
+        ModelFileError: a file is missing or damaged, or the adapter does not fit.
+        NoChatTemplate: nobody could ask the result.
+        RunError: `out` is there already, or cannot be written; nothing is left half-written.
+    """
+    added = Adapter.read(adapter) if adapter else None
+    config = _json(base / "config.json")
+    if "quantization_config" in config:
+        raise ModelFileError(
+            f"{base.name} is quantised; weights are added to plain ones only",
+            hint="give the checkpoint before quantisation with --base",
+        )
+    _check_chat_template(base)
+    with open_weights(base) as weights, new_folder(out) as new:
+        if added is not None:
+            added.check_all_used(set(weights))
+        size = 0
+        for path in sorted(base.iterdir()):
+            if path.suffix == ".safetensors":
+                here = {name: file for name, file in weights.items() if file.path == path}
+                size += _write(new / path.name, here, added)
+            elif path.suffix in _KEPT and path.is_file():
+                shutil.copyfile(path, new / path.name)
+        if (new / _INDEX).exists():
+            index = _json(new / _INDEX)
+            index["metadata"] = index.get("metadata", {}) | {"total_size": size}
+            (new / _INDEX).write_text(json.dumps(index, indent=2) + "\n")
+        if adapter is not None:
+            _copy_form(adapter, new)
+        config.pop("_name_or_path", None)
+        config["torch_dtype" if "torch_dtype" in config else "dtype"] = "bfloat16"
+        (new / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        _write_card(new, card)
+
+
+def to_gguf(base: Path, weights: Path, out: Path, kind: str, progress: Progress) -> None:
+    """Write a GGUF for the embedded engine: `base` with other weights.
+
+    Args:
+        base: a llama GGUF; gives header, tokenizer and chat template.
+        weights: an adapter's folder, or a Hugging Face folder of a full training.
+        kind: "q8_0", "q4_0" or "f16"; norms stay float32.
+
+    Raises:
+        ModelFileError: a file is missing or damaged, or the two do not fit.
+        RunError: `out` cannot be written; what stood there before still does.
+    """
+    with replacing(out) as file:
+        # The writer opens the file by name; ours then sees it on to the disk and renames it.
+        part = Path(file.name)
+        if is_adapter(weights):
+            add_to_gguf(base, Adapter.read(weights), part, kind, progress)
+        else:
+            replace_in_gguf(base, weights, part, kind, progress)
+
+
+def copy_adapter(adapter: Path, out: Path, *, card: str | Callable[[Path], str] = "") -> None:
+    """Write an adapter in bf16, without its training's leftovers; its base by name, not by place.
+
+    The form it was trained in goes along.
+
+    Args:
+        card: the model card, or what writes it of the folder with the new weights in it.
+
+    Raises:
+        ModelFileError: a file is missing or damaged.
+        SetupError: an adapter of a kind that `glider` cannot use.
+        RunError: `out` is there already, or cannot be written; nothing is left half-written.
+    """
+    trained_on = Adapter.read(adapter).trained_on
+    config = _json(adapter / CONFIG)
+    # The last part of a path is enough to know a model by, and tells nothing of the machine.
+    config["base_model_name_or_path"] = base_named(trained_on) or (
+        Path(trained_on).name if Path(trained_on).is_absolute() else trained_on
+    )
+    if isinstance(targets := config.get("target_modules"), list):
+        config["target_modules"] = sorted(targets)  # PEFT writes a set, each time in another order
+    with new_folder(out) as new:
+        (new / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+        with open_tensors(adapter / WEIGHTS) as weights, (new / WEIGHTS).open("wb") as file:
+            write_bf16(file, {name: weights.shape(name) for name in weights.names}, weights.read)
+        _copy_form(adapter, new)
+        _write_card(new, card if isinstance(card, str) else card(new))
+
+
+def score_requests(path: Path, n: int, *, seed: int) -> list[tuple[GenerationRequest, str]]:
+    """What to ask of a model to compare its scores: examples' prompts, each with its cluster.
+
+    Where an answer reasons before its score, the example's own reasoning is given. At most `n` are
+    drawn, from as many clusters as there are.
+
+    Raises:
+        DataError: the file is missing, damaged or holds no examples.
+        EmptySplit: no example asks for a score among numbers.
+    """
+    clusters: dict[str, list[GenerationRequest]] = {}
+    for example in read_examples(path):
+        if (request := _request(example)) is not None:
+            clusters.setdefault(example.cluster, []).append(request)
+    if not clusters:
+        raise EmptySplit("dev", f"{path.name} has no example with a score to read")
+    rng = random.Random(seed)
+    heaps = [(cluster, rng.sample(heap, len(heap))) for cluster, heap in sorted(clusters.items())]
+    rng.shuffle(heaps)
+    # The first of each cluster, then the second of each.
+    rounds = zip_longest(*([(request, name) for request in heap] for name, heap in heaps))
+    return [one for around in rounds for one in around if one is not None][:n]
+
+
+def _request(example: Example) -> GenerationRequest | None:
+    labels, opening = example.labels, example.opening
+    if not labels or not all(label.lstrip("-").isdigit() for label in labels):
+        return None
+    if not opening.endswith(example.after):
+        before, after, _ = example.completion.rpartition(example.after)
+        if not after:
+            return None
+        opening += before + after
+    return GenerationRequest(
+        id=example.id,
+        messages=tuple(Message(turn.role, turn.content) for turn in example.messages),
+        opening=opening,
+        labels=Labels(texts=labels, after=example.after),
+        decoding=Decoding(max_tokens=max(map(len, labels))),
+    )
+
+
+def _copy_form(weights: Path, new: Path) -> None:
+    if (weights / FORM).exists():
+        shutil.copyfile(weights / FORM, new / FORM)
+
+
+def _write_card(folder: Path, card: str) -> None:
+    if card:
+        (folder / "README.md").write_text(card, "utf-8")
+
+
+def _write(path: Path, weights: dict[str, TensorFile], added: Adapter | None) -> int:
+    def read(name: str) -> Any:
+        old = weights[name].read(name)
+        return added.added(name, old) if added is not None else old
+
+    with path.open("wb") as file:
+        return write_bf16(file, {n: file_.shape(n) for n, file_ in weights.items()}, read)
+
+
+def _check_chat_template(folder: Path) -> None:
+    if (folder / "chat_template.jinja").is_file():
+        return
+    tokenizer = folder / "tokenizer_config.json"
+    if not (tokenizer.is_file() and _json(tokenizer).get("chat_template")):
+        raise NoChatTemplate(folder.name)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except OSError as exc:
+        raise ModelFileError(f"{path.parent.name} has no readable {path.name}") from exc
+    except ValueError as exc:
+        raise ModelFileError(f"{path.parent.name}: {path.name} is not JSON") from exc
+    if not isinstance(data, dict):
+        raise ModelFileError(f"{path.parent.name}: {path.name} is no JSON object")
+    return data

@@ -1,0 +1,238 @@
+"""The model card: what a judge was made of, how it measured, what it is for and what it is not for.
+
+Written from the training's own files and a benchmark's figures, never by hand: what is not known is
+said to be unknown. A figure stands with its interval and its n, or with the reason why there is
+none. No machine paths.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from glider.corpus.data_card import DataRecord
+from glider.stats.estimates import Estimate, Undefined
+from glider.training.run_folder import TrainingManifest
+
+_HIDDEN = {"name", "base", "revision", "start", "stages", "lora", "seed", "processes", "threads"}
+_STAGE_HIDDEN = {"train", "dev", "evaluate", "checkpoint"}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One figure of a benchmark."""
+
+    benchmark: str
+    system: str
+    metric: str
+    figure: Estimate | Undefined
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """Everything a card can say; what is None is not known."""
+
+    name: str
+    base: str
+    base_licence: str | None = None
+    kind: str
+    """What lies beside the card: adapter, hf or gguf."""
+    manifest: TrainingManifest | None = None
+    kept: dict[str, Any] | None = None
+    """`result.json` of the training: stage, step and figures of the model that was kept."""
+    hours: float | None = None
+    data: DataRecord | None = None
+    measured: Sequence[Measured] = ()
+    check: str = ""
+    """What the export's own check found, in words."""
+    sha256: str = ""
+    """Of the adapter."""
+
+
+def hours(lines: Iterable[dict[str, Any]]) -> float:
+    """Time a training spent on updates and measuring, from the lines of its metrics."""
+    seconds = 0.0
+    for line in lines:
+        if line.get("tokens_per_s"):
+            seconds += line["tokens"] / line["tokens_per_s"]
+        seconds += line.get("eval_seconds", 0.0)
+    return seconds / 3600
+
+
+def model_card(about: About) -> str:
+    """The card as Markdown, with the header that model hubs read."""
+    parts = [
+        _header(about),
+        [f"# {about.name}", "", *_what(about)],
+        ["## Use", "", *_use(about)],
+        ["## Figures", "", *_figures(about)],
+        ["## Training data", "", *_data(about.data)],
+        ["## Training", "", *_training(about)],
+        ["## Limits", "", *_limits(about)],
+        ["## Licences", "", *_licences(about)],
+    ]
+    return "\n\n".join("\n".join(part).rstrip() for part in parts) + "\n"
+
+
+def _header(about: About) -> list[str]:
+    lines = ["---", "library_name: " + ("peft" if about.kind == "adapter" else "transformers")]
+    if about.base.count("/") == 1:
+        lines.append(f"base_model: {about.base}")
+    if about.data is not None:
+        lines += ["language:", *(f"- {lang}" for lang in about.data.train.by_language)]
+    return [*lines, "tags:", "- llm-as-a-judge", "- glider", "---"]
+
+
+def _what(about: About) -> list[str]:
+    kinds = {
+        "adapter": "a LoRA adapter on",
+        "hf": "all weights, merged, of a judge trained from",
+        "gguf": "a file for llama.cpp of a judge trained from",
+    }
+    return [
+        f"A judge of text: {kinds[about.kind]} **{about.base}**. Asked with a criterion and its "
+        "levels it gives each level's probability, and where asked quotes and a reason.",
+    ]
+
+
+def _use(about: About) -> list[str]:
+    model = {"adapter": "FOLDER", "hf": "hf/FOLDER", "gguf": "FILE.gguf"}[about.kind]
+    return [
+        "```sh",
+        f"glider judge data.jsonl --criterion helpfulness --model {model}",
+        "```",
+        "",
+        "Ask it in the form it was trained in; Glider does. Meant for scoring many texts under "
+        "stated criteria, where somebody has compared it with people on texts of that kind first "
+        "(`glider bench`, `glider calibrate`).",
+    ]
+
+
+def _figures(about: About) -> list[str]:
+    lines: list[str] = []
+    if about.measured:
+        lines += _table(
+            ("benchmark", "judge", "metric", "value [95 % interval]", "n"),
+            [
+                (m.benchmark, m.system, m.metric, _value(m.figure), m.figure.n)
+                for m in about.measured
+            ],
+        )
+    else:
+        lines += ["No benchmark was run on it.", ""]
+    if about.kept and about.kept.get("metrics"):
+        kept = about.kept
+        values = ", ".join(
+            f"{name.replace('_', ' ')} {value:.4g}" for name, value in kept["metrics"].items()
+        )
+        lines += [
+            f"On the training's own development part, at the kept update ({kept['step']}): "
+            f"{values}. The kept update was chosen on these examples, so they flatter.",
+            "",
+        ]
+    if about.check:
+        lines += [f"Export: {about.check}.", ""]
+    return lines
+
+
+def _value(figure: Estimate | Undefined) -> str:
+    if isinstance(figure, Undefined):
+        return f"none: {figure.reason}"
+    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+
+
+def _data(data: DataRecord | None) -> list[str]:
+    if data is None:
+        return ["Not known: the folder that `glider data` made was not given (`--data`)."]
+    train = data.train
+    return [
+        f"{train.examples} examples to draw from (how many were taken stands under Training), "
+        f"{train.explained} with a reason, {train.pairs} of pairs, {train.soft} with a "
+        f"distribution as label; {data.dev.examples} more for development. What a benchmark holds "
+        "was left out; the data card has the counts.",
+        "",
+        *_table(
+            ("set", "examples", "what it is, labels by, licence"),
+            [(name, count, data.titles.get(name, "")) for name, count in train.by_set.items()],
+        ),
+    ]
+
+
+def _training(about: About) -> list[str]:
+    manifest = about.manifest
+    if manifest is None:
+        return ["Not known: exported from an adapter alone.", *_hash(about)]
+    recipe = manifest.recipe
+    spent = f" {about.hours:.1f} hours," if about.hours is not None else ""
+    lines = [
+        f"From {manifest.base['name']} at {manifest.base['revision']}, seed {recipe['seed']},"
+        f"{spent} {manifest.processes} process{'es' if manifest.processes > 1 else ''}."
+        + (f" It went on from the adapter {manifest.start}." if manifest.start else ""),
+        "",
+        *_table(("setting", "value"), _settings(recipe)),
+    ]
+    for number, stage in enumerate(recipe["stages"], start=1):
+        chosen = {k: v for k, v in stage.items() if k not in _STAGE_HIDDEN and v is not None}
+        lines += [f"Stage {number}:", "", *_table(("setting", "value"), chosen.items())]
+    lines += _table(
+        ("file", "examples", "too long", "SHA-256"),
+        [
+            (name, file["examples"], file.get("too_long", 0), file["sha256"])
+            for name, file in manifest.data.items()
+        ],
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.libraries.items())
+    lines += [f"Glider {manifest.glider} (code {manifest.code_sha256}), {versions}."]
+    return [*lines, *_hash(about)]
+
+
+def _settings(recipe: dict[str, Any]) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = [
+        (key, value)
+        for key, value in recipe.items()
+        if key not in _HIDDEN and value not in (None, False, 0)
+    ]
+    if recipe.get("lora"):
+        rows += [(f"lora {key}", value) for key, value in recipe["lora"].items()]
+    else:
+        rows.append(("trained", "all weights"))
+    return rows
+
+
+def _hash(about: About) -> list[str]:
+    return ["", f"Adapter: SHA-256 {about.sha256}."] if about.sha256 else []
+
+
+def _limits(about: About) -> list[str]:
+    langs = ", ".join(about.data.train.by_language) if about.data else "not known"
+    lines = [
+        "- A judge repeats what its labels teach, their mistakes and tastes included.",
+        f"- Languages it was trained on: {langs}. In others nobody measured it"
+        + ("." if not about.measured else ", but for the figures above."),
+        "- Under a criterion or on texts unlike those above it may be no better than its base. "
+        "Compare it with 50 labels of your own before you rely on it.",
+        "- Judged text can try to sway it. `glider audit` measures by how much.",
+        "- Not for decisions about people without a person: grading, hiring, moderation appeals.",
+    ]
+    if not about.measured:
+        lines.append("- It was not measured on any benchmark.")
+    return lines
+
+
+def _licences(about: About) -> list[str]:
+    lines = [f"- Base, {about.base}: {about.base_licence or 'see its own card'}."]
+    if about.data is not None:
+        lines += [
+            f"- Data, {count} examples: {licence}."
+            for licence, count in about.data.train.by_licence.items()
+        ]
+    return lines
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    listed = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    return [
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+        *["| " + " | ".join(row) + " |" for row in listed],
+        "",
+    ]

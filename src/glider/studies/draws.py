@@ -1,0 +1,193 @@
+"""Which examples to train on: IFD, an approximation of D3, and the random draw they must beat.
+
+Nothing here loads a model. A model's losses come in by a callable, so that the arithmetic can be
+checked on a table; `losses.TorchLosses` is one for a torch model.
+
+IFD (Li et al. 2024, arXiv 2308.12032; Themis, arXiv 2502.02988): mean loss of the answer with its
+prompt over the mean loss without. Above 1 the prompt does not help, which hints at a wrong pair.
+D3 (arXiv 2503.11441) joins difficulty, diversity and dependability; its exact objective was not
+read, and the greedy k-centre draw here is our approximation.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glider.core.errors import SetupError
+from glider.corpus.examples import Example
+
+Floats = NDArray[np.float64]
+
+MOST_DEVIATIONS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLosses:
+    """What a model makes of one answer."""
+
+    nll: Floats
+    """Loss of each token of the answer, in nats, shape (tokens,)."""
+    entropy: Floats | None = None
+    """Entropy of the model's guess at each of these tokens, in nats, shape (tokens,)."""
+    embedding: Floats | None = None
+    """Mean of the model's last layer over what was given, shape (width,)."""
+
+
+class Losses(Protocol):
+    """A model, seen as what it loses on answers."""
+
+    def __call__(self, examples: Sequence[Example], *, prompt: bool = True) -> list[TokenLosses]:
+        """One for each example, in order; without the prompt if `prompt` is False."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What was drawn."""
+
+    chosen: list[int]
+    """Places in the examples given, best first; of a random draw rising."""
+    values: list[float]
+    """The measure of every example given."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """What was never in the draw, by reason."""
+
+
+def random_selection(examples: Sequence[Example], size: int, *, seed: int = 0) -> Selected:
+    """`size` examples at random: what every other selection is compared with."""
+    _check(size)
+    numbers = range(len(examples))
+    chosen = sorted(Random(f"{seed}:selection").sample(numbers, min(size, len(examples))))
+    return Selected(chosen, [1.0] * len(examples))
+
+
+# Instruction-following difficulty
+
+
+def ifd(losses: Losses, examples: Sequence[Example]) -> list[float]:
+    """Mean loss with the prompt over mean loss without, one for each example.
+
+    Not a number where an answer costs nothing without its prompt, or has no tokens.
+    """
+    given = losses(examples, prompt=True)
+    alone = losses(examples, prompt=False)
+    return [_ratio(_mean(a.nll), _mean(b.nll)) for a, b in zip(given, alone, strict=True)]
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if values.size else math.nan
+
+
+def _ratio(above: float, below: float) -> float:
+    return above / below if below > 0 else math.nan
+
+
+def by_ifd(
+    examples: Sequence[Example],
+    values: Sequence[float],
+    size: int,
+    *,
+    most_deviations: float = MOST_DEVIATIONS,
+) -> Selected:
+    """The `size` examples of the highest IFD, without those above 1 and the outliers of their set.
+
+    Args:
+        values: what `ifd` gave.
+        most_deviations: an example further than this many standard deviations from the mean of its
+            set (Themis: of its scenario) is an outlier. They are those of what is not above 1.
+    """
+    _check(size)
+    dropped: Counter[str] = Counter()
+    by_set: dict[str, list[int]] = {}
+    for number, (example, value) in enumerate(zip(examples, values, strict=True)):
+        if math.isnan(value):
+            dropped["no loss to compare"] += 1
+        elif value > 1:
+            dropped["the prompt does not help (IFD above 1)"] += 1
+        else:
+            by_set.setdefault(example.set, []).append(number)
+    kept: list[int] = []
+    for numbers in by_set.values():
+        own = np.array([values[n] for n in numbers])
+        deviation = float(own.std())
+        for number in numbers:
+            far = abs(values[number] - float(own.mean()))
+            if deviation > 0 and far > most_deviations * deviation:
+                dropped["an outlier of its set"] += 1
+            else:
+                kept.append(number)
+    kept.sort(key=lambda n: (-values[n], n))
+    return Selected(kept[:size], list(values), dropped)
+
+
+# Difficulty, diversity, dependability
+
+
+def upd(losses: TokenLosses, vocabulary: int) -> float:
+    """Difficulty in 0..1: mean over tokens of sigmoid(loss) * max(0, 1 - entropy / log V).
+
+    High where the model is sure of its guess and wrong; a token that could be anything counts
+    little (D3's uncertainty-based prediction difficulty).
+
+    Raises:
+        SetupError: the losses came without entropies.
+    """
+    if losses.entropy is None:
+        raise SetupError("difficulty needs the entropy of each guess, and the model gave none")
+    if not losses.nll.size:
+        return 0.0
+    sure = np.maximum(0.0, 1 - losses.entropy / math.log(vocabulary))
+    return float(np.mean(sure / (1 + np.exp(-losses.nll))))
+
+
+def dependability(example: Example) -> float:
+    """How far people agree on the label, in 0..1: 1 where one level has it all.
+
+    D3 asks a large model instead; here the share of the settled level stands for it.
+    """
+    if example.soft is None or example.labels is None:
+        return 1.0
+    return max(example.soft)
+
+
+def d3(
+    difficulty: Sequence[float], embeddings: Floats, trust: Sequence[float], size: int
+) -> Selected:
+    """Greedy k-centre: each next one is far from what is drawn, times its other two merits.
+
+    Args:
+        difficulty: `upd` of each example.
+        embeddings: shape (examples, dimensions); compared by angle.
+        trust: `dependability` of each.
+
+    Returns:
+        At most `size`; an example that equals a drawn one, or has no merit, is never drawn.
+    """
+    _check(size)
+    merit = np.asarray(difficulty, dtype=np.float64) * np.asarray(trust, dtype=np.float64)
+    if len(merit) != len(embeddings):
+        raise SetupError(f"{len(merit)} examples and {len(embeddings)} embeddings")
+    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
+    unit = embeddings / np.where(lengths > 0, lengths, 1.0)
+    distance = np.ones(len(merit))
+    chosen: list[int] = []
+    while len(chosen) < min(size, len(merit)):
+        worth = distance * merit
+        best = int(np.argmax(worth))
+        if worth[best] <= 1e-12:
+            break
+        chosen.append(best)
+        # 1 - cosine; the first is drawn for its merit alone.
+        distance = np.minimum(distance, np.maximum(0.0, 1 - unit @ unit[best]))
+        distance[best] = 0.0
+    return Selected(chosen, merit.tolist())
+
+
+def _check(size: int) -> None:
+    if size < 1:
+        raise SetupError(f"a selection of {size} examples", hint="use 1 or more")

@@ -1,0 +1,280 @@
+"""A part of the examples, chosen: a folder of examples to a smaller one that is trained on.
+
+manifest.json      examples, model, what is measured; written once
+measures.jsonl     what was measured, an example a line; a killed selection goes on with it
+train.jsonl.gz     the chosen examples, in the order they were in
+dev.jsonl.gz, tasks.jsonl.gz, held-out.json    as they were
+selection.json, card.md    what was chosen; data-manifest.json, the record for a model's card
+"""
+
+import base64
+import hashlib
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from glider.core.base import Frozen
+from glider.core.errors import DataError, SetupError
+from glider.corpus.data_card import DATA_RECORD, DataRecord, read_record, record_of_part
+from glider.corpus.examples import (
+    Example,
+    hash_of,
+    read_examples,
+    read_tasks,
+    told_form,
+    write_lines,
+)
+from glider.store.atomic import replacing, write_json, write_whole
+from glider.store.folder import kept_folder
+from glider.store.journal import Journal
+from glider.store.manifest import Manifest
+from glider.studies.draws import (
+    Floats,
+    Selected,
+    by_ifd,
+    d3,
+    dependability,
+    ifd,
+    random_selection,
+    upd,
+)
+from glider.training.base_model import BaseModel, find_base
+
+By = Literal["ifd", "d3", "random"]
+
+_AT_ONCE = 64
+"""Examples that are measured between two looks at the clock."""
+_AS_THEY_WERE = ("dev.jsonl.gz", "tasks.jsonl.gz", "held-out.json")
+
+
+class Measure(Frozen):
+    """What a model makes of one example."""
+
+    id: str
+    value: float | None
+    """IFD, or the difficulty of D3; None is no number."""
+    embedding: str = ""
+    """Of the prompt, for D3: base64 of half floats."""
+
+
+class Selection(Frozen):
+    """What was chosen."""
+
+    version: int = 1
+    by: By
+    model: str
+    """Name and revision of what measured; empty for a random draw."""
+    size: int
+    examples: int
+    """How many there were to choose from."""
+    dropped: dict[str, int]
+    """What was never in the draw, by reason."""
+    by_set: dict[str, tuple[int, int]]
+    """Set to how many were chosen and how many there were."""
+    labels: dict[str, tuple[int, int]]
+    """The same by level."""
+    characters: tuple[float, float]
+    """Mean length of the chosen prompts, and of all."""
+
+
+def select(
+    data: Path,
+    out: Path,
+    *,
+    by: By,
+    size: int,
+    model: str,
+    seed: int = 0,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda _what: None,
+) -> Selection:
+    """Choose `size` training examples of the folder `data` and write the folder `out`.
+
+    Over the same measures another size may be chosen with `resume`.
+
+    Args:
+        model: whose losses decide: a name as `base` of a recipe. Not asked for a random draw.
+        seed: of a random draw.
+
+    Raises:
+        DataError: `data` is no folder of examples, or damaged.
+        SetupError: there are not more than `size` examples.
+        RunError, ManifestMismatch: as `kept_folder`; or the disk is full.
+        MissingExtra, ModelFileError: the model cannot be loaded.
+    """
+    form = told_form(data)
+    examples = list(read_examples(data / "train.jsonl.gz"))
+    if size >= len(examples):
+        raise SetupError(f"{size} examples cannot be chosen of {len(examples)}: there are no more")
+    base = None if by == "random" else find_base(model)
+    name = f"{base.name}@{base.revision}" if base else ""
+    manifest = Manifest.of(
+        run_id=time.strftime("%Y%m%d-%H%M%S", time.gmtime()),
+        judge=name,
+        settings={**form, "by": by, **({"seed": seed} if base is None else {})},
+        criteria={},
+        input_path=data.resolve().name,
+        input_sha256=hash_of(data),
+    )
+    with kept_folder(out, manifest, resume=resume, kind="selection"):
+        if base is None:
+            drawn = random_selection(examples, size, seed=seed)
+        else:
+            drawn = _drawn(_measures(examples, base, out, by, say), examples, by, size)
+        if len(drawn.chosen) < size:
+            say(f"only {len(drawn.chosen)} of {size} are worth drawing")
+        chosen = [examples[number] for number in sorted(drawn.chosen)]
+        found = _counted(chosen, examples, drawn, by, name)
+        for file in _AS_THEY_WERE:
+            if (data / file).is_file():
+                with (data / file).open("rb") as old, replacing(out / file) as new:
+                    shutil.copyfileobj(old, new)
+        write_lines(out / "train.jsonl.gz", chosen)
+        if (whole := _record(data)) is not None:
+            train = hashlib.sha256((out / "train.jsonl.gz").read_bytes()).hexdigest()
+            part = record_of_part(whole, chosen, read_tasks(out / "tasks.jsonl.gz"), train)
+            write_json(out / DATA_RECORD, part.model_dump(mode="json"))
+        write_json(out / "selection.json", found.model_dump(mode="json"))
+        above = data / "card.md"
+        write_whole(
+            out / "card.md", card(found, above.read_text("utf-8") if above.exists() else "")
+        )
+    return found
+
+
+def _record(data: Path) -> DataRecord | None:
+    """The record of what is chosen from; None of a folder that tells too little for one."""
+    if not (data / "tasks.jsonl.gz").exists():
+        return None
+    try:
+        return read_record(data)
+    except DataError:
+        return None
+
+
+def _measures(
+    examples: Sequence[Example], base: BaseModel, out: Path, by: By, say: Callable[[str], None]
+) -> dict[str, Measure]:
+    """Every example's measure; those that are in the journal are not measured again."""
+    with Journal(out / "measures.jsonl", Measure) as journal:
+        known = {measure.id: measure for measure in journal.before}
+        missing = [example for example in examples if example.id not in known]
+        measure = _measuring(base, by) if missing else None
+        began, told = time.monotonic(), 0.0
+        for start in range(0, len(missing), _AT_ONCE):
+            assert measure is not None
+            for found in measure(missing[start : start + _AT_ONCE]):
+                journal.add(found)
+                known[found.id] = found
+            done = min(start + _AT_ONCE, len(missing))
+            now = time.monotonic() - began
+            if now - told > 10 or done == len(missing):
+                told = now
+                rate = f"{60 * done / now:,.0f} a minute"
+                say(f"{done:,} of {len(missing):,} examples measured, {rate}")
+    return known
+
+
+def _measuring(base: BaseModel, by: By) -> Callable[[Sequence[Example]], list[Measure]]:
+    from glider.studies.losses import TorchLosses
+
+    model = TorchLosses.of(base)
+
+    def by_prompt(examples: Sequence[Example]) -> list[Measure]:
+        values = ifd(model, examples)
+        return [_measure(e, value) for e, value in zip(examples, values, strict=True)]
+
+    def by_guess(examples: Sequence[Example]) -> list[Measure]:
+        return [
+            _measure(example, upd(losses, model.vocabulary), _written(losses.embedding))
+            for example, losses in zip(examples, model(examples), strict=True)
+        ]
+
+    return by_prompt if by == "ifd" else by_guess
+
+
+def _measure(example: Example, value: float, embedding: str = "") -> Measure:
+    return Measure(id=example.id, value=value if np.isfinite(value) else None, embedding=embedding)
+
+
+def _written(embedding: Floats | None) -> str:
+    assert embedding is not None
+    return base64.b64encode(embedding.astype("<f2").tobytes()).decode()
+
+
+def _drawn(
+    measures: dict[str, Measure], examples: Sequence[Example], by: By, size: int
+) -> Selected:
+    mine = [measures[example.id] for example in examples]
+    values = [np.nan if one.value is None else one.value for one in mine]
+    if by == "ifd":
+        return by_ifd(examples, values, size)
+    places = np.stack([np.frombuffer(base64.b64decode(one.embedding), "<f2") for one in mine])
+    trust = [dependability(example) for example in examples]
+    return d3(values, places.astype(np.float64), trust, size)
+
+
+def _counted(
+    chosen: Sequence[Example], every: Sequence[Example], drawn: Selected, by: By, model: str
+) -> Selection:
+    def beside(kind: Callable[[Example], str]) -> dict[str, tuple[int, int]]:
+        taken, there = Counter(map(kind, chosen)), Counter(map(kind, every))
+        return {name: (taken[name], n) for name, n in sorted(there.items())}
+
+    def length(examples: Sequence[Example]) -> float:
+        sizes = [sum(len(turn.content) for turn in one.messages) for one in examples]
+        return round(sum(sizes) / max(1, len(sizes)), 1)
+
+    return Selection(
+        by=by,
+        model=model,
+        size=len(chosen),
+        examples=len(every),
+        dropped=dict(drawn.dropped.most_common()),
+        by_set=beside(lambda example: example.set),
+        labels=beside(lambda example: f"{example.score} of {_scale(example)}"),
+        characters=(length(chosen), length(every)),
+    )
+
+
+def _scale(example: Example) -> str:
+    return f"{example.labels[0]}-{example.labels[-1]}" if example.labels else "no scale"
+
+
+def card(found: Selection, whole: str) -> str:
+    """What was chosen, as Markdown, above the card of what it was chosen from."""
+    how = {
+        "ifd": "those of the highest IFD: the answer's loss with its prompt over that without",
+        "d3": "difficult, far from one another, with a settled label (an approximation of D3)",
+        "random": "drawn at random",
+    }[found.by]
+    lines = [
+        "# A selection",
+        "",
+        f"{found.size:,} of {found.examples:,} examples, {how}"
+        + (f", under {found.model}." if found.model else "."),
+        f"Mean characters of a prompt: {found.characters[0]:,} of the chosen, "
+        f"{found.characters[1]:,} of all.",
+        "",
+        *_dropped(found),
+        *_table("set", found.by_set),
+        *_table("level", found.labels),
+        "What follows is the card of the whole.",
+        "",
+    ]
+    return "\n".join(lines) + "\n" + whole
+
+
+def _dropped(found: Selection) -> list[str]:
+    rows = [f"- not in the draw: {n:,}, {why}" for why, n in found.dropped.items()]
+    return [*rows, ""] if rows else []
+
+
+def _table(what: str, counts: dict[str, tuple[int, int]]) -> list[str]:
+    rows = [f"| {name} | {taken:,} | {n:,} |" for name, (taken, n) in counts.items()]
+    return [f"| {what} | chosen | there |", "|---|---|---|", *rows, ""]
