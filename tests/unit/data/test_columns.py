@@ -4,9 +4,9 @@ import datetime
 import decimal
 import gzip
 import json
-from pathlib import Path
 
 import pytest
+from labelled_data import record_files, with_data
 
 from glider.core.errors import BadRecord, CriterionError, SetupError, UnknownName
 from glider.data.columns import (
@@ -415,12 +415,10 @@ def test_criteria_that_cannot_be_used(data, said):
 
 # Real data
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
 
-
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the judgment data is not beside the checkout")
+@with_data
 def test_every_record_of_the_judgment_data_is_a_sample():
-    paths = sorted(SHARED.glob("*.jsonl.gz"))
+    paths = record_files()
     records = usable = 0
     refused = set()
     for path in paths:

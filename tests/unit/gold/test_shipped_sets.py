@@ -2,9 +2,9 @@
 
 from collections import Counter
 from functools import cache
-from pathlib import Path
 
 import pytest
+from labelled_data import DATA, record_files, with_data
 
 from glider.core.criteria import pairwise
 from glider.core.tasks import JudgeTask
@@ -13,7 +13,6 @@ from glider.formats import make_format
 from glider.gold.sets import load_set, shipped
 from glider.judging.pairs import PairTask
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
 SETS = [name for name in shipped() if load_set(name).reader == "judgements"]
 UNSEEN = {
     "llmbar",
@@ -35,7 +34,6 @@ OWN_WORDS = {
     "xstest_refusals",
 }
 LEFT_UNPLACED = {"halueval_general": 77, "mqm_ted_spans": 45}
-with_data = pytest.mark.skipif(not DATA.is_dir(), reason="the data folder is not here")
 
 
 @cache
@@ -118,7 +116,7 @@ def test_every_pattern_of_a_subset_finds_something(name):
 
 @with_data
 def test_every_labelled_file_has_its_set():
-    files = {path.name.removesuffix(".jsonl.gz") for path in DATA.glob("*.jsonl.gz")}
+    files = {path.name.removesuffix(".jsonl.gz") for path in record_files()}
     assert {name for name in files if not name.endswith("_unlabelled")} == set(SETS)
 
 
