@@ -13,6 +13,9 @@ from glider.core.generation import Labels
 Distribution = Mapping[str, float]
 """Token text to natural-log probability; the likeliest tokens, not always all."""
 
+PROBABLE = 0.01
+"""The highest number that passes for a log-probability: 0, and what rounding adds to a sum."""
+
 
 def label_logprobs(
     labels: Sequence[str],
@@ -29,12 +32,15 @@ def label_logprobs(
 
     Returns:
         Label to log-probability (-inf: not among the listed tokens); None if some label could
-        not be told from another.
+        not be told from another, or a number is no log-probability (NaN, above 0, a text): what
+        is known of the other tokens is then no distribution either.
     """
     found = dict.fromkeys(labels, -math.inf)
     todo: list[tuple[str, float, Distribution]] = [("", 0.0, first)]
     while todo:
         prefix, logprob, distribution = todo.pop()
+        if not all(_is_probable(value) for value in distribution.values()):
+            return None
         reached: dict[str, float] = {}
         for token, token_logprob in distribution.items():
             # "4" and " 4" are different tokens for one label, so their mass is added up.
@@ -56,6 +62,10 @@ def label_logprobs(
                 return None
             todo.append((begun, logprob + mass, below))
     return found
+
+
+def _is_probable(value: object) -> bool:
+    return isinstance(value, int | float) and value <= PROBABLE  # NaN is not.
 
 
 def _add(a: float, b: float) -> float:

@@ -16,7 +16,9 @@ GliderError                     every error we raise; .hint says what to do abou
 │   ├── TimedOut                    retryable: no whole answer before the deadline
 │   ├── RateLimited                 retryable; .retry_after_s
 │   ├── BadResponse                 retryable: an answer that is not of the protocol
-│   ├── Refused                     key, permission, unknown model
+│   ├── Refused                     a request that the endpoint will never take
+│   │   └── AccessRefused             stops a run: wrong key, no credit, no such model
+│   ├── NoAnswer                    the model's text is empty, all it wrote lies elsewhere
 │   ├── Filtered                    the provider's content filter held the answer back
 │   ├── PromptTooLong               .tokens .limit
 │   └── BudgetSpent                 the run's cost limit is reached
@@ -46,7 +48,10 @@ that users count and filter by.
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from glider.core.judgments import Usage
 
 
 class GliderError(Exception):
@@ -164,6 +169,10 @@ class BackendError(GliderError):
     """The engine or endpoint did not give an answer."""
 
     code = "backend"
+    stops_run: ClassVar[bool] = False
+    """Every other request would end the same way, so nothing more is asked."""
+    usage: "Usage | None" = None
+    """What the attempts cost all the same, where the endpoint tells."""
 
 
 class Unavailable(BackendError):
@@ -199,9 +208,22 @@ class BadResponse(BackendError):
 
 
 class Refused(BackendError):
-    """Key, permission, unknown model or a request the endpoint will never take."""
+    """A request that the endpoint will never take."""
 
     code = "refused"
+
+
+class AccessRefused(Refused):
+    """Wrong key, no permission, no credit, no such model or address: the same for every row."""
+
+    code = "access_refused"
+    stops_run = True
+
+
+class NoAnswer(BackendError):
+    """The text of the answer is empty; what the model wrote lies where no answer is read from."""
+
+    code = "no_answer"
 
 
 class Filtered(BackendError):
@@ -215,11 +237,12 @@ class PromptTooLong(BackendError):
 
     code = "prompt_too_long"
 
-    def __init__(self, tokens: int | None, limit: int | None) -> None:
+    def __init__(self, tokens: int | None, limit: int | None, said: str = "") -> None:
         self.tokens, self.limit = tokens, limit
+        told = f" (the endpoint says: {said})" if said else ""
         super().__init__(
             f"prompt has {tokens if tokens is not None else 'too many'} tokens; "
-            f"the limit is {limit if limit is not None else 'not stated'}",
+            f"the limit is {limit if limit is not None else 'not stated'}{told}",
             hint="shorten the text, use a model with a longer context, or pass --truncate",
         )
 
@@ -251,9 +274,10 @@ class MissingPart(ReadError):
 
     code = "missing_part"
 
-    def __init__(self, part: str, *, raw_text: str = "") -> None:
+    def __init__(self, part: str, why: str = "", *, raw_text: str = "") -> None:
         self.part = part
-        super().__init__(f"the answer has no readable {part}", raw_text=raw_text)
+        told = f": {why}" if why else ""
+        super().__init__(f"the answer has no readable {part}{told}", raw_text=raw_text)
 
 
 class ScoreOutsideRubric(ReadError):

@@ -73,5 +73,9 @@ class Generation:
     """Natural-log probability of each label, unconstrained; None where not asked or not known."""
     constrained: bool = False
     """The grammar was enforced while decoding."""
+    adjusted: tuple[str, ...] = ()
+    """Settings of the request that the endpoint refused: a name was left out, `name=value` was set
+    to the bound that it names."""
     usage: Usage = field(default_factory=Usage)
+    """Tokens and money of every attempt, as far as they are known; seconds of the last."""
     retries: int = 0

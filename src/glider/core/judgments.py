@@ -7,18 +7,20 @@ denominator of every figure.
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NoReturn, Self
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self
 
 from pydantic import Field as _Field
-from pydantic import SerializerFunctionWrapHandler, TypeAdapter, model_serializer
+from pydantic import SerializerFunctionWrapHandler, TypeAdapter, model_serializer, model_validator
 
 from glider.core.base import Frozen
 from glider.core.errors import BackendError, GliderError, ReadError
 from glider.core.tasks import JudgeTask
 
-SCHEMA_VERSION = 2
-"""The newest outcome that can be read. 2 has `steps`; an outcome without any is written as 1, which
-older readers know."""
+SCHEMA_VERSION = 3
+"""The newest outcome that can be read. 2 has `steps`; 3 has `repaired`, `adjusted` and what a
+failure cost. An outcome is written in the oldest version that can say all of it: older readers know
+that one."""
+
 
 Match = Literal["exact", "folded", "unplaced"]
 Stage = Literal["load", "prepare", "generate", "read"]
@@ -92,7 +94,6 @@ def _now() -> str:
 
 
 class _Outcome(Frozen):
-    version: int = 1
     task_id: str
     sample_id: str
     criterion: str
@@ -102,15 +103,34 @@ class _Outcome(Frozen):
     steps: tuple[Step, ...] = ()
     """What a strategy did before and beside the judging, in order."""
 
+    _newer: ClassVar[Mapping[str, int]] = {"steps": 2}
+    """Fields that version 1 does not have, with their version; left out where they say nothing."""
+
     def with_steps(self, steps: tuple[Step, ...]) -> Self:
-        """The same outcome with these steps, in the version that has them."""
-        return self.model_copy(update={"steps": steps, "version": 2 if steps else 1})
+        """The same outcome with these steps."""
+        return self.model_copy(update={"steps": steps})
+
+    @property
+    def version(self) -> int:
+        """The oldest version that has all that this outcome says; it is written with it."""
+        return max((v for name, v in self._newer.items() if self._says(name)), default=1)
+
+    def _says(self, name: str) -> bool:
+        return bool(getattr(self, name) != type(self).model_fields[name].default)
 
     @model_serializer(mode="wrap")
-    def _without_no_steps(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _in_the_oldest_version(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
         data: dict[str, Any] = whole(self)
-        if not self.steps:
-            data.pop("steps", None)
+        for name in self._newer:
+            if not self._says(name):
+                data.pop(name, None)
+        return {"version": self.version, **data}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_any_version(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            return {key: value for key, value in data.items() if key != "version"}
         return data
 
 
@@ -133,8 +153,16 @@ class Judgment(_Outcome):
     sampled: tuple[float, ...] = ()
     """Expected (or written) score of each sampled answer, where several were drawn."""
     cuts: tuple[Cut, ...] = ()
+    repaired: tuple[str, ...] = ()
+    """Harmless ways in which the answer was not of the format, and was read all the same."""
+    adjusted: tuple[str, ...] = ()
+    """Settings of the request that the endpoint refused: `seed` was left out, `top_logprobs=5` was
+    set to the bound that the endpoint names."""
     usage: Usage = Usage()
+    """Of every answer that was drawn, those that could not be read among them."""
     raw_text: str = ""
+
+    _newer: ClassVar[Mapping[str, int]] = {"steps": 2, "repaired": 3, "adjusted": 3}
 
     @property
     def doubt(self) -> float | None:
@@ -157,10 +185,16 @@ class Failure(_Outcome):
     code: str
     message: str
     retryable: bool = False
+    usage: Usage = Usage()
+    """What was spent and gave nothing, as far as the endpoint tells."""
     raw_text: str | None = None
 
+    _newer: ClassVar[Mapping[str, int]] = {"steps": 2, "usage": 3}
+
     @classmethod
-    def of(cls, error: GliderError, task: JudgeTask, *, judge: str) -> Self:
+    def of(
+        cls, error: GliderError, task: JudgeTask, *, judge: str, usage: Usage | None = None
+    ) -> Self:
         """Keep an error as a value; the stage follows from the error's family."""
         stage: Stage = "prepare"
         if isinstance(error, ReadError):
@@ -176,6 +210,7 @@ class Failure(_Outcome):
             code=error.code,
             message=str(error),
             retryable=error.retryable,
+            usage=usage or Usage(),
             raw_text=getattr(error, "raw_text", None),
         )
 
@@ -209,6 +244,11 @@ class Comparison(_Outcome):
     """The two orders named different winners; None where not both could be judged."""
     orders: tuple["Judgment | Failure", ...]
     """The judgments behind it: as shown, then swapped. Scores are 0 (first shown) or 1."""
+
+    @property
+    def version(self) -> int:
+        """The oldest version that has all that this outcome and its orders say."""
+        return max([super().version, *(part.version for part in self.orders)])
 
     def or_raise(self) -> Self:
         """The comparison; raises if no order could be judged."""

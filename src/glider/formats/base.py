@@ -17,9 +17,10 @@ from glider.core.generation import Grammar, Labels, Message
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
 from glider.text.defuse import defuse
+from glider.text.thinking import THINKING_TAGS
 
-RESERVED_TAGS = ("reasoning", "highlight", "score", "feedback")
-"""Tags that answers are read from; judged text may not spell them either."""
+RESERVED_TAGS = ("reasoning", "highlight", "score", "feedback", *THINKING_TAGS)
+"""Tags that answers are read from, or that thinking ends with; judged text may not spell them."""
 
 _WHOLE = re.compile(r"[+-]?\d+")
 
@@ -45,6 +46,8 @@ class Reading:
     score: int
     reasoning: str | None = None
     phrases: tuple[str, ...] = ()
+    repaired: tuple[str, ...] = ()
+    """Harmless ways in which the answer is not of the format, each in a few words."""
 
 
 class Format(ABC):

@@ -14,8 +14,17 @@ from typing import TypeVar
 
 from glider.backends import open_backend
 from glider.backends.base import Backend
+from glider.backends.labels import PROBABLE
 from glider.core.criteria import Criterion
-from glider.core.errors import GliderError, PromptTooLong, SetupError, Truncated
+from glider.core.errors import (
+    BackendError,
+    GliderError,
+    MissingPart,
+    PromptTooLong,
+    ReadError,
+    SetupError,
+    Truncated,
+)
 from glider.core.generation import Decoding, Generation, GenerationRequest
 from glider.core.judgments import Comparison, Cut, Failure, Highlight, Judgment, Usage
 from glider.core.samples import Field, Sample
@@ -25,6 +34,7 @@ from glider.formats import make_format
 from glider.formats.base import Format, Prompt, Reading
 from glider.judging.pairs import PairTask, ranking, round_robin
 from glider.text.spans import place
+from glider.text.thinking import split_thinking
 
 Key = TypeVar("Key")
 Work = JudgeTask | PairTask
@@ -50,7 +60,10 @@ class _Part:
     task: JudgeTask
     prompt: Prompt | None
     missing: int
-    answers: list[Generation | GliderError] = field(default_factory=list)
+    answers: dict[int, Generation | GliderError] = field(default_factory=dict)
+    """By the number of the sample, whichever came first."""
+    spent: Usage = field(default_factory=Usage)
+    """Of answers that were given up for a shorter text."""
     cuts: tuple[Cut, ...] = ()
     outcome: Judgment | Failure | None = None
 
@@ -125,6 +138,7 @@ class Judge:
 
         Raises:
             JudgmentFailed: with the Failure.
+            AccessRefused: the endpoint takes nothing from us.
         """
         if isinstance(sample, str):
             sample = Sample.of(sample)
@@ -137,17 +151,31 @@ class Judge:
     def judge_many(
         self, tasks: Iterable[Work | tuple[Sample, Criterion]]
     ) -> Iterator[Judgment | Failure | Comparison]:
-        """Judge every task, lazily; one outcome each, in order; a task that fails is a Failure."""
+        """Judge every task, lazily; one outcome each, in order; a task that fails is a Failure.
+
+        Raises:
+            AccessRefused: the endpoint takes nothing from us: no key, no credit, no such model.
+        """
         work = (t if isinstance(t, JudgeTask | PairTask) else JudgeTask(*t) for t in tasks)
         for _, outcome in self.stream(((None, w) for w in work), ordered=True):
             yield outcome
 
     def rank(self, sample: Sample, criterion: Criterion | str) -> list[tuple[str, float]]:
-        """The sample's outputs, best first, each with its mean probability of being preferred."""
+        """The sample's outputs, best first, each with its mean probability of being preferred.
+
+        Pairs that could not be judged do not count.
+
+        Raises:
+            JudgmentFailed: no pair could be judged.
+        """
         if isinstance(criterion, str):
             criterion = load_criterion(criterion)
         outcomes = self.judge_many(round_robin(sample, criterion))
-        return ranking([c.or_raise() for c in outcomes if isinstance(c, Comparison)])
+        comparisons = [c for c in outcomes if isinstance(c, Comparison)]
+        ranked = ranking(comparisons)
+        if comparisons and not ranked:
+            comparisons[0].or_raise()
+        return ranked
 
     def stream(
         self, items: Iterable[tuple[Key, Work]], *, ordered: bool = False
@@ -155,15 +183,23 @@ class Judge:
         """Judge (key, work) pairs; gives (key, outcome) as ready, or in order.
 
         Takes from `items` only as much as keeps the backend busy.
+
+        Raises:
+            AccessRefused: once what was in flight is given; nothing more is asked.
         """
         source = self._planned(items)
-        arrived: SimpleQueue[tuple[_Open, _Part, Generation | GliderError]] = SimpleQueue()
+        arrived: SimpleQueue[_Arrival] = SimpleQueue()
+        refused: BackendError | None = None
         keys: dict[int, Key] = {}
         held: dict[int, Judgment | Failure | Comparison] = {}
         in_flight, next_number, exhausted = 0, 0, False
         finished: list[_Open] = []
         while True:
-            while in_flight < self.backend.limits.in_flight and len(held) < _MOST_HELD:
+            while (
+                refused is None
+                and in_flight < self.backend.limits.in_flight
+                and len(held) < _MOST_HELD
+            ):
                 taken = next(source, None)
                 if taken is None:
                     exhausted = True
@@ -175,9 +211,12 @@ class Judge:
                     finished.append(opened)
                     break
             if not finished and in_flight:
-                opened, part, answer = arrived.get()
+                opened, part, number, answer = arrived.get()
                 in_flight -= 1
-                in_flight += self._take(opened, part, answer, arrived)
+                if isinstance(answer, BackendError) and answer.stops_run:
+                    refused = refused or answer
+                    continue
+                in_flight += self._take(opened, part, number, answer, arrived)
                 if all(part.outcome is not None for part in opened.parts):
                     finished.append(opened)
             for done in finished:
@@ -187,6 +226,8 @@ class Judge:
             for number in ready:
                 yield keys.pop(number), held.pop(number)
             next_number += len(ready)
+            if refused is not None and not in_flight:
+                raise refused
             if exhausted and not in_flight and not held:
                 return
 
@@ -213,7 +254,7 @@ class Judge:
         self,
         opened: _Open,
         part: _Part,
-        arrived: "SimpleQueue[tuple[_Open, _Part, Generation | GliderError]]",
+        arrived: "SimpleQueue[_Arrival]",
     ) -> int:
         """Ask for the answers a part still lacks; returns how many were asked for."""
         if part.outcome is not None or part.prompt is None:
@@ -233,11 +274,11 @@ class Judge:
                 ),
             )
 
-            def done(future: "Future[Generation]", part: _Part = part) -> None:
+            def done(future: "Future[Generation]", number: int = number) -> None:
                 error = future.exception()
                 if error is not None and not isinstance(error, GliderError):
                     error = _Crash(error)
-                arrived.put((opened, part, error if error is not None else future.result()))
+                arrived.put((opened, part, number, error or future.result()))
 
             self.backend.submit(request).add_done_callback(done)
         return self.samples
@@ -246,25 +287,28 @@ class Judge:
         self,
         opened: _Open,
         part: _Part,
+        number: int,
         answer: Generation | GliderError,
-        arrived: "SimpleQueue[tuple[_Open, _Part, Generation | GliderError]]",
+        arrived: "SimpleQueue[_Arrival]",
     ) -> int:
         """Take one answer in; returns how many requests were made anew for shortened texts."""
         if isinstance(answer, _Crash):
             raise answer.cause
-        part.answers.append(answer)
+        part.answers[number] = answer
         part.missing -= 1
         if part.missing:
             return 0
         if self.truncate and len(part.cuts) < _MOST_CUTS:
-            too_long = next((a for a in part.answers if isinstance(a, PromptTooLong)), None)
+            answers = part.answers.values()
+            too_long = next((a for a in answers if isinstance(a, PromptTooLong)), None)
             shorter = _shortened(part.task.sample, too_long) if too_long else None
             if shorter is not None:
                 sample, cut = shorter
                 task = JudgeTask(sample, part.task.criterion)
                 again = self._prepare(task)
                 part.task, part.prompt, part.cuts = task, again.prompt, _merge(part.cuts, cut)
-                part.answers, part.missing = [], self.samples
+                part.spent = _spent(part)
+                part.answers, part.missing = {}, self.samples
                 return self._submit(opened, part, arrived)
         part.outcome = self._read_all(part)
         return 0
@@ -274,7 +318,7 @@ class Judge:
         assert part.prompt is not None
         readings: list[tuple[Reading, Generation]] = []
         errors: list[GliderError] = []
-        for answer in part.answers:
+        for _, answer in sorted(part.answers.items()):
             try:
                 if isinstance(answer, GliderError):
                     raise answer
@@ -282,7 +326,7 @@ class Judge:
             except GliderError as error:
                 errors.append(error)
         if not readings:
-            return Failure.of(errors[0], part.task, judge=self.id)
+            return Failure.of(errors[0], part.task, judge=self.id, usage=_spent(part))
         return self._judgment(part, readings)
 
     def _read(self, answer: Generation, part: _Part) -> Reading:
@@ -293,7 +337,14 @@ class Judge:
                 raw_text=answer.text,
                 hint="raise --max-tokens",
             )
-        return self.format.read(answer.text, part.task)
+        thought, said = split_thinking(answer.text)
+        try:
+            if thought and not said.strip():
+                raise MissingPart("text", "all of it is thinking")
+            return self.format.read(said.lstrip() if thought else said, part.task)
+        except ReadError as error:
+            error.raw_text = answer.text
+            raise
 
     def _judgment(self, part: _Part, readings: list[tuple[Reading, Generation]]) -> Judgment:
         rubric = part.task.criterion.rubric
@@ -320,9 +371,6 @@ class Judge:
         centre = expected if expected is not None else float(score)
         nearest = min(range(len(readings)), key=lambda i: abs(singles[i] - centre))
         reading, answer = readings[nearest]
-        usage = Usage()
-        for _, each in readings:
-            usage = usage + each.usage
         return Judgment(
             task_id=part.task.id,
             sample_id=part.task.sample.id,
@@ -337,7 +385,9 @@ class Judge:
             highlights=self._placed(reading, part.task),
             sampled=tuple(singles) if self.samples > 1 else (),
             cuts=part.cuts,
-            usage=usage,
+            repaired=tuple(dict.fromkeys(r for each, _ in readings for r in each.repaired)),
+            adjusted=tuple(dict.fromkeys(a for _, each in readings for a in each.adjusted)),
+            usage=_spent(part),
             raw_text=answer.text,
         )
 
@@ -386,6 +436,18 @@ def _named_format(backend_id: str) -> str:
     return next(told, other)
 
 
+_Arrival = tuple[_Open, _Part, int, Generation | GliderError]
+
+
+def _spent(part: _Part) -> Usage:
+    """What all answers to a part cost, those that cannot be used among them."""
+    spent = part.spent
+    for _, answer in sorted(part.answers.items()):
+        if isinstance(answer, Generation | BackendError):
+            spent = spent + (answer.usage or Usage())
+    return spent
+
+
 class _Crash(GliderError):
     """An error of ours inside a backend: not a failed judgment, it stops the run."""
 
@@ -414,12 +476,16 @@ def _in_order(held: dict[int, Judgment | Failure | Comparison], first: int) -> l
 def _spread(answer: Generation, labels: Mapping[str, int]) -> tuple[dict[int, float], float] | None:
     """Probability of each score, summing to 1, and the share of all that lay on them.
 
+    None where a number is no probability: nothing is made up of the others.
+
     Args:
         labels: how each score is written in this format, a letter perhaps.
     """
     if answer.label_logprobs is None:
         return None
     logprobs = answer.label_logprobs
+    if not all(value <= PROBABLE for value in logprobs.values()):  # NaN is not, either.
+        return None
     raw = {score: math.exp(logprobs.get(text, -math.inf)) for text, score in labels.items()}
     mass = sum(raw.values())
     if mass <= 0:

@@ -58,7 +58,6 @@ class PairTask:
                 )
                 shares.append(1 - shown_first if swapped else shown_first)
         p_first = sum(shares) / len(shares) if shares else None
-        winners = {share > 0.5 for share in shares}
         preferred = None
         if p_first is not None and p_first != 0.5:
             preferred = self.first if p_first > 0.5 else self.second
@@ -71,7 +70,8 @@ class PairTask:
             second=self.second,
             preferred=preferred,
             p_first=p_first,
-            flipped=len(winners) == 2 if len(shares) == 2 else None,
+            # An order that sees no difference names no winner.
+            flipped=min(shares) < 0.5 < max(shares) if len(shares) == 2 else None,
             orders=tuple(named),
         )
 

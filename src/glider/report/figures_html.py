@@ -55,8 +55,18 @@ FAILURE_HELP: Mapping[str, tuple[str, str, str]] = {
     ),
     "refused": (
         "Request refused",
-        "The provider will not take this request: key, permission or model name.",
-        "Check the key and the name of the model.",
+        "The endpoint will not take this request, whenever it is asked.",
+        "Read what it says; change the request's settings or the model.",
+    ),
+    "access_refused": (
+        "No access",
+        "The endpoint takes nothing from us: wrong key, no credit, or no such model.",
+        "Check the key, the account and the name of the model, then resume the run.",
+    ),
+    "no_answer": (
+        "Answer elsewhere",
+        "The model wrote nothing but its thinking, which the server keeps apart.",
+        "Start the server without its reasoning parser, or switch thinking off.",
     ),
     "filtered": (
         "Held back by a filter",

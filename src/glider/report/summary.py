@@ -109,8 +109,8 @@ class Tallies:
     def add(self, outcome: Judgment | Failure | Comparison) -> None:
         """Count one outcome."""
         self.by_criterion.setdefault(outcome.criterion, Tally()).add(outcome)
-        for judgment in judgments_of(outcome):
-            self.usage = self.usage + judgment.usage
+        for part in parts_of(outcome):
+            self.usage = self.usage + part.usage
         failure = failure_of(outcome)
         if failure is not None:
             self.reasons.add(failure)
@@ -156,8 +156,12 @@ def stored_summary(run: Path) -> dict[str, Any]:
 
 def judgments_of(outcome: Judgment | Failure | Comparison) -> list[Judgment]:
     """The judgments that an outcome is, or is made of."""
-    parts = outcome.orders if isinstance(outcome, Comparison) else (outcome,)
-    return [part for part in parts if isinstance(part, Judgment)]
+    return [part for part in parts_of(outcome) if isinstance(part, Judgment)]
+
+
+def parts_of(outcome: Judgment | Failure | Comparison) -> tuple[Judgment | Failure, ...]:
+    """What was asked for an outcome: itself, or a comparison's orders."""
+    return outcome.orders if isinstance(outcome, Comparison) else (outcome,)
 
 
 def failure_of(outcome: Judgment | Failure | Comparison) -> Failure | None:

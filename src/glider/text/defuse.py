@@ -20,7 +20,7 @@ _CONTROL_TOKENS = re.compile(
     r"<(?!<[^/S])(?=[|｜/se<])"
     r"(?=[|｜][^<>|｜\n]{0,64}[|｜]>|/?s>|(?:start|end)_of_turn>|</?SYS>>)"
 )
-_INSTRUCTION_TOKENS = re.compile(r"\[(?=/?INST\])")
+_BRACKET_TOKENS = re.compile(r"\[(?=/?(?:INST|THINK)\])")
 _HARMLESS = {"<": "‹", "[": "⁅"}
 
 
@@ -43,7 +43,7 @@ def defuse(text: str, tags: Iterable[str] = ()) -> str:
     """
     text = _CONTROLS.sub("\ufffd", text)
     text = _CONTROL_TOKENS.sub("‹", text)
-    text = _INSTRUCTION_TOKENS.sub("⁅", text)
+    text = _BRACKET_TOKENS.sub("⁅", text)
     reserved = frozenset(tags)
     return _tag_pattern(reserved).sub("‹", text) if reserved else text
 

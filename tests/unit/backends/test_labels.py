@@ -91,6 +91,16 @@ def test_place_in_the_answer(opening, tokens, expected):
     assert chances(found) == (expected if expected is None else pytest.approx(expected))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.7, None, "-0.1"])
+def test_one_number_that_is_no_log_probability_leaves_no_distribution(value):
+    """Not even one of a token that is no label: what the others have is then not known."""
+    for token in ("4", "unlike"):
+        first = {"1": -0.5, "5": -2.0, token: value}
+        assert label_logprobs(["1", "4", "5"], first, unknown) is None
+    below = {"1": -0.1}
+    assert label_logprobs(["1", "10"], below, lambda _: {"0": value}) is None
+
+
 def test_deeper_is_asked_with_the_answer_before_the_label():
     asked = []
 

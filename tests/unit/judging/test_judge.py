@@ -1,6 +1,8 @@
 """The Judge over scripted answers: what it asks, what it makes of each answer."""
 
 import math
+from concurrent.futures import Future
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -8,9 +10,9 @@ import pytest
 from glider import Criterion, Judge, JudgeTask, Sample
 from glider.backends.scripted import ScriptedBackend
 from glider.core.criteria import pairwise
-from glider.core.errors import PromptTooLong, RateLimited, SetupError
+from glider.core.errors import AccessRefused, PromptTooLong, RateLimited, SetupError, Unavailable
 from glider.core.generation import Generation
-from glider.core.judgments import Failure, Judgment
+from glider.core.judgments import Failure, Judgment, Usage, outcome_from
 from glider.formats.nano import NanoFormat
 from glider.judging.judge import default_format
 
@@ -93,6 +95,96 @@ def test_sampled_answers_that_cannot_be_read_do_not_count_as_numbers():
     assert isinstance(
         judged(["a", "b"], samples=2, format=NanoFormat(order="reason-first")), Failure
     )
+
+
+class LastFirst(ScriptedBackend):
+    """Answers every request, the last one first."""
+
+    def submit(self, request):
+        answer = super().submit(request)
+        self.held = [*getattr(self, "held", []), (Future(), answer)]
+        future = self.held[-1][0]
+        if len(self.held) == 2:
+            for held, ready in reversed(self.held):
+                held.set_result(ready.result())
+        return future
+
+
+def test_of_samples_that_are_as_near_the_first_is_shown_whichever_came_first():
+    answers = [f"{word}\nQuotes: none\nScore: 2" for word in ("first", "second")]
+    judge = Judge(LastFirst(answers), format=NanoFormat(order="reason-first"), samples=2)
+    judgment = judge.judge(SAMPLE, CRITERION)
+    assert judgment.reasoning == "first"
+
+
+def test_what_cannot_be_read_was_paid_for():
+    """Six answers at 0.1 of which one can be read; then none."""
+    said = Generation(text="Reason: turtles", usage=Usage(completion_tokens=5, cost=0.1))
+    good = replace(said, text="Reason: why\nQuotes: none\nScore: 3")
+    options = {"samples": 6, "format": NanoFormat(order="reason-first")}
+    judgment = judged([good] + [said] * 5, **options)
+    gone = Unavailable("gone")
+    gone.usage = Usage(prompt_tokens=7, cost=0.1)
+    failure = judged([said] * 5 + [gone], **options)
+    assert isinstance(failure, Failure)
+    for outcome in (judgment, failure):
+        assert outcome.usage.cost == pytest.approx(0.6)
+        assert outcome_from(outcome.model_dump(mode="json")) == outcome
+    assert failure.usage.prompt_tokens == 7
+    assert (judgment.version, failure.version) == (1, 3)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 0.5, 709.0])
+def test_a_number_that_is_no_probability_is_no_distribution(value):
+    logprobs = {"1": value, "2": -0.1, "3": -2.0}
+    judgment = judged([ANSWER], logprobs=logprobs)
+    assert (judgment.score, judgment.score_probs, judgment.expected, judgment.mass) == (
+        3,
+        None,
+        None,
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        "<think>\nScore: 1? No.\n</think>\n\n",
+        "<think></think>\n",
+        "<THINK>a</THINK> <think>b</think>",
+        "[THINK]Score: 1[/THINK]",
+        "First I look.\nThen I decide.\n</think>\n",  # The template has written the beginning.
+        "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>",
+    ],
+)
+def test_what_a_model_thinks_first_is_not_its_answer(thought):
+    text = f"{thought}Score: {ANSWER}"
+    judgment = judged([Generation(text=text)])
+    assert (judgment.score, judgment.reasoning, judgment.raw_text) == (3, "Five words.", text)
+
+
+@pytest.mark.parametrize("text", ["<think>Score: 3", "<think>It is 3</think>  \n", "[THINK]x"])
+def test_a_thought_without_an_answer_is_no_answer(text):
+    failure = judged([Generation(text=text)])
+    assert (failure.code, failure.raw_text) == ("missing_part", text)
+    assert "all of it is thinking" in failure.message
+
+
+def test_an_endpoint_that_takes_nothing_stops_the_run_once_what_was_answered_is_given():
+    asked = []
+
+    def script(request):
+        asked.append(request)
+        return ANSWER if len(asked) < 3 else AccessRefused("401: no such key")
+
+    judge = Judge(ScriptedBackend(script), format=NanoFormat())
+    work = ((n, JudgeTask(Sample.of(f"text {n}"), CRITERION)) for n in range(600))
+    given = []
+    with pytest.raises(AccessRefused, match="no such key"):
+        for key, outcome in judge.stream(work):
+            given.append((key, outcome.score))
+    assert given == [(0, 3), (1, 3)]
+    assert len(asked) <= 3 + judge.backend.limits.in_flight
 
 
 def test_one_answer_is_greedy_and_samples_have_seeds_of_their_own():

@@ -7,7 +7,8 @@ import pytest
 from glider import Criterion, Judge, PairTask, Sample
 from glider.backends.scripted import ScriptedBackend
 from glider.core.errors import Unavailable
-from glider.core.judgments import Comparison
+from glider.core.generation import Generation
+from glider.core.judgments import Comparison, JudgmentFailed
 from glider.formats.nano import NanoFormat
 from glider.judging.pairs import ranking, round_robin
 
@@ -52,6 +53,23 @@ def test_probabilities_are_averaged_over_the_orders():
     # 0.8 as shown, 1 - 0.8 swapped: the judge only likes the first place.
     assert comparison.p_first == pytest.approx(0.5)
     assert comparison.flipped
+
+
+@pytest.mark.parametrize(
+    ("p_first_shown", "p_first_swapped", "flipped"),
+    [(0.5, 0.7, False), (0.5, 0.3, False), (0.6, 0.7, False), (0.6, 0.3, True), (0.5, 0.5, False)],
+)
+def test_an_order_that_sees_no_difference_names_no_winner(p_first_shown, p_first_swapped, flipped):
+    """In the second order the first text stands second, so its share is that of the label 1."""
+    shares = iter([p_first_shown, 1 - p_first_swapped])
+
+    def script(request):
+        p = next(shares)
+        logprobs = {"0": math.log(p), "1": math.log(1 - p)}
+        return Generation(text="Score: " + answer(0), label_logprobs=logprobs)
+
+    comparison = compared(script)
+    assert comparison.flipped is flipped
 
 
 def test_an_order_that_fails_leaves_the_other_and_no_claim_about_flips():
@@ -99,3 +117,16 @@ def test_many_outputs_meet_pairwise_and_are_ranked():
     assert [name for name, _ in ranked] == ["output 2", "output 4", "output 1", "output 3"]
     assert ranked[0][1] == 1.0
     assert ranking([]) == []
+
+
+def test_a_pair_that_cannot_be_judged_does_not_count_in_a_ranking():
+    def script(request):
+        text = request.messages[-1].content
+        return Unavailable("gone") if "aaaa" in text else answer(int("<output 2>\nbb" in text))
+
+    sample = Sample.of(outputs=["aaaa", "bb", "c"])
+    ranked = Judge(ScriptedBackend(script), format=NanoFormat()).rank(sample, CRITERION)
+    assert ranked == [("output 2", 1.0), ("output 3", 0.0)]
+    nothing = Judge(ScriptedBackend([]), format=NanoFormat())
+    with pytest.raises(JudgmentFailed, match="unavailable"):
+        nothing.rank(sample, CRITERION)

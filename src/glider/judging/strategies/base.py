@@ -9,7 +9,7 @@ Whatever the model wrote is as untrusted as the texts it was shown: what goes in
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from glider.core.criteria import Criterion
@@ -147,26 +147,48 @@ def ask(
 def attributed(
     outcome: Result, work: Work, *, judge: str, steps: tuple[Step, ...] = (), usage: Usage
 ) -> Result:
-    """The outcome as that of `work`: its ids, who judged, what was done before and what it cost."""
+    """The outcome as that of `work`: its ids, who judged, what was done before, and what that cost.
+
+    Args:
+        usage: of what was done besides; the outcome's own is added.
+    """
     own = {
         "task_id": work.id,
         "sample_id": work.sample.id,
         "criterion": work.criterion.name,
         "judge": judge,
     }
-    if isinstance(outcome, Judgment):
+    if not isinstance(outcome, Comparison):
         return _charged(outcome, usage).model_copy(update=own).with_steps(steps + outcome.steps)
-    if isinstance(outcome, Failure):
-        return outcome.model_copy(update=own).with_steps(steps + outcome.steps)
     orders: list[Judgment | Failure] = []
     for order in outcome.orders:
-        if isinstance(order, Judgment):
-            # A comparison has no usage of its own: what was spent stands in its first judgment.
-            order, usage = _charged(order, usage), Usage()
-        orders.append(order.model_copy(update={"judge": judge}))
+        # A comparison has no usage of its own: what was spent stands in its first order.
+        orders.append(_charged(order, usage).model_copy(update={"judge": judge}))
+        usage = Usage()
     update = own | {"orders": tuple(orders)}
     return outcome.model_copy(update=update).with_steps(steps + outcome.steps)
 
 
-def _charged(judgment: Judgment, usage: Usage) -> Judgment:
-    return judgment.model_copy(update={"usage": usage + judgment.usage})
+def _charged(outcome: Judgment | Failure, usage: Usage) -> Judgment | Failure:
+    return outcome.model_copy(update={"usage": usage + outcome.usage})
+
+
+def spent_on(outcomes: Iterable[Result]) -> Usage:
+    """What outcomes cost, failures among them."""
+    parts = (p for o in outcomes for p in (o.orders if isinstance(o, Comparison) else (o,)))
+    return sum((part.usage for part in parts), Usage())
+
+
+def costing(outcome: Result, usage: Usage) -> Result:
+    """The outcome at the cost of all that was folded into it; of a comparison it stands in the
+    first order.
+    """
+    if spent_on([outcome]) == usage:
+        return outcome
+    if not isinstance(outcome, Comparison):
+        return outcome.model_copy(update={"usage": usage})
+    costs = [usage, *(Usage() for _ in outcome.orders[1:])]
+    orders = zip(outcome.orders, costs, strict=True)
+    return outcome.model_copy(
+        update={"orders": tuple(o.model_copy(update={"usage": cost}) for o, cost in orders)}
+    )

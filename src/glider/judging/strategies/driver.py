@@ -8,16 +8,26 @@ one above made of it.
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from glider.core.errors import GliderError, SetupError
+from glider.core.errors import BackendError, GliderError, SetupError
 from glider.core.generation import Decoding, Generation, GenerationRequest
 from glider.core.judgments import Failure, Step, Usage
 from glider.core.tasks import JudgeTask
 from glider.judging.judge import Judge, Work
-from glider.judging.strategies.base import Ask, Course, Plan, Result, Strategy, attributed
+from glider.judging.strategies.base import (
+    Ask,
+    Course,
+    Plan,
+    Result,
+    Strategy,
+    attributed,
+    costing,
+    spent_on,
+)
+from glider.text.thinking import split_thinking
 
 Key = TypeVar("Key")
 
@@ -149,11 +159,12 @@ class _Desk(Generic[Key]):
         opened.outcomes[place] = outcome
         if len(opened.outcomes) < len(plan.works):
             return
+        outcomes = [opened.outcomes[n] for n in range(len(plan.works))]
         try:
-            folded = plan.fold([opened.outcomes[n] for n in range(len(plan.works))])
+            folded = plan.fold(outcomes)
         except GliderError as error:
             folded = self._failed(opened, error)
-        self._end(opened, folded)
+        self._end(opened, costing(folded, spent_on(outcomes)))
 
     def given(self, ordered: bool) -> Iterator[tuple[Key, Result]]:
         """Outcomes that can be given now."""
@@ -204,6 +215,8 @@ class _Desk(Generic[Key]):
         error = future.exception()
         if error is None:
             written = future.result()
+            thought, said = split_thinking(written.text)
+            written = replace(written, text=said.lstrip() if thought else said)
             opened.usage = opened.usage + written.usage
             assert opened.asked is not None
             opened.written.append(
@@ -214,7 +227,11 @@ class _Desk(Generic[Key]):
                 )
             )
             self._go_on(opened, written)
+        elif isinstance(error, BackendError) and error.stops_run:
+            raise error
         elif isinstance(error, GliderError):
+            if isinstance(error, BackendError) and error.usage is not None:
+                opened.usage = opened.usage + error.usage
             self._end(opened, self._failed(opened, error))
         else:
             raise error  # an error of ours inside a backend: it stops the run

@@ -11,7 +11,7 @@ from typing import TypeVar
 from glider.core.errors import SetupError
 from glider.core.judgments import Comparison, Failure, Step, Usage
 from glider.judging.judge import Judge, Work
-from glider.judging.strategies.base import Result, attributed
+from glider.judging.strategies.base import Result, attributed, costing, spent_on
 from glider.judging.strategies.parts import Part, part_step, together
 
 Key = TypeVar("Key")
@@ -75,7 +75,11 @@ class Jury(Judge):
         }
         if not heard:
             return attributed(
-                outcomes[0], work, judge=self.id, steps=tuple(told.values()), usage=Usage()
+                costing(outcomes[0], spent_on(outcomes)),
+                work,
+                judge=self.id,
+                steps=tuple(told.values()),
+                usage=Usage(),
             )
         parts = [Part(juror.id, 1 / len(heard)) for juror, _ in heard]
         steps: list[Step] = list(told.values())
@@ -89,7 +93,8 @@ class Jury(Judge):
             Step(name="spread", text="highest less lowest", score=max(scores) - min(scores))
         )
         verdict = together(work, parts, [outcome for _, outcome in heard], mixed=True)
-        return attributed(verdict, work, judge=self.id, steps=tuple(steps), usage=Usage())
+        whole = costing(verdict, spent_on(outcomes))
+        return attributed(whole, work, judge=self.id, steps=tuple(steps), usage=Usage())
 
     def close(self) -> None:
         """Let every juror go."""

@@ -21,7 +21,7 @@ from glider.core.base import Frozen
 from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import MissingPart, SetupError, UnknownName
 from glider.core.generation import Generation, Labels
-from glider.core.judgments import Comparison, Cut, Failure, Judgment, Step, Usage
+from glider.core.judgments import Comparison, Cut, Failure, Judgment, Step
 from glider.formats.grammar import literal, one_of
 from glider.judging.judge import Work
 from glider.judging.pairs import PairTask
@@ -129,10 +129,10 @@ def _one_judgment(
             "highlights": tuple(dict.fromkeys(h for j in judgments for h in j.highlights)),
             "sampled": (),
             "cuts": _shortest(judgments),
-            "usage": sum((j.usage for j in judgments), Usage()),
+            "repaired": tuple(dict.fromkeys(r for j in judgments for r in j.repaired)),
+            "adjusted": tuple(dict.fromkeys(a for j in judgments for a in j.adjusted)),
             "raw_text": "\n\n".join(j.raw_text for j in judgments),
             "steps": (),
-            "version": 1,
         }
     )
 
@@ -172,7 +172,6 @@ def _one_comparison(
             "flipped": min(shares) < 0.5 < max(shares) if len(shares) == 2 else None,
             "orders": tuple(orders),
             "steps": (),
-            "version": 1,
         }
     )
 

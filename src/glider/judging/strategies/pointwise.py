@@ -9,7 +9,7 @@ outputs are not held against each other, and equally good ones come near a tie.
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from glider.core.judgments import Failure, Highlight, Judgment, Span, Step, Usage
+from glider.core.judgments import Failure, Highlight, Judgment, Span, Step
 from glider.core.samples import Field, Sample
 from glider.core.tasks import COMPARED, JudgeTask
 from glider.judging.judge import Work
@@ -70,8 +70,6 @@ def _compared(work: PairTask, outcomes: Sequence[Result]) -> Result:
         for name, judgment in zip(names, (first, second), strict=True)
     )
     shown = [_order(work, first, second), _order(work, second, first)][: len(work.tasks)]
-    # The second order was not asked again: what the two judgments cost stands with the first.
-    shown[1:] = [order.model_copy(update={"usage": Usage()}) for order in shown[1:]]
     beneath = (*first.steps, *second.steps)
     return work.fold(shown).with_steps((*beneath, *steps))
 
@@ -96,15 +94,15 @@ def _order(work: PairTask, shown: Judgment, then: Judgment) -> Judgment:
                 for highlight in judgment.highlights
             ),
             "sampled": (),
+            "repaired": tuple(dict.fromkeys(shown.repaired + then.repaired)),
+            "adjusted": tuple(dict.fromkeys(shown.adjusted + then.adjusted)),
             "cuts": tuple(
                 cut.model_copy(update={"field": name if cut.field == _ALONE else cut.field})
                 for name, judgment in both.items()
                 for cut in judgment.cuts
             ),
-            "usage": shown.usage + then.usage,
             "raw_text": "\n\n".join(judgment.raw_text for judgment in both.values()),
             "steps": (),
-            "version": 1,
         }
     )
 
