@@ -1,10 +1,9 @@
 """An audit as one HTML page: a headline, then every probe with its numbers drawn and in words."""
 
-import re
-from collections.abc import Sequence
-from datetime import datetime
-from html import escape
-from importlib.resources import files
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
 
 from glider.audit.probe import Unit
 from glider.audit.results import (
@@ -19,140 +18,89 @@ from glider.audit.results import (
     spoken,
 )
 from glider.pages import svg
-from glider.pages.shell import shell
-from glider.report.figures_html import coverage, failure_title
+from glider.pages.page import render
+from glider.pages.words import count, coverage, date
+from glider.report.failures import failure_title
 
-_CLASS: dict[Verdict, str] = {"fail": "bad", "unsure": "warn", "pass": "good"}
-_CODE = re.compile(r"`([^`]+)`")
+_KINDS: Mapping[Verdict, str] = {"fail": "bad", "unsure": "warn", "pass": "good"}
+"""Verdict to the class of its pill."""
 _NARROWEST = 0.25
 """Half the width of the axis of shifts, at least."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """One number on its axis."""
+
+    drawing: Markup
+    allowed: tuple[str, str] | None
+    """Left edge and width of what is allowed, in per cent of the axis."""
+    ends: tuple[str, str] | None
+    """What the axis runs from and to, said once for each unit of a probe."""
+
+
 def page(audit: Audit) -> str:
     """The whole page."""
-    body = (
-        f'<section class="came-to"><p class="lead">{escape(headline(audit))}</p>'
-        f"{_lost(audit)}"
-        f'<nav class="tally" aria-label="Probes">{"".join(map(_link, audit.probes))}</nav>'
-        "</section>"
-        '<section aria-labelledby="h-probes"><h2 id="h-probes">Probes</h2>'
-        '<p class="aside">Each probe asks the same thing twice, with one difference that should '
-        "not matter. The point is what was measured, the line through it the 95&nbsp;% interval, "
-        "the dashed line what a judge without this bias would show, and the shaded part "
-        '<span class="key"></span> what is allowed. A number goes <em>too far</em> only if its '
-        "whole interval lies outside. Shifts are in shares of the scale: on a scale of five "
-        "levels, 0.25 is one level.</p>"
-        '<table class="probes"><thead><tr><th scope="col" class="what">Measured</th>'
-        '<th scope="col" class="drawn">Drawn</th><th scope="col" class="figure">Figure '
-        '<small>95&nbsp;% interval</small></th><th scope="col" class="items">n</th>'
-        '<th scope="col" class="verdict">Verdict</th></tr></thead>'
-        f"{''.join(map(_probe, audit.probes))}</table></section>"
+    return render(
+        "audit/page.html",
+        title="Audit of a judge",
+        facts=_facts(audit),
+        audit=audit,
+        headline=headline(audit),
+        lost=list(_lost(audit)),
+        lanes={key: lane for probe in audit.probes for key, lane in _lanes(probe)},
+        kinds=_KINDS,
+        verdicts=VERDICTS,
+        remedy=remedy,
+        span=span,
+        spoken=spoken,
     )
-    css = files("glider.audit").joinpath("page.css").read_text("utf-8")
-    return shell("Audit of a judge", body, facts=_facts(audit), css=css, colophon=_settings(audit))
 
 
 def _facts(audit: Audit) -> dict[str, str]:
-    when = datetime.fromisoformat(audit.made_at)
     return {
         "Judge": audit.judge,
         "Data": audit.data,
         "Criteria": ", ".join(audit.criteria),
-        "Samples": f"{audit.samples:,}",
-        "Judgments": f"{audit.asked:,}",
+        "Samples": count(audit.samples),
+        "Judgments": count(audit.asked),
         "Coverage": coverage(audit.judged, audit.asked),
-        "Date": f"{when.day} {when:%B %Y}",
+        "Date": date(audit.made_at),
     }
 
 
-def _settings(audit: Audit) -> str:
-    said = ", ".join(f"{key} {value}" for key, value in audit.settings.items())
-    return f'<p dir="auto">{escape(said)}</p>' if said else ""
-
-
-def _lost(audit: Audit) -> str:
+def _lost(audit: Audit) -> Iterator[str]:
     """What could not be judged or read, which no number may hide."""
-    said = []
     if audit.failures:
-        reasons = "; ".join(
-            f"{failure_title(key)} ({count:,})" for key, count in audit.failures.items()
-        )
-        said.append(
-            f"{audit.asked - audit.judged:,} of {audit.asked:,} judgments failed: {reasons}."
-        )
-    said += audit.notes
-    return f'<p class="notice">{escape(" ".join(said))}</p>' if said else ""
+        reasons = "; ".join(f"{failure_title(key)} ({n:,})" for key, n in audit.failures.items())
+        lost = audit.asked - audit.judged
+        yield f"{lost:,} of {audit.asked:,} judgments failed: {reasons}."
+    yield from audit.notes
 
 
-def _link(probe: ProbeReport) -> str:
-    return f'<a href="#{escape(probe.name)}">{escape(probe.title)}{_pill(probe.verdict)}</a>'
-
-
-def _pill(verdict: Verdict) -> str:
-    return f'<span class="answer {_CLASS.get(verdict, "")}">{VERDICTS[verdict]}</span>'
-
-
-def _probe(probe: ProbeReport) -> str:
-    advice = ""
-    if remedy(probe):
-        advice = (
-            '<tr class="advice"><td colspan="5"><p><b>What to do.</b> '
-            f"{_html(remedy(probe))}</p></td></tr>"
-        )
+def _lanes(probe: ProbeReport) -> Iterator[tuple[str, _Lane]]:
     known = [finding for finding in probe.findings if finding.value is not None]
-    drawn_before: set[Unit] = set()
-    lines = []
-    for finding in probe.findings:
-        lines.append(_finding(finding, known, ends=finding.unit not in drawn_before))
-        if finding.value is not None:
-            drawn_before.add(finding.unit)
-    return (
-        f'<tbody><tr class="probe"><th scope="rowgroup" colspan="5"><h3 id="{escape(probe.name)}">'
-        f"{escape(probe.title)}</h3>{_pill(probe.verdict)}<p>{escape(probe.asks)}</p></th></tr>"
-        f"{''.join(lines)}{advice}</tbody>"
-    )
+    drawn: set[Unit] = set()
+    for finding in known:
+        yield finding.key, _lane(finding, known, ends=finding.unit not in drawn)
+        drawn.add(finding.unit)
 
 
-def _finding(found: Finding, known: Sequence[Finding], *, ends: bool) -> str:
-    name = f'<th scope="row" class="what">{escape(found.title)}'
-    if found.value is None:
-        return (
-            f'<tr class="finding">{name}</th><td class="why-not" colspan="4">'
-            f"{_html(_sentence(found.undefined))}</td></tr>"
-        )
-    counted = f"{found.n:,}"
-    if found.judged < found.asked:
-        counted += f"<br><small>{coverage(found.judged, found.asked)} judged</small>"
-    verdict = _pill(found.verdict) if found.verdict != "shown" else ""
-    return (
-        f'<tr class="finding">{name}<small>{escape(found.means)}</small></th>'
-        f'<td class="drawn">{_drawn(found, known, ends=ends)}</td>'
-        f'<td class="figure"><b>{spoken(found.value, found.unit)}</b> '
-        f"<small>{span(found)}</small></td>"
-        f'<td class="items">{counted}</td><td class="verdict">{verdict}</td></tr>'
-    )
-
-
-def _drawn(found: Finding, known: Sequence[Finding], *, ends: bool) -> str:
+def _lane(found: Finding, known: Sequence[Finding], *, ends: bool) -> _Lane:
     low, high = _axis(found.unit, known)
-    allowed = ""
+    allowed = None
     if found.bound is not None:
         start = low if found.side == "above" else max(found.neutral - found.bound, low)
         stop = min(found.neutral + found.bound, high)
         left, width = 100 * (start - low) / (high - low), 100 * (stop - start) / (high - low)
-        allowed = f'<span class="allowed" style="left:{left:.2f}%;width:{width:.2f}%"></span>'
+        allowed = f"{left:.2f}", f"{width:.2f}"
     assert found.value is not None
     label = f"{found.title}: {spoken(found.value, found.unit)}, 95 % interval {span(found)}"
-    bar = svg.interval(
+    drawing = svg.interval(
         found.value, found.low, found.high, (low, high), label=label, reference=found.neutral
     )
-    marks = ""
-    if ends:
-        marks = (
-            f'<span class="ends" aria-hidden="true"><span>{spoken(low, found.unit)}</span>'
-            f"<span>{spoken(high, found.unit)}</span></span>"
-        )
-    return f'<span class="lane">{allowed}{bar}{marks}</span>'
+    words = (spoken(low, found.unit), spoken(high, found.unit)) if ends else None
+    return _Lane(drawing, allowed, words)
 
 
 def _axis(unit: Unit, known: Sequence[Finding]) -> tuple[float, float]:
@@ -166,11 +114,3 @@ def _axis(unit: Unit, known: Sequence[Finding]) -> tuple[float, float]:
     # To the next quarter, so that the axis has round ends.
     half = min(1.0, -(-half // 0.25) * 0.25)
     return -half, half
-
-
-def _html(text: str) -> str:
-    return _CODE.sub(r"<code>\1</code>", escape(text))
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."

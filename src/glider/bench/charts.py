@@ -12,7 +12,8 @@ from glider.bench.answers import Answers
 from glider.bench.metrics import levels_of, nearest
 from glider.bench.scored import Floats, Scored
 from glider.pages import svg
-from glider.pages.calibration_charts import reliability_figure, risk_figure
+from glider.pages.charts import Chart, reliability_chart, risk_chart
+from glider.pages.words import short
 from glider.stats.calibration import reliability
 from glider.stats.estimates import Degenerate, Estimate
 from glider.stats.selective import risk_coverage
@@ -23,14 +24,14 @@ _FEWEST = 20
 """Fewer items make no chart worth looking at."""
 
 
-def drawings(answers: Answers, *, pairs: bool) -> str:
-    """Every chart that the answers have something for; empty where they have nothing."""
+def drawings(answers: Answers, *, pairs: bool) -> list[Chart]:
+    """Every chart that the answers have something for."""
     scored = answers.scored.only(answers.scored.judged & np.isfinite(answers.scored.gold))
     if len(scored) < _FEWEST:
-        return ""
+        return []
     gold, score, scale = _on_one_scale(scored)
     gold_level, score_level, names = _levels(gold, score, scale, pairs=pairs)
-    drawn = [_confusion(gold_level, score_level, names, pairs=pairs)]
+    drawn: list[Chart | None] = [_confusion(gold_level, score_level, names, pairs=pairs)]
     if not pairs:
         drawn.append(_scatter(gold, score, scale))
     drawn.append(_reliability(gold, score, scored.cluster, scale, pairs=pairs))
@@ -39,7 +40,7 @@ def drawings(answers: Answers, *, pairs: bool) -> str:
     if near:
         off = np.abs(gold_level - score_level) > 1
     drawn.append(_risk(answers, scored, off, near=near))
-    return f'<div class="charts">{"".join(drawn)}</div>'
+    return [chart for chart in drawn if chart is not None]
 
 
 def _on_one_scale(scored: Scored) -> tuple[Floats, Floats, svg.Scale]:
@@ -65,11 +66,11 @@ def _levels(
         )
     try:
         levels = levels_of(gold, scale)
-        names = [svg.short(level) for level in levels]
+        names = [short(level) for level in levels]
     except Degenerate:
         edges = np.linspace(*scale, _BANDS + 1)
         levels = (edges[1:] + edges[:-1]) / 2
-        names = [f"{svg.short(a)}–{svg.short(b)}" for a, b in pairwise(edges)]
+        names = [f"{short(a)}–{short(b)}" for a, b in pairwise(edges)]
     return (
         nearest(gold, levels).astype(np.int64),
         nearest(score, levels).astype(np.int64),
@@ -77,33 +78,35 @@ def _levels(
     )
 
 
-def _confusion(gold: Ints, score: Ints, names: list[str], *, pairs: bool) -> str:
+def _confusion(gold: Ints, score: Ints, names: list[str], *, pairs: bool) -> Chart:
     size = len(names)
     counts = np.bincount(gold * size + score, minlength=size * size).reshape(size, size)
     same = int(np.trace(counts))
     total = int(counts.sum())
     drawing = svg.confusion(counts.tolist(), names, title="Levels: people against the judge")
     what = "winner" if pairs else "level"
-    return svg.figure(
+    return Chart(
         drawing,
-        f"<strong>Which {what} for which?</strong> Each row is what people said; the darker, the "
-        f"larger its share of the row. The same {what}: {same:,} of {total:,}.",
+        f"Which {what} for which?",
+        "Each row is what people said; the darker a cell, the larger its share of the row. The "
+        f"same {what}: {same:,} of {total:,}.",
     )
 
 
-def _scatter(gold: Floats, score: Floats, scale: svg.Scale) -> str:
+def _scatter(gold: Floats, score: Floats, scale: svg.Scale) -> Chart:
     drawing = svg.scatter(
         gold.tolist(), score.tolist(), title="People's labels against the judge's", scale=scale
     )
-    return svg.figure(
+    return Chart(
         drawing,
-        "<strong>Item by item.</strong> A judge that agrees puts its dots along the dashed line.",
+        "Item by item.",
+        "A judge that agrees puts its dots along the dashed line. " + svg.scatter_note(len(gold)),
     )
 
 
 def _reliability(
     gold: Floats, score: Floats, cluster: Ints, scale: svg.Scale, *, pairs: bool
-) -> str:
+) -> Chart | None:
     bins = [
         svg.Bin(
             predicted=point.predicted,
@@ -116,19 +119,19 @@ def _reliability(
         if isinstance(point.actual, Estimate)
     ]
     if not bins:
-        return ""
+        return None
     if pairs:
         across, up = "judge: second is better", "people: second is better"
     else:
         across, up = "judge's score", "people's mean"
-    return reliability_figure(bins, scale=scale, across=across, up=up)
+    return reliability_chart(bins, scale=scale, across=across, up=up)
 
 
-def _risk(answers: Answers, scored: Scored, off: Bools, *, near: bool) -> str:
+def _risk(answers: Answers, scored: Scored, off: Bools, *, near: bool) -> Chart | None:
     sure = np.array([1 - answers.doubt.get(name, np.nan) for name in scored.ids])
     known = np.isfinite(sure)
     if known.sum() < _FEWEST or np.ptp(sure[known]) == 0:
-        return ""
+        return None
     sure = sure[known]
     curve = [
         svg.Kept(coverage=p.kept, risk=p.risk.value, low=p.risk.low, high=p.risk.high)
@@ -136,4 +139,4 @@ def _risk(answers: Answers, scored: Scored, off: Bools, *, near: bool) -> str:
         if isinstance(p.risk, Estimate)
     ]
     up = "more than one level off" if near else "disagreement"
-    return risk_figure(curve, up=up) if curve else ""
+    return risk_chart(curve, up=up) if curve else None

@@ -18,7 +18,7 @@ from glider.core.errors import MissingExtra, SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.data.clusters import Clusters
 from glider.gate.checks import Answer, Check, Measured, Shown, parse_checks
-from glider.report.figures_html import brief
+from glider.pages.words import brief
 from glider.report.summary import Tally, failure_of
 from glider.stats.estimates import Estimate, Undefined, mean, proportion
 

@@ -5,13 +5,14 @@ so no mark is nested in another.
 """
 
 from collections.abc import Sequence
-from html import escape
 from itertools import pairwise
+
+from markupsafe import Markup, escape
 
 from glider.core.judgments import Highlight, Span
 
 
-def marked(text: str, field: str, highlights: Sequence[Highlight]) -> str:
+def marked(text: str, field: str, highlights: Sequence[Highlight]) -> Markup:
     """The text of `field`, escaped, with every highlight that lies in it, numbered from 1."""
     found = [
         (n, highlight.match, span)
@@ -20,27 +21,24 @@ def marked(text: str, field: str, highlights: Sequence[Highlight]) -> str:
         if span.field == field and span.start < span.end <= len(text)
     ]
     borders = {0, len(text), *(b for _, _, span in found for b in (span.start, span.end))}
-    points = sorted(borders)
-    pieces = []
-    for start, end in pairwise(points):
+    pieces = Markup()
+    for start, end in pairwise(sorted(borders)):
         here = [(n, match, span) for n, match, span in found if _covers(span, start, end)]
-        piece = escape(text[start:end])
-        if here:
-            folded = "folded" if all(match == "folded" for _, match, _ in here) else ""
-            many = "many" if len(here) > 1 else ""
-            kind = " ".join(filter(None, (folded, many)))
-            begins = " ".join(str(n) for n, _, span in here if span.start == start)
-            piece = (
-                "<mark"
-                + (f' class="{kind}"' if kind else "")
-                + (f' data-n="{begins}"' if begins else "")
-                + f">{piece}</mark>"
-            )
-        pieces.append(piece)
-    return "".join(pieces)
+        if not here:
+            pieces += escape(text[start:end])
+            continue
+        kinds = ["folded"] if all(match == "folded" for _, match, _ in here) else []
+        kinds += ["many"] if len(here) > 1 else []
+        begins = [str(n) for n, _, span in here if span.start == start]
+        pieces += Markup("<mark{}{}>{}</mark>").format(
+            Markup(' class="{}"').format(" ".join(kinds)) if kinds else "",
+            Markup(' data-n="{}"').format(" ".join(begins)) if begins else "",
+            text[start:end],
+        )
+    return pieces
 
 
-def excerpt(text: str, field: str, highlights: Sequence[Highlight], most: int) -> str:
+def excerpt(text: str, field: str, highlights: Sequence[Highlight], most: int) -> Markup:
     """The beginning of a long text, marked; says how much is left out."""
     if len(text) <= most:
         return marked(text, field, highlights)
@@ -56,10 +54,8 @@ def excerpt(text: str, field: str, highlights: Sequence[Highlight], most: int) -
         )
         for highlight in highlights
     )
-    rest = len(text) - most
-    return (
-        marked(text[:most], field, kept)
-        + f'<span class="cutline">{rest:,} more characters are not shown.</span>'
+    return Markup('{}<span class="cutline">{:,} more characters are not shown.</span>').format(
+        marked(text[:most], field, kept), len(text) - most
     )
 
 

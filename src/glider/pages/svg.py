@@ -16,6 +16,10 @@ from html import escape
 from itertools import groupby
 from typing import Literal
 
+from markupsafe import Markup
+
+from glider.pages.words import number, short
+
 Scale = tuple[float, float]
 Kind = Literal["judge", "baseline", "people"]
 
@@ -30,7 +34,7 @@ _LETTER = 6.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ForestRow:
     """One line of a forest plot."""
 
     label: str
@@ -80,7 +84,7 @@ def interval(
     label: str,
     reference: float | None = None,
     kind: Kind = "judge",
-) -> str:
+) -> Markup:
     """A point with its interval on a line, as wide as its container and 24 pixels high.
 
     Args:
@@ -98,11 +102,11 @@ def interval(
         parts.append(f'<line class="reach" x1="{left}" x2="{right}" y1="12" y2="12"/>')
         parts += [f'<line class="end" x1="{x}" x2="{x}" y1="8" y2="16"/>' for x in (left, right)]
     parts.append(f'<circle class="point" cx="{_percent(value, scale)}" cy="12" r="4.5"/></svg>')
-    return "".join(parts)
+    return Markup("".join(parts))
 
 
 def forest(
-    rows: Sequence[Row],
+    rows: Sequence[ForestRow],
     *,
     title: str,
     scale: Scale | None = None,
@@ -110,7 +114,7 @@ def forest(
     reference_label: str = "",
     first: str = "System",
     headings: bool = True,
-) -> str:
+) -> Markup:
     """Figures of one metric under each other on one scale: a table that reads well aloud.
 
     Args:
@@ -135,7 +139,7 @@ def forest(
         f'<text x="{_percent(tick, axis)}" y="14">{short(tick)}</text>' for tick in ticks
     )
     note = f"{escape(reference_label)} at {short(reference)}" if reference is not None else ""
-    return (
+    return Markup(
         f'<div class="forest-room"><table class="forest"><caption>{escape(title)}</caption>'
         "<thead><tr>"
         f'<th scope="col">{escape(first)}</th>'
@@ -146,7 +150,7 @@ def forest(
     )
 
 
-def _forest_row(row: Row, axis: Scale, reference: float | None) -> str:
+def _forest_row(row: ForestRow, axis: Scale, reference: float | None) -> str:
     name = f'<th scope="row" dir="auto">{escape(row.label)}</th>'
     if row.value is None:
         return (
@@ -170,7 +174,7 @@ def _forest_row(row: Row, axis: Scale, reference: float | None) -> str:
 # Squares ----------------------------------------------------------------------------------------
 
 
-def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str], *, title: str) -> str:
+def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str], *, title: str) -> Markup:
     """How often the judge (across) gave each level where people (down, lowest last) gave another.
 
     Cells are shaded by their share of the row: the full rows of rare levels stay readable.
@@ -213,7 +217,7 @@ def confusion(counts: Sequence[Sequence[int]], labels: Sequence[str], *, title: 
         )
         parts.append(f'<text class="end soft" x="{left - 6:.1f}" y="{y:.1f}">{beside}</text>')
     parts += _names("judge", "people", height, left)
-    return "".join((*parts, "</svg>"))
+    return Markup("".join((*parts, "</svg>")))
 
 
 def reliability(
@@ -223,7 +227,7 @@ def reliability(
     scale: Scale = (0.0, 1.0),
     across: str = "judge's probability",
     up: str = "share that was right",
-) -> str:
+) -> Markup:
     """What the judge foretold against what came out, with intervals; on the diagonal both agree.
 
     The bars below show how many items stand behind each point.
@@ -256,7 +260,7 @@ def reliability(
     )
     parts.append(f'<text class="end soft" x="{_LEFT - 6}" y="{base - 10}">items</text>')
     parts += _names(across, up, height)
-    return "".join((*parts, "</svg>"))
+    return Markup("".join((*parts, "</svg>")))
 
 
 def risk_coverage(
@@ -266,7 +270,7 @@ def risk_coverage(
     up: str = "share wrong among the kept",
     bound: float | None = None,
     chosen: Kept | None = None,
-) -> str:
+) -> Markup:
     """Loss among the kept items against the share kept; falling to the left is what one hopes for.
 
     Args:
@@ -302,7 +306,7 @@ def risk_coverage(
             f'cy="{place.y(chosen.risk)}" r="5"/></g>'
         )
     parts += _names("share kept", up, height)
-    return "".join((*parts, "</svg>"))
+    return Markup("".join((*parts, "</svg>")))
 
 
 def scatter(
@@ -313,18 +317,16 @@ def scatter(
     scale: Scale,
     seed: int = 0,
     most: int = MOST_POINTS,
-) -> str:
+) -> Markup:
     """Human label across, judge's score up, one dot an item, shaken a little so that all show.
 
-    Beyond `most` items a random sample of them is drawn, and the caption says so. The shaking is
-    at most 1.5 % of the scale and the same for the same seed.
+    Beyond `most` items a random sample of them is drawn; `scatter_note` says so. The shaking is at
+    most 1.5 % of the scale and the same for the same seed.
     """
     rng = random.Random(seed)
     shown: Iterable[int] = range(len(gold))
-    said = f"{len(gold):,} items"
     if len(gold) > most:
         shown = rng.sample(range(len(gold)), most)
-        said = f"{most:,} of {len(gold):,} items, drawn at random"
     height = _TOP + _SIDE + 46
     place = _Frame(scale, scale, margin=0.03)
     parts = [_open(title, height), *place.grid()]
@@ -342,27 +344,16 @@ def scatter(
     crowd = min(1.0, max(0.25, 12 / math.sqrt(max(len(dots), 1))))
     parts.append(f'<path class="dots" stroke-opacity="{crowd:.2f}" d="{"".join(dots)}"/>')
     parts += _names("people", "judge", height)
-    return (
-        "".join((*parts, "</svg>"))
-        + f'<p class="chart-note">{said}, moved a little so that equal ones show.</p>'
-    )
+    return Markup("".join((*parts, "</svg>")))
 
 
-def figure(drawing: str, caption: str) -> str:
-    """A drawing with what it shows under it; the caption is HTML."""
-    return f'<figure class="chart">{drawing}<figcaption>{caption}</figcaption></figure>'
+def scatter_note(n: int, most: int = MOST_POINTS) -> str:
+    """How much of `n` items a scatter shows."""
+    said = f"{n:,} items" if n <= most else f"{most:,} of {n:,} items, drawn at random"
+    return f"{said}, moved a little so that equal ones show."
 
 
 # Parts ------------------------------------------------------------------------------------------
-
-
-def number(value: float) -> str:
-    """Two decimals below 20, one up to 1,000, none beyond; a true minus; never -0."""
-    digits = 2 if abs(value) < 20 else 1 if abs(value) < 1000 else 0
-    text = f"{value:,.{digits}f}"
-    if not text.strip("-0.,"):
-        text = text.removeprefix("-")
-    return text.replace("-", "\N{MINUS SIGN}")
 
 
 class _Frame:
@@ -434,8 +425,3 @@ def _ticks(low: float, high: float) -> list[float]:
     step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [n * step for n in range(first, last + 1)]
-
-
-def short(tick: float) -> str:
-    """A round number of a scale, as it is."""
-    return f"{tick:,.10g}".replace("-", "\N{MINUS SIGN}")

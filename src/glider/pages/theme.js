@@ -1,4 +1,6 @@
-/* The theme of a page of figures: what was chosen last, and a button to change it. */
+/* The theme of every page: what was chosen last, and a button to change it. */
+(() => {
+"use strict";
 const root = document.documentElement;
 // Before the first paint, so that the page does not flash in the other theme.
 let remembered = null;
@@ -11,3 +13,4 @@ document.addEventListener("DOMContentLoaded", () => {
     try { localStorage.setItem("glider-theme", root.dataset.theme); } catch { /* not kept, then */ }
   });
 });
+})();

@@ -5,15 +5,10 @@
 "use strict";
 
 const PAGE = 50;
-const root = document.documentElement;
 const $ = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat("en");
 const words = new Intl.Collator("en", { numeric: true });
 
-// Before the first paint, so that the page does not flash in the other theme.
-let remembered = null;
-try { remembered = localStorage.getItem("glider-theme"); } catch { /* storage may be closed to files */ }
-if (remembered === "light" || remembered === "dark") root.dataset.theme = remembered;
 document.addEventListener("DOMContentLoaded", start);
 
 /** An element; strings among the children become text nodes. */
@@ -510,11 +505,6 @@ function start() {
   const leaf = (step) => { state.page += step; draw(); $("tools").scrollIntoView(); };
   $("prev").addEventListener("click", () => leaf(-1));
   $("next").addEventListener("click", () => leaf(1));
-  $("theme").addEventListener("click", () => {
-    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.theme = dark ? "light" : "dark";
-    try { localStorage.setItem("glider-theme", root.dataset.theme); } catch { /* not kept, then */ }
-  });
   for (const button of document.querySelectorAll("button[data-score], button[data-failure]")) {
     button.addEventListener("click", () => {
       clear();

@@ -5,7 +5,6 @@ import re
 import runpy
 import tracemalloc
 from html import unescape
-from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 
@@ -19,8 +18,9 @@ from glider.core.errors import (
     RunError,
     TaskError,
 )
+from glider.pages.words import coverage, share_of
 from glider.report import build_report
-from glider.report.figures_html import FAILURE_HELP, coverage, share_of
+from glider.report.failures import FAILURE_HELP
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -215,7 +215,7 @@ def test_a_finished_run_has_no_notice(run):
 
 def test_the_folder_in_the_notice_can_be_pasted_into_a_shell(run):
     odd = run.rename(run.with_name("a <b> run"))
-    assert f"<code>--run &#x27;{odd.parent}/a &lt;b&gt; run&#x27; --resume</code>" in build(odd)
+    assert f"<code>--run &#39;{odd.parent}/a &lt;b&gt; run&#39; --resume</code>" in build(odd)
 
 
 def test_a_stopped_run_over_standard_input_is_not_told_to_go_on(run):
@@ -391,40 +391,3 @@ def test_a_run_that_cannot_be_read_is_refused(run, name, line, message):
     with pytest.raises(BadRecord, match=re.escape(message)):
         build(run)
     assert list(run.parent.iterdir()) == [run]  # nothing half-made is left
-
-
-# Colours ----------------------------------------------------------------------------------------
-
-CSS = files("glider.pages").joinpath("page.css").read_text("utf-8")
-TOKENS = {
-    name: (light, dark)
-    for name, light, dark in re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\)", CSS)
-}
-
-
-def luminance(colour):
-    """Relative luminance as WCAG 2 defines it."""
-    channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
-@pytest.mark.parametrize(
-    ("text", "grounds", "ratio"),
-    [
-        ("ink", "paper sheet sunk mark mark-deep accent-tint", 4.5),
-        ("soft", "paper sheet sunk accent-tint", 4.5),
-        ("accent", "paper sheet", 4.5),
-        ("paper", "accent", 4.5),
-        ("bad", "paper sheet bad-tint", 4.5),
-        ("warn", "warn-tint sheet paper", 4.5),
-        ("mark-number", "mark mark-deep sheet paper", 4.5),
-        ("accent-fill", "sheet sunk paper", 3),
-        ("second-fill", "sheet", 3),
-    ],
-)
-def test_contrast(theme, text, grounds, ratio):
-    for ground in grounds.split():
-        pair = sorted(luminance(TOKENS[name][theme]) for name in (text, ground))
-        assert (pair[1] + 0.05) / (pair[0] + 0.05) >= ratio, ground

@@ -1,0 +1,108 @@
+"""One criterion of a run, ready to be shown: its mean on its own scale, its levels, its pairs.
+
+Arranges what `summary.py` has counted and counts nothing itself. A criterion comes as its part of
+`summary.json` (`figures`), with its tally for the comparisons.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from glider.core.criteria import Criterion
+from glider.report.summary import Tally
+
+Figures = Mapping[str, Any]
+"""One criterion's part of `summary.json`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeanBar:
+    """A mean with its interval on the rubric's scale; places are in per cent of it."""
+
+    low: int
+    high: int
+    mean: float
+    interval: tuple[float, float]
+    at: float
+    left: float
+    width: float
+    ticks: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One criterion with what came of it."""
+
+    criterion: Criterion
+    tally: Tally
+    figures: Figures
+
+    @cached_property
+    def counts(self) -> dict[int, int]:
+        """Score to how often; JSON has only texts for keys."""
+        return {int(score): n for score, n in self.figures.get("counts", {}).items()}
+
+    @property
+    def total(self) -> int:
+        """Scores given."""
+        return sum(self.counts.values())
+
+    @property
+    def levels(self) -> list[tuple[int, str]]:
+        """Scores and what they mean, the highest first; a score beyond the rubric has no words."""
+        known = dict.fromkeys(self.counts, "") | dict(self.criterion.rubric.levels)
+        return sorted(known.items(), reverse=True)
+
+    @property
+    def only_pairs(self) -> bool:
+        """Outputs were compared and none was scored."""
+        return bool(self.tally.wins) and not self.tally.scores
+
+    @property
+    def why_no_mean(self) -> str:
+        """Why there is no mean; empty where there is one."""
+        if "mean" in self.figures:
+            return ""
+        alike = [score for score, n in self.counts.items() if n]
+        return f"every score is {alike[0]}" if self.figures["judged"] > 1 else "not enough judged"
+
+    @property
+    def bar(self) -> MeanBar:
+        """The mean on its scale; ask `why_no_mean` first."""
+        scores = sorted({*self.criterion.rubric.scores, *self.counts})
+        low, high = scores[0], scores[-1]
+
+        def place(value: float) -> float:
+            return round(100 * (value - low) / (high - low), 2)
+
+        # No mean lies off the scale, so neither need its interval.
+        lower, upper = max(self.figures["low"], low), min(self.figures["high"], high)
+        return MeanBar(
+            low=low,
+            high=high,
+            mean=self.figures["mean"],
+            interval=(lower, upper),
+            at=place(self.figures["mean"]),
+            left=place(lower),
+            width=round(max(place(upper) - place(lower), 0.6), 2),
+            ticks=tuple(map(place, scores)),
+        )
+
+    @property
+    def duel(self) -> list[tuple[str, str, int]]:
+        """Of one pair of fields: `first`, `tie`, `second` with their words and counts."""
+        ((first, second),) = self.tally.pairs
+        said = {"first": f"{first} better", "tie": "Tie", "second": f"{second} better"}
+        return [(place, words, self.tally.places[place]) for place, words in said.items()]
+
+    @property
+    def league(self) -> list[tuple[str, int, int]]:
+        """Of several pairs: every field with its wins and its comparisons, the best first."""
+        played: Counter[str] = Counter()
+        for pair, n in self.tally.pairs.items():
+            played.update(dict.fromkeys(pair, n))
+        wins = self.tally.wins
+        found = [(field, wins[field], n) for field, n in played.items()]
+        return sorted(found, key=lambda each: -each[1] / each[2])

@@ -1,0 +1,235 @@
+"""The data of a run's page: one line a judgment for its table, and the texts in blocks.
+
+Reads a run once through and holds one line of figures per outcome and the embedded texts, never the
+whole run. All text of a run is other people's: here it becomes JSON that cannot end its block.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from pydantic import ValidationError
+
+from glider.core.criteria import Criterion
+from glider.core.errors import BadRecord
+from glider.core.judgments import Comparison, Judgment, outcome_from
+from glider.pages.words import brief
+from glider.report.failures import FAILURE_HELP, NO_HELP
+from glider.report.summary import Tallies, failure_of, judgments_of, winner
+
+_BLOCK_BYTES = 262_144
+"""The browser reads one such block when a row is opened: small enough not to be felt."""
+_LOW_MASS = 0.5
+_UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Omitted:
+    """Rows that are listed without their texts, to keep the page light."""
+
+    kept: int
+    """Rows that have theirs."""
+    others: int
+    first: int
+    """The first row without."""
+    limit: str
+
+
+class PageData:
+    """Reads a run once through, row by row, into table lines, text blocks and tallies."""
+
+    def __init__(self, run: Path, criteria: Sequence[Criterion], text_budget: int) -> None:
+        self.criteria = criteria
+        self.tallies = Tallies(c.name for c in criteria)
+        self.rows: list[bytes] = []
+        self._texts: list[bytes] = []
+        self._order = {c.name: number for number, c in enumerate(criteria)}
+        self._budget = text_budget
+        self._block: list[bytes] = []
+        self._block_bytes = 0
+        self._text_bytes = 0
+        self._full_from: int | None = None
+        self._with = 0
+        self.n_rows = 0
+        self._read(run)
+
+    def _read(self, run: Path) -> None:
+        journal, samples = run / "journal.jsonl", run / "samples.jsonl"
+        places: dict[tuple[int, int, str, str], int] = {}
+        for start, line in _lines(journal, "outcome"):
+            outcome = line["outcome"]
+            number = self._order.get(outcome["criterion"], -1)
+            pair = outcome.get("first", ""), outcome.get("second", "")
+            places[line["row"], number, *pair] = start
+        texts_at = {line["row"]: start for start, line in _lines(samples, "fields")}
+        with journal.open("rb") as outcomes, samples.open("rb") as texts:
+            for row, keys in groupby(sorted(places), key=lambda key: key[0]):
+                found = [(key[1], _at(outcomes, places[key])["outcome"]) for key in keys]
+                sample = None
+                if self._full_from is None and row in texts_at:
+                    sample = _at(texts, texts_at[row])
+                block = self._embed(row, sample, [data for _, data in found])
+                for number, data in found:
+                    self._list(row, number, data, block, journal)
+                self.n_rows += 1
+        self._close_block()
+
+    def _embed(self, row: int, sample: Mapping[str, Any] | None, outcomes: list[Any]) -> int | None:
+        """Put a row's texts into a block, if the budget has room; the block's number."""
+        if self._full_from is None:
+            packed = _pack(
+                {
+                    "fields": sample["fields"] if sample else None,
+                    "metadata": sample.get("metadata", {}) if sample else {},
+                    "outcomes": outcomes,
+                }
+            )
+            if self._text_bytes + len(packed) <= self._budget:
+                if self._block_bytes and self._block_bytes + len(packed) > _BLOCK_BYTES:
+                    self._close_block()
+                self._block.append(b'"%d":%s' % (row, packed))
+                self._block_bytes += len(packed)
+                self._text_bytes += len(packed)
+                self._with += 1
+                return len(self._texts)
+            # From here on none, so that the page can say in one line which rows have texts.
+            self._full_from = row
+        return None
+
+    def _close_block(self) -> None:
+        if self._block:
+            self._texts.append(b"{" + b",\n".join(self._block) + b"}")
+            self._block, self._block_bytes = [], 0
+
+    def _list(
+        self, row: int, number: int, data: dict[str, Any], block: int | None, journal: Path
+    ) -> None:
+        """Count one outcome and write its line of the table."""
+        try:
+            outcome = outcome_from(data)
+        except ValidationError as exc:
+            raise BadRecord(
+                f"row {row} has an outcome that cannot be read: {exc.errors()[0]['msg']}",
+                path=str(journal),
+                hint="was it written by a newer Glider?",
+            ) from exc
+        failure = failure_of(outcome)
+        if number < 0 and failure is None:
+            raise BadRecord(
+                f"row {row} has an outcome for {outcome.criterion!r}, not in criteria.json",
+                path=str(journal),
+            )
+        self.tallies.add(outcome)
+        parts = judgments_of(outcome)
+        value: int | str | None = None
+        expected = doubt = None
+        flags = ""
+        if failure is not None:
+            said = failure.message
+        elif isinstance(outcome, Judgment):
+            value, expected, doubt = outcome.score, outcome.expected, outcome.doubt
+            said = outcome.reasoning or ""
+        else:
+            assert isinstance(outcome, Comparison)
+            value, expected = winner(outcome), outcome.p_first
+            doubts = [part.doubt for part in parts if part.doubt is not None]
+            doubt = sum(doubts) / len(doubts) if doubts else None
+            said = parts[0].reasoning or ""
+            flags = "f" if outcome.flipped else ""
+        if any(part.mass is not None and part.mass < _LOW_MASS for part in parts):
+            flags += "m"
+        if any(part.cuts for part in parts):
+            flags += "c"
+        self.rows.append(
+            _pack(
+                [
+                    row,
+                    outcome.sample_id,
+                    number,
+                    value,
+                    None if expected is None else round(expected, 4),
+                    None if doubt is None else round(doubt, 4),
+                    brief(said),
+                    sum(len(part.highlights) for part in parts),
+                    failure.code if failure else None,
+                    flags,
+                    [outcome.first, outcome.second] if isinstance(outcome, Comparison) else None,
+                    block,
+                ]
+            )
+        )
+
+    @property
+    def head(self) -> Markup:
+        """What the page's script must know of the criteria and of failures, as JSON."""
+        criteria = [
+            {"name": c.name, "title": c.heading, "question": c.question, "levels": c.rubric.levels}
+            for c in self.criteria
+        ]
+        head = {"criteria": criteria, "help": FAILURE_HELP, "unknown": NO_HELP}
+        return Markup(_pack(head).decode())
+
+    def lines(self) -> Iterator[Markup]:
+        """The lines of the table, as JSON."""
+        return (Markup(row.decode()) for row in self.rows)
+
+    def texts(self) -> Iterator[Markup]:
+        """The blocks of texts, as JSON."""
+        return (Markup(block.decode()) for block in self._texts)
+
+    @property
+    def omitted(self) -> Omitted | None:
+        """Which rows have no texts; None if all do."""
+        if self._full_from is None:
+            return None
+        return Omitted(
+            kept=self._with,
+            others=self.n_rows - self._with,
+            first=self._full_from,
+            limit=_megabytes(self._budget),
+        )
+
+
+# Files ------------------------------------------------------------------------------------------
+
+
+def _loads(line: bytes) -> Any:
+    # NaN and Infinity, which JSON does not have, would make the page's block unreadable.
+    return json.loads(line, parse_constant=lambda _: None)
+
+
+def _lines(path: Path, part: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Where each line of a JSONL file begins, in bytes, and what it says of a row."""
+    start = 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                record = _loads(line)
+            except ValueError:
+                if not line.endswith(b"\n"):
+                    return
+                raise BadRecord("not a line of JSON", path=str(path), line=number) from None
+            if not isinstance(record, dict) or not {"row", part} <= record.keys():
+                raise BadRecord(f"no row with {part}", path=str(path), line=number)
+            yield start, record
+            start += len(line)
+
+
+def _at(file: Any, start: int) -> Any:
+    file.seek(start)
+    return _loads(file.readline())
+
+
+def _pack(value: Any) -> bytes:
+    """JSON that cannot end its script block; a lone surrogate stays one code point."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=dict)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f}\N{NBSP}MB" if size >= 1e6 else f"{size / 1e3:,.0f}\N{NBSP}kB"

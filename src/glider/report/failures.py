@@ -1,0 +1,117 @@
+"""What each failure code means and what to do about it, in words for people."""
+
+from collections.abc import Mapping
+
+FAILURE_HELP: Mapping[str, tuple[str, str, str]] = {
+    "missing_field": (
+        "Field missing",
+        "The criterion speaks of a field that the sample does not have.",
+        "Add the field to the input, or map a column to it.",
+    ),
+    "task": (
+        "Could not be asked",
+        "This sample cannot be put to this criterion.",
+        "Compare the sample's fields with what the criterion asks about.",
+    ),
+    "unavailable": (
+        "Judge not reachable",
+        "The judge's engine could not be reached, or the connection was lost.",
+        "See that it is running, then resume the run.",
+    ),
+    "timeout": (
+        "No answer in time",
+        "The judge gave no whole answer before the deadline.",
+        "Allow more time or send fewer requests at once, then resume the run.",
+    ),
+    "rate_limited": (
+        "Asked to wait",
+        "The provider refused because too much was asked in too short a time.",
+        "Send fewer requests at once, then resume the run.",
+    ),
+    "bad_response": (
+        "Garbled response",
+        "The endpoint sent back something that is not an answer.",
+        "Check the address, and any proxy in between, then resume the run.",
+    ),
+    "refused": (
+        "Request refused",
+        "The endpoint will not take this request, whenever it is asked.",
+        "Read what it says; change the request's settings or the model.",
+    ),
+    "access_refused": (
+        "No access",
+        "The endpoint takes nothing from us: wrong key, no credit, or no such model.",
+        "Check the key, the account and the name of the model, then resume the run.",
+    ),
+    "no_answer": (
+        "Answer elsewhere",
+        "The model wrote nothing but its thinking, which the server keeps apart.",
+        "Start the server without its reasoning parser, or switch thinking off.",
+    ),
+    "filtered": (
+        "Held back by a filter",
+        "The provider's content filter held the answer back.",
+        "Judge these rows with a local model, or another provider.",
+    ),
+    "prompt_too_long": (
+        "Text too long",
+        "The texts do not fit the judge's context.",
+        "Shorten them, allow truncation, or use a judge with a longer context.",
+    ),
+    "budget_spent": (
+        "Budget spent",
+        "The run's cost limit was reached, so this was not asked.",
+        "Raise the limit and resume the run.",
+    ),
+    "backend": (
+        "No answer",
+        "The judge's engine gave no answer.",
+        "Read the message, then resume the run.",
+    ),
+    "truncated": (
+        "Answer cut off",
+        "The judge's answer reached its length limit before it was complete.",
+        "Raise the limit on the answer's length (max_tokens).",
+    ),
+    "missing_part": (
+        "Answer incomplete",
+        "The judge answered, but left out a part that is needed, such as the score.",
+        "Read the raw answer; a model or format that can be held to its form avoids this.",
+    ),
+    "score_outside_rubric": (
+        "Score not in the rubric",
+        "The judge wrote a score that the rubric does not have.",
+        "Read the raw answer; describe the missing level, or use a format that allows no other.",
+    ),
+    "unreadable": (
+        "Answer not readable",
+        "The judge answered, but no judgment could be read from it.",
+        "Read the raw answer; perhaps the format does not suit the model.",
+    ),
+    "bad_record": (
+        "Row not readable",
+        "This row of the input is not a sample, so nothing could be asked.",
+        "Correct the row in the input file.",
+    ),
+    "data": (
+        "Input not readable",
+        "The input could not be read at this row.",
+        "Correct the input file.",
+    ),
+    "schema_version": (
+        "Newer than this Glider",
+        "The record was written by a newer Glider than the one that read it.",
+        "Update Glider.",
+    ),
+}
+"""Failure code to a title, what happened, and what to do about it."""
+NO_HELP = (
+    "The judgment could not be made; the message says why.",
+    "Read the message, then resume the run.",
+)
+
+
+def failure_title(key: str) -> str:
+    """A few plain words for `stage/code`."""
+    code = key.partition("/")[2]
+    return FAILURE_HELP[code][0] if code in FAILURE_HELP else code.replace("_", " ").capitalize()
