@@ -32,10 +32,10 @@ from common import HERE, facts, machine, save, settings, table, with_data
 
 from glider.bench.metrics import METRICS, Measured
 from glider.bench.scored import Scored, cluster_codes
-from glider.cli.settings import JudgeSettings
 from glider.core.judgments import Judgment
 from glider.corpus.examples import read_examples, read_tasks, write_lines
 from glider.gold.items import Item
+from glider.judging.settings import JudgeSettings
 from glider.stats.estimates import Undefined
 from glider.stats.resampling import bootstrap, paired_difference
 from glider.stats.statistic import mean_of

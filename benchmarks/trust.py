@@ -50,8 +50,8 @@ from glider.bench.scored import Reading
 from glider.bench.standing import Board
 from glider.bench.table import ALL, Settings
 from glider.cli.bench import judge_all, measurable
-from glider.cli.settings import JudgeSettings
 from glider.gold.sets import LabelledSet, load_set
+from glider.judging.settings import JudgeSettings
 from glider.store.manifest import Manifest
 
 BASE, NANO, EXPLAINED = "base", "nano", "nano explained"

@@ -205,7 +205,7 @@ def test_one_command_with_the_embedded_model(tmp_path, embedded):
 def test_texts_without_their_quotes_are_asked_for_the_score_alone(tmp_path, embedded, monkeypatch):
     from glider.bench.choose import choose
     from glider.cli.bench import judge_all
-    from glider.cli.settings import JudgeSettings
+    from glider.judging.settings import JudgeSettings
 
     text = (
         "The hall opens at nine on weekdays. Dogs, bicycles and large bags have to stay outside. "

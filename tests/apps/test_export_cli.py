@@ -12,9 +12,9 @@ from small_models import write_adapter, write_gguf, write_hf_folder, write_safet
 from typer.testing import CliRunner
 
 from glider.cli.export import export
-from glider.cli.settings import JudgeSettings
 from glider.core.errors import DataError, GliderError, ModelFileError, RunError, SetupError
 from glider.corpus.examples import Example, Turn, write_lines
+from glider.judging.settings import JudgeSettings
 from glider.models.catalog import DEFAULT, cache_dir, find
 
 app = typer.Typer()

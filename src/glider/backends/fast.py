@@ -274,14 +274,14 @@ def check_sharing(model: Any) -> None:
         try:
             packed = [logits for _, logits, _ in PrefixReader(model).read(sequences)]
         except Exception as exc:  # a foreign architecture may fail in any way at all
-            raise SetupError(_NOT_SHARED, hint="use --backend hf") from exc
+            raise SetupError(_NOT_SHARED, hint="use --model hf/...") from exc
         for sequence, found in zip(sequences, packed, strict=True):
             ids = torch.tensor([sequence], device=model.device)
             plain = model(input_ids=ids).logits[0, -1].float().log_softmax(-1)
             likely = plain.topk(20).indices
             off = (plain - found.float().log_softmax(-1))[likely].abs().mean()
             if not off < 0.2:
-                raise SetupError(_NOT_SHARED, hint="use --backend hf")
+                raise SetupError(_NOT_SHARED, hint="use --model hf/...")
 
 
 _NOT_SHARED = "this model cannot read prompts that share a beginning"

@@ -18,7 +18,7 @@ from glider.judging.judge import Judge, Work
 from glider.judging.pairs import round_robin
 from glider.store.run import RunFolder
 
-Seen = Callable[[int, Judgment | Failure | Comparison], None]
+OnOutcome = Callable[[int, Judgment | Failure | Comparison], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class Plan:
     """Pairs are asked in both orders."""
 
 
-def execute(judge: Judge, plan: Plan, run: RunFolder, seen: Seen) -> None:
-    """Judge what is not done yet; `seen` is told of each outcome once it is recorded.
+def execute(judge: Judge, plan: Plan, run: RunFolder, on_outcome: OnOutcome) -> None:
+    """Judge what is not done yet; `on_outcome` is told of each outcome once it is recorded.
 
     Raises:
         RunError: the run folder cannot be written; what it holds is safe.
@@ -42,13 +42,13 @@ def execute(judge: Judge, plan: Plan, run: RunFolder, seen: Seen) -> None:
 
     def keep(row: int, outcome: Judgment | Failure | Comparison) -> None:
         run.record(row, outcome)
-        seen(row, outcome)
+        on_outcome(row, outcome)
 
     for row, outcome in judge.stream(_items(judge, plan, run, keep)):
         keep(row, outcome)
 
 
-def _items(judge: Judge, plan: Plan, run: RunFolder, keep: Seen) -> Iterator[tuple[int, Work]]:
+def _items(judge: Judge, plan: Plan, run: RunFolder, keep: OnOutcome) -> Iterator[tuple[int, Work]]:
     names = [criterion.name for criterion in plan.criteria] or [""]
     for row in plan.rows:
         try:

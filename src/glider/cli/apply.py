@@ -1,16 +1,15 @@
 """`glider apply`: a calibration put on a run, score by score, with what may stand unseen."""
 
-import json
-import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
 import typer
 
 from glider.cli.calibrate import needs_bench
-from glider.cli.show import say
-from glider.core.errors import SetupError
+from glider.cli.show import print_json, say
+from glider.store.targets import check_target, run_files
 
 
 def apply(
@@ -33,30 +32,27 @@ def apply(
     One JSON line an outcome: `score` on people's scale, `p_pass`, the judge's `confidence`, and
     `keep`, which is false for what a person should look at and for what was not judged.
     """
+    check_target(out, reads=[calibration, *run_files(run)], suffixes=(".jsonl",))
     needs_bench("glider apply")
     from glider.calibration.model import Calibration
+    from glider.store.atomic import write_json_lines
 
     learnt = Calibration.load(calibration)
-    kept = deferred = failed = 0
-    with _opened(out) as file:
+    counts = Counter[str]()
+
+    def lines() -> Iterator[dict[str, Any]]:
         for row, outcome, found in learnt.over(run):
+            counts["failed" if found.score is None else "kept" if found.keep else "deferred"] += 1
             told = {"row": row, "sample_id": outcome.sample_id, "criterion": learnt.criterion}
-            print(json.dumps(told | found.model_dump(), ensure_ascii=False), file=file)
-            kept += found.keep
-            failed += found.score is None
-            deferred += not found.keep and found.score is not None
-    say("kept:", f"{kept:,}   to look at: {deferred:,}   not judged: {failed:,}")
+            yield told | found.model_dump(mode="json")
+
+    if out is not None:
+        write_json_lines(out, lines())
+    else:
+        for line in lines():
+            print_json(line)
+    kept, deferred, failed = (f"{counts[name]:,}" for name in ("kept", "deferred", "failed"))
+    say("kept:", f"{kept}   to look at: {deferred}   not judged: {failed}")
     if learnt.threshold is None:
         why = learnt.finding("threshold").undefined
         say("[yellow]nothing is kept[/]:", f"this calibration has no threshold ({why})")
-
-
-def _opened(out: Path | None) -> AbstractContextManager[TextIO]:
-    if out is None:
-        return nullcontext(sys.stdout)
-    if out.suffix != ".jsonl":
-        raise SetupError(f"--out writes .jsonl, not {out.name!r}")
-    try:
-        return out.open("w", encoding="utf-8")
-    except OSError as exc:
-        raise SetupError(f"cannot write {out}: {exc.strerror}") from exc

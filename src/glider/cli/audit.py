@@ -2,27 +2,59 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glider.cli import options
-from glider.cli.files import Source, asked_criteria, opened
-from glider.cli.settings import JudgeSettings, strategy_names
-from glider.cli.show import RunProgress, say
-from glider.core.criteria import Criterion
+from glider.cli.flags import from_flags
+from glider.cli.show import RunProgress, downloading, print_json, say
 from glider.core.errors import DataError, GliderError, SetupError
-from glider.store.atomic import write_whole
+from glider.core.settings import Flag
+from glider.data.settings import DataSettings, open_table
+from glider.judging.settings import JudgeSettings
+from glider.store.targets import check_target, run_files
 
 if TYPE_CHECKING:
     from glider.audit.results import Audit
+    from glider.core.criteria import Criterion
 
 _PROBES = "Probes"
 _DEMO_CRITERION = "faithfulness"
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditedRows(DataSettings):
+    """The rows of an audit: always a draw."""
+
+    limit: Annotated[
+        int | None, Flag("Rows to audit, drawn at random by --seed.", options.DATA, min=1)
+    ] = 50
+    seed: Annotated[
+        int | None, Flag("Of the rows, the variants and the intervals.", options.DATA, min=0)
+    ] = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditedJudge(JudgeSettings):
+    """The judge of an audit, which needs no reasons unless a probe looks at them."""
+
+    explain: Annotated[
+        bool | None,
+        Flag(
+            "Ask for quotes and a reason, which the probe `highlights` needs. By default not where "
+            "the score is written before them: they cannot change it.",
+            options.ASK,
+            ("--explain/--no-explain",),
+        ),
+    ] = None
+    seed: Annotated[int, Flag("Of sampled answers.", options.DATA, min=0)] = 0
+
+
+@from_flags
 def audit(
     data: str = typer.Argument(
         None,
@@ -54,16 +86,8 @@ def audit(
         "position=0.2, injection.success=0.05. May be given again; there are defaults.",
         rich_help_panel=_PROBES,
     ),
-    limit: int = typer.Option(
-        50, min=1, help="Rows to audit, drawn at random by --seed.", rich_help_panel=options.DATA
-    ),
-    seed: int = typer.Option(
-        0, min=0, help="Of the rows, the variants and the intervals.", rich_help_panel=options.DATA
-    ),
-    map: options.Maps = None,
-    judged: options.Judged = None,
-    preset: options.Preset = None,
-    encoding: options.Encoding = "utf-8",
+    *,
+    rows: AuditedRows,
     writers: str = typer.Option(
         "writers",
         help="Column with the model that wrote the output, or a list for several.",
@@ -74,30 +98,7 @@ def audit(
         help="Name of the judge's own model in that column; may be given again.",
         rich_help_panel=options.DATA,
     ),
-    model: options.Model = "embedded",
-    format: options.FormatName = None,
-    order: options.Order = None,
-    explain: bool = typer.Option(
-        None,
-        "--explain/--no-explain",
-        help="Ask for quotes and a reason, which the probe `highlights` needs. By default "
-        "not where the score is written before them: they cannot change it.",
-        rich_help_panel=options.ASK,
-    ),
-    strategy: options.Strategies = None,
-    aspect: options.Aspects = None,
-    jury: options.Jury = None,
-    layout: options.Layout = None,
-    samples: options.Samples = 1,
-    temperature: options.Temperature = 0.8,
-    max_tokens: options.MaxTokens = None,
-    context_tokens: options.ContextTokens = None,
-    truncate: options.Truncate = False,
-    base_url: options.BaseUrl = None,
-    grammar: options.GrammarKind = "auto",
-    max_connections: options.MaxConnections = 64,
-    timeout: options.Timeout = 120.0,
-    max_retries: options.MaxRetries = 6,
+    settings: AuditedJudge,
     run: options.RunFolderPath = None,
     resume: options.Resume = False,
     retry_failures: options.RetryFailures = False,
@@ -115,6 +116,7 @@ def audit(
     """
     from glider.audit.probe import PROBES, known_probes
     from glider.audit.results import parse_bounds
+    from glider.data.library import criteria_asked
 
     if list_probes:
         for name in known_probes():
@@ -123,35 +125,14 @@ def audit(
     bounds = parse_bounds(fail_above or [])
     if (data is None) is not demo:
         raise SetupError("give a data file, or --demo", hint="glider audit --help")
-    if resume and run is None:
-        raise SetupError("--resume needs --run: the folder to go on with")
-    if retry_failures and not resume:
-        raise SetupError("--retry-failures goes with --resume")
+    options.check_resume(run, resume, retry_failures)
     if data == "-":
         raise SetupError("an audit reads a file, which it can go on with after being stopped")
-    criteria = asked_criteria(criterion or ([_DEMO_CRITERION] if demo else []))
-    folder = run or options.dated_folder("runs/audit-")
-    settings = JudgeSettings(
-        model=model,
-        format=format,
-        order=order,
-        explain=_explains(explain, probe or ()),
-        layout=layout,
-        samples=samples,
-        temperature=temperature,
-        max_tokens=max_tokens,
-        context_tokens=context_tokens,
-        truncate=truncate,
-        seed=seed,
-        base_url=base_url,
-        max_connections=max_connections,
-        timeout_s=timeout,
-        max_retries=max_retries,
-        grammar=grammar,
-        strategies=strategy_names(strategy or ()),
-        aspects=tuple(aspect or ()),
-        jury=tuple(jury or ()),
-    )
+    if out is not None:
+        reads = [*(options.files_of(data) if data else ()), *(criterion or ()), *settings.models]
+        check_target(out, reads=reads + run_files(run) if run else reads)
+    criteria = criteria_asked(criterion or ([_DEMO_CRITERION] if demo else []))
+    settings = replace(settings, explain=_explains(settings.explain, probe or ()))
     if "swap" in settings.strategies:
         raise SetupError(
             "the strategy swap refuses single texts, and an audit asks in orders of its own",
@@ -159,19 +140,10 @@ def audit(
         )
     shipped = as_file(files("glider.demo") / "samples.jsonl") if demo else nullcontext(data)
     with shipped as path:
-        source = Source(
-            path=str(path),
-            encoding=encoding,
-            maps=tuple(map or ()),
-            judged=tuple(judged or ()),
-            preset=preset,
-            limit=limit,
-            seed=seed,
-        )
-        found = _audit(
-            settings, source, criteria, probe or known_probes(), bounds, folder,
+        found, folder = _audit(
+            settings, str(path), rows, criteria, probe or known_probes(), bounds, run,
             resume=resume, retry_failures=retry_failures,
-            writers=writers, own=tuple(own or _names((model, *settings.jury))),
+            writers=writers, own=tuple(own or _names(settings.models)),
         )  # fmt: skip
     page = out or folder / "audit.html"
     _write(found, folder, page)
@@ -196,71 +168,74 @@ def _names(models: Sequence[str]) -> list[str]:
 
 def _audit(
     settings: JudgeSettings,
-    source: Source,
-    criteria: Sequence[Criterion],
+    data: str,
+    how: DataSettings,
+    criteria: "Sequence[Criterion]",
     probes: Sequence[str],
     bounds: dict[str, float],
-    folder: Path,
+    run: Path | None,
     *,
     resume: bool,
     retry_failures: bool,
     writers: str,
     own: tuple[str, ...],
-) -> "Audit":
+) -> "tuple[Audit, Path]":
     from glider.audit.run import Auditor
     from glider.audit.subjects import subjects
     from glider.data.rows import content_hash_of, sampled
     from glider.report.summary import summarise
+    from glider.store.folder import claim_folder
     from glider.store.manifest import Manifest
     from glider.store.run import RunFolder, write_summary
 
-    columns, rows = opened(source)
-    chosen = sampled(rows, source.limit, source.seed)
+    columns, rows = open_table(data, how)
+    chosen = sampled(rows, how.limit, how.seed)
     found, unreadable = subjects(chosen, columns, criteria, writers=writers, own=own)
     if not found:
-        raise DataError("no row holds a sample to audit", path=Path(source.path).name)
-    auditor = Auditor(found, probes, seed=source.seed or 0)
+        raise DataError("no row holds a sample to audit", path=Path(data).name)
+    auditor = Auditor(found, probes, seed=how.seed or 0)
     asked = {"probes": list(probes), "writers": writers, "own": list(own)}
-    with settings.open() as judge:
+    with downloading() as download:
+        opened = settings.open(download)
+    with opened as judge:
+        folder = run or claim_folder("runs/audit-")
         manifest = Manifest.of(
             run_id=folder.name,
             judge=judge.id,
-            settings=settings.recorded() | {"source": source.recorded(), "audit": asked},
+            settings=settings.recorded() | {"source": how.recorded(), "audit": asked},
             criteria={c.name: c.content_id for c in criteria} or {"(record)": ""},
-            input_path=Path(source.path).name,
-            input_sha256=content_hash_of(source.path),
+            input_path=Path(data).name,
+            input_sha256=content_hash_of(data),
         )
-        run = (
+        journal = (
             RunFolder.resume(folder, manifest, retry_failures=retry_failures)
             if resume
             else RunFolder.create(folder, manifest, criteria)
         )
-        with run:
+        with journal:
             say("asking:", f"{auditor.planned:,} judgments over {len(found):,} texts or pairs")
-            progress = RunProgress(auditor.planned - run.n_done)
             try:
-                auditor.judge(judge, run, lambda _, outcome: progress.add(outcome))
-            except (KeyboardInterrupt, GliderError):
-                progress.close()
-                say("[yellow]stopped[/];", f"{run.n_done} outcomes are kept. To go on:")
-                say("", f"  the same command with --run {folder} --resume")
+                with RunProgress(auditor.planned - journal.n_done) as progress:
+                    auditor.judge(judge, journal, lambda _, outcome: progress.add(outcome))
+            except (KeyboardInterrupt, GliderError, OSError):
+                options.tell_stopped(folder, journal.n_done)
                 raise
-            finally:
-                progress.close()
         summary = summarise(folder)
         summary["finished"] = True
         write_summary(folder, summary)
-        return auditor.report(
+        found_out = auditor.report(
             judge=judge.id,
-            data=Path(source.path).name,
-            settings={"seed": source.seed, "limit": source.limit, "samples": settings.samples},
+            data=Path(data).name,
+            settings={"seed": how.seed, "limit": how.limit, "samples": settings.samples},
             bounds=bounds,
             unreadable=unreadable,
         )
+    return found_out, folder
 
 
 def _write(found: "Audit", folder: Path, page: Path) -> None:
     from glider.audit.page import page as drawn
+    from glider.store.atomic import write_whole
 
     write_whole(folder / "audit.json", found.model_dump_json(indent=1) + "\n")
     write_whole(page, drawn(found))
@@ -269,4 +244,7 @@ def _write(found: "Audit", folder: Path, page: Path) -> None:
 def _show(found: "Audit", *, as_json: bool) -> None:
     from glider.audit.table import table
 
-    print(found.model_dump_json(indent=1) if as_json else table(found))
+    if as_json:
+        print_json(found.model_dump(mode="json"), indent=1)
+    else:
+        print(table(found))

@@ -3,17 +3,21 @@
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from glider.cli import options
 from glider.cli.calibrate import needs_bench
-from glider.cli.settings import JudgeSettings, strategy_names
-from glider.cli.show import RunProgress, say
+from glider.cli.flags import from_flags
+from glider.cli.show import RunProgress, downloading, print_json, say
 from glider.core.errors import DataError, GliderError, RunError, SetupError
+from glider.core.settings import Flag
+from glider.judging.settings import JudgeSettings
 from glider.store.atomic import write_whole
+from glider.store.folder import claim_folder
 
 if TYPE_CHECKING:
     from glider.bench.choose import Chosen
@@ -25,6 +29,23 @@ if TYPE_CHECKING:
 _FIGURES = "Figures"
 
 
+@dataclass(frozen=True, kw_only=True)
+class BenchedJudge(JudgeSettings):
+    """The judge of a bench: reasons are asked for where they are measured."""
+
+    explain: Annotated[
+        bool | None,
+        Flag(
+            "Ask for quotes and a reason too, and measure the highlights; by default only where "
+            "the reason comes first.",
+            options.ASK,
+            ("--explain/--no-explain",),
+        ),
+    ] = None
+    seed: Annotated[int, Flag("Draws items, resamples and sampled answers.", options.DATA)] = 0
+
+
+@from_flags
 def bench(
     names: list[str] = typer.Argument(
         None,
@@ -52,9 +73,6 @@ def bench(
     limit: int = typer.Option(
         None, min=1, help="At most this many items of each set.", rich_help_panel=options.DATA
     ),
-    seed: int = typer.Option(
-        0, help="Draws the items, the resamples and sampled answers.", rich_help_panel=options.DATA
-    ),
     held_out: Path = typer.Option(
         None,
         metavar="FOLDER",
@@ -62,23 +80,10 @@ def bench(
         "was held out is measured.",
         rich_help_panel=options.DATA,
     ),
-    model: options.Model = "embedded",
+    *,
+    settings: BenchedJudge,
     system: str = typer.Option(
         None, help="What the judge is called in tables.", rich_help_panel=options.JUDGE
-    ),
-    format: options.FormatName = None,
-    samples: options.Samples = 1,
-    temperature: options.Temperature = 0.8,
-    strategy: options.Strategies = None,
-    aspect: options.Aspects = None,
-    jury: options.Jury = None,
-    order: options.Order = None,
-    explain: bool = typer.Option(
-        None,
-        "--explain/--no-explain",
-        help="Ask for quotes and a reason too, and measure the highlights; by default only where "
-        "the reason comes first.",
-        rich_help_panel=options.ASK,
     ),
     deletion: bool = typer.Option(
         False,
@@ -87,10 +92,6 @@ def bench(
         "without as many other words? Three times the work.",
         rich_help_panel=options.ASK,
     ),
-    max_tokens: options.MaxTokens = None,
-    context_tokens: options.ContextTokens = None,
-    truncate: options.Truncate = False,
-    base_url: options.BaseUrl = None,
     baselines: bool = typer.Option(
         True, help="Simple rules beside the judge.", rich_help_panel=_FIGURES
     ),
@@ -130,7 +131,6 @@ def bench(
         raise SetupError("name a set", hint="`glider bench --list` shows them")
     if resume and out is None:
         raise SetupError("--resume needs --out: the folder to go on with")
-    out = out or options.dated_folder("bench/")
     chosen: list[Chosen] = []
     called = ""
     if names:
@@ -142,37 +142,23 @@ def bench(
         kept = HeldOut.read(held_out) if held_out else None
         if kept:
             chosen = measurable(chosen, kept, names)
-        settings = JudgeSettings(
-            model=model,
-            format=format,
-            order=order,
-            explain=explain,
-            samples=samples,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            context_tokens=context_tokens,
-            truncate=truncate,
-            base_url=base_url,
-            seed=seed,
-            strategies=strategy_names(strategy or ()),
-            aspects=tuple(aspect or ()),
-            jury=tuple(jury or ()),
-        )
         called = system or _called(settings)
+        out = out or claim_folder("bench/")
         try:
             judge_all(
                 settings, called, chosen, out,
-                limit=limit, seed=seed, held_out=kept, deletion=deletion, resume=resume,
+                limit=limit, seed=settings.seed, held_out=kept, deletion=deletion, resume=resume,
             )  # fmt: skip
         except (KeyboardInterrupt, GliderError) as error:
             if isinstance(error, KeyboardInterrupt) or (out / "runs").exists():
                 say("[yellow]stopped[/];", "what was judged is kept. To go on:")
                 say("", "  " + options.resume_line(out, "--out", "-o"))
             raise
+    assert out is not None
     results = collect(
         out,
         baselines=None if baselines else (),
-        settings=Settings(seed=seed, n_resamples=resamples, n_permutations=resamples),
+        settings=Settings(seed=settings.seed, n_resamples=resamples, n_permutations=resamples),
     )
     _write(out, results, as_json)
     if names:
@@ -198,7 +184,7 @@ def _list(folder: Path | None, as_json: bool) -> None:
         for chosen in found
     ]
     if as_json:
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        print_json(rows, indent=1)
         return
     # Plain lines: a table that is cut to the width of the terminal loses what matters.
     width = max(len(row["name"]) for row in rows)
@@ -312,7 +298,9 @@ def judge_all(
                     hint="--resume goes on with it; --system gives this judge another name; "
                     "--out names another folder",
                 )
-    with settings.open() as judge:
+    with downloading() as download:
+        opened = settings.open(download)
+    with opened as judge:
         if deletion and not judge.format.explains:
             raise SetupError("--deletion needs highlights", hint="--explain asks for them")
         for each in chosen:
@@ -342,8 +330,7 @@ def _judge_set(
     clusters = held_out.clusters.get(labelled.name) if held_out else None
     loaded = labelled.load(chosen.folder, limit=limit, seed=seed, clusters=clusters)
     say(f"[bold]{labelled.name}[/]:", f"{len(loaded.items)} items")
-    progress = RunProgress(len(loaded.items))
-    try:
+    with RunProgress(len(loaded.items)) as progress:
         judge_items(
             judge,
             loaded.items,
@@ -355,8 +342,6 @@ def _judge_set(
             seen=progress.add,
             resume=resume,
         )  # fmt: skip
-    finally:
-        progress.close()
 
 
 def _write(out: Path, results: "Results", as_json: bool) -> None:
@@ -371,7 +356,10 @@ def _write(out: Path, results: "Results", as_json: bool) -> None:
     write_whole(out / "report.md", markdown(results))
     lead = Board(results).lead
     write_whole(out / "report.html", page(results, answers_of(out, lead) if lead else ()))
-    print(text if as_json else brief(results), end="")
+    if as_json:
+        print_json(plain, indent=1)
+    else:
+        print(brief(results), end="")
     say("report:", f"{out / 'report.html'}   the same as text: report.md   as data: results.json")
 
 

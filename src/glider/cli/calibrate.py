@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from glider.cli.show import say
+from glider.cli.show import print_json, say
 from glider.core.errors import MissingExtra, SetupError
 from glider.store.atomic import write_whole
+from glider.store.targets import check_target, run_files
 
 if TYPE_CHECKING:
     from glider.calibration.labelled import LabelledRun
@@ -65,6 +66,9 @@ def calibrate(
 
     Writes a file that can be applied to further judgments of the same judge and criterion.
     """
+    # The page is written beside the calibration, under the same name.
+    for place in (out, out.with_suffix(".html")) if out is not None else ():
+        check_target(place, reads=[labels, *run_files(run)])
     needs_bench("glider calibrate")
     from pydantic import ValidationError
 
@@ -90,7 +94,10 @@ def calibrate(
     found = Calibration.of(load(run, labels, map, encoding, criterion, scale, cluster), settings)
     target = out or run / ("calibration.json" if criterion is None else _named(criterion))
     found.save(target)
-    print(found.model_dump_json(indent=1) if as_json else calibration_text(found))
+    if as_json:
+        print_json(found.model_dump(mode="json"), indent=1)
+    else:
+        print(calibration_text(found))
     shown = target.with_suffix(".html")
     write_whole(shown, page(found))
     say("\ncalibration:", f"{target}   page: {shown}")

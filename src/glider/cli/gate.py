@@ -8,6 +8,7 @@ import typer
 
 from glider.core.errors import RunError, SetupError
 from glider.store.atomic import write_whole
+from glider.store.targets import check_target, run_files
 
 if TYPE_CHECKING:
     from glider.gate.results import ResultsFigures
@@ -54,6 +55,13 @@ def gate(
     from glider.gate import render
     from glider.gate.checks import Answer, parse_checks
 
+    reads = [path / "results.json", path / "audit.json", *run_files(path)]
+    if path.is_file():
+        reads.append(path)
+    if baseline is not None:
+        reads += run_files(baseline)
+    check_target(junit, reads=reads, flag="--junit")
+    check_target(markdown, reads=[*reads, junit], flag="--markdown")
     checks = parse_checks(check or [])
     figures = _figures(path, baseline, cluster, system)
     answers = [Answer(check=c, measured=figures.measure(c)) for c in checks]

@@ -1,23 +1,29 @@
 """`glider judge`: one text, or a whole file into a run folder."""
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import typer
 
 from glider.cli import options
-from glider.cli.files import Source, asked_criteria, judge_file
-from glider.cli.settings import JudgeSettings, strategy_names
-from glider.cli.show import is_terminal, say, show, show_summary
-from glider.core.criteria import Criterion
-from glider.core.errors import SetupError
-from glider.core.judgments import Failure
-from glider.core.samples import Sample
+from glider.cli.flags import from_flags
+from glider.cli.show import RunProgress, downloading, is_terminal, print_json, say, show_summary
+from glider.core.errors import GliderError, SetupError
+from glider.data.settings import DataSettings
+from glider.judging.settings import JudgeSettings
+from glider.store.targets import check_target
+
+if TYPE_CHECKING:
+    from glider.batch.file import JudgedFile
+    from glider.core.judgments import Comparison, Failure, Judgment
+    from glider.store.run import RunFolder
 
 _TEXT = "One text"
 
 
+@from_flags
 def judge(
     data: str = typer.Argument(
         None,
@@ -39,51 +45,15 @@ def judge(
         None, help="Material the output must rest on.", rich_help_panel=_TEXT
     ),
     reference: str = typer.Option(None, help="A reference answer.", rich_help_panel=_TEXT),
-    map: options.Maps = None,
-    judged: options.Judged = None,
-    preset: options.Preset = None,
-    encoding: options.Encoding = "utf-8",
-    limit: int = typer.Option(
-        None, min=1, help="Judge this many rows.", rich_help_panel=options.DATA
-    ),
+    *,
+    rows: DataSettings,
     single_order: bool = typer.Option(
         False,
         "--single-order",
         help="Compare pairs in one order only.",
         rich_help_panel=options.DATA,
     ),
-    model: options.Model = "embedded",
-    format: options.FormatName = None,
-    samples: options.Samples = 1,
-    temperature: options.Temperature = 0.8,
-    seed: int = typer.Option(
-        None,
-        help="Draws the rows of --limit at random (the first ones without it), and the answers "
-        "of --samples.",
-        rich_help_panel=options.JUDGE,
-    ),
-    strategy: options.Strategies = None,
-    aspect: options.Aspects = None,
-    jury: options.Jury = None,
-    order: options.Order = None,
-    explain: bool = typer.Option(
-        True,
-        "--explain/--no-explain",
-        help="Quotes and reason, or just the score.",
-        rich_help_panel=options.ASK,
-    ),
-    layout: options.Layout = None,
-    max_tokens: options.MaxTokens = None,
-    context_tokens: options.ContextTokens = None,
-    truncate: options.Truncate = False,
-    base_url: options.BaseUrl = None,
-    grammar: options.GrammarKind = "auto",
-    max_connections: options.MaxConnections = 64,
-    timeout: options.Timeout = 120.0,
-    max_retries: options.MaxRetries = 6,
-    price_in: options.PriceIn = None,
-    price_out: options.PriceOut = None,
-    max_cost: options.MaxCost = None,
+    settings: JudgeSettings,
     run: options.RunFolderPath = None,
     resume: options.Resume = False,
     retry_failures: options.RetryFailures = False,
@@ -94,7 +64,7 @@ def judge(
         None,
         "--out",
         "-o",
-        help="Write outcomes to this .jsonl or .csv, not to stdout.",
+        help="Write all outcomes to this .jsonl or .csv at the end, and none to stdout.",
         rich_help_panel=options.RUN,
     ),
     as_json: bool = typer.Option(
@@ -108,46 +78,18 @@ def judge(
 
     A file becomes a run folder that survives being killed: `--run DIR --resume` goes on with it.
     """
-    settings = JudgeSettings(
-        model=model,
-        format=format,
-        order=order,
-        explain=explain,
-        layout=layout,
-        samples=samples,
-        temperature=temperature,
-        max_tokens=max_tokens,
-        truncate=truncate,
-        seed=seed or 0,
-        context_tokens=context_tokens,
-        base_url=base_url,
-        max_connections=max_connections,
-        timeout_s=timeout,
-        max_retries=max_retries,
-        price_in=price_in,
-        price_out=price_out,
-        max_cost=max_cost,
-        grammar=grammar,
-        strategies=strategy_names(strategy or ()),
-        aspects=tuple(aspect or ()),
-        jury=tuple(jury or ()),
-    )
     if "swap" in settings.strategies and (output is not None or single_order):
         raise SetupError(
             "the strategy swap compares two outputs in both orders",
             hint="leave out swap, or " + ("--single-order" if single_order else "--output"),
         )
-    criteria = asked_criteria(criterion or [])
     if (output is None) == (data is None):
         raise SetupError("give a data file, or one text with --output", hint="glider judge --help")
+    json_lines = as_json or not is_terminal()
     if output is not None:
-        sample = Sample.of(
-            sys.stdin.read() if output == "-" else output,
-            input=input,
-            context=context,
-            reference=reference,
-        )
-        _judge_one(settings, sample, criteria, as_json)
+        if out is not None or run is not None:
+            raise SetupError("--run and --out are for a file; one text is printed")
+        _judge_one(settings, output, input, context, reference, criterion or [], json_lines)
         return
     if input or context or reference:
         raise SetupError(
@@ -155,44 +97,51 @@ def judge(
             hint="--map input=COLUMN names a column",
         )
     allowed = _share(fail_on)
-    source = Source(
-        path=data,
-        encoding=encoding,
-        maps=tuple(map or ()),
-        judged=tuple(judged or ()),
-        preset=preset,
-        limit=limit,
-        seed=seed,
-        both_orders=not single_order,
-    )
-    folder = _run_folder(run, data, resume, retry_failures)
-    summary = judge_file(
-        settings,
-        source,
-        criteria,
-        folder,
-        resume=resume,
-        retry_failures=retry_failures,
-        out=out,
-        json_lines=as_json or not is_terminal(),
-    )
-    show_summary(summary)
-    say("run:", f"{folder}   report: glider report {folder}")
-    _check(summary, allowed)
+    options.check_resume(run, resume, retry_failures)
+    if out is not None:
+        reads = [*options.files_of(data), *(criterion or ()), *settings.models]
+        check_target(out, reads=reads, closed=[run] if run else [], suffixes=(".jsonl", ".csv"))
+    printed = None if out else _print_json_line if json_lines else _print_line
+    judged = judge_with_progress(
+        data, criterion or [], run, settings, rows, on_outcome=printed,
+        both_orders=not single_order, resume=resume, retry_failures=retry_failures,
+    )  # fmt: skip
+    show_summary(judged.summary)
+    say("run:", f"{judged.run}   report: glider report {judged.run}")
+    if out is not None:
+        _write(judged.run, out, can_resume=data != "-")
+    _check(judged, allowed)
 
 
 def _judge_one(
-    settings: JudgeSettings, sample: Sample, criteria: list[Criterion], as_json: bool
+    settings: JudgeSettings,
+    output: str,
+    input: str | None,
+    context: str | None,
+    reference: str | None,
+    criteria: Sequence[str],
+    json_lines: bool,
 ) -> None:
-    if not criteria:
+    from glider.cli.outcome import show
+    from glider.core.judgments import Failure
+    from glider.core.samples import Sample
+    from glider.data.library import criteria_asked
+
+    asked = criteria_asked(criteria)
+    if not asked:
         raise SetupError("a single text brings no criterion of its own", hint="--criterion NAME")
+    sample = Sample.of(
+        _stdin() if output == "-" else output, input=input, context=context, reference=reference
+    )
     failed: Failure | None = None
-    with settings.open() as judge:
+    with downloading() as progress:
+        opened = settings.open(progress)
+    with opened as one:
         for outcome, criterion in zip(
-            judge.judge_many([(sample, c) for c in criteria]), criteria, strict=True
+            one.judge_many([(sample, c) for c in asked]), asked, strict=True
         ):
-            if as_json or not is_terminal():
-                print(outcome.model_dump_json())
+            if json_lines:
+                print_json(outcome.model_dump(mode="json"))
             else:
                 show(outcome, sample, criterion.rubric)
             failed = outcome if isinstance(outcome, Failure) else failed
@@ -200,15 +149,84 @@ def _judge_one(
         failed.or_raise()
 
 
-def _run_folder(run: Path | None, data: str, resume: bool, retry_failures: bool) -> Path:
-    if (resume or retry_failures) and run is None:
-        raise SetupError("--resume needs --run: the folder to go on with")
-    if retry_failures and not resume:
-        raise SetupError("--retry-failures goes with --resume")
-    if run is not None:
-        return run
-    name = "stdin" if data == "-" else Path(data).name.split(".")[0]
-    return options.dated_folder(f"runs/{name}-")
+def _stdin() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise SetupError(
+            f"standard input is not utf-8: byte 0x{exc.object[exc.start]:02x} at {exc.start}",
+            hint="iconv -f ENCODING -t UTF-8 makes it so",
+        ) from exc
+
+
+def judge_with_progress(
+    data: str,
+    criteria: Sequence[str],
+    run: Path | None,
+    settings: JudgeSettings,
+    rows: DataSettings,
+    *,
+    on_outcome: "Callable[[int, Judgment | Failure | Comparison], None] | None" = None,
+    both_orders: bool = True,
+    resume: bool = False,
+    retry_failures: bool = False,
+    name: str | None = None,
+) -> "JudgedFile":
+    """`judge_file` for somebody who watches; where it is stopped, it says how to go on."""
+    from glider.batch.file import judge_file
+
+    begun: list[RunFolder] = []
+    progress = RunProgress(None)
+
+    def on_start(folder: "RunFolder", to_come: int | None) -> None:
+        download.close()
+        begun.append(folder)
+        progress.total = to_come
+        if resume:
+            say("resuming", f"{folder.path}: {folder.n_done} outcomes are there already")
+
+    def seen(row: int, outcome: "Judgment | Failure | Comparison") -> None:
+        progress.add(outcome)
+        if on_outcome is not None:
+            on_outcome(row, outcome)
+
+    try:
+        with downloading() as download, progress:
+            return judge_file(
+                data, criteria, run,
+                settings=settings, rows=rows, both_orders=both_orders,
+                resume=resume, retry_failures=retry_failures,
+                name=name, on_start=on_start, on_outcome=seen, progress=download,
+            )  # fmt: skip
+    except (KeyboardInterrupt, GliderError, OSError):
+        for folder in begun:
+            options.tell_stopped(folder.path, folder.n_done, can_resume=data != "-")
+        raise
+
+
+def _print_line(row: int, outcome: "Judgment | Failure | Comparison") -> None:
+    from glider.cli.outcome import print_line
+
+    print_line(outcome)
+
+
+def _print_json_line(row: int, outcome: "Judgment | Failure | Comparison") -> None:
+    from glider.batch.outcomes import as_plain
+
+    print_json(as_plain(row, outcome))
+
+
+def _write(run: Path, out: Path, can_resume: bool) -> None:
+    from glider.batch.outcomes import write_outcomes
+
+    try:
+        write_outcomes(run, out)
+    except GliderError:
+        say("[yellow]all is judged[/], but the copy is not written.", f"The outcomes are in {run}")
+        if can_resume:
+            say("", "  " + options.resume_line(run, "--run"))
+        raise
+    say("outcomes:", str(out))
 
 
 def _share(fail_on: str | None) -> tuple[float | None, int | None]:
@@ -225,12 +243,12 @@ def _share(fail_on: str | None) -> tuple[float | None, int | None]:
         ) from None
 
 
-def _check(summary: dict[str, Any], allowed: tuple[float | None, int | None]) -> None:
-    failed, asked = summary["failed"], summary["asked"]
+def _check(judged: "JudgedFile", allowed: tuple[float | None, int | None]) -> None:
+    failed, asked = judged.failed, judged.asked
     share, count = allowed
     if (share is not None and failed > share * asked) or (count is not None and failed > count):
         say("[bold red]too many failed[/]:", f"{failed} of {asked} were not judged")
         raise typer.Exit(5)
     if asked and failed == asked:
-        reasons = [code for row in summary["criteria"].values() for code in row["failures"]]
-        raise options.nothing_judged(reasons)
+        rows = judged.summary["criteria"].values()
+        raise options.nothing_judged(code for row in rows for code in row["failures"])

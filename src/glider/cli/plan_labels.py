@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from glider.cli.calibrate import load, needs_bench
+from glider.cli.show import print_json
 from glider.core.errors import SetupError
 
 
@@ -45,4 +46,7 @@ def plan_labels(
         raise SetupError("--items is for planning without a run; the run tells its own")
     pilot = load(run, labels, map, encoding, criterion, scale, cluster) if run else None
     found = plan(width, run=pilot, pass_at=pass_at, total=items, spread=spread)
-    print(found.model_dump_json(indent=1) if as_json else plan_text(found))
+    if as_json:
+        print_json(found.model_dump(mode="json"), indent=1)
+    else:
+        print(plan_text(found))

@@ -1,34 +1,40 @@
 """`glider rationalize`: pairs to train on, made of a judge's own right and wrong answers."""
 
-import json
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from glider.cli.options import (
-    BaseUrl,
-    ContextTokens,
-    GrammarKind,
-    MaxConnections,
-    Order,
-    interrupted,
-)
-from glider.cli.settings import JudgeSettings
-from glider.cli.show import say
+from glider.cli.flags import from_flags
+from glider.cli.options import interrupted
+from glider.cli.show import downloading, print_json, say
 from glider.core.errors import SetupError
+from glider.core.settings import Flag
+from glider.judging.settings import JudgeSettings, ModelSettings
 
 _ASK, _PAIR, _OUT = "How to ask", "Pairs", "Output"
 _CHOICES = ("correct", "majority")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answerer(ModelSettings):
+    """The model whose answers are paired."""
+
+    model: Annotated[
+        str,
+        Flag(
+            "Run folder of a training, or a model as in `glider judge`.",
+            names=("--model", "-m"),
+        ),
+    ] = field()
+
+
+@from_flags
 def rationalize(
     data: Path = typer.Argument(
         ..., metavar="EXAMPLES", help="Folder that `glider data` made.", show_default=False
-    ),
-    model: str = typer.Option(
-        ..., "--model", "-m", help="Run folder of a training, or a model as in `glider judge`."
     ),
     out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
     samples: int = typer.Option(8, min=2, help="Answers to each prompt.", rich_help_panel=_ASK),
@@ -44,13 +50,11 @@ def rationalize(
         help="Training prompts, drawn; of the development prompts the same share [all].",
         rich_help_panel=_ASK,
     ),
-    order: Order = None,
+    order: str = typer.Option(None, help="score-first or reason-first.", rich_help_panel=_ASK),
     seed: int = typer.Option(0, help="Of every draw.", rich_help_panel=_ASK),
     max_tokens: int = typer.Option(None, min=1, help="Longest answer.", rich_help_panel=_ASK),
-    context_tokens: ContextTokens = None,
-    base_url: BaseUrl = None,
-    grammar: GrammarKind = "auto",
-    max_connections: MaxConnections = 64,
+    *,
+    answerer: Answerer,
     choose: str = typer.Option(
         "correct",
         help="Which answers are right: correct (people's score) or majority (the most common).",
@@ -97,19 +101,17 @@ def rationalize(
     if order is not None:
         form["order"] = order
     settings = JudgeSettings(
-        model=model_of(model),
+        **{**asdict(answerer), "model": model_of(answerer.model)},
         format=form["format"],
         order=form.get("order"),
         layout=form.get("layout"),
-        context_tokens=context_tokens,
-        base_url=base_url,
-        grammar=grammar,
-        max_connections=max_connections,
     )
     how = Pairing(samples=samples, choose=choose, margin=margin, pairs=pairs, seed=seed)  # type: ignore[arg-type]
-    with settings.open() as judge:
+    with downloading() as download:
+        opened = settings.open(download)
+    with opened as judge:
         asked = questions(data, judge.format, limit=limit, seed=seed)
-        manifest = _manifest(data, judge.id, form, temperature, seed, max_tokens, grammar)
+        manifest = _manifest(data, judge.id, form, temperature, seed, max_tokens, settings)
         with kept_folder(out, manifest, resume=resume), Answers(out) as answers:
             if not judge.format.reasons_before_score:
                 say(
@@ -138,7 +140,7 @@ def rationalize(
                 out, asked, answers, judge.format, how, model=judge.id, temperature=temperature
             )
     if as_json:
-        print(json.dumps(result.model_dump(mode="json"), ensure_ascii=False, indent=1))
+        print_json(result.model_dump(mode="json"), indent=1)
     train = result.splits["train"]
     if limit is not None and limit > train.there:
         say("[yellow]fewer prompts[/]", f"than asked for: {train.there} of {limit}")
@@ -164,7 +166,7 @@ def _manifest(
     temperature: float,
     seed: int,
     max_tokens: int | None,
-    grammar: str,
+    settings: JudgeSettings,
 ) -> Any:
     """What decides an answer; how many there are, and how they are paired, does not.
 
@@ -181,7 +183,8 @@ def _manifest(
             "temperature": temperature,
             "seed": seed,
             "max_tokens": max_tokens,
-            "grammar": grammar,
+            "grammar": settings.grammar,
+            "base_url": settings.endpoint(),
         },
         criteria={},
         input_path=data.resolve().name,

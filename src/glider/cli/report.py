@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from glider.cli.show import say
+from glider.store.targets import check_target, run_files
 
 
 def report(
@@ -12,6 +13,7 @@ def report(
     out: Path = typer.Option(None, "--out", "-o", help="File to write [RUN/report.html]."),
 ) -> None:
     """Write a run as one self-contained HTML page: scores, failures, texts with highlights."""
+    check_target(out, reads=run_files(run))
     write_report(run, out or run / "report.html")
 
 

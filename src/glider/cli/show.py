@@ -1,134 +1,65 @@
 """The only file that knows about colours: judgments and progress for people.
 
-Results go to standard output, everything else to standard error.
+Results go to standard output, everything else to standard error. rich is imported when something
+is shown, so that a command starts without it.
 """
 
+import json
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console, Group
-from rich.markup import escape
-from rich.panel import Panel
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
-from glider.core.criteria import Rubric
-from glider.core.judgments import Comparison, Failure, Judgment, Step
-from glider.core.samples import Sample
+    from glider.core.judgments import Comparison, Failure, Judgment
 
-_out = Console(highlight=False)
-_err = Console(stderr=True, highlight=False)
+
+@cache
+def terminal() -> "Console":
+    """Standard output, with colours where somebody watches it."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+@cache
+def _err() -> "Console":
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
 
 
 def say(*parts: str) -> None:
     """A message to the person at the terminal; the first part may hold markup, the rest not."""
-    _err.print(parts[0], *(escape(part) for part in parts[1:]), soft_wrap=True)
+    from rich.markup import escape
+
+    _err().print(parts[0], *(escape(part) for part in parts[1:]), soft_wrap=True)
 
 
 def is_terminal() -> bool:
     """Someone is watching standard output."""
-    return _out.is_terminal
+    return terminal().is_terminal
 
 
-def show(outcome: Judgment | Failure | Comparison, sample: Sample, rubric: Rubric) -> None:
-    """Print one outcome in full: score, reasoning, the judged text with its highlights."""
-    if isinstance(outcome, Failure):
-        _out.print(f"[bold red]not judged[/] {outcome.stage}/{outcome.code}", end=" ")
-        _out.print(escape(outcome.message))
-        return
-    if isinstance(outcome, Comparison):
-        _out.print(_comparison_line(outcome))
-        return
-    head = Text.assemble(
-        (f"{outcome.score}", "bold green" if outcome.normalized >= 0.5 else "bold yellow"),
-        f" of {rubric.low}..{rubric.high}",
-    )
-    if outcome.expected is not None:
-        head.append(f"   expected {outcome.expected:.2f}", "dim")
-    if outcome.doubt is not None:
-        head.append(f"   doubt {outcome.doubt:.2f}", "dim")
-    parts: list[Any] = [Text.assemble(("level  ", "dim"), rubric.levels[outcome.score])]
-    if outcome.reasoning:
-        parts.append(Text.assemble(("reason ", "dim"), outcome.reasoning))
-    for field in sample.judged:
-        parts.append(Text(f"\n{field.name}", "dim"))
-        parts.append(_marked(field.name, field.text, outcome))
-    parts += [_step(step) for step in outcome.steps]
-    unplaced = [h.phrase for h in outcome.highlights if h.match == "unplaced"]
-    if unplaced:
-        parts.append(Text("\nquoted but not found: " + "; ".join(unplaced), "dim"))
-    for cut in outcome.cuts:
-        parts.append(
-            Text(f"\njudged on the first {cut.kept:,} of {cut.of:,} characters of {cut.field}")
-        )
-    title = Text.assemble((outcome.criterion, "bold"), "  ", head)
-    _out.print(Panel(Group(*parts), title=title, title_align="left", padding=(1, 2)))
-
-
-def _step(step: Step) -> Text:
-    line = Text.assemble(("\n" + step.name, "dim"))
-    if step.weight is not None:
-        line.append(f"  weight {step.weight:.2f}", "dim")
-    if step.score is not None:
-        line.append(f"  {step.score:.2f}")
-    if step.text:
-        line.append("\n" + step.text + (" ..." if step.cut_off else ""))
-    return line
-
-
-def _marked(field: str, text: str, outcome: Judgment) -> Text:
-    marked = Text(text)
-    for highlight in outcome.highlights:
-        style = "black on yellow" if highlight.match == "exact" else "underline yellow"
-        for span in highlight.spans:
-            if span.field == field:
-                marked.stylize(style, span.start, span.end)
-    return marked
-
-
-def _comparison_line(outcome: Comparison) -> Text:
-    if outcome.p_first is None:
-        return Text(f"{outcome.first} or {outcome.second}: not judged", "red")
-    line = Text.assemble(
-        (outcome.criterion, "bold"),
-        "  ",
-        (f"{outcome.preferred} is better" if outcome.preferred else "tie", "bold green"),
-        (f"   p({outcome.first}) {outcome.p_first:.2f}", "dim"),
-    )
-    if outcome.flipped:
-        line.append("   the two orders disagree", "yellow")
-    return line
-
-
-def line_for(outcome: Judgment | Failure | Comparison) -> Text:
-    """One outcome as one line."""
-    line = Text(no_wrap=True, overflow="ellipsis")
-    line.append(f"{outcome.sample_id[:24]:<24} ", "dim")
-    line.append(f"{outcome.criterion[:22]:<22} ")
-    if isinstance(outcome, Failure):
-        line.append(f"not judged: {outcome.stage}/{outcome.code} ", "red")
-        line.append(outcome.message.replace("\n", " "))
-    elif isinstance(outcome, Comparison):
-        line.append(f"{outcome.preferred or 'tie':<9}", "bold")
-        line.append("  orders disagree" if outcome.flipped else "")
-    else:
-        line.append(f"{outcome.score:>2}", "bold")
-        if outcome.expected is not None:
-            line.append(f" (expected {outcome.expected:.2f})", "dim")
-        line.append("  " + (outcome.reasoning or "").replace("\n", " "))
-    return line
-
-
-def print_line(outcome: Judgment | Failure | Comparison) -> None:
-    """Print one outcome as one line on standard output, cut to the width there is."""
-    _out.print(line_for(outcome), no_wrap=True, overflow="ellipsis", crop=True)
+def print_json(data: Any, *, indent: int | None = None) -> None:
+    """Print plain data as JSON that is whole wherever it goes: UTF-8, or escapes in its place."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
+    # Half a character has no UTF-8; as an escape it is read back as it was.
+    text = json.dumps(data, ensure_ascii=encoding != "utf8", indent=indent)
+    print(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def show_summary(summary: Mapping[str, Any]) -> None:
     """The run's figures as a table, on standard error."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column, justify in (
         ("criterion", "left"), ("judged", "right"), ("failed", "right"),
@@ -139,7 +70,7 @@ def show_summary(summary: Mapping[str, Any]) -> None:
         judged = f"{row['judged']}/{row['asked']}"
         failed = Text(str(row["failed"]), "red" if row["failed"] else "")
         table.add_row(name or "(no criterion)", judged, failed, _figure(row), _counts(row))
-    _err.print(table)
+    _err().print(table)
     for name, row in summary["criteria"].items():
         for code, count in row["failures"].items():
             say(f"[red]{count}[/] not judged under", f"{name or '(no criterion)'}: {code}")
@@ -167,42 +98,62 @@ class RunProgress:
     """How far a run is: a live bar on a terminal, a line now and then in a pipe."""
 
     def __init__(self, total: int | None) -> None:
-        """Start showing; `total` is the number of outcomes expected, None if not known."""
-        self._total = total
+        """Shown from the first outcome on.
+
+        Args:
+            total: the number of outcomes to come; None if not known.
+        """
+        self.total = total
         self._n = self._failed = 0
         self._started = self._told = time.monotonic()
         self._bar: Progress | None = None
-        if _err.is_terminal:
-            self._bar = Progress(
-                TextColumn("judging"),
-                BarColumn(),
-                TextColumn("{task.completed}" + (f"/{total}" if total else "")),
-                TextColumn("{task.fields[rate]:.0f}/min"),
-                TextColumn("[red]{task.fields[failed]} failed"),
-                TimeRemainingColumn(),
-                console=_err,
-                transient=True,
-            )
-            self._task = self._bar.add_task("", total=total, rate=0.0, failed=0)
-            self._bar.start()
 
-    def add(self, outcome: Judgment | Failure | Comparison) -> None:
+    def add(self, outcome: "Judgment | Failure | Comparison") -> None:
         """One more outcome."""
+        if self._n == 0 and _err().is_terminal:
+            self._show_bar()
         self._n += 1
-        self._failed += isinstance(outcome, Failure)
+        self._failed += outcome.kind == "failure"
         now = time.monotonic()
         rate = 60 * self._n / max(now - self._started, 1e-9)
         if self._bar is not None:
             self._bar.update(self._task, completed=self._n, rate=rate, failed=self._failed)
         elif now - self._told >= 10:
             self._told = now
-            of = f"/{self._total}" if self._total else ""
-            _err.print(f"judged {self._n}{of}, {self._failed} failed, {rate:.0f}/min")
+            of = f"/{self.total}" if self.total else ""
+            _err().print(f"judged {self._n}{of}, {self._failed} failed, {rate:.0f}/min")
+
+    def _show_bar(self) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("judging"),
+            BarColumn(),
+            TextColumn("{task.completed}" + (f"/{self.total}" if self.total else "")),
+            TextColumn("{task.fields[rate]:.0f}/min"),
+            TextColumn("[red]{task.fields[failed]} failed"),
+            TimeRemainingColumn(),
+            console=_err(),
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=self.total, rate=0.0, failed=0)
+        self._bar.start()
 
     def close(self) -> None:
         """Stop showing."""
         if self._bar is not None:
             self._bar.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
 class Download:
@@ -216,14 +167,16 @@ class Download:
     def __call__(self, what: str, done: int, total: int) -> None:
         """Tell how far a step is; bytes, or parts where the numbers are small."""
         if what not in self._tasks:
-            if _err.is_terminal and self._bar is None:
+            if _err().is_terminal and self._bar is None:
+                from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
                 self._bar = Progress(
-                    TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=_err
+                    TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=_err()
                 )
                 self._bar.start()
             if self._bar is None:
                 size = f" ({total / 1e6:.0f} MB)" if total > 10_000 else ""
-                _err.print(what + size)
+                _err().print(what + size)
             self._tasks[what] = self._bar.add_task(what, total=total) if self._bar else None
         if self._bar is not None:
             self._bar.update(self._tasks[what], completed=done)
@@ -233,8 +186,14 @@ class Download:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+            self._tasks = {}
 
 
-def flush() -> None:
-    """Let a pipe's reader see what was printed."""
-    sys.stdout.flush()
+@contextmanager
+def downloading() -> Iterator[Download]:
+    """Shows how far the fetching of a model is, while the block lasts."""
+    download = Download()
+    try:
+        yield download
+    finally:
+        download.close()

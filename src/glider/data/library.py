@@ -8,7 +8,7 @@ A name that ends in .yaml, .yml or .json, or that holds a slash, is a file; othe
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
@@ -19,7 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from glider.core.criteria import Criterion
-from glider.core.errors import CriterionError, RubricError, UnknownName
+from glider.core.errors import CriterionError, RubricError, SetupError, UnknownName
 from glider.data.yaml_files import documents, read_text, repeated
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -95,6 +95,32 @@ def _from_file(path: Path) -> list[Criterion]:
         hint = f"one called {near[0]!r} is shipped" if near else None
         raise CriterionError(f"{path}: no such file", hint=hint) from None
     return _criteria(text, str(path))
+
+
+def criteria_asked(asked: "str | Criterion | Sequence[str | Criterion]") -> list[Criterion]:
+    """The criteria of a run: names, YAML files or criteria; none for "record" alone.
+
+    With "record" each row brings its own.
+
+    Raises:
+        SetupError: none is named, or one twice.
+        CriterionError: a file that cannot be used.
+        UnknownName: no criterion of that name is shipped.
+    """
+    asked = [asked] if isinstance(asked, str | Criterion) else list(asked)
+    if not asked:
+        raise SetupError(
+            "no criterion given", hint="--criterion NAME; `glider criteria` lists the shipped ones"
+        )
+    if asked == ["record"]:
+        return []
+    found: list[Criterion] = []
+    for one in asked:
+        found += [one] if isinstance(one, Criterion) else load_criteria(one)
+    repeated = {c.name for c in found if sum(o.name == c.name for o in found) > 1}
+    if repeated:
+        raise SetupError(f"criterion given twice: {', '.join(sorted(repeated))}")
+    return found
 
 
 def _criteria(text: str, path: str) -> list[Criterion]:

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,16 +18,30 @@ _UNFINISHED = ".new"
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write; it takes its name, and the place of an older one, when all is on disk.
 
+    Its folder is made. A link keeps its name, and what it leads to is replaced; what is no file
+    at all (/dev/stdout, a pipe) is written as it comes.
+
     Raises:
         RunError: the disk is full or cannot be written; what stood there before still does.
     """
-    new = _beside(path)
+    try:
+        real = path.resolve()
+        real.parent.mkdir(parents=True, exist_ok=True)
+        if real.exists() and not real.is_file():
+            with path.open("wb") as file:
+                yield file
+            return
+    except (OSError, RuntimeError) as exc:  # RuntimeError: links in a circle, before Python 3.13
+        raise _unwritable(path, exc) from exc
+    new = _beside(real)
     try:
         with new.open("wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        new.replace(path)
+        with suppress(OSError):
+            shutil.copymode(real, new)
+        new.replace(real)
     except OSError as exc:
         raise _unwritable(path, exc) from exc
     finally:
@@ -38,21 +52,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 def write_whole(path: Path, text: str) -> None:
     """Write a text file, and the folder it goes into; half a character becomes a question mark.
 
-    What is no file itself (a link, /dev/stdout) is written through, and holds what came so far.
-
     Raises:
         RunError: it cannot be written; what stood there before still does.
     """
-    data = text.encode("utf-8", "replace")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_symlink() or (path.exists() and not path.is_file()):
-            path.write_bytes(data)
-            return
-    except OSError as exc:
-        raise _unwritable(path, exc) from exc
     with replacing(path) as file:
-        file.write(data)
+        file.write(text.encode("utf-8", "replace"))
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -62,6 +66,18 @@ def write_json(path: Path, data: Any) -> None:
         RunError: it cannot be written.
     """
     write_whole(path, json.dumps(data, ensure_ascii=False, indent=1) + "\n")
+
+
+def write_json_lines(path: Path, records: Iterable[Any]) -> None:
+    """Write plain data, one record a line; half a character becomes its escape.
+
+    Raises:
+        RunError: it cannot be written; what stood there before still does.
+    """
+    with replacing(path) as file:
+        for record in records:
+            line = json.dumps(record, ensure_ascii=False) + "\n"
+            file.write(line.encode("utf-8", "backslashreplace"))
 
 
 def is_unfinished(path: Path) -> bool:
@@ -102,8 +118,8 @@ def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}{_UNFINISHED}")
 
 
-def _unwritable(path: Path, exc: OSError) -> RunError:
+def _unwritable(path: Path, exc: OSError | RuntimeError) -> RunError:
     return RunError(
-        f"cannot write {path}: {exc.strerror or exc}",
+        f"cannot write {path}: {getattr(exc, 'strerror', None) or exc}",
         hint="nothing was left half-written; free some space or name another place",
     )

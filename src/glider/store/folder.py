@@ -7,6 +7,8 @@ and last of what the making writes, so a folder without one was never begun.
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +81,27 @@ def kept_folder(
         yield
     finally:
         os.close(held)
+
+
+def claim_folder(start: str) -> Path:
+    """Make a new folder for who names none: `start`, the time, and -2 if need be.
+
+    It is claimed by making it, so of several processes that begin in one second each gets its own.
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    dated = f"{start}{datetime.now():%Y%m%d-%H%M%S}"
+    for n in count(1):
+        folder = Path(dated if n == 1 else f"{dated}-{n}")
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+        except FileExistsError:
+            if folder.parent.is_dir():
+                continue
+            raise RunError(f"cannot make {folder}: {folder.parent} is no folder") from None
+        except OSError as exc:
+            raise RunError(f"cannot make {folder}: {exc.strerror or exc}") from exc
+        return folder
+    raise AssertionError("count does not end")

@@ -6,9 +6,9 @@ import math
 import pytest
 import typer
 
+from glider import backends
 from glider.audit.results import Audit
 from glider.backends.scripted import ScriptedBackend
-from glider.cli import settings
 from glider.cli.audit import audit as audit_command
 from glider.core.errors import SetupError
 from glider.core.generation import Generation
@@ -34,7 +34,7 @@ def models(monkeypatch):
         opened[name] = ScriptedBackend(four, label_logprobs=LABELS, model=name.partition("/")[2])
         return opened[name]
 
-    monkeypatch.setattr(settings, "open_backend", open_model)
+    monkeypatch.setattr(backends, "open_backend", open_model)
     return opened
 
 

@@ -86,7 +86,7 @@ def test_a_calibration_of_one_of_several_criteria_has_its_name(tmp_path, told):
         (["--pass-at", "7"], SetupError, "has no level on one side"),
         (["--labels", "nowhere.csv"], DataError, "nowhere.csv"),
         (["--map", "score=x"], SetupError, "there are id and label"),
-        (["--out", "/dev/null/calibration.json"], RunError, "cannot write"),
+        (["--out", "/dev/null/calibration.json"], SetupError, "cannot write"),
     ],
 )
 def test_flags_that_cannot_be_followed(tmp_path, told, flags, error, words):

@@ -2,10 +2,10 @@
 
 import pytest
 
+from glider import backends
 from glider.backends.scripted import ScriptedBackend
-from glider.cli import settings
-from glider.cli.settings import JudgeSettings
 from glider.core.errors import SetupError
+from glider.judging.settings import JudgeSettings
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def recorded(monkeypatch):
     """A model whose name says GLIDER and whose record says otherwise."""
     backend = ScriptedBackend([], model="my-glider")
     backend.form = {"format": "nano", "order": "reason-first"}
-    monkeypatch.setattr(settings, "open_backend", lambda model, **_: backend)
+    monkeypatch.setattr(backends, "open_backend", lambda model, **_: backend)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import typer
 from typer.testing import CliRunner
 
 from glider.bench.results import Figure, Results
+from glider.cli.errors import exit_code
 from glider.cli.gate import gate as gate_command
-from glider.cli.main import exit_code
 from glider.core.criteria import Criterion
 from glider.core.errors import GliderError, MissingExtra, SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment

@@ -1,0 +1,98 @@
+"""The commands, by the panel they stand under; a command's module is imported when it is run."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from glider._version import __version__
+
+_PANELS = {
+    "Judge": {
+        "judge": "glider.cli.judge",
+        "demo": "glider.cli.demo",
+        "report": "glider.cli.report",
+        "criteria": "glider.cli.criteria",
+        "models": "glider.cli.criteria",
+    },
+    "How far to believe a judge": {
+        "bench": "glider.cli.bench",
+        "audit": "glider.cli.audit",
+        "calibrate": "glider.cli.calibrate",
+        "apply": "glider.cli.apply",
+        "plan-labels": "glider.cli.plan_labels",
+        "gate": "glider.cli.gate",
+    },
+    "Make a judge": {
+        "data": "glider.cli.data",
+        "select": "glider.cli.select",
+        "train": "glider.cli.train",
+        "tune": "glider.cli.tune",
+        "rationalize": "glider.cli.rationalize",
+        "tail-patch": "glider.cli.tail_patch",
+        "export": "glider.cli.export",
+    },
+}
+"""Panel to command to the module that has a function of that name."""
+
+_STYLE: Any = {
+    "add_completion": False,
+    "rich_markup_mode": "markdown",
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"], "max_content_width": 100},
+}
+
+
+class Commands(TyperGroup):
+    """Every command of the table above; one is made when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [name for commands in _PANELS.values() for name in commands]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        for panel, commands in _PANELS.items():
+            if cmd_name in commands and cmd_name not in self.commands:
+                self.commands[cmd_name] = command(cmd_name, commands[cmd_name], panel)
+        return super().get_command(ctx, cmd_name)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and self.get_command(ctx, args[0]) is None:
+            for name in self.list_commands(ctx):  # so that the nearest name can be offered
+                self.get_command(ctx, name)
+        return super().resolve_command(ctx, args)
+
+
+def command(name: str, module: str, panel: str) -> Any:
+    """A command made of the function of its name."""
+    function: Callable[..., None] = getattr(import_module(module), name.replace("-", "_"))
+    alone = typer.Typer(**_STYLE)
+    alone.command(name)(function)
+    made: Any = typer.main.get_command(alone)
+    made.rich_help_panel = panel
+    return made
+
+
+app = typer.Typer(
+    name="glider",
+    cls=Commands,
+    help="Small, explainable judges: a score, the reasoning, and the spans that decided it.",
+    no_args_is_help=True,
+    **_STYLE,
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"glider {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass

@@ -1,0 +1,293 @@
+"""Who judges and how, as one value: a name and a few numbers to a Judge.
+
+The environment is read here and nowhere below: OPENAI_API_KEY and OPENAI_BASE_URL.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from glider.core.errors import SetupError
+from glider.core.settings import Flag, flags_of
+
+if TYPE_CHECKING:
+    from glider.backends.base import Backend
+    from glider.formats.base import Format
+    from glider.judging.judge import Judge
+    from glider.judging.strategies.base import Strategy
+
+_JUDGE, _STRATEGY, _ASK, _ENDPOINT = "Judge", "Strategy", "How to ask", "Endpoint"
+
+Progress = Callable[[str, int, int], None]
+"""Told of what is fetched or converted: what, how much is done, of how much."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings:
+    """Which model answers, and where."""
+
+    model: Annotated[
+        str,
+        Flag(
+            "provider/model, a .gguf file or an adapter's folder; see `glider models`.",
+            _JUDGE,
+            ("--model", "-m"),
+        ),
+    ] = "embedded"
+    context_tokens: Annotated[
+        int | None, Flag("Embedded: room for prompt and answer [4096].", _ASK, min=256)
+    ] = None
+    base_url: Annotated[str | None, Flag("Endpoint [$OPENAI_BASE_URL].", _ENDPOINT)] = None
+    grammar: Annotated[str, Flag("auto, vllm, llama.cpp, json-schema, none.", _ENDPOINT)] = "auto"
+    max_connections: Annotated[int, Flag("Most requests at once.", _ENDPOINT, min=1)] = 64
+    timeout_s: Annotated[
+        float, Flag("Seconds for one whole answer.", _ENDPOINT, ("--timeout",), min=0.1)
+    ] = 120.0
+    max_retries: Annotated[int, Flag("Retries of what a retry may mend.", _ENDPOINT, min=0)] = 6
+    price_in: Annotated[
+        float | None, Flag("Price of a million prompt tokens.", _ENDPOINT, min=0.0)
+    ] = None
+    price_out: Annotated[
+        float | None, Flag("Price of a million answer tokens.", _ENDPOINT, min=0.0)
+    ] = None
+    max_cost: Annotated[
+        float | None, Flag("Stop asking before this is spent.", _ENDPOINT, min=0.0)
+    ] = None
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model that is asked."""
+        return (self.model,)
+
+    def open_backend(self, progress: Progress | None = None) -> "Backend":
+        """Load the model, or get ready to ask the endpoint.
+
+        Raises:
+            SetupError: settings that contradict each other or the model.
+            UnknownName: no such model.
+        """
+        from glider.backends import open_backend
+
+        self._refuse_unused()
+        return open_backend(self.model, **self._backend_options(progress))
+
+    def endpoint(self) -> str | None:
+        """Where an endpoint's model is asked, without any password; None for a model in here."""
+        if "openai" not in self._providers():
+            return None
+        url = self.base_url or os.environ.get("OPENAI_BASE_URL")
+        if url is None:
+            return None
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+    def _providers(self) -> set[str]:
+        from glider.backends import provider_and_model
+
+        return {provider_and_model(model)[0] for model in self.models}
+
+    def _refuse_unused(self) -> None:
+        """A setting that the model's engine does not know is not ignored without a word."""
+        settings = list(flags_of(ModelSettings))
+        of_endpoints = [field.name for field, _, flag in settings if flag.panel == _ENDPOINT]
+        defaults = {field.name: field.default for field in fields(ModelSettings)}
+        for engine, names in (("openai", of_endpoints), ("embedded", ["context_tokens"])):
+            given = [name for name in names if getattr(self, name) != defaults[name]]
+            if given and engine not in self._providers():
+                who = "an endpoint (openai/MODEL)" if engine == "openai" else "the embedded engine"
+                flags = ", ".join("--" + n.removesuffix("_s").replace("_", "-") for n in given)
+                raise SetupError(f"{flags}: for {who}, not for {self.model}")
+
+    def _backend_options(self, progress: Progress | None) -> dict[str, Any]:
+        from glider.backends import provider_and_model
+
+        provider, _ = provider_and_model(self.model)
+        if provider == "embedded":
+            return {"context_tokens": self.context_tokens, "progress": progress}
+        if provider != "openai":
+            return {}
+        options: dict[str, Any] = {
+            "base_url": self.base_url or os.environ.get("OPENAI_BASE_URL"),
+            "api_key": os.environ.get("OPENAI_API_KEY"),
+            "timeout_s": self.timeout_s,
+            "max_retries": self.max_retries,
+            "max_in_flight": self.max_connections,
+            "max_cost": self.max_cost,
+            "grammar": self.grammar,
+        }
+        if self.price_in is not None or self.price_out is not None:
+            from glider.backends.openai_http import Price
+
+            options["price"] = Price(self.price_in or 0.0, self.price_out or 0.0)
+        elif self.max_cost is not None:
+            raise SetupError(
+                "--max-cost needs prices", hint="give --price-in and --price-out per million tokens"
+            )
+        return {key: value for key, value in options.items() if value is not None}
+
+
+def strategy_names(given: Sequence[str]) -> tuple[str, ...]:
+    """The names of `--strategy A,B --strategy C`.
+
+    Raises:
+        UnknownName: no such strategy.
+    """
+    from glider.judging.strategies import STRATEGIES
+
+    names = tuple(name.strip() for words in given for name in words.split(","))
+    for name in names:
+        STRATEGIES.get(name)
+    return names
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeSettings(ModelSettings):
+    """Everything a person can say about who judges and how."""
+
+    format: Annotated[
+        str | None, Flag("nano, glider, prometheus, flow-judge, chat-json.", _JUDGE)
+    ] = None
+    samples: Annotated[int, Flag("Answers per task, averaged.", _JUDGE, min=1)] = 1
+    temperature: Annotated[float, Flag("With --samples above 1.", _JUDGE, min=0.0)] = 0.8
+    seed: Annotated[int, Flag("Draws the answers of --samples.", _JUDGE)] = 0
+    strategies: Annotated[
+        tuple[str, ...],
+        Flag(
+            "NAME[,NAME...], the first sees the task as it is: rules, questions, reference, swap, "
+            "pointwise, mean, decompose, scenario, banded.",
+            _STRATEGY,
+            ("--strategy",),
+            parse=strategy_names,
+        ),
+    ] = ()
+    aspects: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Of decompose: NAME or NAME=WEIGHT; the model settles what is not given.",
+            _STRATEGY,
+            ("--aspect",),
+        ),
+    ] = ()
+    jury: Annotated[
+        tuple[str, ...],
+        Flag("A further model; the mean of all is taken. May be given again.", _STRATEGY),
+    ] = ()
+    order: Annotated[str | None, Flag("score-first or reason-first.", _ASK)] = None
+    explain: Annotated[bool | None, Flag("Quotes and reason, or just the score.", _ASK)] = True
+    """None: only where the format cannot do without."""
+    layout: Annotated[str | None, Flag("criterion-first or sample-first.", _ASK)] = None
+    max_tokens: Annotated[int | None, Flag("Longest answer.", _ASK, min=1)] = None
+    truncate: Annotated[bool, Flag("Shorten texts that do not fit, and mark the cut.", _ASK)] = (
+        False
+    )
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return (self.model, *self.jury)
+
+    def recorded(self) -> dict[str, Any]:
+        """What decides the outcomes, for the manifest; not how fast they come."""
+        return {
+            "model": self.model,
+            "base_url": self.endpoint(),
+            "samples": self.samples,
+            "temperature": self.temperature if self.samples > 1 else 0.0,
+            "max_tokens": self.max_tokens,
+            "truncate": self.truncate,
+            "seed": self.seed,
+            "context_tokens": self.context_tokens,
+            "grammar": self.grammar,
+            "strategies": list(self.strategies),
+            "aspects": list(self.aspects),
+            "jury": list(self.jury),
+        }
+
+    def open(self, progress: Progress | None = None) -> "Judge":
+        """Load the model, or the jury's models, and make the judge.
+
+        Raises:
+            SetupError: settings that contradict each other or the model.
+        """
+        strategies = self._strategies()
+        self._refuse_unused()
+        if not self.jury:
+            return self._open_one(strategies, progress)
+        if self.max_cost is not None:
+            raise SetupError(
+                "--max-cost holds for one model and its prices; a jury has several",
+                hint="leave out --max-cost or --jury",
+            )
+        from glider.judging.strategies.jury import Jury
+
+        with ExitStack() as opened:
+            jurors = [
+                opened.enter_context(self._only(model)._open_one(strategies, progress))
+                for model in self.models
+            ]
+            jury = Jury(jurors)
+            opened.pop_all()  # from here on the jury closes them
+        return jury
+
+    def _only(self, model: str) -> Self:
+        return replace(self, model=model, jury=())
+
+    def _strategies(self) -> "list[str | Strategy]":
+        from glider.judging.strategies.asking import Mean
+        from glider.judging.strategies.parts import Decompose
+
+        if self.aspects and "decompose" not in self.strategies:
+            raise SetupError("--aspect is for --strategy decompose")
+        own: dict[str, Strategy] = {}
+        if self.aspects:
+            own["decompose"] = Decompose(self.aspects)
+        if self.samples > 1:
+            own["mean"] = Mean(self.samples)
+        return [own.get(name, name) for name in self.strategies]
+
+    def _open_one(
+        self, strategies: "Sequence[str | Strategy]", progress: Progress | None
+    ) -> "Judge":
+        from glider.backends import open_backend
+        from glider.judging.judge import Judge, default_format
+        from glider.judging.strategies import with_strategies
+
+        backend = open_backend(self.model, **self._backend_options(progress))
+        try:
+            judge = Judge(
+                backend,
+                format=self._format(default_format(backend)),
+                samples=self.samples,
+                temperature=self.temperature,
+                max_tokens=self.max_tokens,
+                truncate=self.truncate,
+                seed=self.seed,
+            )
+            return with_strategies(judge, strategies)
+        except BaseException:
+            backend.close()
+            raise
+
+    def _format(self, default: "str | Format") -> "str | Format":
+        from glider.formats import FORMATS, make_format
+        from glider.formats.base import Format
+        from glider.formats.nano import NanoFormat
+
+        name = self.format or (default if isinstance(default, str) else default.name)
+        FORMATS.get(name)
+        options: dict[str, Any] = {"order": self.order, "layout": self.layout}
+        given = {key: value for key, value in options.items() if value is not None}
+        if name != "nano":
+            if given or self.explain is False:
+                raise SetupError(
+                    f"--order, --layout and --no-explain are for the nano format, not {name!r}"
+                )
+            return name
+        if self.format is None and isinstance(default, NanoFormat):
+            given = {"order": default.order, "layout": default.layout, **given}
+        explains = given.get("order") == "reason-first" if self.explain is None else self.explain
+        if not explains or (isinstance(default, Format) and not default.explains):
+            given["explain"] = False
+        return make_format(name, **given)

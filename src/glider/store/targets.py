@@ -1,0 +1,85 @@
+"""Where a result may be written: asked before any work, and before anything is opened for writing.
+
+What a command reads, and what belongs to a run, is never the place of its result.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from glider.core.errors import SetupError
+
+RUN_FILES = (
+    "manifest.json", "criteria.json", "samples.jsonl", "journal.jsonl", "summary.json", ".lock",
+)  # fmt: skip
+"""What makes a run a run."""
+
+
+def run_files(run: Path) -> list[Path]:
+    """The files of a run that no result may take the place of."""
+    return [run / name for name in RUN_FILES]
+
+
+def check_target(
+    path: Path | None,
+    *,
+    reads: Iterable[Path | str | None] = (),
+    closed: Iterable[Path] = (),
+    suffixes: tuple[str, ...] = (),
+    flag: str = "--out",
+) -> None:
+    """Refuse a place that cannot or must not be written.
+
+    Args:
+        path: the file to write later; nothing is checked if there is none.
+        reads: files and folders that the command reads, under whatever name or link. What is no
+            file or folder (a model's name, standard input) is passed over.
+        closed: folders in which nothing may be written, whether or not they are there yet.
+        suffixes: how its name may end, in small letters or capitals.
+        flag: what the path was given with.
+
+    Raises:
+        SetupError: with what is wrong with it; no file was touched.
+    """
+    if path is None:
+        return
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise SetupError(f"{flag} writes {' or '.join(suffixes)}, not {path.name!r}")
+    try:
+        if path.is_dir():
+            raise SetupError(f"{flag} {path} is a folder", hint="name a file")
+        for read in reads:
+            if read is not None and _is_or_holds(Path(read), path):
+                raise SetupError(
+                    f"{flag} {path} would replace what is read: {read}", hint="name another file"
+                )
+        for folder in closed:
+            if path.resolve().is_relative_to(folder.resolve()):
+                raise SetupError(
+                    f"{flag} {path} lies in the folder of the run, {folder}",
+                    hint="name a file outside it",
+                )
+        _check_writable(path, flag)
+    except (OSError, RuntimeError) as exc:  # RuntimeError: links in a circle, before Python 3.13
+        raise SetupError(f"cannot write {flag} {path}: {exc}") from exc
+
+
+def _is_or_holds(read: Path, path: Path) -> bool:
+    """`path` is `read` under whatever name, or a file that is there inside the folder `read`."""
+    read = read.expanduser()
+    if not path.exists() or not read.exists():
+        return False
+    if read.is_dir():
+        return path.resolve().is_relative_to(read.resolve())
+    return path.samefile(read)
+
+
+def _check_writable(path: Path, flag: str) -> None:
+    place = path.resolve()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if place.is_dir() or place == path.resolve():
+        if os.access(place, os.W_OK):
+            return
+        raise SetupError(f"cannot write {flag} {path}: no permission to write {place}")
+    raise SetupError(f"cannot write {flag} {path}: {place} is no folder")
