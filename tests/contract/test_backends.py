@@ -1,6 +1,7 @@
 """Every backend keeps the contract. A backend joins by a class with a fixture of its own."""
 
 import math
+import time
 
 import pytest
 
@@ -8,7 +9,7 @@ from glider.backends.openai_http import OpenAIBackend
 from glider.backends.scripted import ScriptedBackend
 from glider.core.generation import Generation
 from glider.core.judgments import Usage
-from glider.testing.contract import COUNT, BackendContract
+from glider.testing.contract import COUNT, BackendContract, ask
 from glider.testing.server import FakeServer
 
 
@@ -51,3 +52,15 @@ class TestOpenAI(BackendContract):
     def test_max_tokens_is_respected(self, backend, server):
         server.always = "cut_off"  # The fake counts no tokens; it cuts when told to.
         super().test_max_tokens_is_respected(backend)
+
+    def test_hanging_up_frees_the_connection(self, grammar):
+        with (
+            FakeServer(answer=model, delay_s=30) as server,
+            OpenAIBackend("m", base_url=server.url, grammar=grammar) as backend,
+        ):
+            future = backend.submit(ask("Anybody there?"))
+            while server.stats()["in_hand"] == 0:
+                time.sleep(0.01)
+            assert future.cancel()
+            while server.stats()["abandoned"] == 0:
+                time.sleep(0.01)

@@ -314,3 +314,22 @@ def test_a_failure_in_the_model_reaches_every_caller(folder):
         backend._reader._model = torch.nn.Linear(2, 2)  # no language model at all
         errors = [backend.submit(scored(NO_HINT)).exception(60) for _ in range(2)]
     assert all(error is not None and not isinstance(error, BackendError) for error in errors)
+
+
+def test_a_pass_that_fails_leaves_nothing_behind(folder):
+    """Some layers then have its keys and values, and others do not."""
+    prompts = [f"{NO_HINT} Again and again, {n}." for n in range(3)]
+    with FastBackend(folder, dtype="float32") as backend:
+        want = [answered(backend, scored(prompt)).label_logprobs for prompt in prompts]
+        layer = backend.model.base_model.layers[5]
+
+        def fail(*_):
+            raise RuntimeError("out of luck")
+
+        for number, prompt in enumerate(prompts):
+            hook = layer.register_forward_hook(fail)
+            (error,) = backend.generate([scored(f"{NO_HINT} Another, {number}.")])
+            hook.remove()
+            assert isinstance(error, BackendError)
+            found = answered(backend, scored(prompt)).label_logprobs
+            assert found == pytest.approx(want[number], abs=1e-3)

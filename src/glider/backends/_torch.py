@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Literal, TypeVar
 
-from glider.backends.base import Backend, Capabilities, Limits
+from glider.backends.base import Backend, Capabilities, Limits, settle
 from glider.backends.labels import Distribution
 from glider.core.errors import (
     BackendError,
@@ -53,6 +53,7 @@ class Job:
     future: "Future[Generation]" = field(default_factory=Future)
     started: float = field(default_factory=time.perf_counter)
     ids: list[int] = field(default_factory=list)
+    ended: bool = False
 
     @property
     def seconds(self) -> float:
@@ -61,12 +62,9 @@ class Job:
 
     def end(self, outcome: Generation | BaseException) -> None:
         """Give the answer or the error, once."""
-        if self.future.done():
-            return
-        if isinstance(outcome, BaseException):
-            self.future.set_exception(outcome)
-        else:
-            self.future.set_result(outcome)
+        if not self.ended:
+            self.ended = True
+            settle(self.future, outcome)
 
 
 class TorchBackend(Backend):
@@ -144,7 +142,9 @@ class TorchBackend(Backend):
         jobs: list[Job] = []
         job = self._queue.get()
         while job is not None and not self.closed.is_set():
-            if job.future.set_running_or_notify_cancel():
+            if job.future.cancelled():
+                job.end(Unavailable("nobody waits for it"))
+            else:
                 jobs.append(job)
             if len(jobs) == self.limits.in_flight:
                 return jobs

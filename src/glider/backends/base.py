@@ -1,9 +1,10 @@
 """The contract of a backend: take a request, give a future of its answer.
 
 How a backend is made fast is its own business: slots, batches, an event loop. Callers keep up to
-`limits.in_flight` requests with it and never more. A future ends in a Generation or in a
-BackendError; every foreign error is translated before it gets here. `glider.testing` has the
-suite that every backend passes.
+`limits.in_flight` requests with it; more only wait. A future ends in a Generation or in a
+BackendError; every foreign error is translated before it gets here. It can be cancelled until it
+ends, also while its answer is written: the engine then stops within a few tokens. `glider.testing`
+has the suite that every backend passes.
 """
 
 from abc import ABC, abstractmethod
@@ -41,6 +42,20 @@ class Capabilities:
     """Gains when requests that share a beginning come one after another."""
 
 
+def settle(future: "Future[Generation]", outcome: Generation | BaseException) -> None:
+    """End a future, once, with its answer or error; one that was cancelled stays cancelled.
+
+    A backend leaves its futures pending while it works on them, so that `cancel` takes effect until
+    the answer is there.
+    """
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
 class Backend(ABC):
     """One engine or endpoint with one model loaded."""
 
@@ -54,7 +69,10 @@ class Backend(ABC):
 
     @abstractmethod
     def submit(self, request: GenerationRequest) -> "Future[Generation]":
-        """Take a request; the future ends in a Generation or a BackendError. Does not block."""
+        """Take a request; the future ends in a Generation or a BackendError. Does not block.
+
+        Whoever no longer waits cancels the future: the request is dropped, or its answer ended.
+        """
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation | BackendError]:
         """Answer every request: same length, same order, an error in the place of an answer."""

@@ -12,10 +12,10 @@ import secrets
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from glider.backends.base import Backend, Capabilities, Limits
+from glider.backends.base import Backend, Capabilities, Limits, settle
 from glider.backends.labels import Distribution, from_answer
 from glider.core.errors import (
     BackendError,
@@ -43,6 +43,27 @@ class _Job:
     request: GenerationRequest
     future: "Future[Generation]"
     prompt: str
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What the engine has written so far."""
+
+    text: str = ""
+    finish: str = ""
+    tokens: list[tuple[str, Distribution]] = field(default_factory=list)
+    usage: dict[str, Any] = field(default_factory=dict)
+    """Empty until it is whole."""
+    error: dict[str, Any] | None = None
+
+    def take(self, chunk: dict[str, Any]) -> None:
+        self.error = self.error or chunk.get("error")
+        self.usage = chunk.get("usage") or self.usage
+        for choice in chunk.get("choices", ()):
+            self.text += choice["delta"].get("content") or ""
+            self.finish = choice["finish_reason"] or self.finish
+            written = (choice.get("logprobs") or {}).get("content", [])
+            self.tokens += [_token(item) for item in written]
 
 
 class EmbeddedBackend(Backend):
@@ -128,7 +149,7 @@ class EmbeddedBackend(Backend):
         job = _Job(request, Future(), prompt)
         with self._changed:
             if self._closed:
-                job.future.set_exception(Unavailable("the backend is closed"))
+                settle(job.future, Unavailable("the backend is closed"))
             else:
                 self._waiting.append(job)
                 self._changed.notify_all()
@@ -146,11 +167,13 @@ class EmbeddedBackend(Backend):
                 if job is None:
                     return
                 self._waiting.remove(job)
-            last = job.prompt
+            outcome: Generation | Exception
             try:
-                job.future.set_result(self._answer(job.request, slot))
+                outcome = self._answer(job, slot)
+                last = job.prompt
             except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
-                job.future.set_exception(error)
+                outcome = error
+            settle(job.future, outcome)
 
     def _choose(self, slot: int, last: str) -> _Job | None:
         able = [
@@ -165,8 +188,8 @@ class EmbeddedBackend(Backend):
             return able[len(able) * slot // self._slots]
         return max(able, key=lambda job: _shared(last, job.prompt))
 
-    def _answer(self, request: GenerationRequest, slot: int) -> Generation:
-        started = time.perf_counter()
+    def _answer(self, job: _Job, slot: int) -> Generation:
+        request, started = job.request, time.perf_counter()
         messages = [
             {"role": m.role, "content": defuse_literals(m.content, self._control_tokens)}
             for m in request.messages
@@ -185,24 +208,28 @@ class EmbeddedBackend(Backend):
             body["grammar"] = "%llguidance {}\n" + _may_end(request.grammar.lark, self._end)
         if request.labels is not None:
             body |= {"logprobs": True, "top_logprobs": _TOP}
-        answer = self._complete(body, request.opening)
-        choice, used = answer["choices"][0], answer["usage"]
-        cut_off = choice["finish_reason"] == "length"
-        if cut_off and used["completion_tokens"] < decoding.max_tokens:
+        answer = self._complete(body, request.opening, job)
+        cut_off = answer.finish == "length"
+        if cut_off and answer.usage["completion_tokens"] < decoding.max_tokens:
             # The context was full before the answer was.
             room = (self.limits.context_tokens or 0) - decoding.max_tokens
-            raise PromptTooLong(used["prompt_tokens"], room)
-        text = choice["message"].get("content") or ""
+            raise PromptTooLong(answer.usage["prompt_tokens"], room)
+        text = answer.text
         if not text.startswith(request.opening):
             text = request.opening + text
         logprobs = None
         if request.labels is not None:
+            if text.endswith(request.labels.after):
+                # The engine does not tell what the end of an answer was chosen from.
+                end = self._next(body, _as_bytes(text), job)
+                answer.tokens.append(("", end or {}))
             logprobs = from_answer(
                 request.labels,
                 _as_bytes(request.opening),
-                [_token(item) for item in (choice.get("logprobs") or {}).get("content", [])],
-                lambda begun: self._next(body, begun),
+                answer.tokens,
+                lambda begun: self._next(body, begun, job),
             )
+        used = answer.usage
         return Generation(
             text=text,
             finish="length" if cut_off else "stop",
@@ -216,22 +243,40 @@ class EmbeddedBackend(Backend):
             ),
         )
 
-    def _next(self, body: dict[str, Any], begun: str) -> Distribution | None:
+    def _next(self, body: dict[str, Any], begun: str, job: _Job) -> Distribution | None:
         """What would follow if the answer began like this; the prefix cache makes it cheap."""
         asked = {key: value for key, value in body.items() if key != "grammar"}
         asked |= {"max_tokens": 1, "temperature": 0.0}
-        answer = self._complete(asked, begun.encode("latin-1").decode("utf-8", "replace"))
-        content = (answer["choices"][0].get("logprobs") or {}).get("content", [])
-        return _token(content[0])[1] if content else None
+        begun = begun.encode("latin-1").decode("utf-8", "replace")
+        tokens = self._complete(asked, begun, job).tokens
+        return tokens[0][1] if tokens else None
 
-    def _complete(self, body: dict[str, Any], opening: str) -> dict[str, Any]:
+    def _complete(self, body: dict[str, Any], opening: str, job: _Job) -> "_Answer":
+        """Let the engine write; it is told to stop when nobody waits for the answer.
+
+        Raises:
+            BackendError: it failed, or was stopped.
+        """
         messages = list(body["messages"])
         if opening:
             messages.append({"role": "assistant", "content": opening})
-        answer = self._engine.handle_chat_completions({**body, "messages": messages})
-        if "error" in answer:
-            raise _error(answer["error"])
-        return dict(answer)
+        answer = _Answer()
+
+        def take(chunk: dict[str, Any]) -> bool:
+            answer.take(chunk)
+            return self._closed or job.future.cancelled()
+
+        if not (self._closed or job.future.cancelled()):
+            # In pieces, since only between two pieces can the engine be told to stop.
+            streamed = {"stream": True, "stream_options": {"include_usage": True}}
+            self._engine.handle_chat_completions(
+                {**body, **streamed, "return_progress": True, "messages": messages}, take
+            )
+        if answer.error is not None:
+            raise _error(answer.error)
+        if not answer.usage:
+            raise Unavailable("the backend is closed" if self._closed else "nobody waits for it")
+        return answer
 
     def close(self) -> None:
         with self._changed:
@@ -239,7 +284,7 @@ class EmbeddedBackend(Backend):
             given_up, self._waiting = self._waiting, []
             self._changed.notify_all()
         for job in given_up:
-            job.future.set_exception(Unavailable("the backend is closed"))
+            settle(job.future, Unavailable("the backend is closed"))
         for worker in self._workers:
             worker.join()
         self._engine = None

@@ -200,7 +200,22 @@ class PrefixReader:
     def _pass(
         self, load: list[tuple[tuple[int, ...], int]]
     ) -> list[tuple[tuple[int, ...], Any, int]]:
-        """One forward pass over the new tokens of sequences that go on from one another."""
+        """One forward pass over the new tokens of sequences that go on from one another.
+
+        A pass that fails may leave some layers with its keys and others without: all are dropped.
+        """
+        first, shared = load[0]
+        if shared > len(self._kept):  # dropped since the load was put together
+            load = [(first, 0), *load[1:]]
+        try:
+            return self._forward(load)
+        except BaseException:
+            self.forget()
+            raise
+
+    def _forward(
+        self, load: list[tuple[tuple[int, ...], int]]
+    ) -> list[tuple[tuple[int, ...], Any, int]]:
         import torch
 
         kept = load[0][1]

@@ -25,7 +25,7 @@ import aiohttp
 
 from glider.backends._limits import Budget, Pace, Price
 from glider.backends._openai_wire import GrammarKind, Wire, retry_after, usage_of
-from glider.backends.base import Backend, Capabilities, Limits
+from glider.backends.base import Backend, Capabilities, Limits, settle
 from glider.core.errors import (
     BackendError,
     BadResponse,
@@ -59,6 +59,8 @@ class _Job:
     request: GenerationRequest
     future: "Future[Generation]"
     retries: int = 0
+    attempt: "asyncio.Task[None] | None" = None
+    """While one is under way."""
 
 
 class OpenAIBackend(Backend):
@@ -147,14 +149,21 @@ class OpenAIBackend(Backend):
         job = _Job(request, Future())
         with self._lock:
             if self._closed:
-                job.future.set_exception(_closed())
+                settle(job.future, _closed())
                 return job.future
             self._inbox.append(job)
             # One call takes many requests over; waking the loop costs more than all the rest.
             if not self._called:
                 self._called = True
                 self._loop.call_soon_threadsafe(self._take_over)
+        job.future.add_done_callback(lambda future: self._cancelled(job, future))
         return job.future
+
+    def _cancelled(self, job: _Job, future: "Future[Generation]") -> None:
+        """Nobody waits any more: hang up, which tells the endpoint to stop."""
+        with self._lock:
+            if future.cancelled() and not self._closed:
+                self._loop.call_soon_threadsafe(self._hang_up, job)
 
     def close(self) -> None:
         with self._lock:
@@ -189,16 +198,23 @@ class OpenAIBackend(Backend):
         with self._lock:
             self._called = False
             jobs, self._inbox = self._inbox, deque()
-        for job in jobs:
-            if job.future.set_running_or_notify_cancel():
-                self._open.add(job)
-                self._waiting.append(job)
+        self._open.update(jobs)
+        self._waiting.extend(jobs)
+        self._pump()
+
+    def _hang_up(self, job: _Job) -> None:
+        if job.attempt is not None:
+            job.attempt.cancel()
         self._pump()
 
     def _pump(self) -> None:
         """Begin as many attempts as pace and budget allow."""
         while self._waiting and not self._stop.is_set() and self._pace.ready(self._loop.time()):
             job = self._waiting[0]
+            if job.future.cancelled():
+                self._waiting.popleft()
+                self._settle(job, _closed())
+                continue
             try:
                 sent = self._wire.body(job.request)
                 body = _encode(sent).encode("ascii")
@@ -217,6 +233,7 @@ class OpenAIBackend(Backend):
             self._budget.reserve(worst)
             self._pace.begin()
             task = self._loop.create_task(self._attempt(job, sent, body, worst))
+            job.attempt = task
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -249,8 +266,13 @@ class OpenAIBackend(Backend):
                 outcome = self._refused(status, data, rest_s, sent)
         except _NeverReached as error:
             cost, outcome = 0.0, error
+        except asyncio.CancelledError:
+            if not job.future.cancelled():
+                raise
+            outcome = _closed()
         except Exception as error:  # noqa: BLE001 - a mistake of ours too: nobody waits for ever
             outcome = error
+        job.attempt = None
         self._budget.settle(reserved, cost)
         patient = rest_s is None or rest_s <= _LONGEST_PAUSE_S
         trouble = status in _OVERLOADED or isinstance(outcome, TimedOut)
@@ -265,6 +287,7 @@ class OpenAIBackend(Backend):
             and outcome.retryable
             and patient
             and job.retries < self._max_retries
+            and not job.future.cancelled()
         ):
             job.retries += 1
             backoff_s = _backoff_s(job.request.id, job.retries)
@@ -324,10 +347,7 @@ class OpenAIBackend(Backend):
 
     def _settle(self, job: _Job, outcome: Generation | Exception) -> None:
         self._open.discard(job)
-        if isinstance(outcome, Generation):
-            job.future.set_result(outcome)
-        else:
-            job.future.set_exception(outcome)
+        settle(job.future, outcome)
 
 
 class _NeverReached(Unavailable):

@@ -153,6 +153,8 @@ class _Row:
             logits: of this row, unconstrained, shape (vocabulary,), float32.
         """
         request = self.job.request
+        if self.job.future.cancelled():
+            self._finish = "stop"
         if self._finish is not None:
             return self._ends[0]
         if request.labels is not None:

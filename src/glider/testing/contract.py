@@ -14,6 +14,7 @@ test a backend of its own: some close it. Needs pytest.
 """
 
 import math
+import time
 from concurrent.futures import Future, wait
 
 import pytest
@@ -33,6 +34,9 @@ YES_OR_NO = Grammar(
     lark='start: "yes" | "no"\n', json_schema={"type": "string", "enum": ["yes", "no"]}
 )
 """The grammar that answers are held to here."""
+
+LONG = Grammar(lark="start: /[a-z ]{600}/\n")
+"""The grammar of an answer that goes on until it is cut off or cancelled."""
 
 COUNT = "Count from 1 to 100, one number a line, and say nothing else."
 """A prompt whose answer is longer than the few tokens that are allowed for it."""
@@ -143,6 +147,47 @@ class BackendContract:
         backend.close()
         error = backend.submit(ask("Anybody there?")).exception(_WAIT_S)
         assert isinstance(error, BackendError), f"a closed backend gave {error!r}"
+
+    def test_a_cancelled_request_takes_no_other_with_it(self, backend: Backend) -> None:
+        """Cancelled while it waits, while it is answered or after: all others are answered."""
+        labels = Labels(texts=("1", "2", "3"), after="Score: ")
+
+        def score(n: int) -> "Future[Generation]":
+            tokens = 1 + 30 * (n % 3) if backend.capabilities.explanations else 1
+            return backend.submit(
+                ask(f"Score {n}.", id=f"{n}", opening="Score: ", max_tokens=tokens, labels=labels)
+            )
+
+        # More than once: the requests of one round may all be answered before they are cancelled.
+        for _ in range(3):
+            futures = [score(n) for n in range(12)]
+            cancelled = [future for future in futures[::2] if future.cancel()]
+            done, open_ = wait(futures, _WAIT_S)
+            assert not open_, f"{len(open_)} of {len(futures)} futures never ended"
+            for future in done - set(cancelled):
+                assert isinstance(future.result(), Generation), "the others are answered"
+            assert all(future.cancelled() for future in cancelled), "cancelled stays cancelled"
+        assert isinstance(score(0).result(_WAIT_S), Generation), "nothing short is answered"
+
+    def test_an_answer_that_nobody_waits_for_ends(self, backend: Backend) -> None:
+        """Cancelled in the middle, a long answer does not keep the engine from the next one."""
+        if not (backend.capabilities.grammar and backend.capabilities.explanations):
+            pytest.skip("the backend cannot be held to a long answer")
+
+        def story(n: int, max_tokens: int) -> GenerationRequest:
+            return ask("Tell a story.", id=f"{n}", max_tokens=max_tokens, grammar=LONG)
+
+        began = time.monotonic()
+        answered(backend, story(0, 50))
+        usual_s = time.monotonic() - began
+        futures = [backend.submit(story(n, 600)) for n in range(backend.limits.in_flight)]
+        time.sleep(min(usual_s, 1.0))
+        for future in futures:
+            assert future.cancel() or future.done(), "a running request can be cancelled"
+        began = time.monotonic()
+        answered(backend, story(0, 50))
+        # The machine may be busy with something else; even one whole story takes twelve times.
+        assert time.monotonic() - began < 4 * usual_s + 2, "the engine wrote on for nobody"
 
     def test_the_grammar_is_kept(self, backend: Backend) -> None:
         """Whatever the model would rather say."""
