@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from glider.core.errors import BackendError
 from glider.core.generation import Generation, GenerationRequest
@@ -42,7 +42,10 @@ class Capabilities:
     """Gains when requests that share a beginning come one after another."""
 
 
-def settle(future: "Future[Generation]", outcome: Generation | BaseException) -> None:
+Answer = TypeVar("Answer")
+
+
+def settle(future: "Future[Answer]", outcome: Answer | BaseException) -> None:
     """End a future, once, with its answer or error; one that was cancelled stays cancelled.
 
     A backend leaves its futures pending while it works on them, so that `cancel` takes effect until

@@ -1,19 +1,23 @@
 """Judge: prepare, generate, read. The file to read first.
 
 A Judge knows no engine and no prompt: both are handed in. `prepare` and `read` do no I/O, so what
-a model said can be read again later without asking it again. Tasks are taken as they are needed
-and outcomes given as they are ready: a million rows are never held.
+a model said can be read again later without asking it again. `submit` takes one piece of work and
+gives a future of its outcome; all else is derived from it. `stream` takes work as it is needed and
+gives outcomes as they are ready: a million rows are never held.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from functools import partial
+from itertools import count
 from typing import TypeVar
 
 from glider.backends import open_backend
 from glider.backends.base import Backend
+from glider.backends.composed import ComposedFuture
+from glider.backends.in_flight import in_flight
 from glider.backends.labels import PROBABLE
 from glider.core.criteria import Criterion
 from glider.core.errors import (
@@ -38,12 +42,10 @@ from glider.text.thinking import split_thinking
 
 Key = TypeVar("Key")
 Work = JudgeTask | PairTask
+Result = Judgment | Failure | Comparison
 
-_WINDOW = 256
-"""Tasks looked at together, to put those that share a prompt's beginning side by side."""
-_MOST_HELD = 4096
-"""Outcomes kept back while an earlier one is awaited."""
-_MOST_CUTS = 4
+_MOST_CUTS = 8
+"""Times that a sample is shortened before it is given up."""
 _TRAINED_FORMATS = {
     "glider-nano": "nano",
     "glider": "glider",
@@ -58,6 +60,8 @@ class _Part:
     """One task of a piece of work, and the answers it has so far."""
 
     task: JudgeTask
+    asked: JudgeTask
+    """The task as the model reads it, shortened perhaps."""
     prompt: Prompt | None
     missing: int
     answers: dict[int, Generation | GliderError] = field(default_factory=dict)
@@ -65,16 +69,8 @@ class _Part:
     spent: Usage = field(default_factory=Usage)
     """Of answers that were given up for a shorter text."""
     cuts: tuple[Cut, ...] = ()
+    times_cut: int = 0
     outcome: Judgment | Failure | None = None
-
-
-@dataclass
-class _Open:
-    """A piece of work on its way."""
-
-    number: int
-    work: Work
-    parts: list[_Part]
 
 
 class Judge:
@@ -123,6 +119,22 @@ class Judge:
             )
         self.samples, self.temperature, self.seed = samples, temperature, seed
         self.max_tokens, self.truncate = max_tokens, truncate
+        self.numbers = count()
+        """Tell the requests of equal tasks apart."""
+        self.window = 256
+        """Pieces of work that `stream` looks at together, to put those that share the beginning of
+        their prompts side by side; 1 where the backend gains nothing by it."""
+        if not self.backend.capabilities.prefix_cache:
+            self.window = 1
+
+    @property
+    def in_flight(self) -> int:
+        """Requests worth keeping under way at once."""
+        return self.backend.limits.in_flight
+
+    def n_requests(self, work: Work) -> int:
+        """Requests that a piece of work begins with."""
+        return self.samples * len(_tasks(work))
 
     @property
     def id(self) -> str:
@@ -182,136 +194,109 @@ class Judge:
     ) -> Iterator[tuple[Key, Judgment | Failure | Comparison]]:
         """Judge (key, work) pairs; gives (key, outcome) as ready, or in order.
 
-        Takes from `items` only as much as keeps the backend busy.
+        Takes from `items` only as much as keeps the backend busy. Left early, it asks nothing more,
+        and what it has asked is cancelled.
 
         Raises:
             AccessRefused: once what was in flight is given; nothing more is asked.
         """
-        source = self._planned(items)
-        arrived: SimpleQueue[_Arrival] = SimpleQueue()
         refused: BackendError | None = None
-        keys: dict[int, Key] = {}
-        held: dict[int, Judgment | Failure | Comparison] = {}
-        in_flight, next_number, exhausted = 0, 0, False
-        finished: list[_Open] = []
-        while True:
-            while (
-                refused is None
-                and in_flight < self.backend.limits.in_flight
-                and len(held) < _MOST_HELD
-            ):
-                taken = next(source, None)
-                if taken is None:
-                    exhausted = True
-                    break
-                key, opened = taken
-                keys[opened.number] = key
-                in_flight += sum(self._submit(opened, part, arrived) for part in opened.parts)
-                if all(part.outcome is not None for part in opened.parts):
-                    finished.append(opened)
-                    break
-            if not finished and in_flight:
-                opened, part, number, answer = arrived.get()
-                in_flight -= 1
-                if isinstance(answer, BackendError) and answer.stops_run:
-                    refused = refused or answer
-                    continue
-                in_flight += self._take(opened, part, number, answer, arrived)
-                if all(part.outcome is not None for part in opened.parts):
-                    finished.append(opened)
-            for done in finished:
-                held[done.number] = _folded(done)
-            finished.clear()
-            ready = _in_order(held, next_number) if ordered else list(held)
-            for number in ready:
-                yield keys.pop(number), held.pop(number)
-            next_number += len(ready)
-            if refused is not None and not in_flight:
-                raise refused
-            if exhausted and not in_flight and not held:
-                return
 
-    def _planned(self, items: Iterable[tuple[Key, Work]]) -> Iterator[tuple[Key, _Open]]:
-        """Prepare work; within a window, neighbours share as long a beginning as possible."""
-        window: list[tuple[Key, _Open]] = []
-        for number, (key, work) in enumerate(items):
-            tasks = work.tasks if isinstance(work, PairTask) else (work,)
-            window.append((key, _Open(number, work, [self._prepare(task) for task in tasks])))
-            if len(window) == _WINDOW or not self.backend.capabilities.prefix_cache:
-                yield from sorted(window, key=_beginning)
+        def wanted() -> Iterator[tuple[int, Key, Work]]:
+            for item in self._arranged((n, key, work) for n, (key, work) in enumerate(items)):
+                if refused is not None:
+                    return
+                yield item
+
+        for (_, key, _), future in in_flight(
+            wanted(),
+            lambda item: self.submit(item[2]),
+            room=self.in_flight,
+            size=lambda item: self.n_requests(item[2]),
+            place=(lambda item: item[0]) if ordered else None,
+        ):
+            error = future.exception()
+            if isinstance(error, BackendError) and error.stops_run:
+                refused = refused or error
+            else:
+                yield key, future.result()
+        if refused is not None:
+            raise refused
+
+    def submit(self, work: Work) -> "Future[Result]":
+        """Begin one piece of work, from any thread; does not block.
+
+        The future ends in the outcome, or in an error that is not of this work alone: one that
+        stops the run, or a mistake in the backend. Cancelling it cancels what was asked.
+        """
+        return _Judging(self, work).begin()
+
+    def _arranged(self, items: Iterable[tuple[int, Key, Work]]) -> Iterator[tuple[int, Key, Work]]:
+        """Within a window, neighbours share as long a beginning as possible."""
+        if self.window == 1:
+            yield from items
+            return
+        window: list[tuple[int, Key, Work]] = []
+        for item in items:
+            window.append(item)
+            if len(window) == self.window:
+                yield from sorted(window, key=lambda item: self._beginning(item[2]))
                 window = []
-        yield from sorted(window, key=_beginning)
+        yield from sorted(window, key=lambda item: self._beginning(item[2]))
+
+    def _beginning(self, work: Work) -> str:
+        try:
+            messages = self.format.render(_tasks(work)[0]).messages
+        except GliderError:
+            return ""
+        return "\n".join(message.content for message in messages)
 
     def _prepare(self, task: JudgeTask) -> _Part:
+        """A task with its prompt, or with its failure."""
         try:
-            return _Part(task, self.format.render(task), self.samples)
+            return _Part(task, task, self.format.render(task), self.samples)
         except GliderError as error:
-            part = _Part(task, None, 0)
+            part = _Part(task, task, None, 0)
             part.outcome = Failure.of(error, task, judge=self.id)
             return part
 
-    def _submit(
-        self,
-        opened: _Open,
-        part: _Part,
-        arrived: "SimpleQueue[_Arrival]",
-    ) -> int:
-        """Ask for the answers a part still lacks; returns how many were asked for."""
-        if part.outcome is not None or part.prompt is None:
-            return 0
-        prompt = part.prompt
+    def _requests(self, part: _Part) -> Iterator[tuple[int, GenerationRequest]]:
+        """What is asked for a part: one request for each sample, with its number."""
+        assert part.prompt is not None
+        prompt, group = part.prompt, next(self.numbers)
         for number in range(self.samples):
-            request = GenerationRequest(
-                id=f"{part.task.id}-{opened.number}-{number}",
-                messages=prompt.messages,
-                opening=prompt.opening,
-                grammar=prompt.grammar,
-                labels=prompt.labels,
-                decoding=Decoding(
-                    temperature=self.temperature if self.samples > 1 else 0.0,
-                    max_tokens=self.max_tokens or prompt.max_tokens,
-                    seed=self.seed + number,
+            yield (
+                number,
+                GenerationRequest(
+                    id=f"{part.task.id}-{group}-{number}",
+                    messages=prompt.messages,
+                    opening=prompt.opening,
+                    grammar=prompt.grammar,
+                    labels=prompt.labels,
+                    decoding=Decoding(
+                        temperature=self.temperature if self.samples > 1 else 0.0,
+                        max_tokens=self.max_tokens or prompt.max_tokens,
+                        seed=self.seed + number,
+                    ),
                 ),
             )
 
-            def done(future: "Future[Generation]", number: int = number) -> None:
-                error = future.exception()
-                if error is not None and not isinstance(error, GliderError):
-                    error = _Crash(error)
-                arrived.put((opened, part, number, error or future.result()))
-
-            self.backend.submit(request).add_done_callback(done)
-        return self.samples
-
-    def _take(
-        self,
-        opened: _Open,
-        part: _Part,
-        number: int,
-        answer: Generation | GliderError,
-        arrived: "SimpleQueue[_Arrival]",
-    ) -> int:
-        """Take one answer in; returns how many requests were made anew for shortened texts."""
-        if isinstance(answer, _Crash):
-            raise answer.cause
-        part.answers[number] = answer
-        part.missing -= 1
-        if part.missing:
-            return 0
-        if self.truncate and len(part.cuts) < _MOST_CUTS:
-            answers = part.answers.values()
-            too_long = next((a for a in answers if isinstance(a, PromptTooLong)), None)
-            shorter = _shortened(part.task.sample, too_long) if too_long else None
-            if shorter is not None:
-                sample, cut = shorter
-                task = JudgeTask(sample, part.task.criterion)
-                again = self._prepare(task)
-                part.task, part.prompt, part.cuts = task, again.prompt, _merge(part.cuts, cut)
-                part.spent = _spent(part)
-                part.answers, part.missing = {}, self.samples
-                return self._submit(opened, part, arrived)
-        part.outcome = self._read_all(part)
-        return 0
+    def _shorten(self, part: _Part) -> bool:
+        """Cut the text of a part that did not fit, if that may be done; it is then asked again."""
+        if not self.truncate or part.times_cut == _MOST_CUTS:
+            return False
+        answers = part.answers.values()
+        too_long = next((a for a in answers if isinstance(a, PromptTooLong)), None)
+        shorter = _shortened(part.asked.sample, too_long) if too_long else None
+        if shorter is None:
+            return False
+        sample, cut = shorter
+        asked = JudgeTask(sample, part.task.criterion)
+        part.asked, part.prompt = asked, self.format.render(asked)
+        part.cuts, part.times_cut = _merge(part.cuts, cut), part.times_cut + 1
+        part.spent = _spent(part)
+        part.answers, part.missing = {}, self.samples
+        return True
 
     def _read_all(self, part: _Part) -> Judgment | Failure:
         """One outcome from every answer to a task: the mean over those that can be read."""
@@ -341,7 +326,7 @@ class Judge:
         try:
             if thought and not said.strip():
                 raise MissingPart("text", "all of it is thinking")
-            return self.format.read(said.lstrip() if thought else said, part.task)
+            return self.format.read(said.lstrip() if thought else said, part.asked)
         except ReadError as error:
             error.raw_text = answer.text
             raise
@@ -382,7 +367,7 @@ class Judge:
             score_probs=probs,
             mass=mass,
             reasoning=reading.reasoning,
-            highlights=self._placed(reading, part.task),
+            highlights=self._placed(reading, part.asked),
             sampled=tuple(singles) if self.samples > 1 else (),
             cuts=part.cuts,
             repaired=tuple(dict.fromkeys(r for each, _ in readings for r in each.repaired)),
@@ -436,9 +421,6 @@ def _named_format(backend_id: str) -> str:
     return next(told, other)
 
 
-_Arrival = tuple[_Open, _Part, int, Generation | GliderError]
-
-
 def _spent(part: _Part) -> Usage:
     """What all answers to a part cost, those that cannot be used among them."""
     spent = part.spent
@@ -448,29 +430,54 @@ def _spent(part: _Part) -> Usage:
     return spent
 
 
-class _Crash(GliderError):
-    """An error of ours inside a backend: not a failed judgment, it stops the run."""
+class _Judging(ComposedFuture[Result]):
+    """One piece of work under way: its tasks are asked, answered and read."""
 
-    def __init__(self, cause: BaseException) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
+    def __init__(self, judge: Judge, work: Work) -> None:
+        super().__init__()
+        self._judge, self._work = judge, work
+        self._tasks = [judge._prepare(task) for task in _tasks(work)]
+
+    def begin(self) -> "Future[Result]":
+        """Ask for everything."""
+        for part in self._tasks:
+            if part.outcome is None:
+                self._ask(part)
+        self._end_if_whole()
+        return self.future
+
+    def _ask(self, part: _Part) -> None:
+        for number, request in self._judge._requests(part):
+            answer = self._judge.backend.submit(request)
+            self.wait_for(answer, partial(self._take, part, number))
+
+    def _take(self, part: _Part, number: int, answered: "Future[Generation]") -> None:
+        error = answered.exception()
+        if isinstance(error, BackendError) and error.stops_run:
+            raise error
+        if error is not None and not isinstance(error, GliderError):
+            raise error  # a mistake of ours in a backend: not a failed judgment
+        with self.lock:
+            part.answers[number] = error or answered.result()
+            part.missing -= 1
+            if part.missing:
+                return
+        # Whoever brings the last answer goes on with the part alone.
+        if self._judge._shorten(part):
+            self._ask(part)
+        else:
+            part.outcome = self._judge._read_all(part)
+            self._end_if_whole()
+
+    def _end_if_whole(self) -> None:
+        outcomes = [part.outcome for part in self._tasks if part.outcome is not None]
+        if len(outcomes) == len(self._tasks):
+            pair = isinstance(self._work, PairTask)
+            self.end(self._work.fold(outcomes) if pair else outcomes[0])  # type: ignore[union-attr]
 
 
-def _beginning(item: tuple[object, _Open]) -> str:
-    prompt = item[1].parts[0].prompt
-    return "" if prompt is None else "\n".join(m.content for m in prompt.messages)
-
-
-def _folded(done: _Open) -> Judgment | Failure | Comparison:
-    outcomes = [part.outcome for part in done.parts if part.outcome is not None]
-    return done.work.fold(outcomes) if isinstance(done.work, PairTask) else outcomes[0]
-
-
-def _in_order(held: dict[int, Judgment | Failure | Comparison], first: int) -> list[int]:
-    last = first
-    while last in held:
-        last += 1
-    return list(range(first, last))
+def _tasks(work: Work) -> tuple[JudgeTask, ...]:
+    return work.tasks if isinstance(work, PairTask) else (work,)
 
 
 def _spread(answer: Generation, labels: Mapping[str, int]) -> tuple[dict[int, float], float] | None:

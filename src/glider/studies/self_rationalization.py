@@ -24,11 +24,11 @@ from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
-from queue import SimpleQueue
 from random import Random
 from typing import Any, Literal
 
 from glider.backends.base import Backend
+from glider.backends.in_flight import in_flight
 from glider.core.base import Frozen
 from glider.core.errors import (
     BackendError,
@@ -296,38 +296,25 @@ def ask(
         RunError: the journal cannot be written.
     """
     todo = ((q, n) for q in asked for n in range(samples) if not answers.has(q.example.id, n))
-    arrived: SimpleQueue[tuple[Question, int, Future[Generation]]] = SimpleQueue()
-    lost: Counter[str] = Counter()
-    in_flight = 0
-    while True:
-        while in_flight < backend.limits.in_flight:
-            taken = next(todo, None)
-            if taken is None:
-                break
-            question, number = taken
-            future = backend.submit(
-                GenerationRequest(
-                    id=f"{question.example.id}-{number}",
-                    messages=question.prompt.messages,
-                    opening=question.prompt.opening,
-                    grammar=question.prompt.grammar,
-                    decoding=Decoding(
-                        temperature=temperature,
-                        max_tokens=max_tokens or question.prompt.max_tokens,
-                        seed=seed + number,
-                    ),
-                )
+
+    def submit(item: tuple[Question, int]) -> "Future[Generation]":
+        question, number = item
+        return backend.submit(
+            GenerationRequest(
+                id=f"{question.example.id}-{number}",
+                messages=question.prompt.messages,
+                opening=question.prompt.opening,
+                grammar=question.prompt.grammar,
+                decoding=Decoding(
+                    temperature=temperature,
+                    max_tokens=max_tokens or question.prompt.max_tokens,
+                    seed=seed + number,
+                ),
             )
-            in_flight += 1
+        )
 
-            def done(future: "Future[Generation]", q: Question = question, n: int = number) -> None:
-                arrived.put((q, n, future))
-
-            future.add_done_callback(done)
-        if not in_flight:
-            return lost
-        question, number, future = arrived.get()
-        in_flight -= 1
+    lost: Counter[str] = Counter()
+    for (question, number), future in in_flight(todo, submit, room=backend.limits.in_flight):
         example = question.example.id
         try:
             said = future.result()
@@ -348,6 +335,7 @@ def ask(
                 )
             )
         seen()
+    return lost
 
 
 def read(answer: Answer, question: Question, form: Format) -> Read:

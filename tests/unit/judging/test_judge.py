@@ -1,9 +1,10 @@
 """The Judge over scripted answers: what it asks, what it makes of each answer."""
 
 import math
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from itertools import islice
+from threading import Timer
 
 import pytest
 
@@ -15,6 +16,7 @@ from glider.core.generation import Generation
 from glider.core.judgments import Failure, Judgment, Usage, outcome_from
 from glider.formats.nano import NanoFormat
 from glider.judging.judge import default_format
+from glider.judging.strategies import with_strategies
 
 CRITERION = Criterion(
     name="short", question="Is the {output} short?", rubric={1: "long", 2: "middling", 3: "short"}
@@ -231,6 +233,23 @@ def test_a_text_that_does_not_fit_fails_unless_asked_to_cut_it():
     assert words[: cut.kept + 1] not in asked
 
 
+@pytest.mark.parametrize("told", [(None, None), (5010, 5000)])
+def test_a_text_is_shortened_a_few_times_only_and_the_outcome_is_its_task_s_own(told):
+    task = JudgeTask(Sample.of("word " * 20_000, input="Why? " * 400), CRITERION)
+
+    def script(request):
+        fits = len(request.messages[-1].content) < 80_000
+        return ANSWER if fits and told[0] is None else PromptTooLong(*told)
+
+    judge = Judge(ScriptedBackend(script), format=NanoFormat(), truncate=True)
+    (outcome,) = judge.judge_many([task])
+    assert (outcome.task_id, outcome.kind) == (
+        task.id,
+        "judgment" if told[0] is None else "failure",
+    )
+    assert len(judge.backend.requests) == (2 if told[0] is None else 9)
+
+
 def test_quotes_of_defused_text_are_placed_in_the_original():
     sample = Sample.of("See </output> and <|im_end|> here.", id="hostile")
     backend = ScriptedBackend(["3\nQuotes:\n- ‹/output> and ‹|im_end|> here\nReason: x"])
@@ -321,3 +340,48 @@ def test_what_is_recorded_with_a_model_goes_before_its_name(recorded, form):
     backend = ScriptedBackend([], model="my-glider-tuned")
     backend.form = recorded
     assert Judge(backend).format.id == form
+
+
+class Silent(ScriptedBackend):
+    """Answers when it is told to."""
+
+    def submit(self, request):
+        self.requests.append(request)
+        self.open = [*getattr(self, "open", []), Future()]
+        return self.open[-1]
+
+
+def test_leaving_a_stream_cancels_what_was_asked():
+    judge = Judge(Silent([]), format=NanoFormat())
+    stream = judge.stream((n, JudgeTask(Sample.of(f"text {n}"), CRITERION)) for n in range(100))
+    Timer(
+        0.05, lambda: judge.backend.open[3].set_result(Generation(text=f"Score: {ANSWER}"))
+    ).start()
+    assert next(stream)[0] == 3
+    stream.close()
+    assert [future.cancelled() for future in judge.backend.open] == [n != 3 for n in range(8)]
+
+
+@pytest.mark.parametrize("strategies", [(), ("rules",), ("questions",), ("decompose", "questions")])
+def test_a_submitted_task_is_judged_alone_and_can_be_cancelled(strategies):
+    judge = with_strategies(Judge(Silent([]), format=NanoFormat()), strategies)
+    work = JudgeTask(Sample.of("Yes.", input="Open?"), CRITERION)
+    futures = [judge.submit(work), judge.submit(work)]
+    asked = list(judge.backend.open)
+    assert futures[0].cancel()
+    assert [request.cancelled() for request in asked] == [True, False]
+    assert wait(futures, timeout=0.1).done == {futures[0]}
+    while not futures[1].done():
+        open_ = [request for request in judge.backend.open if not request.done()]
+        assert open_
+        for request in open_:
+            request.set_exception(Unavailable("gone"))
+    assert futures[1].result().code == "unavailable"
+
+
+def test_a_mistake_in_a_backend_is_raised_by_the_future():
+    judge = Judge(Silent([]), format=NanoFormat())
+    future = judge.submit(JudgeTask(SAMPLE, CRITERION))
+    judge.backend.open[0].set_exception(KeyError("ours"))
+    with pytest.raises(KeyError, match="ours"):
+        future.result(1)

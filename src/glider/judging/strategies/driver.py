@@ -5,13 +5,11 @@ nest, so strategies compose: the outermost sees the task as it was given, each o
 one above made of it.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from dataclasses import replace
+from functools import partial
 
+from glider.backends.composed import ComposedFuture
 from glider.core.errors import BackendError, GliderError, SetupError
 from glider.core.generation import Decoding, Generation, GenerationRequest
 from glider.core.judgments import Failure, Step, Usage
@@ -29,30 +27,9 @@ from glider.judging.strategies.base import (
 )
 from glider.text.thinking import split_thinking
 
-Key = TypeVar("Key")
-
-_MOST_HELD = 256
-"""Outcomes not given yet: above, nothing new is begun until what was begun has ended."""
-_ROUND = 64
-"""Works handed down at a time where texts are written first and the judge looks at many works
-together: outcomes come before everything is written, and a killed run loses little."""
-
-
-@dataclass(eq=False, slots=True)
-class _Open(Generic[Key]):
-    """One piece of work on its way."""
-
-    number: int
-    key: Key
-    work: Work
-    course: Course | None = None
-    plan: Plan | None = None
-    outcomes: dict[int, Result] = field(default_factory=dict)
-    """Of the plan's works, by place."""
-    asked: Ask | None = None
-    written: list[Step] = field(default_factory=list)
-    usage: Usage = field(default_factory=Usage)
-    """Of what was written."""
+_WINDOW = 64
+"""Works looked at together where texts are written first: outcomes come before everything is
+written, and a killed run loses little."""
 
 
 class StrategyJudge(Judge):
@@ -81,6 +58,16 @@ class StrategyJudge(Judge):
             seed=inner.seed,
         )
         self.inner, self.strategy = inner, strategy
+        self.window = min(inner.window, _WINDOW) if strategy.writes else inner.window
+
+    @property
+    def in_flight(self) -> int:
+        """Requests worth keeping under way at once."""
+        return self.inner.in_flight
+
+    def n_requests(self, work: Work) -> int:
+        """Requests that the judge beneath would make for this work."""
+        return self.inner.n_requests(work)
 
     @property
     def id(self) -> str:
@@ -92,179 +79,104 @@ class StrategyJudge(Judge):
             judge = judge.inner
         return "+".join([judge.id, *names])
 
-    def stream(
-        self, items: Iterable[tuple[Key, Work]], *, ordered: bool = False
-    ) -> Iterator[tuple[Key, Result]]:
-        """Judge (key, work) pairs; gives (key, outcome) as ready, or in order."""
-        desk = _Desk(self, items)
-        while not desk.done:
-            for (opened, place), outcome in self.inner.stream(desk.works()):
-                desk.take(opened, place, outcome)
-                yield from desk.given(ordered)
-            yield from desk.given(ordered)
+    def submit(self, work: Work) -> "Future[Result]":
+        """Begin one piece of work: its texts are written, then its plan is judged beneath."""
+        return _Running(self, work).begin()
 
     def close(self) -> None:
         """Let the judge beneath go."""
         self.inner.close()
 
 
-class _Desk(Generic[Key]):
-    """What one stream has under way: texts being written, works handed down, outcomes not given."""
+class _Running(ComposedFuture[Result]):
+    """One piece of work that goes by a strategy: texts are written, then its plan is judged."""
 
-    def __init__(self, judge: StrategyJudge, items: Iterable[tuple[Key, Work]]) -> None:
-        self._judge = judge
-        self._items = enumerate(items)
-        self._exhausted = False
-        self._arrived: SimpleQueue[tuple[_Open[Key], Future[Generation]]] = SimpleQueue()
-        self._writing = 0
-        self._ready: deque[_Open[Key]] = deque()
-        self._ended: dict[int, tuple[Key, Result]] = {}
-        self._next = 0
-        backend = judge.backend
-        self._room = backend.limits.in_flight
-        gathers = judge.strategy.writes and backend.capabilities.prefix_cache
-        self._round = _ROUND if gathers else None
+    def __init__(self, judge: StrategyJudge, work: Work) -> None:
+        super().__init__()
+        self._judge, self._work = judge, work
+        self._course: Course | None = None
+        self._plan: Plan | None = None
+        self._outcomes: dict[int, Result] = {}
+        """Of the plan's works, by place."""
+        self._written: list[Step] = []
+        self._usage = Usage()
+        """Of what was written."""
+        self._number = next(judge.numbers)
 
-    @property
-    def done(self) -> bool:
-        """Between two calls of `works`: there is nothing more to hand down."""
-        return self._exhausted and not self._writing and not self._ready
-
-    def works(self) -> Iterator[tuple[tuple[_Open[Key], int], Work]]:
-        """Works to judge, as the judge beneath asks for them.
-
-        Ends when there is nothing more, when a round is full, or when too much waits to be given.
-        What is being written then goes on and is taken up by the next call.
-        """
-        handed = 0
-        while self._round is None or handed < self._round:
-            self._look()
-            if self._may_begin():
-                self._begin()
-            if self._ready:
-                opened = self._ready.popleft()
-                assert opened.plan is not None
-                for place, work in enumerate(opened.plan.works):
-                    handed += 1
-                    yield (opened, place), work
-            elif not self._may_begin():
-                if not self._writing:
-                    return
-                self._next_written(*self._arrived.get())
-
-    def take(self, opened: _Open[Key], place: int, outcome: Result) -> None:
-        """One outcome of a plan's works."""
-        plan = opened.plan
-        assert plan is not None
-        opened.outcomes[place] = outcome
-        if len(opened.outcomes) < len(plan.works):
-            return
-        outcomes = [opened.outcomes[n] for n in range(len(plan.works))]
+    def begin(self) -> "Future[Result]":
+        """Make the plan, or ask for the first text."""
         try:
-            folded = plan.fold(outcomes)
+            course = self._judge.strategy.plan(self._work)
+            if isinstance(course, Plan):
+                self._judge_by(course)
+            else:
+                self._course = course
+                self._go_on(None)
         except GliderError as error:
-            folded = self._failed(opened, error)
-        self._end(opened, costing(folded, spent_on(outcomes)))
+            self.fail(error)
+        return self.future
 
-    def given(self, ordered: bool) -> Iterator[tuple[Key, Result]]:
-        """Outcomes that can be given now."""
-        if not ordered:
-            while self._ended:
-                yield self._ended.pop(next(iter(self._ended)))
-            return
-        while self._next in self._ended:
-            yield self._ended.pop(self._next)
-            self._next += 1
-
-    def _may_begin(self) -> bool:
-        return (
-            not self._exhausted
-            and self._writing + len(self._ready) < self._room
-            and len(self._ended) < _MOST_HELD
-        )
-
-    def _begin(self) -> None:
-        taken = next(self._items, None)
-        if taken is None:
-            self._exhausted = True
-            return
-        number, (key, work) = taken
-        opened = _Open(number, key, work)
+    def _go_on(self, written: Generation | None) -> None:
+        """Send the course what was written (None begins it); it asks again, or has its plan."""
+        assert self._course is not None
         try:
-            course = self._judge.strategy.plan(work)
-        except GliderError as error:
-            self._end(opened, self._failed(opened, error))
-            return
-        if isinstance(course, Plan):
-            opened.plan = course
-            self._ready.append(opened)
-            return
-        opened.course = course
-        self._go_on(opened, None)
-
-    def _look(self) -> None:
-        """Take in what was written meanwhile, without waiting."""
-        while True:
-            try:
-                self._next_written(*self._arrived.get_nowait())
-            except Empty:
-                return
-
-    def _next_written(self, opened: _Open[Key], future: "Future[Generation]") -> None:
-        self._writing -= 1
-        error = future.exception()
-        if error is None:
-            written = future.result()
-            thought, said = split_thinking(written.text)
-            written = replace(written, text=said.lstrip() if thought else said)
-            opened.usage = opened.usage + written.usage
-            assert opened.asked is not None
-            opened.written.append(
-                Step(
-                    name=opened.asked.name,
-                    text=written.text.removeprefix(opened.asked.opening).strip(),
-                    cut_off=written.finish == "length",
-                )
-            )
-            self._go_on(opened, written)
-        elif isinstance(error, BackendError) and error.stops_run:
-            raise error
-        elif isinstance(error, GliderError):
-            if isinstance(error, BackendError) and error.usage is not None:
-                opened.usage = opened.usage + error.usage
-            self._end(opened, self._failed(opened, error))
-        else:
-            raise error  # an error of ours inside a backend: it stops the run
-
-    def _go_on(self, opened: _Open[Key], written: Generation | None) -> None:
-        """Send a course what was written (None begins it); it asks again, or has its plan."""
-        assert opened.course is not None
-        try:
-            asked = opened.course.send(written)  # type: ignore[arg-type]
+            asked = self._course.send(written)  # type: ignore[arg-type]
         except StopIteration as stop:
-            opened.plan = stop.value
-            self._ready.append(opened)
-        except GliderError as error:
-            self._end(opened, self._failed(opened, error))
-        else:
-            self._submit(opened, asked)
-
-    def _submit(self, opened: _Open[Key], asked: Ask) -> None:
-        opened.asked = asked
+            self._judge_by(stop.value)
+            return
         request = GenerationRequest(
-            id=f"{opened.work.id}-{opened.number}-{asked.name}",
+            id=f"{self._work.id}-{self._number}-{asked.name}",
             messages=asked.messages,
             opening=asked.opening,
             grammar=asked.grammar,
             labels=asked.labels,
             decoding=Decoding(max_tokens=asked.max_tokens, seed=self._judge.seed),
         )
-        self._writing += 1
-        future = self._judge.backend.submit(request)
-        future.add_done_callback(lambda done: self._arrived.put((opened, done)))
+        self.wait_for(self._judge.backend.submit(request), partial(self._take_text, asked))
 
-    def _failed(self, opened: _Open[Key], error: GliderError) -> Result:
-        judge, work = self._judge, opened.work
+    def _take_text(self, asked: Ask, future: "Future[Generation]") -> None:
+        written = future.result()
+        thought, said = split_thinking(written.text)
+        written = replace(written, text=said.lstrip() if thought else said)
+        self._usage = self._usage + written.usage
+        self._written.append(
+            Step(
+                name=asked.name,
+                text=written.text.removeprefix(asked.opening).strip(),
+                cut_off=written.finish == "length",
+            )
+        )
+        self._go_on(written)
+
+    def _judge_by(self, plan: Plan) -> None:
+        self._plan = plan
+        for place, work in enumerate(plan.works):
+            self.wait_for(self._judge.inner.submit(work), partial(self._take_outcome, plan, place))
+
+    def _take_outcome(self, plan: Plan, place: int, future: "Future[Result]") -> None:
+        with self.lock:
+            self._outcomes[place] = future.result()
+            if len(self._outcomes) < len(plan.works):
+                return
+        outcomes = [self._outcomes[n] for n in range(len(plan.works))]
+        try:
+            folded = plan.fold(outcomes)
+        except GliderError as error:
+            folded = self._failed(error)
+        self._end_in(costing(folded, spent_on(outcomes)))
+
+    def fail(self, error: BaseException) -> None:
+        """End in a Failure; where the run has to stop, and for mistakes of ours, in the error."""
+        stops = isinstance(error, BackendError) and error.stops_run
+        if stops or not isinstance(error, GliderError):
+            self.end(error)
+            return
+        if isinstance(error, BackendError) and error.usage is not None:
+            self._usage = self._usage + error.usage
+        self._end_in(self._failed(error))
+
+    def _failed(self, error: GliderError) -> Result:
+        judge, work = self._judge, self._work
         tasks = (work,) if isinstance(work, JudgeTask) else work.tasks
         failures = []
         for task in tasks:
@@ -273,14 +185,13 @@ class _Desk(Generic[Key]):
             failures.append(failure.model_copy(update={"message": told}))
         return failures[0] if isinstance(work, JudgeTask) else work.fold(failures)
 
-    def _end(self, opened: _Open[Key], outcome: Result) -> None:
-        self._ended[opened.number] = (
-            opened.key,
+    def _end_in(self, outcome: Result) -> None:
+        self.end(
             attributed(
                 outcome,
-                opened.work,
+                self._work,
                 judge=self._judge.id,
-                steps=(*opened.written, *(opened.plan.steps if opened.plan else ())),
-                usage=opened.usage,
-            ),
+                steps=(*self._written, *(self._plan.steps if self._plan else ())),
+                usage=self._usage,
+            )
         )

@@ -4,17 +4,16 @@ A juror that fails is left out and named in the steps with its reason; if all fa
 outcome. How far the jurors lie apart is told beside the mean.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import tee
-from typing import TypeVar
+from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
 
+from glider.backends.composed import ComposedFuture
 from glider.core.errors import SetupError
 from glider.core.judgments import Comparison, Failure, Step, Usage
 from glider.judging.judge import Judge, Work
 from glider.judging.strategies.base import Result, attributed, costing, spent_on
 from glider.judging.strategies.parts import Part, part_step, together
-
-Key = TypeVar("Key")
 
 
 class Jury(Judge):
@@ -47,20 +46,30 @@ class Jury(Judge):
         models, forms = zip(*(juror.id.rsplit(" ", 1) for juror in self.jurors), strict=True)
         return f"jury({'|'.join(models)}) {'|'.join(dict.fromkeys(forms))}"
 
-    def stream(
-        self, items: Iterable[tuple[Key, Work]], *, ordered: bool = False
-    ) -> Iterator[tuple[Key, Result]]:
-        """Judge (key, work) pairs; gives (key, outcome), always in order."""
-        # Each juror keeps its own backend busy while another is waited for, and none runs ahead
-        # of the others by more than what it looks at together: that is all `tee` holds.
-        own, *copies = tee(items, 1 + len(self.jurors))
-        streams = [
-            juror.stream(copy, ordered=True)
-            for juror, copy in zip(self.jurors, copies, strict=True)
-        ]
-        for given in zip(*streams, strict=True):
-            key, work = next(own)
-            yield key, self._verdict(work, [outcome for _, outcome in given])
+    @property
+    def in_flight(self) -> int:
+        """As many as the juror takes that takes the most: each has a backend of its own."""
+        return max(juror.in_flight for juror in self.jurors)
+
+    def n_requests(self, work: Work) -> int:
+        """Requests that the juror makes that makes the fewest."""
+        return min(juror.n_requests(work) for juror in self.jurors)
+
+    def submit(self, work: Work) -> "Future[Result]":
+        """Begin one piece of work with every juror."""
+        verdict: ComposedFuture[Result] = ComposedFuture()
+        outcomes: dict[int, Result] = {}
+
+        def take(number: int, heard: "Future[Result]") -> None:
+            with verdict.lock:
+                outcomes[number] = heard.result()
+                if len(outcomes) < len(self.jurors):
+                    return
+            verdict.end(self._verdict(work, [outcomes[n] for n in range(len(self.jurors))]))
+
+        for number, juror in enumerate(self.jurors):
+            verdict.wait_for(juror.submit(work), partial(take, number))
+        return verdict.future
 
     def _verdict(self, work: Work, outcomes: Sequence[Result]) -> Result:
         heard = [
