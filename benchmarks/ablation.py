@@ -127,7 +127,7 @@ def slug(name: str) -> str:
 
 def run_cell(args: argparse.Namespace, name: str) -> None:
     """Train what is to be trained, judge the held-out items, write `cell.json`."""
-    from glider.training.run_folder import result
+    from glider.training.folder import result
 
     cell, folder = CELLS[name], args.runs / slug(name)
     folder.mkdir(parents=True, exist_ok=True)
@@ -211,7 +211,7 @@ def train(args: argparse.Namespace, cell: Cell, data: Path, out: Path) -> None:
 
 def trained(run: Path) -> dict[str, Any]:
     """What a training took, from its own record."""
-    from glider.training.run_folder import curve, load_manifest
+    from glider.training.folder import curve, load_manifest
 
     steps = [line for line in curve(run) if "tokens" in line]
     (data,) = load_manifest(run).data.values()

@@ -141,14 +141,14 @@ def _ours(args: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
     lines: list[dict[str, Any]] = []
     marks: list[float] = []
 
-    def watch(line: dict[str, Any]) -> None:
+    def progress(line: dict[str, Any]) -> None:
         if "loss" in line:
             lines.append(line)
             marks.append(time.process_time())
 
     with tempfile.TemporaryDirectory() as folder:
         found = train(
-            _recipe(args, **changes), data=args.data, out=Path(folder) / "run", watch=watch
+            _recipe(args, **changes), data=args.data, out=Path(folder) / "run", progress=progress
         )
     timed = lines[_NOT_TIMED:]
     tokens = sum(line["tokens"] for line in timed)
@@ -168,13 +168,14 @@ def _trl(args: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
     from transformers import AutoModelForCausalLM, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
-    from glider.training import sft
+    from glider.training.agreement import figures, measure
     from glider.training.base_model import find_base, load_tokenizer
-    from glider.training.preference import read_only_answers
-    from glider.training.run import updates_of
+    from glider.training.logits import read_only_learnt
+    from glider.training.machine import peak_mb
     from glider.training.stage_data import stage_data
+    from glider.training.stage_run import updates_of
+    from glider.training.stages.preference import read_only_answers
     from glider.training.tokens import Coder
-    from glider.training.trainers import _peak_mb
 
     torch.set_num_threads(args.threads)
     recipe = _recipe(args)
@@ -226,23 +227,24 @@ def _trl(args: Any, changes: Mapping[str, Any]) -> dict[str, Any]:
             ) if "rank" in changes else None,
         )  # fmt: skip
         trainer.train()
-    peak = _peak_mb()
+    peak = peak_mb()
     tokens = sum(len(one) for one in examples[_NOT_TIMED * args.batch :])
     inside = trainer.model.get_base_model() if "rank" in changes else trainer.model
-    sft.read_only_learnt(inside)
+    read_only_learnt(inside)
     trainer.model.eval()
     dev, rows, measured = data.dev, updates_of(recipe, data, dev=True), []
     assert dev is not None
     with torch.no_grad():
         for update in range(len(rows)):
             for group in rows.passes(update):
-                one = sft.collate(group, dev.kept, data.stage, sft.Totals(1, 1), pad_id=0)
-                measured += sft.measure(one, trainer.model(**one["model"]), group, dev.kept)
+                totals = data.stage.totals(dev.kept)
+                one = data.stage.collate(group, dev.kept, totals, pad_id=0)
+                measured += measure(one, trainer.model(**one["model"]), group, dev.kept)
     return {
         "tokens_per_s": tokens / (times[-1] - times[_NOT_TIMED - 1]),
         "tokens_per_cpu_s": tokens / (processor[-1] - processor[_NOT_TIMED - 1]),
         "peak_mb": peak,
-        "loss": sft.figures(measured, data.stage)["loss"],
+        "loss": figures(measured, score_weight=0.0, text_weight=1.0)["loss"],
         "updates": len(times),
     }
 

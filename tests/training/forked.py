@@ -8,7 +8,7 @@ import sys
 from multiprocessing import get_context
 
 _context = get_context("forkserver")
-_context.set_forkserver_preload(["torch", "trl", "datasets", "glider.training.trainers"])
+_context.set_forkserver_preload(["torch", "trl", "datasets", "glider.training.trainer"])
 
 
 def process(work, *arguments, **named):
@@ -72,7 +72,7 @@ def _train(lines, recipe, data, out, resume, slow, most_bytes):
     from glider.training.recipe import parse_recipe
     from glider.training.run import train
 
-    def watch(line):
+    def progress(line):
         lines.send(line)
         if slow:
             time.sleep(0.05)
@@ -80,6 +80,6 @@ def _train(lines, recipe, data, out, resume, slow, most_bytes):
             resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
 
     try:
-        train(parse_recipe(recipe), data=data, out=out, resume=resume, watch=watch)
+        train(parse_recipe(recipe), data=data, out=out, resume=resume, progress=progress)
     except GliderError as error:
         lines.send([error.code, str(error)])

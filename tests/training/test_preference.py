@@ -11,10 +11,10 @@ pytest.importorskip("trl", reason="training needs trl")
 from types import SimpleNamespace  # noqa: E402
 
 from glider.corpus.examples import Preference  # noqa: E402
-from glider.training.batches import Row  # noqa: E402
-from glider.training.preference import Totals, collate  # noqa: E402
+from glider.training.batches import BatchRow  # noqa: E402
+from glider.training.folder import curve, result  # noqa: E402
 from glider.training.run import train  # noqa: E402
-from glider.training.run_folder import curve, result  # noqa: E402
+from glider.training.stages.preference import PreferenceStage, Totals  # noqa: E402
 from glider.training.tokens import Coder  # noqa: E402
 
 BETA = 0.1
@@ -123,7 +123,8 @@ def test_a_pass_is_what_trls_collator_makes():
         coder.preference(Preference.model_validate(preference(n, f"{n}\nReason: good", "5")))
         for n in (1, 2)
     ]
-    ours = collate([Row(0, True), Row(1, True)], pairs, Totals(4, 40), pad_id=0)
+    stage = PreferenceStage(kind="preference", learning_rate=1e-3)
+    ours = stage.collate([BatchRow(0, True), BatchRow(1, True)], pairs, Totals(4, 40), pad_id=0)
     theirs = DataCollatorForPreference(pad_token_id=0, pad_to_multiple_of=32)(
         [{k: getattr(p, k) for k in ("prompt_ids", "chosen_ids", "rejected_ids")} for p in pairs]
     )
@@ -208,3 +209,47 @@ def test_a_run_can_go_on_from_an_adapter(tiny, data, tmp_path):
     assert result(tmp_path / "two").kind == "adapter"
     settings = (tmp_path / "two/manifest.json").read_text()
     assert str(tmp_path) not in settings
+
+
+# Weights
+
+
+@pytest.mark.parametrize("batch_tokens", [64, 100_000])
+def test_a_pair_of_weight_2_is_two_pairs(tiny, tmp_path, batch_tokens):
+    """In losses, gradients and figures, in however many passes: the mean is a weighted one."""
+    a, b = preference(1, "1\nReason: good", "4"), preference(2, "5", "2\nReason: clear and short")
+    weighed, twice = [{**a, "weight": 2.0}, b], [a, {**a, "id": "again"}, b]
+
+    def lines(name, pairs):
+        folder = tmp_path / name
+        write(folder / "preferences-train.jsonl.gz", pairs)
+        write(folder / "preferences-dev.jsonl.gz", pairs)
+        recipe = recipe_of(
+            tiny, kind="preference", loss=["sigmoid", "sft"], loss_weights=[1.0, 0.5], epochs=3,
+            learning_rate=1e-2, batch=len(pairs), batch_tokens=batch_tokens,
+            evaluate={"every": 1}, checkpoint={"every": 9},
+        )  # fmt: skip
+        train(recipe, data=folder, out=folder / "run")
+        told = ("loss", "accuracy", "margin")
+        return [[line.get("eval", line)[key] for key in told if key in line.get("eval", line)]
+                for line in curve(folder / "run")]  # fmt: skip
+
+    found, expected = lines("weighed", weighed), lines("twice", twice)
+    assert len(found) == len(expected) == 7
+    for one, other in zip(found, expected, strict=True):
+        assert one == pytest.approx(other, rel=2e-5)
+
+
+def test_totals_by_hand():
+    coder = Coder(make_tokenizer(), model="tiny")
+    a, b = (
+        coder.preference(Preference.model_validate(preference(1, text, "2", weight=weight)))
+        for text, weight in (("4", 3.0), ("5", 1.0))
+    )
+    assert [len(pair.chosen_ids) for pair in (a, b)] == [1, 1]  # a bare label ends no turn
+    totals = Totals.of([a, b])
+    assert (totals.pairs, totals.chosen_tokens) == (4.0, 4.0)
+    stage = PreferenceStage(kind="preference", learning_rate=1e-3)
+    one = stage.collate([BatchRow(0, True)], [a, b], totals, pad_id=0)
+    assert (one["share"], one["sft_share"]) == (3 / 4, 3 / 4)
+    assert stage.share_a_pass(a) != stage.share_a_pass(b)

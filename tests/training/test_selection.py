@@ -11,7 +11,7 @@ pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("trl", reason="training needs trl")
 
 from glider.core.errors import DataError, ManifestMismatch, ModelFileError, RunError, SetupError
-from glider.corpus.examples import form_of, read_examples
+from glider.corpus.examples import format_of, read_examples
 from glider.studies.draws import by_ifd, d3, dependability, ifd, upd
 from glider.studies.losses import TorchLosses
 from glider.studies.selection import Measure, select
@@ -46,7 +46,7 @@ def test_the_examples_of_the_highest_ifd_are_kept_in_their_order(tiny, data, tmp
     assert found.size == len(drawn.chosen) > 0 and found.examples == 40
     assert found.dropped == dict(drawn.dropped)
     assert ids(tmp_path / "out", "dev") == ids(data, "dev")
-    assert form_of(tmp_path / "out") == {"format": "nano", "order": "score-first"}
+    assert format_of(tmp_path / "out") == {"format": "nano", "order": "score-first"}
     card = (tmp_path / "out/card.md").read_text()
     assert card.startswith(
         f"# A selection\n\n{found.size} of 40 examples, those of the highest IFD"

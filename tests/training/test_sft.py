@@ -12,9 +12,9 @@ from transformers import AutoModelForCausalLM  # noqa: E402
 
 from glider.core.errors import SetupError  # noqa: E402
 from glider.corpus.examples import Example  # noqa: E402
-from glider.training import sft  # noqa: E402
-from glider.training.batches import Row  # noqa: E402
-from glider.training.recipe import SftStage  # noqa: E402
+from glider.training import agreement, logits  # noqa: E402
+from glider.training.batches import BatchRow  # noqa: E402
+from glider.training.stages.sft import SftStage, Totals  # noqa: E402
 from glider.training.tokens import Coder  # noqa: E402
 
 
@@ -67,12 +67,12 @@ def by_hand(model, examples, stage):
 
 
 def by_passes(model, examples, stage, passes):
-    totals = sft.Totals.of(examples, stage)
+    totals = stage.totals(examples)
     loss = 0
     for indices in passes:
-        rows = [Row(index, True) for index in indices]
-        one = sft.collate(rows, examples, stage, totals, pad_id=0)
-        loss = loss + (sft.cross_entropies(model(**one["model"]), one) * one["share"]).sum()
+        rows = [BatchRow(index, True) for index in indices]
+        one = stage.collate(rows, examples, totals, pad_id=0)
+        loss = loss + (logits.cross_entropies(model(**one["model"]), one) * one["share"]).sum()
     return loss
 
 
@@ -87,7 +87,7 @@ def test_the_loss_is_the_formula_however_an_update_is_cut(
     asked = stage(score_weight=score_weight, text_weight=text_weight)
     expected = by_hand(plain := load(tiny), examples, asked)
     model = load(tiny)
-    sft.read_only_learnt(model)
+    logits.read_only_learnt(model)
     loss = by_passes(model, examples, asked, passes)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
     loss.backward()
@@ -109,7 +109,7 @@ def test_without_a_score_weight_it_is_the_loss_of_trl(tiny, coder):
         labels[n, one.n_prompt : len(one)] = ids[n, one.n_prompt : len(one)]
     mask = (torch.arange(width) < torch.tensor([[len(one)] for one in coded])).long()
     theirs = model(input_ids=ids, attention_mask=mask, labels=labels).loss
-    sft.read_only_learnt(model)
+    logits.read_only_learnt(model)
     ours = by_passes(model, coded, stage(score_weight=None), [[0, 1, 2, 3]])
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
 
@@ -117,8 +117,8 @@ def test_without_a_score_weight_it_is_the_loss_of_trl(tiny, coder):
 def test_a_row_that_does_not_count_teaches_nothing(tiny, examples):
     asked = stage()
     model = load(tiny)
-    sft.read_only_learnt(model)
-    one = sft.collate([Row(2, False)], examples, asked, sft.Totals.of(examples, asked), pad_id=0)
+    logits.read_only_learnt(model)
+    one = asked.collate([BatchRow(2, False)], examples, asked.totals(examples), pad_id=0)
     assert one["share"].tolist() == [0.0] * len(one["share"])
 
 
@@ -126,8 +126,8 @@ def test_many_positions_are_read_in_parts(tiny, examples, monkeypatch):
     asked = stage(score_weight=None)
     whole, parted = load(tiny), load(tiny)
     for model, most in ((whole, 512), (parted, 3)):
-        monkeypatch.setitem(sft._ROWS, "cpu", most)
-        sft.read_only_learnt(model)
+        monkeypatch.setitem(logits._AT_ONCE, "cpu", most)
+        logits.read_only_learnt(model)
         by_passes(model, examples, asked, [[0, 1, 2, 3, 4]]).backward()
     for mine, theirs in zip(parted.parameters(), whole.parameters(), strict=True):
         assert torch.allclose(mine.grad, theirs.grad, atol=1e-6)
@@ -137,14 +137,14 @@ def test_a_model_that_bends_its_logits_is_refused(tiny):
     model = load(tiny)
     model.config.final_logit_softcapping = 30.0
     with pytest.raises(SetupError, match="final_logit_softcapping"):
-        sft.read_only_learnt(model)
+        logits.read_only_learnt(model)
 
 
 def test_without_positions_it_is_the_model_it_was(tiny):
     ids = torch.tensor([[5, 6, 7]])
     model = load(tiny).eval()
     before = model(ids).logits
-    sft.read_only_learnt(model)
+    logits.read_only_learnt(model)
     assert torch.equal(model(ids).logits, before)
 
 
@@ -152,7 +152,7 @@ def test_without_positions_it_is_the_model_it_was(tiny):
 
 
 def measured(set, expected, gold, *, right=False):
-    return sft.Measured(set=set, score_loss=1.0, text_loss=0.0, n_text=0, expected=expected,
+    return agreement.ExampleResult(set=set, score_loss=1.0, text_loss=0.0, n_text=0, expected=expected,
                         gold=gold, right=right)  # fmt: skip
 
 
@@ -161,27 +161,27 @@ def test_agreement_is_the_mean_over_sets_that_can_tell():
     flat = [measured("b", 0.5, n / 20) for n in range(20)]  # the judge always says the same: 0
     few = [measured("c", n, -n) for n in range(19)]  # too few to count
     one_label = [measured("d", n / 20, 1.0) for n in range(20)]  # nothing to agree with
-    found = sft.figures([*rising, *flat, *few, *one_label], stage())
+    found = agreement.figures([*rising, *flat, *few, *one_label], score_weight=1, text_weight=1)
     assert found["pearson"] == pytest.approx((1.0 + 0.0) / 2)
     assert found["accuracy"] == pytest.approx(1 / 4)
     assert found["score_loss"] == found["loss"] == 1.0
-    assert "pearson" not in sft.figures(few, stage())
+    assert "pearson" not in agreement.figures(few, score_weight=1, text_weight=1)
 
 
 def test_what_is_measured_is_what_the_model_says(tiny, coder):
     coded = [coder.example(Example.model_validate(one)) for one in toy(6)]
     model = load(tiny).eval()
     plain = load(tiny).eval()
-    sft.read_only_learnt(model)
-    rows = [Row(n, True) for n in range(6)]
+    logits.read_only_learnt(model)
+    rows = [BatchRow(n, True) for n in range(6)]
     with torch.no_grad():
-        one = sft.collate(rows, coded, stage(), sft.Totals(1, 1), pad_id=0)
-        found = sft.measure(one, model(**one["model"]), rows, coded)
+        one = stage().collate(rows, coded, Totals(1, 1), pad_id=0)
+        found = agreement.measure(one, model(**one["model"]), rows, coded)
         for said, example_ in zip(found, coded, strict=True):
-            logits = plain(torch.tensor([example_.ids])).logits[0, example_.score.start - 1]
-            probs = logits[list(example_.score.label_ids)].softmax(-1)
+            whole = plain(torch.tensor([example_.ids])).logits[0, example_.score.start - 1]
+            probs = whole[list(example_.score.label_ids)].softmax(-1)
             expected = sum(n * p for n, p in enumerate(probs.tolist())) / 4
             assert said.expected == pytest.approx(expected, abs=1e-5)
-            own = -logits.log_softmax(-1)[example_.ids[example_.score.start]]
+            own = -whole.log_softmax(-1)[example_.ids[example_.score.start]]
             assert said.score_loss == pytest.approx(own.item(), abs=1e-4)
             assert math.isfinite(said.score_loss)

@@ -16,9 +16,9 @@ from transformers import AutoModelForCausalLM  # noqa: E402
 from glider.core.errors import ModelFileError, RecipeError, SetupError  # noqa: E402
 from glider.models.quiet import quietly  # noqa: E402
 from glider.training.base_model import BaseModel  # noqa: E402
-from glider.training.estimate import estimate  # noqa: E402
+from glider.training.folder import load_manifest  # noqa: E402
+from glider.training.forecast import dry_run  # noqa: E402
 from glider.training.run import train  # noqa: E402
-from glider.training.run_folder import load_manifest  # noqa: E402
 from glider.training.start import check_fits  # noqa: E402
 
 WEIGHTS = "adapter_model.safetensors"
@@ -77,17 +77,17 @@ def test_what_the_recipe_says_otherwise_is_refused(tiny, trained, data, tmp_path
 def test_the_refusal_says_what_to_set(tiny, trained, data):
     recipe = recipe_of(tiny, lora={"rank": 8, "alpha": 8}, start=str(trained))
     with pytest.raises(RecipeError) as caught:
-        estimate(recipe, data)
+        dry_run(recipe, data)
     assert caught.value.key == "lora.rank"
     assert caught.value.hint == "--set lora.rank=4 --set lora.alpha=12.0"
 
 
 def test_the_dry_run_counts_what_is_trained(tiny, trained, data):
     weights = load_file(trained / WEIGHTS)
-    found = estimate(recipe_of(tiny, lora={}, start=str(trained)), data)
+    found = dry_run(recipe_of(tiny, lora={}, start=str(trained)), data)
     assert found.trained == sum(one.numel() for one in weights.values())
     assert found.recipe.lora.rank == 4
-    found = estimate(recipe_of(tiny, lora={}, start=str(trained), frozen_layers=1), data)
+    found = dry_run(recipe_of(tiny, lora={}, start=str(trained), frozen_layers=1), data)
     assert found.trained == sum(one.numel() for one in weights.values())
 
 

@@ -18,7 +18,7 @@ from glider.core.tasks import JudgeTask  # noqa: E402
 from glider.corpus.examples import Example, Preference  # noqa: E402
 from glider.formats import make_format  # noqa: E402
 from glider.formats.base import Reading  # noqa: E402
-from glider.training.tokens import Coder, drawn  # noqa: E402
+from glider.training.tokens import Coder, picture  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -129,9 +129,9 @@ def test_a_model_without_a_chat_template():
 
 def test_the_picture(coder):
     encoded = coded(coder, score=2, completion="2\nReason: short", whole=True)
-    picture = drawn(coder, encoded)
-    assert picture.endswith("[score] 2\n[text] \nReason: short<|im_end|>")
-    assert picture.startswith("[given] <|im_start|>system\n")
+    shown = picture(coder, encoded)
+    assert shown.endswith("[score] 2\n[text] \nReason: short<|im_end|>")
+    assert shown.startswith("[given] <|im_start|>system\n")
 
 
 # The very ids that serving builds

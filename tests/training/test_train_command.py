@@ -16,8 +16,8 @@ from typer.testing import CliRunner
 from glider.cli.data import data as data_command
 from glider.cli.train import _RECIPES, train
 from glider.core.errors import DataError, RecipeError, SetupError
+from glider.training.folder import result
 from glider.training.recipe import shipped
-from glider.training.run_folder import result
 
 app = typer.Typer()
 app.command("train")(train)

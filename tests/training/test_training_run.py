@@ -30,16 +30,16 @@ from glider.core.errors import (  # noqa: E402
 )
 from glider.models.dequantise import save_tokenizer  # noqa: E402
 from glider.stats.correlation import pearson  # noqa: E402
-from glider.training import trainers  # noqa: E402
+from glider.training import logits, trainer  # noqa: E402
+from glider.training.agreement import mean_level  # noqa: E402
 from glider.training.base_model import find_base, load_tokenizer  # noqa: E402
+from glider.training.checkpoints import best_step, checkpoints  # noqa: E402
+from glider.training.folder import curve, load_manifest, result  # noqa: E402
 from glider.training.predict import level_probabilities, load_to_ask  # noqa: E402
 from glider.training.recipe import SHIPPED  # noqa: E402
 from glider.training.run import train  # noqa: E402
-from glider.training.run_folder import curve, load_manifest, result  # noqa: E402
-from glider.training.sft import mean_level  # noqa: E402
 from glider.training.stage_data import stage_data  # noqa: E402
 from glider.training.tokens import Coder  # noqa: E402
-from glider.training.trainers import best_step, checkpoints  # noqa: E402
 
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.2}
 
@@ -310,7 +310,7 @@ def test_killed_before_its_first_checkpoint_a_stage_begins_anew(tiny, data, tmp_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(twice, data=data, out=out, watch=kill)
+        train(twice, data=data, out=out, progress=kill)
     train(twice, data=data, out=out, resume=True)
     told = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [line for line in told if "event" in line] == [
@@ -398,18 +398,18 @@ def test_nan_stops_it_and_the_last_checkpoint_is_good(tiny, data, tmp_path):
     def poison(line):
         # From the third update on, one example weighs infinitely much.
         if line["step"] == 2 and "loss" in line:
-            real = trainers.sft.cross_entropies
+            real = logits.cross_entropies
 
             def infinite(output, one):
                 return real(output, one) * float("nan")
 
-            patched.setattr(trainers.sft, "cross_entropies", infinite)
+            patched.setattr(logits, "cross_entropies", infinite)
 
     with (
         pytest.MonkeyPatch.context() as patched,
         pytest.raises(NotFinite, match="loss became nan at step 3") as caught,
     ):
-        train(recipe, data=data, out=out, watch=poison)
+        train(recipe, data=data, out=out, progress=poison)
     assert caught.value.step == 3
     assert [step for step, _ in checkpoints(out / "1-sft")] == [2]
     found = train(recipe, data=data, out=out, resume=True)
@@ -434,9 +434,9 @@ def test_a_gradient_without_a_number_is_told(tiny, data, tmp_path, monkeypatch):
         def backward(ctx, grad):
             return grad * float("inf")
 
-    real = trainers.sft.cross_entropies
+    real = logits.cross_entropies
     monkeypatch.setattr(
-        trainers.sft, "cross_entropies", lambda output, one: Infinite.apply(real(output, one))
+        logits, "cross_entropies", lambda output, one: Infinite.apply(real(output, one))
     )
     with pytest.raises(NotFinite, match="gradient became"):
         train(recipe_of(tiny, dev=None), data=data, out=tmp_path / "run")
@@ -469,7 +469,7 @@ def test_too_little_memory_says_what_to_change(tiny, data, tmp_path, monkeypatch
             "DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
         )
 
-    monkeypatch.setattr(trainers.sft, "cross_entropies", none_left)
+    monkeypatch.setattr(logits, "cross_entropies", none_left)
     with pytest.raises(OutOfMemory, match="in update 1, with passes of 512 tokens") as caught:
         train(recipe_of(tiny, dev=None), data=data, out=tmp_path / "run")
     assert "--set stages.0.batch_tokens=256" in caught.value.hint
@@ -479,7 +479,7 @@ def test_a_model_that_memory_does_not_hold(tiny, data, tmp_path, monkeypatch):
     def too_large(*_others):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
 
-    monkeypatch.setattr(trainers.ScoreTrainer, "_move_model_to_device", too_large)
+    monkeypatch.setattr(trainer.StageTrainer, "_move_model_to_device", too_large, raising=False)
     with pytest.raises(OutOfMemory, match="does not hold the model") as caught:
         train(recipe_of(tiny, dev=None), data=data, out=tmp_path / "run")
     assert caught.value.step == 0 and "smaller base" in caught.value.hint

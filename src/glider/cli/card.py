@@ -37,7 +37,7 @@ def card_of(
     from glider.models.adapters import sha256
     from glider.models.catalog import CATALOG, base_named, is_adapter
     from glider.release.model_card import About, hours, model_card
-    from glider.training.run_folder import curve, load_manifest
+    from glider.training.folder import curve, load_manifest
 
     known = base_named(base)
     return model_card(

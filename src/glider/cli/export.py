@@ -29,7 +29,7 @@ from glider.store.atomic import write_whole
 
 if TYPE_CHECKING:
     from glider.bench.shift import Shift
-    from glider.training.run_folder import TrainingManifest
+    from glider.training.folder import TrainingManifest
 
 To = Literal["adapter", "hf", "gguf"]
 _KINDS = ("q8_0", "q4_0", "f16")
@@ -151,7 +151,7 @@ def export(
 
 def _trained(source: Path) -> _Trained:
     if (source / "result.json").exists():
-        from glider.training.run_folder import load_manifest, result
+        from glider.training.folder import load_manifest, result
 
         manifest = load_manifest(source)
         done = result(source)

@@ -84,7 +84,7 @@ def rationalize(
     card.md and result.json. Killed at any moment, it goes on with --resume; over the same answers
     --choose, --margin and --pairs may then be others, --samples and --limit larger.
     """
-    from glider.corpus.examples import told_form
+    from glider.corpus.examples import required_format
     from glider.store.folder import kept_folder
     from glider.studies.self_rationalization import (
         Answers,
@@ -97,7 +97,7 @@ def rationalize(
 
     if choose not in _CHOICES:
         raise SetupError(f"--choose is one of {', '.join(_CHOICES)}; got {choose!r}")
-    form = told_form(data)
+    form = required_format(data)
     if order is not None:
         form["order"] = order
     settings = JudgeSettings(

@@ -14,7 +14,7 @@ from glider.cli.show import say
 from glider.core.errors import SetupError
 
 if TYPE_CHECKING:
-    from glider.training.estimate import Estimate
+    from glider.training.forecast import Forecast
     from glider.training.recipe import Recipe
 
 _DATA, _RUN = "Data and settings", "Output"
@@ -70,7 +70,7 @@ def train(
     from glider.training.processes import others, starts_others
     from glider.training.run import train as run
 
-    watch = _Watch(as_json=as_json)
+    progress = _Progress(as_json=as_json)
     words = [recipe, "--out", str(out), *(["--resume"] if resume else [])]
     for folder in data:
         words += ["--data", str(folder)]
@@ -78,7 +78,7 @@ def train(
         words += ["--set", change]
     try:
         with others(settings, words) if starts_others(settings) else nullcontext():
-            result = run(settings, data=data, out=out, resume=resume, watch=watch)
+            result = run(settings, data=data, out=out, resume=resume, progress=progress)
     except KeyboardInterrupt:
         raise interrupted(out) from None
     if as_json:
@@ -91,7 +91,7 @@ def train(
     )
 
 
-class _Watch:
+class _Progress:
     """Shows metrics: every one as JSON, or now and then for a person."""
 
     def __init__(self, *, as_json: bool) -> None:
@@ -119,9 +119,9 @@ class _Watch:
 def _dry_run(recipe: "Recipe", data: list[Path], *, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from glider.training.estimate import estimate
+    from glider.training.forecast import dry_run as forecast
 
-    found = estimate(recipe, data)
+    found = forecast(recipe, data)
     settings = found.recipe.model_dump(mode="json")
     if as_json:
         print(json.dumps(asdict(found) | {"recipe": settings}))
@@ -130,7 +130,7 @@ def _dry_run(recipe: "Recipe", data: list[Path], *, as_json: bool) -> None:
     print("\n".join(_lines(found)))
 
 
-def _lines(found: "Estimate") -> list[str]:
+def _lines(found: "Forecast") -> list[str]:
     share = found.trained / found.weights
     lines = [
         f"model      {found.base.name}@{found.base.revision}: {found.weights:,} weights, "

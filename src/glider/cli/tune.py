@@ -21,7 +21,7 @@ from glider.store.atomic import write_json
 if TYPE_CHECKING:
     from glider.bench.results import Difference, Figure, Results
     from glider.studies.tune import Labels, Start
-    from glider.training.run_folder import Result
+    from glider.training.folder import TrainingResult
 
 Keep = Literal["ask", "yes", "no"]
 _LABELS, _HOW, _OUT = "Labels", "Training", "Output"
@@ -123,7 +123,7 @@ def _tune(
     )
     with Tuning(
         out, labels, start, coder, base, folds=folds, minutes=minutes, seed=seed, resume=resume,
-        tell=lambda what: say("", what), watch=_Watch(),
+        tell=lambda what: say("", what), progress=_Progress(),
     ) as tuning:  # fmt: skip
         untuned = tuning.untuned()
         plan = tuning.plan()
@@ -193,7 +193,9 @@ def _was_agreed(out: Path) -> bool:
 # What is kept
 
 
-def _keep(out: Path, done: "Result", labels: "Labels", start: "Start", results: "Results") -> None:
+def _keep(
+    out: Path, done: "TrainingResult", labels: "Labels", start: "Start", results: "Results"
+) -> None:
     import shutil
 
     from glider.bench.results import estimate_of
@@ -230,7 +232,7 @@ def _keep(out: Path, done: "Result", labels: "Labels", start: "Start", results: 
 # What is shown
 
 
-class _Watch:
+class _Progress:
     """Says now and then how far a training is."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 from glider.core.base import Frozen
 from glider.core.errors import DataError
 from glider.core.tasks import JudgeTask
-from glider.corpus.examples import Example, Posed
+from glider.corpus.examples import Example, ExampleTask
 from glider.corpus.mixture import Mixed, Mixture, form_for
 from glider.corpus.overlap import Overlap
 from glider.formats.base import Format
@@ -131,7 +131,7 @@ def _counted(values: Iterable[str]) -> dict[str, int]:
 
 
 def record_of_part(
-    whole: DataRecord, chosen: Sequence[Example], posed: Iterable[Posed], train: str
+    whole: DataRecord, chosen: Sequence[Example], posed: Iterable[ExampleTask], train: str
 ) -> DataRecord:
     """The record of some of the training examples.
 

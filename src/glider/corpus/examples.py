@@ -55,7 +55,7 @@ class Turn(Frozen):
     content: str
 
 
-class Asked(Frozen):
+class Prompted(Frozen):
     """A prompt, and where it comes from."""
 
     version: int = EXAMPLE_VERSION
@@ -79,7 +79,7 @@ class Asked(Frozen):
     """The settled level; None in a person's own pairs, which do not tell it."""
 
 
-class Example(Asked):
+class Example(Prompted):
     """A prompt and the answer to learn."""
 
     completion: str
@@ -102,14 +102,14 @@ class Example(Asked):
         return self
 
 
-class Preference(Asked):
+class Preference(Prompted):
     """A prompt and two answers, one to be preferred."""
 
     chosen: str
     rejected: str
 
 
-class Posed(Frozen):
+class ExampleTask(Frozen):
     """What an example's prompt was made of, so that it can be asked in another form."""
 
     version: int = EXAMPLE_VERSION
@@ -127,13 +127,13 @@ class Posed(Frozen):
 T = TypeVar("T", bound=Frozen)
 
 
-def told_form(data: Path) -> dict[str, str]:
-    """`form_of` a folder that `glider data` made.
+def required_format(data: Path) -> dict[str, str]:
+    """`format_of` a folder that `glider data` made.
 
     Raises:
         DataError: it is none.
     """
-    form = form_of(data)
+    form = format_of(data)
     if form is None:
         raise DataError(
             "no manifest of examples",
@@ -143,7 +143,7 @@ def told_form(data: Path) -> dict[str, str]:
     return form
 
 
-def form_of(data: Path) -> dict[str, str] | None:
+def format_of(data: Path) -> dict[str, str] | None:
     """The form that a folder's examples ask in, as its manifest says; None where none says it.
 
     Returns:
@@ -402,14 +402,14 @@ def read_preferences(path: Path) -> Iterator[Preference]:
         yield _parsed(Preference, data, path, line)
 
 
-def read_tasks(path: Path) -> Iterator[Posed]:
+def read_tasks(path: Path) -> Iterator[ExampleTask]:
     """What the examples of a folder ask.
 
     Raises:
         DataError, UnknownSchemaVersion: as `read_examples`.
     """
     for line, data in _lines(path):
-        yield _parsed(Posed, data, path, line)
+        yield _parsed(ExampleTask, data, path, line)
 
 
 def hash_of(folder: Path) -> str:

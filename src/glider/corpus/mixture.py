@@ -22,7 +22,7 @@ from glider.corpus.augment import ALWAYS, Augment, augmented
 from glider.corpus.derived import DerivedPairs, derived_pairs
 from glider.corpus.examples import (
     Example,
-    Posed,
+    ExampleTask,
     Unusable,
     example_of,
     level_of,
@@ -162,7 +162,7 @@ class Mixed:
     held_out: dict[str, list[str]]
     """For each set of which there is anything, the clusters of its development part, whether the
     examples were drawn from them or not: items to bench on."""
-    posed: list[Posed]
+    posed: list[ExampleTask]
     """What each example of both splits asks."""
 
 
@@ -267,7 +267,7 @@ def mix(
     train, dev = _split(pools, settings, counts)
     measure = tokens or estimated_tokens
     sides = []
-    posed: list[Posed] = []
+    posed: list[ExampleTask] = []
     for side, drawn in (("train", train), ("dev", dev)):
         say(f"making the {side} split")
         train_side = side == "train"
@@ -464,7 +464,7 @@ def _examples(
     settings: Mixture,
     tokens: Tokens,
     counts: Counts,
-    posed: list[Posed],
+    posed: list[ExampleTask],
     say: Say,
     *,
     is_train: bool,
@@ -512,7 +512,7 @@ def _examples(
         for example, swapped in zip(made, orders, strict=True):
             task = task_of(item, swapped=swapped)
             sample = task.sample.model_copy(update={"metadata": {}})
-            posed.append(Posed(id=example.id, sample=sample, criterion=task.criterion))
+            posed.append(ExampleTask(id=example.id, sample=sample, criterion=task.criterion))
     Random(f"{settings.seed}:shuffle").shuffle(examples)
     return examples
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from glider.corpus.data_card import DataRecord
 from glider.stats.estimates import Estimate, Undefined
-from glider.training.run_folder import TrainingManifest
+from glider.training.folder import TrainingManifest
 
 _HIDDEN = {"name", "base", "revision", "start", "stages", "lora", "seed", "processes", "threads"}
 _STAGE_HIDDEN = {"train", "dev", "evaluate", "checkpoint"}

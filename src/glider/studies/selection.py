@@ -26,7 +26,7 @@ from glider.corpus.examples import (
     hash_of,
     read_examples,
     read_tasks,
-    told_form,
+    required_format,
     write_lines,
 )
 from glider.store.atomic import replacing, write_json, write_whole
@@ -107,7 +107,7 @@ def select(
         RunError, ManifestMismatch: as `kept_folder`; or the disk is full.
         MissingExtra, ModelFileError: the model cannot be loaded.
     """
-    form = told_form(data)
+    form = required_format(data)
     examples = list(read_examples(data / "train.jsonl.gz"))
     if size >= len(examples):
         raise SetupError(f"{size} examples cannot be chosen of {len(examples)}: there are no more")

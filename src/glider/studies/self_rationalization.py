@@ -152,7 +152,7 @@ def model_of(name: str) -> str:
     """
     if not (Path(name) / "result.json").exists():
         return name
-    from glider.training.run_folder import result
+    from glider.training.folder import result
 
     found = result(Path(name))
     return str(found.folder) if found.kind == "adapter" else f"hf/{found.folder}"

@@ -46,10 +46,13 @@ from glider.training.base_model import (
     load_tokenizer,
     needs_torch,
 )
-from glider.training.recipe import Recipe, SftStage, parse_recipe
-from glider.training.run import copy_model, train
-from glider.training.run_folder import curve, load_manifest, result
-from glider.training.start import going_on
+from glider.training.checkpoints import copy_model
+from glider.training.folder import curve, load_manifest, result
+from glider.training.recipe import Recipe, parse_recipe
+from glider.training.run import train
+from glider.training.stages import STAGES
+from glider.training.stages.base import Stage
+from glider.training.start import with_start
 from glider.training.tokens import Coder, Encoded
 
 if TYPE_CHECKING:
@@ -89,10 +92,9 @@ class Checkpoint:
     """The same on the run's base, whose tokenizer the checkpoints of whole weights are without."""
 
     @property
-    def stage(self) -> SftStage:
+    def stage(self) -> Stage:
         """The stage of a patch."""
         (stage,) = self.recipe.stages
-        assert isinstance(stage, SftStage)
         return stage
 
 
@@ -121,7 +123,8 @@ def checkpoint_of(run: Path, changes: Sequence[str] = ()) -> Checkpoint:
             if not there:
                 raise RunError(f"{run} has no checkpoint yet")
             weights = max(there, key=_place_in_run)
-    stages = [stage for stage in manifest.recipe["stages"] if stage["kind"] == "sft"]
+    every = manifest.recipe["stages"]
+    stages = [stage for stage in every if STAGES.get(stage["kind"]).learns_scores]
     if not stages:
         raise SetupError(f"{run} has no sft stage, whose settings a tail-patch takes")
     adapter = (weights / "adapter_config.json").exists()
@@ -130,8 +133,8 @@ def checkpoint_of(run: Path, changes: Sequence[str] = ()) -> Checkpoint:
         data["lora"] = {}  # as it is
     data["stages"] = [{**stages[0], "dev": None, "limit": None, "evaluate": {}}]
     recipe = parse_recipe(data, changes, where="the run's recipe")
-    if len(recipe.stages) != 1 or not isinstance(recipe.stages[0], SftStage):
-        raise SetupError("a tail-patch has one stage, of kind sft")
+    if len(recipe.stages) != 1 or not recipe.stages[0].learns_scores:
+        raise SetupError("a tail-patch has one stage, of a kind that learns scores: sft")
     if adapter:
         return Checkpoint(weights, recipe, recipe)
     name = manifest.base["name"]
@@ -187,13 +190,13 @@ def development(data: Path, coder: Coder, recipe: Recipe, how: Patch) -> Develop
         DataError: the file is missing or damaged.
         SetupError: no score can be read.
     """
-    from glider.training.sft import mean_level
+    from glider.training.agreement import mean_level
 
     sets: dict[str, list[tuple[Example, Encoded]]] = {}
     why: dict[str, str] = {}
     for example in read_examples(data / "dev.jsonl.gz"):
         encoded = coder.example(example)
-        if not encoded.score_first or encoded.score is None or not encoded.score.label_ids:
+        if not encoded.score_is_read or encoded.score is None:
             why.setdefault(example.set, "no score is read first in an answer")
         elif encoded.score.end > recipe.max_tokens:
             why.setdefault(example.set, "longer than max_tokens")
@@ -228,8 +231,8 @@ def scores(
     """
     import torch
 
+    from glider.training.agreement import mean_level
     from glider.training.predict import level_probabilities, load_to_ask
-    from glider.training.sft import mean_level
 
     recipe = checkpoint.recipe
     if recipe.threads:
@@ -338,14 +341,14 @@ def _figure(values: Scores, dev: Development, rows: Sequence[int], metric: Metri
 
 def categories(dev: Development, metric: Metric) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Family to its development sets, and the sets that have no figure, with the reason."""
-    from glider.training.sft import correlates
+    from glider.training.agreement import correlates
 
     families: dict[str, list[str]] = {}
     left_out = dict(dev.left_out)
     shipped = set(known())
     for name in sorted({example.set for example in dev.examples}):
         gold = [
-            _Gold(value)
+            value
             for example, value in zip(dev.examples, dev.gold, strict=True)
             if example.set == name
         ]
@@ -354,11 +357,6 @@ def categories(dev: Development, metric: Metric) -> tuple[dict[str, list[str]], 
             continue
         families.setdefault(load_set(name).family if name in shipped else name, []).append(name)
     return families, left_out
-
-
-@dataclass(frozen=True, slots=True)
-class _Gold:
-    gold: float
 
 
 # Bundles and weights
@@ -455,7 +453,7 @@ def tail_patch(
     needs_torch()
     checkpoint = checkpoint_of(run, changes)
     base = find_base(checkpoint.recipe.base, checkpoint.recipe.revision)
-    recipe, _ = going_on(checkpoint.recipe, base)
+    recipe, _ = with_start(checkpoint.recipe, base)
     checkpoint = replace(checkpoint, recipe=recipe)
     complete = recipe.start is not None or (checkpoint.weights / "tokenizer_config.json").exists()
     origin = checkpoint.trained_on

@@ -52,10 +52,10 @@ from glider.training.base_model import (
     load_config,
     load_tokenizer,
 )
+from glider.training.folder import Progress, TrainingResult
 from glider.training.predict import level_probabilities, load_to_ask
 from glider.training.recipe import Recipe, parse_recipe
 from glider.training.run import train
-from glider.training.run_folder import Result, Watch
 from glider.training.start import check_fits
 from glider.training.tokens import Coder, Encoded
 
@@ -101,7 +101,7 @@ def starting_point(model: str) -> Start:
         return Start(known.base, Path(str(known.folder)))
     folder = Path(model).expanduser()
     if (folder / "result.json").exists():
-        from glider.training.run_folder import result
+        from glider.training.folder import result
 
         folder = result(folder).folder
         model = str(folder)
@@ -386,14 +386,14 @@ class Tuning:
         seed: int = 0,
         resume: bool = False,
         tell: Tell = lambda what: None,
-        watch: Watch | None = None,
+        progress: Progress | None = None,
     ) -> None:
         """Make the folder, or go on with it.
 
         Args:
             minutes: how long everything may take; of one that goes on, what was planned stays.
             tell: told what was done.
-            watch: sees every line of the trainings' metrics.
+            progress: called with every line of the trainings' metrics.
 
         Raises:
             RunError: the folder holds something, is in use or cannot be written.
@@ -401,7 +401,7 @@ class Tuning:
         """
         self.out, self.labels, self._start = out, labels, start
         self._coder, self._base, self._folds = coder, base, folds
-        self._minutes, self._seed, self._tell, self._watch = minutes, seed, tell, watch
+        self._minutes, self._seed, self._tell, self._progress = minutes, seed, tell, progress
         begun = os.path.exists(out / "manifest.json")  # False too where nobody may look
         if begun and not resume:
             raise RunError(
@@ -479,7 +479,7 @@ class Tuning:
                        f"{len(held)} predicted")  # fmt: skip
         return [found[number] for number in range(len(self.labels.items))]
 
-    def final(self) -> Result:
+    def final(self) -> TrainingResult:
         """Train on all labels, or go on with that.
 
         Raises:
@@ -487,7 +487,7 @@ class Tuning:
         """
         return self._trained(self.out / "final", range(len(self.labels.items)))
 
-    def _trained(self, folder: Path, numbers: Sequence[int]) -> Result:
+    def _trained(self, folder: Path, numbers: Sequence[int]) -> TrainingResult:
         run = folder / "run"
         begun = (run / "manifest.json").exists()
         try:
@@ -496,7 +496,12 @@ class Tuning:
             raise RunError(f"cannot write {folder}: {exc.strerror or exc}") from exc
         write_lines(folder / "train.jsonl.gz", self.labels.examples(numbers))
         return train(
-            self._recipe(), data=folder, out=run, form=_FORM, resume=begun, watch=self._watch
+            self._recipe(),
+            data=folder,
+            out=run,
+            format=_FORM,
+            resume=begun,
+            progress=self._progress,
         )
 
     def _recipe(self, plan: Plan | None = None) -> Recipe:

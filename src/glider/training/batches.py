@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 
 import numpy as np
 
@@ -21,12 +22,12 @@ WIDTH = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class BatchRow:
     """One example in a pass."""
 
     index: int
     counts: bool
-    """False: there to keep step with the other processes, and learnt nothing from."""
+    """False: a padding row, which keeps step with the other processes and teaches nothing."""
 
 
 class Updates:
@@ -43,6 +44,7 @@ class Updates:
         shuffle: bool = True,
         rank: int = 0,
         processes: int = 1,
+        together: Sequence[float] | None = None,
     ) -> None:
         """Plan.
 
@@ -51,10 +53,12 @@ class Updates:
             batch: examples of an update, over all processes.
             batch_tokens: most tokens of one pass of one process; one example is always taken.
             epochs: times each example is seen; 0.5 sees half of them.
+            together: one value per example; only examples of equal value share a pass.
         """
         self._lengths, self._batch, self._batch_tokens = lengths, batch, batch_tokens
         self._seed, self._shuffle = seed, shuffle
         self._rank, self._processes = rank, processes
+        self._together = together if together is not None else [0.0] * len(lengths)
         self._total = max(1, round(len(lengths) * epochs))
         self._order = lru_cache(maxsize=2)(self._epoch)
 
@@ -68,7 +72,7 @@ class Updates:
         n = len(self._lengths)
         return [int(self._order(place // n)[place % n]) for place in places]
 
-    def passes(self, update: int) -> list[list[Row]]:
+    def passes(self, update: int) -> list[list[BatchRow]]:
         """This process's passes of an update, the longest examples first."""
         return [self._share(group) for group in self._groups(self.examples(update))]
 
@@ -89,16 +93,18 @@ class Updates:
 
     def _groups(self, indices: list[int]) -> Iterator[list[int]]:
         """Examples of like length that all processes together take in one pass."""
-        by_length = sorted(indices, key=lambda index: (-self._lengths[index], index))
-        while by_length:
-            each = max(1, self._batch_tokens // self.width(by_length[:1]))
-            n = each * self._processes
-            yield by_length[:n]
-            del by_length[:n]
+        for _, alike in groupby(sorted(indices, key=self._together.__getitem__),
+                                key=self._together.__getitem__):  # fmt: skip
+            by_length = sorted(alike, key=lambda index: (-self._lengths[index], index))
+            while by_length:
+                each = max(1, self._batch_tokens // self.width(by_length[:1]))
+                n = each * self._processes
+                yield by_length[:n]
+                del by_length[:n]
 
-    def _share(self, group: list[int]) -> list[Row]:
-        own = [Row(index, True) for index in group[self._rank :: self._processes]]
-        return own or [Row(group[0], False)]
+    def _share(self, group: list[int]) -> list[BatchRow]:
+        own = [BatchRow(index, True) for index in group[self._rank :: self._processes]]
+        return own or [BatchRow(group[0], False)]
 
 
 def padded(length: int) -> int:

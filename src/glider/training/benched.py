@@ -15,7 +15,7 @@ import numpy as np
 from glider.bench.metrics import METRICS, Measured
 from glider.bench.scored import Scored
 from glider.core.errors import UnknownName
-from glider.corpus.examples import Example, Posed
+from glider.corpus.examples import Example, ExampleTask
 from glider.gold.items import Item
 from glider.gold.sets import load_set
 from glider.stats.estimates import Degenerate
@@ -24,7 +24,7 @@ LEAST = 20
 """Items below which a set's own figure is not worth a place in the mean."""
 
 
-class Told(NamedTuple):
+class Prediction(NamedTuple):
     """What a judge says of one example."""
 
     expected: float
@@ -49,11 +49,11 @@ class Bench:
     sets: tuple[_Set, ...]
 
     @classmethod
-    def of(cls, examples: Sequence[Example], posed: Mapping[str, Posed]) -> "Bench":
+    def of(cls, examples: Sequence[Example], tasks: Mapping[str, ExampleTask]) -> "Bench":
         """Make items of examples; those without levels, or of which no task is told, are none."""
         found: dict[str, list[tuple[Example, ...]]] = defaultdict(list)
-        for group in together(examples, posed):
-            if group[0].labels is not None and group[0].id in posed:
+        for group in together(examples, tasks):
+            if group[0].labels is not None and group[0].id in tasks:
                 found[group[0].set].append(group)
         sets = []
         for name, groups in found.items():
@@ -63,25 +63,27 @@ class Bench:
             else:
                 groups = [(one,) for group in groups for one in group]
             if len(groups) >= LEAST:
-                items = tuple(_item(group, posed) for group in groups)
+                items = tuple(_item(group, tasks) for group in groups)
                 asked = tuple(tuple(one.id for one in group) for group in groups)
                 sets.append(_Set(name, metric, items, asked))
         return cls(tuple(sets))
 
-    def mean(self, told: Mapping[str, Told]) -> float | None:
+    def mean(self, predictions: Mapping[str, Prediction]) -> float | None:
         """The mean over sets, 0 for random answers and 1 for perfect ones; None where none counts.
 
         A set on which the judge says the same of everything counts as 0.
         """
-        shares = [share for one in self.sets if (share := _share(one, told)) is not None]
+        shares = [share for one in self.sets if (share := _share(one, predictions)) is not None]
         return sum(shares) / len(shares) if shares else None
 
 
-def together(examples: Sequence[Example], posed: Mapping[str, Posed]) -> list[tuple[Example, ...]]:
+def together(
+    examples: Sequence[Example], tasks: Mapping[str, ExampleTask]
+) -> list[tuple[Example, ...]]:
     """The examples, the two orders of a pair together where the first of them stands."""
     groups: dict[object, list[Example]] = {}
     for one in examples:
-        task = posed.get(one.id)
+        task = tasks.get(one.id)
         pair = task and len(task.sample.judged) == 2
         key = (one.set, task.sample.id, one.criterion) if task and pair else one.id
         groups.setdefault(key, []).append(one)
@@ -99,8 +101,8 @@ def _main_metric(name: str, *, pairs: bool) -> str:
         return "accuracy_averaged" if pairs else "pearson"
 
 
-def _item(group: Sequence[Example], posed: Mapping[str, Posed]) -> Item:
-    first, task = group[0], posed[group[0].id]
+def _item(group: Sequence[Example], tasks: Mapping[str, ExampleTask]) -> Item:
+    first, task = group[0], tasks[group[0].id]
     levels = task.criterion.rubric.scores
     probs = first.soft or [float(level == first.score) for level in levels]
     return Item(
@@ -110,13 +112,13 @@ def _item(group: Sequence[Example], posed: Mapping[str, Posed]) -> Item:
     )  # fmt: skip
 
 
-def _share(one: _Set, told: Mapping[str, Told]) -> float | None:
+def _share(one: _Set, predictions: Mapping[str, Prediction]) -> float | None:
     scores, levels, orders = [], [], []
     for item, (first, *others) in zip(one.items, one.asked, strict=True):
         low, high = item.scale
-        said = told[first]
+        said = predictions[first]
         if others:
-            second = 1 - told[others[0]].expected
+            second = 1 - predictions[others[0]].expected
             orders.append((said.expected, second))
             scores.append((said.expected + second) / 2)
         else:

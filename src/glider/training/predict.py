@@ -1,6 +1,6 @@
 """What a model says of examples: the probability of each level, where training and serving read it.
 
-The prompt's tokens, the passes and the output layer are those of training (`sft`), so a model is
+The prompt's tokens, the passes and the output layer are those of training (`logits`), so a model is
 asked here exactly what it learnt, and what a judge will ask of it. Only bare scores are read: one
 place in each example, right after its opening.
 """
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from glider.models.quiet import quietly
-from glider.training import sft
 from glider.training.base_model import BaseModel, computes_in_bf16, load_to_train
 from glider.training.batches import Updates
-from glider.training.recipe import Recipe, SftStage
+from glider.training.logits import learnt_positions, read_only_learnt
+from glider.training.recipe import Recipe
 from glider.training.tokens import Encoded
 
 _SORTED = 256
@@ -38,7 +38,7 @@ def load_to_ask(base: BaseModel, adapter: Path | None, recipe: Recipe) -> Any:
             from peft import PeftModel
 
             model = PeftModel.from_pretrained(model, str(adapter))
-    sft.read_only_learnt(model.get_base_model() if adapter is not None else model)
+    read_only_learnt(model.get_base_model() if adapter is not None else model)
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return model.to(device or "cpu").eval()
 
@@ -54,25 +54,23 @@ def level_probabilities(
     """
     import torch
 
-    stage = recipe.stages[0]
-    assert isinstance(stage, SftStage)
     bf16 = _in_bf16(recipe)
     passes = Updates(
         [len(one) for one in asked],
         batch=_SORTED,
-        batch_tokens=stage.batch_tokens,
+        batch_tokens=recipe.stages[0].batch_tokens,
         shuffle=False,
     )
     found: dict[int, tuple[float, ...]] = {}
     with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=bf16):
         for update in range(len(passes)):
             for rows in passes.passes(update):
-                one = sft.collate(rows, asked, stage, sft.Totals(1, 1), pad_id=pad_id)
-                told = model(
+                one = learnt_positions(rows, asked, pad_id=pad_id)
+                answer = model(
                     **{name: value.to(model.device) for name, value in one["model"].items()}
                 )
                 # One learnt place in each row, in the order of the rows.
-                for row, logits in zip(rows, told["logits"], strict=True):
+                for row, logits in zip(rows, answer["logits"], strict=True):
                     place = asked[row.index].score
                     assert place is not None
                     probs = logits[: len(place.label_ids)].softmax(-1)

@@ -14,28 +14,29 @@ run can be asked again from its folder alone.
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from glider.core.errors import RecipeError, UnknownName
 from glider.data.yaml_files import mapping, read_text
+from glider.training.stages import STAGES, AnyStage
+from glider.training.stages.base import (
+    Checkpoint,
+    Count,
+    Evaluate,
+    Positive,
+    RecipePart,
+    Share,
+    Stage,
+)
 
 SHIPPED = Path(__file__).parent / "recipes"
 """Where the recipes are that come with the package, and in `accelerate` the files for it."""
 
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Loss = Literal["apo_zero", "apo_down", "sigmoid", "sft"]
 
-
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-class Lora(_Settings):
+class Lora(RecipePart):
     """Train low-rank additions to the linear layers and nothing else (Hu et al. 2021)."""
 
     rank: Count = 32
@@ -48,113 +49,7 @@ class Lora(_Settings):
     """Names of the layers that get one; `all-linear` is every linear layer but the output's."""
 
 
-class Evaluate(_Settings):
-    """Measure on examples that are not trained on, keep the best, stop when it gets no better."""
-
-    every: Count = 100
-    """Updates from one measurement to the next; the first is before any update."""
-    examples: Count = 256
-    """How many of the development part, drawn once with the recipe's seed."""
-    metric: Literal["loss", "bench", "pearson", "accuracy"] = "loss"
-    """What is best. `bench`: as `glider bench` has it, each set's own metric between random (0) and
-    perfect (1), the mean over sets. `pearson`, `accuracy`: of the score read where serving reads
-    it, the mean over sets. A preference stage has `loss`, and `accuracy`: chosen above rejected."""
-    patience: int = Field(default=0, ge=0)
-    """Measurements in a row without a new best after which the stage ends; 0 never ends it."""
-
-
-class Checkpoint(_Settings):
-    """What a killed training goes on from."""
-
-    every: Count = 100
-    """Updates from one to the next; also at each new best and at the end."""
-    keep: Count = 2
-    """How many of the newest stay; the best one stays too."""
-
-
-class _Stage(_Settings):
-    train: str = "train.jsonl.gz"
-    """File of examples in the data folder, made by `glider data`."""
-    dev: str | None = "dev.jsonl.gz"
-    """File to measure on, not trained on; null for none."""
-    limit: Count | None = None
-    """Train on this many, drawn with the recipe's seed; null for all."""
-    epochs: Positive = 1.0
-    """Times each example is seen. GLIDER: 1 in both stages (script)."""
-    learning_rate: Positive
-    """Peak, after the warmup. GLIDER: 5e-5 for sft, 5e-7 for apo_zero (paper and script)."""
-    batch: Count = 32
-    """Examples of one update, over all processes. It decides the result."""
-    batch_tokens: Count = 4096
-    """Most tokens of one pass in one process, padding and both answers of a pair included. It
-    decides memory and speed, not the result: an update is made of as many passes as it needs."""
-    schedule: Literal["cosine", "linear", "constant_with_warmup"] = "cosine"
-    """How the learning rate falls after the warmup. GLIDER: cosine."""
-    warmup: Share = 0.03
-    """Share of the updates in which the rate rises. GLIDER: 0.03 for sft, 0.05 for apo_zero."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """AdamW's, of the matrices. GLIDER: 0.01 for sft (script)."""
-    max_grad_norm: Positive = 1.0
-    """Longer gradients are cut to this length. GLIDER: 1.0 (script)."""
-    evaluate: Evaluate = Evaluate()
-    checkpoint: Checkpoint = Checkpoint()
-
-
-class SftStage(_Stage):
-    """Learn the answers that examples give; the score with its own weight and a soft label."""
-
-    kind: Literal["sft"]
-    """Supervised fine-tuning."""
-    score_weight: float | None = Field(default=1.0, ge=0)
-    """w_score of L = w_score CE(score) + w_text CE(text), each a mean over its tokens in the
-    update. Null: the score's token is one of the text's, and L is the plain mean over the answer,
-    as TRL and GLIDER have it."""
-    text_weight: float = Field(default=1.0, ge=0)
-    """w_text of the same (Themis' multi-objective, 2502.02988, has exact cross-entropy on scores
-    beside a softer one on text)."""
-    soft: bool = True
-    """Learn the annotators' distribution over levels where an example has one, not its mode."""
-
-    @model_validator(mode="after")
-    def _learns(self) -> "SftStage":
-        if not (self.score_weight is None or self.score_weight) and not self.text_weight:
-            raise ValueError("score_weight and text_weight cannot both be 0")
-        return self
-
-
-class PreferenceStage(_Stage):
-    """Learn which of two answers is better (recipes.md 2; APO: 2408.06266)."""
-
-    kind: Literal["preference"]
-    """TRL's DPOTrainer with the losses below."""
-    train: str = "preferences-train.jsonl.gz"
-    """File of preferences in the data folder."""
-    dev: str | None = "preferences-dev.jsonl.gz"
-    """File to measure on, not trained on; null for none."""
-    loss: tuple[Loss, ...] = ("apo_zero", "sft")
-    """Summed with `loss_weights`. apo_zero: chosen is better than what the model writes now;
-    apo_down: it is worse; sigmoid: DPO; sft: cross-entropy of chosen, mean over an update's tokens.
-    GLIDER: apo_zero with sft (its script's rpo_alpha=1)."""
-    loss_weights: tuple[float, ...] = (1.0, 1.0)
-    """One per loss. GLIDER: 1 and 1."""
-    beta: Positive = 0.1
-    """Pull towards the reference: larger stays nearer. GLIDER: 0.1."""
-
-    @model_validator(mode="after")
-    def _one_weight_each(self) -> "PreferenceStage":
-        if len(self.loss) != len(self.loss_weights):
-            raise ValueError(f"{len(self.loss)} losses, {len(self.loss_weights)} loss_weights")
-        if self.evaluate.metric in ("pearson", "bench"):
-            raise ValueError(
-                f"a preference stage has no {self.evaluate.metric}; take accuracy or loss"
-            )
-        return self
-
-
-Stage = Annotated[SftStage | PreferenceStage, Field(discriminator="kind")]
-
-
-class Recipe(_Settings):
+class Recipe(RecipePart):
     """One training: a model, and stages that each go on from the one before."""
 
     name: str = "own"
@@ -164,7 +59,7 @@ class Recipe(_Settings):
     revision: str | None = None
     """Of a hub id; null is its main branch."""
     start: str | None = None
-    """Folder of an adapter, or of a finished run with one, to go on training; null for none. It
+    """Folder of an adapter, or of a finished run with one, to train further; null for none. It
     keeps its own `lora`; a recipe that says something else is refused."""
     seed: int = 0
     """Of the draw and order of examples, of new adapters and of dropout."""
@@ -189,7 +84,7 @@ class Recipe(_Settings):
     processes: Count = 1
     """How many the recipe is made for. With `threads`, for processors, `glider train` starts them;
     else `accelerate launch` does."""
-    stages: tuple[Stage, ...]
+    stages: tuple[AnyStage, ...]
     """In order; each starts from what the one before ended with."""
 
     @model_validator(mode="after")
@@ -240,7 +135,7 @@ def parse_recipe(
     try:
         return Recipe.model_validate(data)
     except ValidationError as exc:
-        problems = list(_problems(exc))
+        problems = list(_problems(exc, data))
         raise RecipeError(
             f"{where}: " + "; ".join(text for _, text in problems),
             key=problems[0][0],
@@ -248,39 +143,39 @@ def parse_recipe(
         ) from exc
 
 
-def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
+def _problems(error: ValidationError, data: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for problem in error.errors():
-        # The kind of a stage stands in the location, and is not part of what a user wrote.
-        place = [str(part) for part in problem["loc"] if part not in ("sft", "preference")]
-        key = ".".join(place)
+        place = problem["loc"]
+        key = ".".join(map(str, place))
         if problem["type"] != "extra_forbidden":
             said = problem["msg"].removeprefix("Value error, ")
             yield key, f"{key}: {said}" if key else said
             continue
-        near = get_close_matches(place[-1], _known(problem["loc"]), n=2, cutoff=0.5)
-        near = near or [
-            n for n in _stage_settings() if get_close_matches(place[-1], [n], cutoff=0.8)
-        ]
+        last = str(place[-1])
+        near = get_close_matches(last, _part_at(place[:-1], data).model_fields, n=2, cutoff=0.5)
+        near = near or [n for n in _stage_settings() if get_close_matches(last, [n], cutoff=0.8)]
         meant = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         yield key, f"no setting called {key!r}{meant}"
 
 
-_PARTS: dict[str, type[_Settings]] = {
-    "lora": Lora,
-    "evaluate": Evaluate,
-    "checkpoint": Checkpoint,
-    "sft": SftStage,
-    "preference": PreferenceStage,
-}
+_PARTS: dict[str, type[RecipePart]] = {"lora": Lora, "evaluate": Evaluate, "checkpoint": Checkpoint}
+
+
+def _kinds() -> list[type[Stage]]:
+    return [STAGES.get(name) for name in STAGES.names()]
 
 
 def _stage_settings() -> list[str]:
-    return sorted({*SftStage.model_fields, *PreferenceStage.model_fields})
+    return sorted({key for kind in _kinds() for key in kind.model_fields})
 
 
-def _known(place: tuple[int | str, ...]) -> list[str]:
-    parts = [_PARTS[part] for part in place[:-1] if isinstance(part, str) and part in _PARTS]
-    return list((parts[-1] if parts else Recipe).model_fields)
+def _part_at(place: tuple[int | str, ...], data: dict[str, Any]) -> type[RecipePart]:
+    """What stands at a place of a recipe: itself, a stage of its kind, or a part of one."""
+    if place and place[-1] in _PARTS:
+        return _PARTS[str(place[-1])]
+    if len(place) == 2:
+        return STAGES.get(data["stages"][place[1]]["kind"])
+    return Recipe
 
 
 def _set(data: dict[str, Any], change: str) -> None:
@@ -310,20 +205,24 @@ def _set(data: dict[str, Any], change: str) -> None:
 def described() -> str:
     """Every setting, its default and its meaning, as Markdown: docs/training.md has it."""
     lines: list[str] = []
-    parts: list[type[_Settings]] = [Recipe, Lora, SftStage, PreferenceStage, Evaluate, Checkpoint]
-    names = ["the recipe", "`lora:`", "a stage of kind `sft`", "a stage of kind `preference`"]
-    names += ["`evaluate:` of a stage", "`checkpoint:` of a stage"]
+    parts: list[tuple[str, type[RecipePart]]] = [
+        ("The recipe", Recipe),
+        ("`lora:`", Lora),
+        ("A stage, of any kind", Stage),
+        *((f"A stage of kind `{name}`", STAGES.get(name)) for name in STAGES.names()),
+        ("`evaluate:` of a stage", Evaluate),
+        ("`checkpoint:` of a stage", Checkpoint),
+    ]
     shown: set[tuple[str, str, str]] = set()
-    for part, name in zip(parts, names, strict=True):
-        lines += [f"### {name[0].upper()}{name[1:]}", "", "| setting | default | meaning |"]
-        lines.append("|---|---|---|")
+    for name, part in parts:
+        lines += [f"### {name}", "", "| setting | default | meaning |", "|---|---|---|"]
         for key, field in part.model_fields.items():
             meaning = " ".join((field.description or "").split()).replace("|", "\\|")
-            told = (key, _default(field), meaning)
-            if told in shown:
+            row = (key, _default(field), meaning)
+            if row in shown:
                 continue  # of every stage, said once
-            shown.add(told)
-            lines.append(f"| `{key}` | {told[1]} | {meaning or _of(field)} |")
+            shown.add(row)
+            lines.append(f"| `{key}` | {row[1]} | {meaning or _of(field)} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -332,7 +231,7 @@ def _default(field: Any) -> str:
     if field.is_required():
         return "needed"
     value = field.default
-    if isinstance(value, _Settings):
+    if isinstance(value, RecipePart):
         return "see below"
     if isinstance(value, tuple):
         return f"`[{', '.join(map(str, value))}]`"

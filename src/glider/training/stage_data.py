@@ -1,15 +1,16 @@
 """What the stages of a recipe train on and measure on: files of examples to tokens."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from glider.core.errors import DataError, EmptySplit, SetupError
-from glider.corpus.examples import Posed, read_examples, read_preferences, read_tasks
+from glider.corpus.examples import ExampleTask, read_examples, read_tasks
 from glider.training.benched import LEAST, Bench, together
-from glider.training.recipe import PreferenceStage, Recipe, SftStage
+from glider.training.recipe import Recipe
+from glider.training.stages.base import Stage
 from glider.training.tokens import Coder
 
 Folders = Path | Sequence[Path]
@@ -31,7 +32,7 @@ class Split:
 class StageData:
     """What a stage trains on and measures on."""
 
-    stage: SftStage | PreferenceStage
+    stage: Stage
     name: str
     train: Split
     dev: Split | None
@@ -57,19 +58,19 @@ def stage_data(recipe: Recipe, data: Folders, coder: Coder) -> list[StageData]:
         dev = bench = None
         if stage.dev is not None:
             limit = stage.evaluate.examples
-            posed = _posed(name, folder) if stage.evaluate.metric == "bench" else None
+            tasks = _tasks(name, folder) if stage.evaluate.metric == "bench" else None
             dev = _split(
-                recipe, stage, folder, stage.dev, coder, limit=limit, split="dev", posed=posed,
+                recipe, stage, folder, stage.dev, coder, limit=limit, split="dev", tasks=tasks,
                 hint=_without_dev(number),
             )  # fmt: skip
-            if posed is not None:
-                bench = _bench(name, folder / stage.dev, dev, posed)
-            _check_metric(name, stage, dev.kept)
+            if tasks is not None:
+                bench = _bench(name, folder / stage.dev, dev, tasks)
+            stage.check_development(name, dev.kept)
         found.append(StageData(stage, name, train, dev, bench))
     return found
 
 
-def _posed(name: str, folder: Path) -> dict[str, Posed]:
+def _tasks(name: str, folder: Path) -> dict[str, ExampleTask]:
     path = folder / "tasks.jsonl.gz"
     if not path.exists():
         raise SetupError(
@@ -79,9 +80,9 @@ def _posed(name: str, folder: Path) -> dict[str, Posed]:
     return {one.id: one for one in read_tasks(path)}
 
 
-def _bench(name: str, file: Path, dev: Split, posed: Mapping[str, Posed]) -> Bench:
-    first = {one.id for one in dev.kept if one.score_first and one.score.label_ids}
-    bench = Bench.of([one for one in read_examples(file) if one.id in first], posed)
+def _bench(name: str, file: Path, dev: Split, tasks: Mapping[str, ExampleTask]) -> Bench:
+    first = {one.id for one in dev.kept if one.score_is_read}
+    bench = Bench.of([one for one in read_examples(file) if one.id in first], tasks)
     if not bench.sets:
         raise SetupError(
             f"stage {name} is to keep the best by bench, and no set of its development part has "
@@ -91,20 +92,14 @@ def _bench(name: str, file: Path, dev: Split, posed: Mapping[str, Posed]) -> Ben
     return bench
 
 
-def _folder_of(stage: SftStage | PreferenceStage, number: int, folders: Sequence[Path]) -> Path:
+def _folder_of(stage: Stage, number: int, folders: Sequence[Path]) -> Path:
     """The folder of a stage's files."""
     folder = next((one for one in folders if (one / stage.train).exists()), None)
     if folder is None:
-        hint = "`glider data` makes it"
-        if isinstance(stage, PreferenceStage):
-            hint = (
-                "`glider rationalize` makes it of a judge's own answers, `glider data "
-                "--preferences` of pairs you have; give that folder with a further --data"
-            )
         raise DataError(
             f"stage {number}-{stage.kind} has no {stage.train}",
             path=", ".join(map(str, folders)),
-            hint=hint,
+            hint=stage.made_by,
         )
     if stage.dev is not None and not (folder / stage.dev).exists():
         raise DataError(
@@ -121,17 +116,17 @@ def _without_dev(number: int) -> str:
 
 def _split(
     recipe: Recipe,
-    stage: SftStage | PreferenceStage,
+    stage: Stage,
     folder: Path,
     file: str,
     coder: Coder,
     *,
     limit: int | None,
     split: str,
-    posed: Mapping[str, Posed] | None = None,
+    tasks: Mapping[str, ExampleTask] | None = None,
     hint: str = "make them with `glider data`",
 ) -> Split:
-    """Draw and encode; with `posed` both orders of a pair are drawn or neither.
+    """Draw and encode; with `tasks` both orders of a pair are drawn or neither.
 
     Args:
         hint: what to do about a file without examples.
@@ -139,28 +134,22 @@ def _split(
     import numpy as np
 
     path = folder / file
-    made: list[Any]
-    code: Callable[[Any], Any]
-    if isinstance(stage, SftStage):
-        made, soft = list(read_examples(path)), stage.soft
-        code = lambda one: coder.example(one, soft=soft)  # noqa: E731
-    else:
-        made, code = list(read_preferences(path)), coder.preference
+    made: list[Any] = list(stage.read(path))
     if not made:
         raise EmptySplit(split, f"{file} has no examples", hint=hint)
     order = list(range(len(made)))
     if limit is not None and limit < len(made):
         order = np.random.default_rng([recipe.seed, 1]).permutation(len(made)).tolist()
-        if posed is not None:
+        if tasks is not None:
             place = {one.id: n for n, one in enumerate(made)}
-            groups = together([made[n] for n in order], posed)
+            groups = together([made[n] for n in order], tasks)
             order = [place[one.id] for group in groups for one in group]
     kept: dict[int, Any] = {}
     shortest, too_long = sys.maxsize, 0
     for index in order:
         if len(kept) == limit:
             break
-        encoded = code(made[index])
+        encoded = stage.encode(coder, made[index])
         if len(encoded) <= recipe.max_tokens:
             kept[index] = encoded
         else:
@@ -173,23 +162,3 @@ def _split(
             hint=f"raise max_tokens; the shortest has {shortest}",
         )
     return Split(folder, file, [kept[index] for index in sorted(kept)], too_long)
-
-
-def _check_metric(name: str, stage: SftStage | PreferenceStage, dev: Sequence[Any]) -> None:
-    from collections import defaultdict
-    from types import SimpleNamespace
-
-    from glider.training.sft import correlates, mean_level
-
-    if stage.evaluate.metric in ("loss", "bench") or not isinstance(stage, SftStage):
-        return
-    sets: dict[str, list[Any]] = defaultdict(list)
-    for one in dev:
-        if one.score_first and one.score.label_ids:
-            sets[one.set].append(SimpleNamespace(gold=mean_level(one.score.probs)))
-    if not sets or (stage.evaluate.metric == "pearson" and not any(map(correlates, sets.values()))):
-        raise SetupError(
-            f"stage {name} is to keep the best {stage.evaluate.metric}, and its development part "
-            "has no set with enough scores at the beginning of an answer",
-            hint="set evaluate.metric to loss, or raise evaluate.examples",
-        )

@@ -1,4 +1,4 @@
-"""The adapter that a training goes on from: what it is, and whether recipe and base fit it."""
+"""The adapter that a training starts from: what it is, and whether recipe and base fit it."""
 
 import re
 import shlex
@@ -11,13 +11,13 @@ from glider.core.errors import ModelFileError, RecipeError, SetupError
 from glider.models.adapters import read_config, sizes
 from glider.models.catalog import base_named
 from glider.training.base_model import BaseModel, load_config
+from glider.training.folder import result
 from glider.training.recipe import Lora, Recipe
-from glider.training.run_folder import result
 
 _LAYER = re.compile(r"\blayers\.(\d+)\.")
 
 
-def going_on(recipe: Recipe, base: BaseModel) -> tuple[Recipe, Path | None]:
+def with_start(recipe: Recipe, base: BaseModel) -> tuple[Recipe, Path | None]:
     """The recipe with the `lora` of the adapter it starts from, and that adapter's folder.
 
     Raises:
@@ -28,7 +28,7 @@ def going_on(recipe: Recipe, base: BaseModel) -> tuple[Recipe, Path | None]:
     if recipe.start is None:
         return recipe, None
     adapter = _adapter_of(recipe.start)
-    recipe = filled(recipe, adapter)
+    recipe = with_lora_of(recipe, adapter)
     check_fits(adapter, base)
     return recipe, adapter
 
@@ -43,7 +43,7 @@ def _adapter_of(start: str) -> Path:
     return folder
 
 
-def filled(recipe: Recipe, adapter: Path) -> Recipe:
+def with_lora_of(recipe: Recipe, adapter: Path) -> Recipe:
     """The recipe with the adapter's `lora`, which an adapter that is trained on keeps.
 
     Raises:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glider.core.errors import NoChatTemplate, NoLabelTokens, SetupError
-from glider.corpus.examples import Asked, Example, Preference
+from glider.corpus.examples import Example, Preference, Prompted
 from glider.text.chat import control_tokens, prompt_text, token_ids
 from glider.text.defuse import defuse_literals
 
@@ -54,6 +54,11 @@ class Encoded:
     def score_first(self) -> bool:
         """The score is the first thing of the answer: what it is read from holds no answer."""
         return self.score is not None and self.score.start == self.n_prompt
+
+    @property
+    def score_is_read(self) -> bool:
+        """Serving would read the score's distribution at the beginning of the answer."""
+        return self.score_first and self.score is not None and bool(self.score.label_ids)
 
     def learnt(self) -> Iterator[tuple[int, bool]]:
         """(index of a token to predict, it is of the score), in order."""
@@ -136,7 +141,7 @@ class Coder:
         chosen, rejected = answer(pair.chosen), answer(pair.rejected)
         return EncodedPair(pair.id, pair.set, ids, chosen, rejected, pair.weight)
 
-    def _prompt(self, asked: Asked) -> str:
+    def _prompt(self, asked: Prompted) -> str:
         from jinja2 import TemplateError
 
         try:
@@ -202,7 +207,7 @@ def _written_score(example: Example, answer: str) -> tuple[int, str]:
     return at, label
 
 
-def drawn(coder: Coder, encoded: Encoded) -> str:
+def picture(coder: Coder, encoded: Encoded) -> str:
     """The sequence as a picture: what is given, what is learnt as score, what as text.
 
     For looking at one's own examples: `glider train --dry-run` shows one.

@@ -17,7 +17,7 @@ from glider.corpus.augment import (
     rescaled,
     wordings,
 )
-from glider.corpus.examples import Posed, example_of, level_of
+from glider.corpus.examples import ExampleTask, example_of, level_of
 from glider.formats import make_format
 from glider.gold.sets import load_set
 
@@ -82,8 +82,8 @@ def test_levels_listed_top_down_mean_what_they_meant():
     listed = len(one.criterion.rubric.scores)
     assert asked[0][:listed] == asked[1][:listed][::-1]
     assert turned.model_dump(exclude={"messages"}) == plain.model_dump(exclude={"messages"})
-    kept = Posed(id="a", sample=new.sample, criterion=new.criterion)
-    assert Posed.model_validate_json(kept.model_dump_json()).criterion == one.criterion
+    kept = ExampleTask(id="a", sample=new.sample, criterion=new.criterion)
+    assert ExampleTask.model_validate_json(kept.model_dump_json()).criterion == one.criterion
 
 
 def test_a_pair_has_no_order_of_levels_and_none_shifts_no_draw():

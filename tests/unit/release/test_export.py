@@ -19,7 +19,7 @@ from glider.models.tensor_files import open_tensors
 from glider.release.export import copy_adapter, merge, score_requests, to_gguf
 from glider.release.model_card import About, Measured, hours, model_card
 from glider.stats.estimates import Estimate, Undefined
-from glider.training.run_folder import TrainingManifest
+from glider.training.folder import TrainingManifest
 
 
 def weights_of(folder):

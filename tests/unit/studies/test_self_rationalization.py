@@ -24,7 +24,7 @@ from glider.core.errors import (
 )
 from glider.core.generation import Generation
 from glider.corpus.examples import (
-    Posed,
+    ExampleTask,
     example_of,
     read_preferences,
     task_of,
@@ -143,7 +143,7 @@ def data(tmp_path):
     write_lines(
         folder / "tasks.jsonl.gz",
         [
-            Posed(id=e.id, sample=t.sample, criterion=t.criterion)
+            ExampleTask(id=e.id, sample=t.sample, criterion=t.criterion)
             for e, t in zip(made, tasks, strict=True)
         ],
     )

@@ -7,16 +7,16 @@ import pytest
 from unit.corpus.cases import item, labelled, pair
 
 from glider.core.samples import Sample
-from glider.corpus.examples import Posed, example_of, task_of
+from glider.corpus.examples import ExampleTask, example_of, task_of
 from glider.formats import make_format
-from glider.training.benched import LEAST, Bench, Told, together
+from glider.training.benched import LEAST, Bench, Prediction, together
 
 NANO = make_format("nano")
 
 
-def posed_of(one, example, *, swapped=False):
+def asked_by(one, example, *, swapped=False):
     task = task_of(one, swapped=swapped)
-    return Posed(id=example.id, sample=task.sample, criterion=task.criterion)
+    return ExampleTask(id=example.id, sample=task.sample, criterion=task.criterion)
 
 
 def graded(n, name="toy"):
@@ -25,7 +25,7 @@ def graded(n, name="toy"):
     for k in range(n):
         one = item(1 + k % 5, id=f"g{k}", output=f"Text number {k}.", cluster=f"c{k}")
         example = example_of(one, NANO, labelled(name))
-        made.append((example, posed_of(one, example)))
+        made.append((example, asked_by(one, example)))
     return made
 
 
@@ -39,7 +39,7 @@ def both_orders(n, name="duels", form=NANO):
         )
         for swapped in (False, True):
             example = example_of(one, form, labelled(name, kind="pairs"), swapped=swapped)
-            made.append((example, posed_of(one, example, swapped=swapped)))
+            made.append((example, asked_by(one, example, swapped=swapped)))
     return made
 
 
@@ -50,7 +50,7 @@ def bench_of(*made):
 def test_a_graded_set_counts_by_pearsons_r():
     made = graded(30)
     said = {
-        e.id: Told((k * 7 % 11) / 10, round(k * 7 % 11 / 10 * 4) / 4)
+        e.id: Prediction((k * 7 % 11) / 10, round(k * 7 % 11 / 10 * 4) / 4)
         for k, (e, _) in enumerate(made)
     }
     gold = [1 + k % 5 for k in range(30)]
@@ -68,8 +68,8 @@ def test_a_pair_counts_once_by_the_winner_of_both_orders_together(form):
         # Leans to whatever stands second by 0.2, and knows the winner of three pairs in four.
         knows = k % 4 > 0
         second = 0.5 + (0.15 if (k % 2) == knows else -0.15)
-        said[shown.id] = Told(second + 0.2, 1.0)
-        said[swapped.id] = Told(1 - second + 0.2, 1.0)
+        said[shown.id] = Prediction(second + 0.2, 1.0)
+        said[swapped.id] = Prediction(1 - second + 0.2, 1.0)
         right += knows
     bench = bench_of(*made)
     assert [len(one.items) for one in bench.sets] == [20]
@@ -78,8 +78,8 @@ def test_a_pair_counts_once_by_the_winner_of_both_orders_together(form):
 
 def test_sets_count_alike_and_one_that_is_told_nothing_of_counts_as_random():
     made, duels = graded(40), both_orders(20)
-    perfect = {e.id: Told((e.score - 1) / 4, (e.score - 1) / 4) for e, _ in made}
-    silent = {e.id: Told(0.5, 0.5) for e, _ in duels}
+    perfect = {e.id: Prediction((e.score - 1) / 4, (e.score - 1) / 4) for e, _ in made}
+    silent = {e.id: Prediction(0.5, 0.5) for e, _ in duels}
     assert bench_of(*made).mean(perfect) == pytest.approx(1)
     assert bench_of(*made, *duels).mean(perfect | silent) == pytest.approx(0.5)
 

@@ -9,17 +9,16 @@ import yaml
 from glider.core.errors import RecipeError, UnknownName
 from glider.training import recipe as module
 from glider.training.recipe import (
-    Checkpoint,
-    Evaluate,
     Lora,
-    PreferenceStage,
     Recipe,
-    SftStage,
     described,
     load_recipe,
     parse_recipe,
     shipped,
 )
+from glider.training.stages.base import Checkpoint, Evaluate
+from glider.training.stages.preference import PreferenceStage
+from glider.training.stages.sft import SftStage
 
 MINIMAL = {"base": "m", "stages": [{"kind": "sft", "learning_rate": 1e-3}]}
 

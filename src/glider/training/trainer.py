@@ -8,46 +8,44 @@ One batch of the data loader is one update: a list of passes. So `gradient_accum
 always 1 for the trainer, and an update is the same however it is cut.
 """
 
-import json
 import math
-import os
 import shutil
-import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
 from torch.utils.data import DataLoader, Dataset
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
-from trl import DPOTrainer, SFTTrainer
 
 from glider.core.errors import CannotSave, NotFinite
-from glider.training import preference, sft
-from glider.training.batches import Updates
+from glider.training.batches import BatchRow, Updates
 from glider.training.benched import Bench
-from glider.training.recipe import PreferenceStage, SftStage
-from glider.training.tokens import Encoded, EncodedPair
+from glider.training.checkpoints import (
+    best_step,
+    checkpoints,
+    is_disk_error,
+    said,
+    tidy,
+    to_disk,
+)
+from glider.training.machine import peak_mb
+from glider.training.stages.base import Stage
 
-_Sft: Any = SFTTrainer
-_Dpo: Any = DPOTrainer
 _Trainer: Any = Trainer
 _Callback: Any = TrainerCallback
-_Passes: Any = Dataset
+_Dataset: Any = Dataset
 
 _PART = ".part"
 """Folder in which a checkpoint grows."""
-_UNNEEDED = ("training_args.bin", "README.md")
-"""Written by the trainers; the manifest says it better, and without this machine's paths."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class StageWork:
     """One stage of a run, as its trainer needs to know it."""
 
     name: str
@@ -55,10 +53,9 @@ class Work:
     folder: Path
     base: str
     """Name of the model that is trained."""
-    stage: Any
-    """SftStage or PreferenceStage."""
+    stage: Stage
     train: Sequence[Any]
-    """Encoded examples or pairs."""
+    """What the stage makes of its examples."""
     dev: Sequence[Any]
     """Empty where nothing is measured."""
     bench: Bench | None = None
@@ -79,10 +76,10 @@ class _AtTheEnd(_Callback):  # type: ignore[misc]
             control.should_evaluate = args.eval_strategy != "no"
 
 
-class _UpdateSet(_Passes):  # type: ignore[misc]
+class _UpdateSet(_Dataset):  # type: ignore[misc]
     """Update number to its passes, collated when asked for."""
 
-    def __init__(self, work: Work, updates: Updates, collate: Callable[[int], Any]) -> None:
+    def __init__(self, updates: Updates, collate: Callable[[int], Any]) -> None:
         self._updates, self._collate = updates, collate
 
     def __len__(self) -> int:
@@ -97,10 +94,15 @@ def _only(items: list[Any]) -> Any:
     return item
 
 
-class _Ours:
-    """What both trainers do our way; stands before TRL's class."""
+class StageTrainer:
+    """What every trainer does our way; stands before TRL's class. The rest is the stage's."""
 
-    work: Work
+    work: StageWork
+    parts: dict[str, float]
+    """Figures of the update, added up by the stage pass by pass."""
+    # Of TRL's preference trainer:
+    loss_weights: Any
+    compute_loss: Any
     # Of the trainer:
     model: Any
     model_wrapped: Any
@@ -111,16 +113,18 @@ class _Ours:
     callback_handler: Any
     is_fsdp_enabled: bool
 
-    def __init__(self, *args: Any, work: Work, **options: Any) -> None:
+    def __init__(self, *args: Any, work: StageWork, **options: Any) -> None:
         self.work = work
         super().__init__(*args, **options)
+        inside = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
+        work.stage.prepare(inside)
         # With a tokenizer in hand the trainer writes its ends of text into the model's settings,
         # and a copy of it into each checkpoint.
         self.processing_class = None
         for callback in (PrinterCallback, ProgressCallback):
             self.remove_callback(callback)  # type: ignore[attr-defined]
         self.add_callback(_AtTheEnd())  # type: ignore[attr-defined]
-        self._parts: dict[str, float] = defaultdict(float)
+        self.parts = defaultdict(float)
         self._best: tuple[float, int] | None = None
         self._began = time.perf_counter()
 
@@ -133,21 +137,26 @@ class _Ours:
             # would be known to 0.03 only, and preferences are learnt from their differences.
             plugin.mixed_precision_policy = replace(policy, output_dtype=None)
 
+    def _prepare_dataset(self, dataset: Any, *_others: Any, **_options: Any) -> Any:
+        return dataset  # tokens already
+
     def _send_telemetry(self) -> None:
         """Nothing is sent anywhere."""
 
     # Updates
 
     def get_train_dataloader(self) -> Any:
-        updates = _UpdateSet(self.work, self.work.updates, self.collate_update)
+        updates = _UpdateSet(self.work.updates, self._update)
         return DataLoader(updates, batch_size=1, shuffle=False, collate_fn=_only)
 
-    def collate_update(self, update: int) -> list[dict[str, Any]]:
-        raise NotImplementedError
-
-    def pass_loss(self, model: Any, one: dict[str, Any]) -> Any:
-        """This process's part of the update's loss, from one pass."""
-        raise NotImplementedError
+    def _update(self, update: int) -> list[dict[str, Any]]:
+        """The passes of an update, as tensors."""
+        work = self.work
+        totals = work.stage.totals(work.train[n] for n in work.updates.examples(update))
+        return [
+            work.stage.collate(rows, work.train, totals, pad_id=work.pad_id)
+            for rows in work.updates.passes(update)
+        ]
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         model.train()
@@ -156,7 +165,8 @@ class _Ours:
             with self._no_sync(model, last=number == len(inputs) - 1):
                 one = self._prepare_inputs(one)  # type: ignore[attr-defined]
                 # Gradients are averaged over processes, and the loss is a sum over them.
-                loss = self.pass_loss(model, one) * self.accelerator.num_processes
+                loss = self.work.stage.pass_loss(self, model, one)
+                loss = loss * self.accelerator.num_processes
                 self._check("loss", loss)
                 self.accelerator.backward(loss)
             total += loss.detach()
@@ -201,17 +211,17 @@ class _Ours:
         line |= {
             "tokens": tokens,
             "tokens_per_s": round(tokens / seconds, 1),
-            "peak_mb": _peak_mb(),
+            "peak_mb": peak_mb(),
         }
         self._keep(line)
         self.control = self.callback_handler.on_log(self.args, self.state, self.control, logs)
 
     def _update_metrics(self) -> dict[str, float]:
-        names = sorted(self._parts)
-        values = torch.tensor([self._parts[name] for name in names], device=self.args.device)
+        names = sorted(self.parts)
+        values = torch.tensor([self.parts[name] for name in names], device=self.args.device)
         if self.accelerator.num_processes > 1:
             values = self.accelerator.reduce(values, reduction="sum")
-        self._parts.clear()
+        self.parts.clear()
         return {name: _plain(value) for name, value in zip(names, values.tolist(), strict=True)}
 
     def _keep(self, line: dict[str, Any]) -> None:
@@ -229,7 +239,7 @@ class _Ours:
         model = self.model_wrapped
         model.eval()
         with torch.no_grad():
-            found = self.figures(model)
+            found = self.work.stage.figures(self, model)
         model.train()
         line: dict[str, Any] = {"stage": self.work.name, "step": self.state.global_step}
         line["eval"] = {name: round(value, 6) for name, value in found.items()}
@@ -239,9 +249,18 @@ class _Ours:
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, found)
         return found
 
-    def figures(self, model: Any) -> dict[str, float]:
-        """Figures over the development part; the same in every process."""
-        raise NotImplementedError
+    def development_passes(self, totals: Any) -> Iterator[tuple[list[BatchRow], dict[str, Any]]]:
+        """The development part: the rows of each pass, and the pass on the device."""
+        work = self.work
+        for update in range(len(work.dev_updates)):
+            for rows in work.dev_updates.passes(update):
+                one = work.stage.collate(rows, work.dev, totals, pad_id=work.pad_id)
+                yield rows, self._prepare_inputs(one)  # type: ignore[attr-defined]
+
+    def trl_metrics(self, split: str) -> dict[str, list[float]]:
+        """What TRL's trainer keeps of each pass, by name; `split` is train or eval."""
+        found: dict[str, list[float]] = self._metrics[split]  # type: ignore[attr-defined]
+        return found
 
     def _determine_best_metric(self, metrics: Any, trial: Any) -> bool:
         """Save a new best; stop when there has been none for long enough."""
@@ -274,14 +293,14 @@ class _Ours:
             _Trainer._save_checkpoint(self, model, trial)
             self.accelerator.wait_for_everyone()
             if main:
-                _tidy(part / name, self.work.base)
+                tidy(part / name, self.work.base)
                 to_disk(part / name)
                 (part / name).rename(self.work.folder / name)
         except Exception as exc:
-            if not _no_room(exc):
+            if not is_disk_error(exc):
                 raise
             raise CannotSave(
-                f"cannot save the checkpoint of step {step}: {_said(exc)}",
+                f"cannot save the checkpoint of step {step}: {said(exc)}",
                 step=step,
                 hint="the one before is untouched; free some space and go on with --resume",
             ) from exc
@@ -299,167 +318,12 @@ class _Ours:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-class ScoreTrainer(_Ours, _Sft):  # type: ignore[misc]
-    """SFTTrainer with the loss of `sft`."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        inside = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
-        sft.read_only_learnt(inside)
-
-    def collate_update(self, update: int) -> list[dict[str, Any]]:
-        work, updates = self.work, self.work.updates
-        examples: Sequence[Encoded] = work.train
-        totals = sft.Totals.of((examples[index] for index in updates.examples(update)), work.stage)
-        return [
-            sft.collate(rows, examples, work.stage, totals, pad_id=work.pad_id)
-            for rows in updates.passes(update)
-        ]
-
-    def pass_loss(self, model: Any, one: dict[str, Any]) -> Any:
-        losses = sft.cross_entropies(model(**one["model"]), one) * one["share"]
-        loss = losses.sum()
-        weight = self.work.stage.score_weight
-        if weight:
-            self._parts["score_loss"] += float(losses[one["scored"]].detach().sum()) / weight
-        return loss
-
-    def figures(self, model: Any) -> dict[str, float]:
-        work, updates = self.work, self.work.dev_updates
-        examples: Sequence[Encoded] = work.dev
-        measured: list[sft.Measured] = []
-        for update in range(len(updates)):
-            for rows in updates.passes(update):
-                one = sft.collate(rows, examples, work.stage, sft.Totals(1, 1), pad_id=work.pad_id)
-                one = self._prepare_inputs(one)
-                measured += sft.measure(one, model(**one["model"]), rows, examples)
-        return sft.figures(gather_object(measured), work.stage, work.bench)
-
-
-class PairTrainer(_Ours, _Dpo):  # type: ignore[misc]
-    """DPOTrainer on pairs that are tokens already."""
-
-    def _prepare_dataset(self, dataset: Any, *_others: Any) -> Any:
-        return dataset
-
-    def collate_update(self, update: int) -> list[dict[str, Any]]:
-        work, updates = self.work, self.work.updates
-        pairs: Sequence[EncodedPair] = work.train
-        totals = preference.Totals.of(pairs[index] for index in updates.examples(update))
-        return [
-            preference.collate(rows, pairs, totals, pad_id=work.pad_id)
-            for rows in updates.passes(update)
-        ]
-
-    def pass_loss(self, model: Any, one: dict[str, Any]) -> Any:
-        share = one["share"]
-        loss = self._counted_loss(model, one)
-        # Of each pass the trainer keeps the mean; what counts nothing is not kept either.
-        for name, kept in (("accuracy", "rewards/accuracies"), ("margin", "rewards/margins")):
-            values = self._metrics["train"].pop(kept, None)
-            if values:
-                # Theirs is the mean over processes already.
-                self._parts[name] += values[-1] * share
-        self._metrics["train"].clear()
-        return loss
-
-    def _counted_loss(self, model: Any, one: dict[str, Any]) -> Any:
-        """The trainer's loss of a pass, each of its terms times what the pass counts in it."""
-        share, stage = one["share"], self.work.stage
-        by_tokens = one["sft_share"] / share if share else 0.0
-        self.loss_weights = [
-            weight * by_tokens if loss == "sft" else weight
-            for loss, weight in zip(stage.loss, stage.loss_weights, strict=True)
-        ]
-        return self.compute_loss(model, one["model"]) * share
-
-    def figures(self, model: Any) -> dict[str, float]:
-        work, updates = self.work, self.work.dev_updates
-        totals = preference.Totals.of(work.dev)
-        found = dict.fromkeys(("loss", "accuracy", "margin"), 0.0)
-        self._metrics["eval"].clear()
-        for update in range(len(updates)):
-            for rows in updates.passes(update):
-                one = preference.collate(rows, work.dev, totals, pad_id=work.pad_id)
-                one = self._prepare_inputs(one)
-                told = self._metrics["eval"]
-                found["loss"] += float(self._counted_loss(model, one))
-                found["accuracy"] += told["rewards/accuracies"][-1] * one["share"]
-                found["margin"] += told["rewards/margins"][-1] * one["share"]
-        sums = torch.tensor(list(found.values()), device=self.args.device)
-        if self.accelerator.num_processes > 1:
-            sums = self.accelerator.reduce(sums, reduction="sum")
-        return {"examples": totals.pairs, **dict(zip(found, sums.tolist(), strict=True))}
-
-
-def checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """(update, folder) of the whole checkpoints of a stage, oldest first."""
-    found = [
-        (int(path.name.removeprefix("checkpoint-")), path) for path in folder.glob("checkpoint-*")
-    ]
-    return sorted(found)
-
-
-def best_step(history: Sequence[dict[str, Any]], stage: SftStage | PreferenceStage) -> int:
-    """The update at which the figure asked for was best, the first of equals; -1 before any.
-
-    What was measured before any update counts as no candidate: there is nothing to keep of it.
-    """
-    metric = stage.evaluate.metric
-    sign = -1 if metric == "loss" else 1
-    best, at = -math.inf, -1
-    for line in history:
-        value = line.get("eval", {}).get(metric)
-        if value is not None and line["step"] > 0 and sign * value > best:
-            best, at = sign * value, line["step"]
-    return at
-
-
-def _tidy(folder: Path, base: str) -> None:
-    for unneeded in _UNNEEDED:
-        for file in folder.rglob(unneeded):
-            file.unlink()
-    for file in folder.rglob("adapter_config.json"):
-        settings = json.loads(file.read_text("utf-8"))
-        settings["base_model_name_or_path"] = base
-        file.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", "utf-8")
-
-
-def to_disk(folder: Path) -> None:
-    """Make sure that what was written to a folder outlives a power cut."""
-    for path in [*folder.rglob("*"), folder]:
-        if path.is_file() or os.name == "posix":
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
-
-
-def _no_room(error: Exception) -> bool:
-    """A disk that takes no more, as the system, torch or safetensors put it."""
-    told = f"{type(error).__name__} {error}"
-    return isinstance(error, OSError) or any(
-        sign in told for sign in ("PytorchStreamWriter", "SafetensorError", "file write failed")
-    )
-
-
-def _said(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).split("\n")[0]
+def trainer_class(stage: Stage) -> type[StageTrainer]:
+    """TRL's trainer of a stage, told to do things our way."""
+    theirs: Any = stage.trl().trainer
+    return type("StageTrainer", (StageTrainer, theirs), {})
 
 
 def _plain(value: Any) -> float:
     number = float(value)
     return float(f"{number:.6g}")
-
-
-def _peak_mb() -> int:
-    """Most memory this process ever had: of the graphics card where there is one."""
-    if torch.cuda.is_available():
-        return int(torch.cuda.max_memory_allocated() / 1e6)
-    if sys.platform == "win32":
-        return 0  # the system does not say
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak / 1e6 if sys.platform == "darwin" else peak / 1e3)

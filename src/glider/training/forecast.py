@@ -21,11 +21,11 @@ from glider.training.base_model import (
     needs_torch,
 )
 from glider.training.batches import Updates
-from glider.training.recipe import PreferenceStage, Recipe
-from glider.training.run import updates_of
+from glider.training.recipe import Recipe
 from glider.training.stage_data import Folders, StageData, stage_data
-from glider.training.start import going_on, n_trained
-from glider.training.tokens import Coder, drawn
+from glider.training.stage_run import updates_of
+from glider.training.start import n_trained, with_start
+from glider.training.tokens import Coder
 
 _USED = 0.5
 """Share of the machine's speed at plain matrix products that training reaches: 0.43 to 0.77 were
@@ -37,7 +37,7 @@ _SEEN = 64
 
 
 @dataclass(frozen=True, slots=True)
-class StageEstimate:
+class StageForecast:
     """One stage."""
 
     name: str
@@ -54,11 +54,11 @@ class StageEstimate:
     """Share of computed tokens that is padding."""
     hours: float
     example: str
-    """The first example, drawn: given, score, text."""
+    """The first example as a picture: given, score, text; empty where the stage draws none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Forecast:
     """A training."""
 
     recipe: Recipe
@@ -68,10 +68,10 @@ class Estimate:
     trained: int
     precision: str
     memory_gb: float
-    stages: tuple[StageEstimate, ...]
+    stages: tuple[StageForecast, ...]
 
 
-def estimate(recipe: Recipe, data: Folders) -> Estimate:
+def dry_run(recipe: Recipe, data: Folders) -> Forecast:
     """Read the examples and the model's settings, load no weights.
 
     Raises:
@@ -79,7 +79,7 @@ def estimate(recipe: Recipe, data: Folders) -> Estimate:
     """
     needs_torch()
     base = find_base(recipe.base, recipe.revision)
-    recipe, start = going_on(recipe, base)
+    recipe, start = with_start(recipe, base)
     coder = Coder(load_tokenizer(base), model=base.name)
     stages = stage_data(recipe, data, coder)
     size = _Size(load_config(base), recipe, start)
@@ -90,7 +90,7 @@ def estimate(recipe: Recipe, data: Folders) -> Estimate:
     memory = size.bytes(bf16=bf16) + size.activations(
         widest, recompute=recipe.recompute_activations
     )
-    return Estimate(
+    return Forecast(
         recipe=recipe,
         base=base,
         weights=size.all,
@@ -103,35 +103,29 @@ def estimate(recipe: Recipe, data: Folders) -> Estimate:
 
 def _stage(
     coder: Coder, data: StageData, recipe: Recipe, size: "_Size", speed: float
-) -> StageEstimate:
+) -> StageForecast:
     examples: Sequence[Any] = data.train.kept
     updates: Updates = updates_of(recipe, data)
     seen = range(min(len(updates), _SEEN))
     real = sum(len(examples[index]) for n in seen for index in updates.examples(n))
     computed = sum(updates.padded_tokens(n) for n in seen)
-    # Two answers to each prompt, and a forward pass of the reference.
-    pairs = isinstance(data.stage, PreferenceStage)
-    each = size.products * (2 if pairs else 1) + size.forward * (2 if pairs else 0)
-    score = text = 0
-    picture = ""
-    if not pairs:
-        kinds = [is_score for one in examples for _, is_score in one.learnt()]
-        score, text = sum(kinds), len(kinds) - sum(kinds)
-        picture = drawn(coder, examples[0])
+    stage = data.stage
+    each = size.products * stage.sequences + size.forward * stage.reference_sequences
+    learnt = stage.learnt_tokens(coder, examples)
     tokens = sum(len(one) for one in examples)
-    return StageEstimate(
+    return StageForecast(
         name=data.name,
         examples=len(examples),
         too_long=data.train.too_long,
         dev=len(data.dev.kept) if data.dev else None,
         tokens=tokens,
-        learnt_score=score,
-        learnt_text=text,
+        learnt_score=learnt.score,
+        learnt_text=learnt.text,
         longest=max(len(one) for one in examples),
         updates=len(updates),
         padding=1 - real / computed,
         hours=tokens * data.stage.epochs * computed / real * each / speed / 3600,
-        example=picture,
+        example=learnt.picture,
     )
 
 

@@ -28,7 +28,7 @@ _WHEN = {"run_id", "created_at", "python"}
 _HOW_FAST = {"threads", "batch_tokens", "recompute_activations"}
 """Settings that change how an update is computed, and not what it is."""
 
-Watch = Callable[[dict[str, Any]], None]
+Progress = Callable[[dict[str, Any]], None]
 """Called with every line of metrics."""
 
 
@@ -61,7 +61,7 @@ class TrainingManifest(AnyManifest):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class TrainingResult:
     """What a finished training leaves."""
 
     folder: Path
@@ -73,7 +73,7 @@ class Result:
     """The last stage's figures at the update that was kept; empty without a development part."""
 
 
-def result(out: Path) -> Result:
+def result(out: Path) -> TrainingResult:
     """The result of the finished run in `out`.
 
     Raises:
@@ -82,7 +82,7 @@ def result(out: Path) -> Result:
     file = out / "result.json"
     try:
         found = json.loads(file.read_text("utf-8"))
-        return Result(out / found["folder"], found["kind"], found["base"], found["metrics"])
+        return TrainingResult(out / found["folder"], found["kind"], found["base"], found["metrics"])
     except OSError as exc:
         raise RunError(
             f"{out} is no finished training", hint="go on with `glider train ... --resume`"
@@ -128,20 +128,20 @@ def curve(out: Path) -> Iterator[dict[str, Any]]:
     yield from lines
 
 
-class RunFolder:
+class TrainingFolder:
     """The run while it is written; only the first process writes."""
 
     def __init__(
         self,
         out: Path,
-        form: Mapping[str, str] | None,
+        format: Mapping[str, str] | None,
         *,
         resume: bool,
         main: bool,
-        watch: Watch | None,
+        progress: Progress | None,
     ) -> None:
-        self.out, self.form = out, form
-        self.main, self.resume, self._watch = main, resume, watch
+        self.out, self.format = out, format
+        self.main, self.resume, self._progress = main, resume, progress
         self._metrics = -1
 
     def record(self, line: dict[str, Any]) -> None:
@@ -153,8 +153,8 @@ class RunFolder:
                 f"cannot write to {self.out}: {exc.strerror}",
                 hint="the last checkpoint is whole; free some space and go on with --resume",
             ) from exc
-        if self._watch is not None:
-            self._watch(line)
+        if self._progress is not None:
+            self._progress(line)
 
     def keep_cards(self, stages: Sequence[StageData]) -> None:
         """Keep the cards of the data, with their licences, beside what was trained on it."""
