@@ -30,7 +30,7 @@ import numpy as np
 import yaml
 from common import HERE, facts, machine, save, settings, table, with_data
 
-from glider.bench.metrics import METRICS, Measured
+from glider.bench.metrics import METRICS, MetricOfScores
 from glider.bench.scored import Scored, cluster_codes
 from glider.core.judgments import Judgment
 from glider.corpus.examples import read_examples, read_tasks, write_lines
@@ -347,7 +347,7 @@ def _measured(asked: Sequence[Any], told: Sequence[Mapping[str, float] | None]) 
     return {
         "loss": (mean_of(np.array(loss)), clusters),
         "accuracy": (mean_of(np.array(right)), clusters),
-        "pearson": (Measured(METRICS.get("pearson"), scored).statistic, clusters),
+        "pearson": (MetricOfScores(METRICS.get("pearson"), scored).statistic, clusters),
     }
 
 

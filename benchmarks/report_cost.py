@@ -28,7 +28,7 @@ from common import facts, parser, save, settings, span, table
 from glider.bench.markdown import markdown
 from glider.bench.page import page
 from glider.bench.scored import Scored
-from glider.bench.table import Settings, measure
+from glider.bench.table import FigureSettings, measure
 from glider.core.base import content_hash
 from glider.gold.sets import LabelledSet
 
@@ -77,7 +77,8 @@ def one(shape: str, shrink: int, seed: int) -> dict[str, Any]:
     }  # fmt: skip
     start, started = time.perf_counter(), time.process_time()
     found = measure(
-        scored, labelled, settings=Settings(seed=seed), kinds=dict.fromkeys(RULES, "baseline"),
+        scored, labelled, settings=FigureSettings(seed=seed),
+        kinds=dict.fromkeys(RULES, "baseline"),
         readings=dict.fromkeys(JUDGES, JUDGES[0]),
     )  # fmt: skip
     measured = time.perf_counter()

@@ -48,7 +48,7 @@ from glider.bench.markdown import markdown
 from glider.bench.results import Difference, Figure, Results
 from glider.bench.scored import Reading
 from glider.bench.standing import Board
-from glider.bench.table import ALL, Settings
+from glider.bench.table import ALL, FigureSettings
 from glider.cli.bench import judge_all, measurable
 from glider.gold.sets import LabelledSet, load_set
 from glider.judging.settings import JudgeSettings
@@ -297,7 +297,9 @@ def _note_time(folder: Path, system: str, spent: Sequence[float]) -> None:
 
 def write(args: argparse.Namespace) -> Results:
     """Figures and page from the runs that are there, or from the figures where no runs are."""
-    settings = Settings(seed=args.seed, n_resamples=args.resamples, n_permutations=args.resamples)
+    settings = FigureSettings(
+        seed=args.seed, n_resamples=args.resamples, n_permutations=args.resamples
+    )
     folder = args.out / "trust"
     folder.mkdir(parents=True, exist_ok=True)
     made: dict[str, Results] = {}
@@ -320,7 +322,7 @@ def write(args: argparse.Namespace) -> Results:
 
 
 def _measured(
-    runs: Path, settings: Settings, sets: Callable[[LabelledSet], LabelledSet | None]
+    runs: Path, settings: FigureSettings, sets: Callable[[LabelledSet], LabelledSet | None]
 ) -> dict[str, Any]:
     plain = collect(runs, settings=settings, sets=sets).model_dump(mode="json")
     # Read back by `Results`, which knows no other keys: so it stands in the settings.

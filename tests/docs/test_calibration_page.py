@@ -8,7 +8,7 @@ from pathlib import Path
 from labelled_runs import graded_run
 
 from glider.calibration.labelled import LabelledRun
-from glider.calibration.model import Calibration, Settings
+from glider.calibration.model import Calibration, CalibrationSettings
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/calibration.md").read_text("utf-8")
 
@@ -16,7 +16,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs/calibration.md").read_text("
 def test_every_figure_is_explained_and_the_python_runs(tmp_path):
     (tmp_path / "runs").mkdir()
     run = graded_run(tmp_path / "runs/answers", 200, fail={1, 2})
-    for settings in (Settings(), Settings(pass_at=4, alpha=0.3)):
+    for settings in (CalibrationSettings(), CalibrationSettings(pass_at=4, alpha=0.3)):
         found = Calibration.of(LabelledRun.load(run), settings)
         for finding in found.findings:
             title = re.sub(", (raw|calibrated)$", "", finding.title).replace(

@@ -10,7 +10,7 @@ from glider.stats.clustered import (
     clustered_mean,
     clustered_share,
     design_effect,
-    likeness,
+    intraclass_correlation,
     share_upper,
 )  # fmt: skip
 from glider.stats.estimates import Estimate, Undefined
@@ -104,11 +104,11 @@ def test_a_rate_is_covered_about_95_in_100():
     assert 0.93 <= share <= 0.97
 
 
-def clustered(rng, n_labelled, n_prompts, size=6, likeness=0.6):
+def clustered(rng, n_labelled, n_prompts, size=6, alike=0.6):
     """Answers to prompts; all answers of some prompts are labelled."""
     prompt = np.repeat(np.arange(n_prompts), size)
-    common = rng.normal(size=n_prompts)[prompt] * np.sqrt(likeness)
-    quality = common + rng.normal(size=len(prompt)) * np.sqrt(1 - likeness)
+    common = rng.normal(size=n_prompts)[prompt] * np.sqrt(alike)
+    quality = common + rng.normal(size=len(prompt)) * np.sqrt(1 - alike)
     score = 0.8 * quality + 0.6 * rng.normal(size=len(prompt))
     ours = prompt < n_labelled
     return quality[ours], score[ours], score[~ours], prompt[ours], prompt[~ours]
@@ -250,12 +250,38 @@ def test_the_tail_and_its_bound_are_binomial(k, n, p):
     )
 
 
-def test_likeness_is_found_again():
+def test_the_intraclass_correlation_is_found_again():
     rng = np.random.default_rng(12)
     prompt = np.repeat(np.arange(3000), 4)
     values = rng.normal(size=3000)[prompt] + rng.normal(
         size=12000
     )  # half of the variance is shared
-    assert likeness(values, prompt) == pytest.approx(0.5, abs=0.03)
-    assert likeness(values, np.arange(12000)) == 0
+    assert intraclass_correlation(values, prompt) == pytest.approx(0.5, abs=0.03)
+    assert intraclass_correlation(values, np.arange(12000)) == 0
     assert design_effect(0.5, prompt) == pytest.approx(1 + 3 * 0.5)
+
+
+# A judge whose help cannot be measured
+
+
+def test_a_judge_that_repeats_every_label_is_no_division_by_zero():
+    """24 of 25 items are labelled, and the judge is always right."""
+    labels = np.array([1.0] * 12 + [0.0] * 12)
+    found = prediction_powered_rate(labels, labels, np.array([1.0]), **alone(24, 1))
+    assert (
+        found.estimate
+        == prediction_powered_mean(
+            labels, labels, np.array([1.0]), scale=(0, 1), **alone(24, 1)
+        ).classical
+    )
+    assert found.labels_worth is None
+    alike = prediction_powered_mean(labels, labels, np.ones(50), **alone(24, 50))
+    assert isinstance(alike.estimate, Estimate) and alike.estimate.high > alike.estimate.low
+
+
+@pytest.mark.parametrize("m", [1, 5, 15])
+def test_few_items_without_a_label_are_covered(m):
+    def make(rng):
+        return prediction_powered_mean(*drawn(rng, 25, m, 0.95), **alone(25, m)).estimate
+
+    assert 0.93 <= coverage(make, 0.0, 1000, 13)[1] <= 0.97

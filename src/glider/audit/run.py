@@ -115,8 +115,8 @@ class Auditor:
         for row, ask in enumerate(self._plan.asks):
             if row not in self._said:
                 work = ask.work
-                run.record_sample(row, _described(work.sample, self._plan.labels[row]))
-                run.record_criterion(work.criterion)
+                described = _described(work.sample, self._plan.labels[row])
+                run.record_sample(row, described, work.criterion)
                 yield row, work
 
     def _answered(self, probe: Probe) -> list[Trial]:

@@ -61,13 +61,13 @@ def _items(judge: Judge, plan: Plan, run: RunFolder, keep: OnOutcome) -> Iterato
                     keep(row.index, _unloadable(row.index, name, error, judge.id))
             continue
         try:
-            criteria = plan.criteria or [_own_criterion(row, run)]
+            own = None if plan.criteria else _own_criterion(row)
         except GliderError as error:
             if not run.is_done(row.index, ""):
                 keep(row.index, _unloadable(row.index, "", error, judge.id, sample.id))
             continue
-        run.record_sample(row.index, sample)
-        for criterion in criteria:
+        run.record_sample(row.index, sample, own)
+        for criterion in plan.criteria if own is None else [own]:
             for work in _works(sample, criterion, plan.both_orders):
                 pair = () if isinstance(work, JudgeTask) else (work.first, work.second)
                 if not run.is_done(row.index, criterion.name, *pair):
@@ -82,13 +82,12 @@ def _works(sample: Sample, criterion: Criterion, both_orders: bool) -> Iterator[
         yield from round_robin(sample, criterion, both_orders=both_orders)
 
 
-def _own_criterion(row: Row, run: RunFolder) -> Criterion:
+def _own_criterion(row: Row) -> Criterion:
     criterion = criterion_of(row)
     if criterion is None:
         raise CriterionError(
             f"{row.path}:{row.line}: the row brings no criterion", hint="--criterion NAME"
         )
-    run.record_criterion(criterion)
     return criterion
 
 

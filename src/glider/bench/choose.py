@@ -12,7 +12,7 @@ from typing import get_args
 from glider.core.criteria import Criterion
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.data.rows import Row, open_rows, peeked
-from glider.gold.judgements import key_at
+from glider.gold.judgements import SHARED, key_at
 from glider.gold.sets import OWN, Kind, LabelledSet, Question, known, load_set, own_name
 
 DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
@@ -39,7 +39,11 @@ class Chosen:
 
 
 def choose(
-    words: Sequence[str], folder: Path | None, *, criterion: Criterion | None = None
+    words: Sequence[str],
+    folder: Path | None,
+    *,
+    criterion: Criterion | None = None,
+    cluster: str | None = None,
 ) -> list[Chosen]:
     """The sets meant by `words`, each once, in that order.
 
@@ -47,6 +51,7 @@ def choose(
         words: `all`; a kind (`pairs`); a family (`summaries`); names; YAML files; data files.
         folder: where the data of all but a person's own files lies.
         criterion: what is asked of records in a person's own file.
+        cluster: column that records of a person's own file share; see `own_set`.
 
     Raises:
         UnknownName: with near names.
@@ -55,15 +60,17 @@ def choose(
     """
     found: dict[str, Chosen] = {}
     for word in words:
-        for chosen in _meant(word, folder, criterion):
+        for chosen in _meant(word, folder, criterion, cluster):
             found.setdefault(chosen.labelled.name, chosen)
     return list(found.values())
 
 
-def _meant(word: str, folder: Path | None, criterion: Criterion | None) -> list[Chosen]:
+def _meant(
+    word: str, folder: Path | None, criterion: Criterion | None, cluster: str | None
+) -> list[Chosen]:
     path = Path(word)
     if path.name.removesuffix(".gz").endswith(DATA_SUFFIXES):
-        return [Chosen(own_set(path, criterion), path.parent)]
+        return [Chosen(own_set(path, criterion, cluster=cluster), path.parent)]
     if word in known() or word.endswith((".yaml", ".yml")):
         return [Chosen(load_set(word), folder)]
     every = [load_set(name) for name in known()]
@@ -82,11 +89,18 @@ def _meant(word: str, folder: Path | None, criterion: Criterion | None) -> list[
     return [Chosen(labelled, folder) for labelled in by_word]
 
 
-def own_set(path: Path, criterion: Criterion | None = None) -> LabelledSet:
+def own_set(
+    path: Path, criterion: Criterion | None = None, *, cluster: str | None = None
+) -> LabelledSet:
     """A person's own labelled file as a set.
 
     Pairs are told by two `outputs`, classes by at most three different labels; figures are split by
-    the criterion's name and clustered by `input`, where the records have them.
+    the criterion's name where the records have one. Clusters are those of a run: records of one
+    input and context belong together, unless all have the same.
+
+    Args:
+        cluster: column (or path) that records share which are not independent, in its place;
+            `none`: all are independent.
 
     Raises:
         DataError: not there, not readable, or without labelled records.
@@ -119,7 +133,7 @@ def own_set(path: Path, criterion: Criterion | None = None) -> LabelledSet:
         labels_by="not told",
         licence="not told",
         use="licence",
-        cluster="input" if _has(data, "input") else "",
+        cluster=cluster or SHARED,
         part="criterion.name" if criterion is None and _has(data, "criterion.name") else "",
         metrics=_METRICS[kind],
         questions=questions,

@@ -29,7 +29,7 @@ from glider.bench.highlights import RANDOM as RANDOM_SPANS
 from glider.bench.results import Difference, Figure, Lost, Results
 from glider.bench.run import READINGS, Outcome, Streams, items_from_run, scored_run
 from glider.bench.scored import Reading, Scored
-from glider.bench.table import Settings, SystemKind, measure
+from glider.bench.table import FigureSettings, SystemKind, measure
 from glider.core.errors import MissingExtra, RunError
 from glider.core.judgments import Judgment
 from glider.gold.items import Item
@@ -133,7 +133,7 @@ def collect(
     out: Path,
     *,
     baselines: Sequence[str] | None = None,
-    settings: Settings | None = None,
+    settings: FigureSettings | None = None,
     sets: Callable[[LabelledSet], LabelledSet | None] = lambda labelled: labelled,
 ) -> Results:
     """Everything that can be said of the runs in `out`.
@@ -147,7 +147,7 @@ def collect(
         RunError: there are no runs.
         MissingExtra: a baseline was named that needs a package.
     """
-    settings = settings or Settings()
+    settings = settings or FigureSettings()
     found = _Found(baselines=baselines, settings=settings)
     runs = bench_runs(out)
     by_set: dict[str, list[BenchRun]] = {}
@@ -227,7 +227,7 @@ class _Found:
     """What the runs of one set after another come to."""
 
     baselines: Sequence[str] | None
-    settings: Settings
+    settings: FigureSettings
     scored: list[Scored] = field(default_factory=list)
     kinds: dict[str, SystemKind] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)

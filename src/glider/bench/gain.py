@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from glider._version import __version__
-from glider.bench.metrics import METRICS, Measured
+from glider.bench.metrics import METRICS, MetricOfScores
 from glider.bench.results import Difference, Figure, Results
 from glider.bench.scored import Floats, Scored
 from glider.bench.standing import side_of
@@ -67,7 +67,7 @@ def gains(
         systems.append(Scored.of(name, CONSTANT, items, one_answer(items, labelled.kind)))
     figures, differences = [], []
     for metric in map(METRICS.get, METRICS_OF[labelled.kind]):
-        measured = [Measured(metric, system) for system in systems]
+        measured = [MetricOfScores(metric, system) for system in systems]
         for system, own in zip(systems, measured, strict=True):
             figures.append(
                 Figure.of(
@@ -122,7 +122,7 @@ def gains(
     )  # fmt: skip
 
 
-def _plain_difference(a: Measured, b: Measured) -> float | None:
+def _plain_difference(a: MetricOfScores, b: MetricOfScores) -> float | None:
     """The difference of these very items, where it has a value but no interval."""
     try:
         return a.statistic() - b.statistic()

@@ -55,8 +55,10 @@ class Metric:
     gold; the mean of the system's own scores in that part; or nothing, where no answer could be
     called wrong. In orders it stays NaN, and the statistic counts it as wrong."""
     blind_to: Literal["nothing", "shift and stretch", "order-keeping changes"] = "nothing"
-    """What may be done to all scores without changing the value. A metric that is blind to
-    something says nothing of a system that gives one score throughout."""
+    """What may be done to all scores of a system without changing the value."""
+    needs_spread: bool = False
+    """It says nothing of a system that gives one score throughout; so does every metric that is
+    blind to something."""
     chance: float | None = 0.0
     """What random answers get; None: the mean over answering each level throughout."""
     best: float = 1.0
@@ -65,7 +67,7 @@ class Metric:
     """It is a share of items, so that an exact interval holds where all or none of them count."""
 
 
-class Measured:
+class MetricOfScores:
     """A metric of one system's scores under one protocol, ready for any weights of the items."""
 
     def __init__(self, metric: Metric, scored: Scored, protocol: Protocol = "strict") -> None:
@@ -201,7 +203,8 @@ class _Part:
         self._rows = np.concatenate([rows + i * len(s) for i, s in enumerate(systems)])
         self._statistic = metric.on_part(self._score, self._gold)
         self.limits = self._statistic.limits
-        self.silent = metric.blind_to != "nothing" and np.ptp(self._score) == 0
+        self._needs_spread = metric.needs_spread or metric.blind_to != "nothing"
+        self.silent = self._needs_spread and np.ptp(self._score) == 0
         self._answers = answers
 
     @cached_property
@@ -220,7 +223,7 @@ class _Part:
         """One value per row of weights; NaN where the labels that count are all alike."""
         mine = np.take(weights, self._rows, axis=1)
         values = self._statistic.many(mine)
-        if self._metric.blind_to != "nothing":
+        if self._needs_spread:
             for row in np.flatnonzero(np.isnan(values)):
                 kept = mine[row] > 0
                 alike = kept.any() and np.ptp(self._score[kept]) == 0
@@ -264,6 +267,7 @@ class _Texts(_Part):
                     metric, level, gold[own, column], each.judged[inside], answers
                 )
         self.name, self.rows, self.silent = "", rows[place], False
+        self._needs_spread = False
         self._metric, self._gold = metric, np.tile(gold, (len(systems), 1))
         self._score = np.concatenate(scores)
         self._rows = np.concatenate([self.rows + i * len(s) for i, s in enumerate(systems)])
@@ -349,6 +353,8 @@ def _filled(metric: Metric, score: Floats, gold: Floats, judged: Bools, answers:
 
 
 def _comparable(metric: Metric, score: Floats) -> Floats:
+    if metric.on != "scores":
+        return score  # levels, classes and probabilities mean the same for every system
     if metric.blind_to == "order-keeping changes":
         _, code, count = np.unique(score, return_inverse=True, return_counts=True)
         return np.asarray((np.cumsum(count) - (count - 1) / 2)[code], np.float64)
@@ -431,7 +437,7 @@ AUC = Metric(
 MCC = Metric(
     name="mcc", title="Matthews' correlation", kinds=_GRADED,
     on_part=classification.matthews.on, on="classes", failure="farthest",
-    blind_to="shift and stretch",
+    needs_spread=True,
 )  # fmt: skip
 ACCEPTABLE = Metric(
     name="acceptable", title="Acceptable accuracy", kinds=_GRADED,

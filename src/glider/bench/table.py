@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from glider._version import __version__
 from glider.bench.held_out import EXPOSURES, Exposure
-from glider.bench.metrics import METRICS, Measured, Metric
+from glider.bench.metrics import METRICS, Metric, MetricOfScores
 from glider.bench.results import Difference, Figure, Protocol, Results, Split
 from glider.bench.scored import Scored
 from glider.gold.sets import LabelledSet
@@ -44,7 +44,7 @@ _RARE = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class FigureSettings:
     """How figures are made."""
 
     seed: int = 0
@@ -59,7 +59,7 @@ def measure(
     kinds: Mapping[str, SystemKind] | None = None,
     readings: Mapping[str, str] | None = None,
     exposures: Mapping[str, Exposure] | None = None,
-    settings: Settings | None = None,
+    settings: FigureSettings | None = None,
     recorded: Mapping[str, Any] | None = None,
     notes: Iterable[str] = (),
     figures: Iterable[Figure] = (),
@@ -83,7 +83,7 @@ def measure(
     Raises:
         UnknownName: a set names a metric that nobody knows.
     """
-    settings = settings or Settings()
+    settings = settings or FigureSettings()
     kinds, exposures = kinds or {}, exposures or {}
     by_benchmark: dict[str, list[Scored]] = defaultdict(list)
     told = dict.fromkeys(notes)
@@ -187,8 +187,8 @@ class _Benchmark:
     systems: Sequence[Scored]
     kinds: Mapping[str, SystemKind]
     readings: Mapping[str, str]
-    settings: Settings
-    _measured: dict[tuple[str, str], Measured] = field(default_factory=dict)
+    settings: FigureSettings
+    _measured: dict[tuple[str, str], MetricOfScores] = field(default_factory=dict)
     _main: dict[str, Estimate | Undefined] = field(default_factory=dict)
 
     @property
@@ -213,7 +213,7 @@ class _Benchmark:
         lost = scored.n_judged < len(scored) and metric.failure != "left out"
         if lost and self._kind(scored) != "baseline":
             judged = scored.only(scored.judged)
-            measured = Measured(metric, judged, "judged only")
+            measured = MetricOfScores(metric, judged, "judged only")
             estimate = self._estimate(measured, judged)
             figures.append(self._figure(estimate, metric, scored, "judged only", measured))
         return figures
@@ -228,7 +228,7 @@ class _Benchmark:
                 continue
             for code, name in names.items():
                 inside = scored.only(codes == code)
-                measured = Measured(metric, inside)
+                measured = MetricOfScores(metric, inside)
                 estimate = self._estimate(measured, inside)
                 figure = self._figure(estimate, metric, inside, "strict", measured)
                 figures.append(figure.model_copy(update={"part": name, "by": by}))
@@ -243,7 +243,7 @@ class _Benchmark:
 
     def _figure(
         self, estimate: Estimate | Undefined, metric: Metric, scored: Scored,
-        protocol: Protocol, measured: Measured,
+        protocol: Protocol, measured: MetricOfScores,
     ) -> Figure:  # fmt: skip
         figure = Figure.of(estimate, metric=metric.name, protocol=protocol, **self._where(scored))
         return figure.model_copy(update={"n": measured.rows.size})
@@ -256,13 +256,13 @@ class _Benchmark:
             "judged": scored.n_judged,
         }
 
-    def _ready(self, metric: Metric, scored: Scored) -> Measured:
+    def _ready(self, metric: Metric, scored: Scored) -> MetricOfScores:
         key = metric.name, scored.system
         if key not in self._measured:
-            self._measured[key] = Measured(metric, scored)
+            self._measured[key] = MetricOfScores(metric, scored)
         return self._measured[key]
 
-    def _estimate(self, measured: Measured, scored: Scored) -> Estimate | Undefined:
+    def _estimate(self, measured: MetricOfScores, scored: Scored) -> Estimate | Undefined:
         found = bootstrap(
             measured.statistic,
             scored.cluster,
@@ -316,7 +316,7 @@ class _Benchmark:
             first, second = self._ready(metric, a), self._ready(metric, b)
         else:
             a, b = _shared(a, b)
-            first, second = Measured(metric, a), Measured(metric, b)
+            first, second = MetricOfScores(metric, a), MetricOfScores(metric, b)
         for system, measured in ((where["a"], first), (where["b"], second)):
             if measured.undefined:
                 reason = f"{system}: {measured.undefined}"
@@ -331,7 +331,7 @@ class _Benchmark:
             value=found.value, low=found.low, high=found.high, n=len(a), method=found.method,
             **where,
         )  # fmt: skip
-        exchange = Measured.exchange(metric, a, b)
+        exchange = MetricOfScores.exchange(metric, a, b)
 
         def p(n_permutations: int) -> float:
             return paired_permutation(

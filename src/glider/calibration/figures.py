@@ -14,6 +14,7 @@ from glider.calibration.readings import AgreeOn
 from glider.calibration.truth import Truth
 from glider.core.base import Frozen
 from glider.stats.calibration import (
+    LOG_LOSSES,
     CalibrationError,
     calibration_error,
     log_losses,
@@ -116,6 +117,8 @@ def true_value(found: Truth, run: LabelledRun, pass_at: float | None) -> list[Fi
     worth = found.powered.labels_worth
     if n == n_all:
         helped = "Every item is labelled, so the judge has nothing to add."
+    elif found.powered.estimate == found.powered.classical:
+        helped = "The judge's help cannot be measured, so the labels stand alone."
     elif worth is not None and worth > n + 0.5:
         helped = f"With the judge's help {n} labels tell as much as {worth:.0f}."
     else:
@@ -161,8 +164,11 @@ def agreement(run: LabelledRun, agree_on: AgreeOn, pass_at: float | None) -> lis
         "level": "is the level nearest to people's",
         "near": "is at most one level from people's",
     }[agree_on]
+    width = run.scale[1] - run.scale[0]
     lean = clustered_mean(
-        run.readings.expected[known] - labels[known], run.cluster[run.judged][known]
+        run.readings.expected[known] - labels[known],
+        run.cluster[run.judged][known],
+        scale=(-width, width),
     )
     return [
         Finding.of(
@@ -200,15 +206,19 @@ def errors(
     *,
     by: Floats,
     event: bool,
+    scale: tuple[float, float],
     rng: Generator,
 ) -> list[Finding]:
     """How far predictions are off, raw and calibrated (on items the map was not fitted to).
 
-    `by` is the judge's own score: it decides the bins of both.
+    `by` is the judge's own score: it decides the bins of both. `scale` is that of what is
+    predicted.
     """
     findings = []
     for word, predicted in (("raw", raw), ("calibrated", mapped)):
-        off = clustered_mean(squared_errors(predicted, actual), clusters, low=0.0)
+        off = clustered_mean(
+            squared_errors(predicted, actual), clusters, scale=(0.0, (scale[1] - scale[0]) ** 2)
+        )
         if event:
             findings.append(
                 Finding.of(
@@ -220,7 +230,7 @@ def errors(
             )
             findings.append(
                 Finding.of(
-                    clustered_mean(log_losses(predicted, actual), clusters, low=0.0),
+                    clustered_mean(log_losses(predicted, actual), clusters, scale=LOG_LOSSES),
                     name=f"log_loss_{word}",
                     title=f"Log loss, {word}",
                     meaning="As Brier, but hard on being sure and wrong: 0 is perfect, 0.69 is a "
@@ -267,7 +277,13 @@ def _ece(found: CalibrationError, word: str, event: bool) -> Finding:
 
 
 def diagram(
-    raw: Floats, mapped: Floats, actual: Floats, clusters: Ints, *, by: Floats
+    raw: Floats,
+    mapped: Floats,
+    actual: Floats,
+    clusters: Ints,
+    *,
+    by: Floats,
+    scale: tuple[float, float],
 ) -> tuple[ReliabilityRow, ...]:
     """Points of the reliability diagram."""
     rows: list[ReliabilityRow] = []
@@ -276,7 +292,7 @@ def diagram(
         ("calibrated", mapped),
     )
     for word, predicted in series:
-        for point in reliability(predicted, actual, clusters, by=by):
+        for point in reliability(predicted, actual, clusters, by=by, scale=scale):
             mean, low, high = _ends(point.actual)
             rows.append(
                 ReliabilityRow(

@@ -19,11 +19,11 @@ import numpy as np
 from glider.calibration.readings import Readings
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment
-from glider.data.clusters import Clusters, cluster_key
+from glider.data.clusters import Clusters
 from glider.data.columns import parse_maps, value_at
 from glider.data.rows import BadRow, open_rows
 from glider.stats.statistic import Bools, Floats, Ints
-from glider.store.run import load_criteria, load_manifest, outcomes, samples
+from glider.store.run import AskedCriteria, load_manifest, outcomes, samples
 
 Kind = Literal["graded", "pairs"]
 _PAIR_LEVELS = (0, 1)
@@ -101,11 +101,11 @@ class LabelledRun:
             raise DataError(f"none of its {len(rows)} items was judged", path=str(run))
         columns = _columns(maps)
         # Not the texts: a large set of them would not fit in memory.
-        known, shared = {}, {}
-        for row, sample in samples(run):
-            if row in rows:
-                known[row] = _Known(sample.id, value_at(sample.metadata, columns["label"]))
-                shared[row] = cluster_key(sample, cluster)
+        known = {
+            row: _Known(sample.id, value_at(sample.metadata, columns["label"]))
+            for row, sample in samples(run)
+            if row in rows
+        }
         order = sorted(rows)
         ids = [known[row].id if row in known else rows[row].sample_id for row in order]
         if again := len(ids) - len(set(ids)):
@@ -116,9 +116,9 @@ class LabelledRun:
             told = _own_labels(order, known, columns["label"])
         else:
             told = _file_labels(order, ids, labels, columns, encoding, notes)
-        clusters, note = Clusters(shared, cluster).codes(order)
-        notes += [note] if note else []
-        kind, levels, criterion_id = _scale_of(run, name, list(judged.values()))
+        clusters = Clusters.of(samples(run), cluster)
+        notes += [clusters.note] if clusters.note else []
+        kind, levels, criterion_id = _scale_of(run, name, judged)
         ends = scale or (float(levels[0]), float(levels[-1]))
         _check_scale(told, dict(zip(order, ids, strict=True)), ends, given=scale is not None)
         return cls(
@@ -132,7 +132,7 @@ class LabelledRun:
             judged=np.array([row in judged for row in order], np.bool_),
             readings=Readings.of([judged[row] for row in order if row in judged], levels, ends),
             label=np.array([told.get(row, math.nan) for row in order], np.float64),
-            cluster=np.array(clusters, np.int64),
+            cluster=np.array(clusters.codes(order), np.int64),
             notes=tuple(notes),
         )
 
@@ -176,17 +176,37 @@ def _is_judged(outcome: Judgment | Comparison) -> bool:
 
 
 def _scale_of(
-    run: Path, name: str, judged: list[Judgment | Comparison]
+    run: Path, name: str, judged: Mapping[int, Judgment | Comparison]
 ) -> tuple[Kind, tuple[int, ...], str]:
-    criterion = next((c for c in load_criteria(run) if c.name == name), None)
-    compared = {isinstance(outcome, Comparison) for outcome in judged}
+    """What was asked, its levels, and the criterion's content id: empty where there are several.
+
+    Raises:
+        DataError: the run does not tell what was asked.
+        SetupError: grades and comparisons, or rubrics with unlike levels, under one name.
+    """
+    compared = {isinstance(outcome, Comparison) for outcome in judged.values()}
     if len(compared) > 1:
         raise SetupError("the run holds both grades and comparisons under one criterion")
-    if criterion is None:
-        raise DataError(f"criteria.json has no criterion {name!r}", path=str(run))
+    asked = AskedCriteria(run)
+    found = {}
+    for row, outcome in judged.items():
+        criterion = asked.of(row, outcome)
+        if criterion is None:
+            raise DataError(
+                f"does not tell which criterion {name!r} was of row {row}", path=str(run)
+            )
+        found[criterion.content_id] = criterion
+    content_id = next(iter(found)) if len(found) == 1 else ""
     if compared == {True}:
-        return "pairs", _PAIR_LEVELS, criterion.content_id
-    return "graded", criterion.rubric.scores, criterion.content_id
+        return "pairs", _PAIR_LEVELS, content_id
+    levels = {criterion.rubric.scores for criterion in found.values()}
+    if len(levels) > 1:
+        raise SetupError(
+            f"{len(found)} criteria are called {name!r}, and their rubrics have unlike levels",
+            hint="a calibration is of one scale: judge the rows of each rubric into a run of its "
+            "own",
+        )
+    return "graded", levels.pop(), content_id
 
 
 def _columns(maps: Sequence[str]) -> dict[str, str]:

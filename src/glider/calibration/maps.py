@@ -113,6 +113,8 @@ def predicted(
 ) -> tuple[Floats, Floats | None]:
     """Scores and P(pass) of labelled items from maps that were not fitted to them."""
     fold = folds(clusters, N_FOLDS, rng)
+    if method == "none":  # nothing is fitted
+        return readings.expected, None if pass_at is None else readings.p_pass(pass_at)
 
     def fitted(train: Bools) -> Maps:
         return Maps.fit(method, readings.only(train), labels[train], pass_at)

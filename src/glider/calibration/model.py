@@ -34,7 +34,7 @@ FEWEST_LABELS = 20
 _FEW_CLUSTERS = 15
 
 
-class Settings(Frozen):
+class CalibrationSettings(Frozen):
     """What is wanted of a calibration."""
 
     method: Literal["auto", "none", "temperature", "isotonic"] = "auto"
@@ -89,7 +89,7 @@ class Calibration(Frozen):
     kind: Kind
     levels: tuple[int, ...]
     scale: tuple[float, float]
-    settings: Settings
+    settings: CalibrationSettings
     pass_at: float | None
     agree_on: AgreeOn
     maps: Maps
@@ -103,14 +103,14 @@ class Calibration(Frozen):
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, run: LabelledRun, settings: Settings | None = None) -> Self:
+    def of(cls, run: LabelledRun, settings: CalibrationSettings | None = None) -> Self:
         """Learn from a labelled run.
 
         Raises:
             DataError: fewer than 20 labels, or than 20 on judged items.
             SetupError: settings that do not fit the judge or the rubric.
         """
-        asked = settings or Settings()
+        asked = settings or CalibrationSettings()
         _check(asked, run)
         rng = np.random.default_rng(asked.seed)
         pass_at = asked.pass_at
@@ -124,8 +124,17 @@ class Calibration(Frozen):
         clusters = run.cluster[run.judged][run.both]
         notes = [*run.notes, *_oddities(run, labels, pass_at)]
         alike = bool(np.ptp(labels) == 0)
+        one_cluster = len(np.unique(clusters)) == 1
+        if one_cluster and asked.method in ("isotonic", "temperature"):
+            raise DataError(
+                f"all {len(labels)} labels are of one prompt, so no map can be checked on another",
+                hint="label items of other prompts; `--cluster none` takes all as independent",
+            )
         method: Method
-        if alike and asked.method in ("auto", "isotonic", "temperature"):
+        if one_cluster:
+            method = "none"
+            notes.append("All labels are of one prompt: no map can be checked on another.")
+        elif alike and asked.method in ("auto", "isotonic", "temperature"):
             method = "none"
         elif asked.method == "auto":
             method = best(readings, labels, clusters, pass_at, rng)
@@ -143,7 +152,10 @@ class Calibration(Frozen):
             actual = (labels >= pass_at).astype(np.float64)
             by = pass_score(readings, pass_at)
         event = pass_at is not None
-        findings += figures.errors(raw, mapped, actual, clusters, by=by, event=event, rng=rng)
+        scale = run.scale if pass_at is None else (0.0, 1.0)
+        findings += figures.errors(
+            raw, mapped, actual, clusters, by=by, event=event, scale=scale, rng=rng
+        )
         everyone = run.readings.confidence(agree_on, pass_at)
         confidence = readings.confidence(agree_on, pass_at)
         certified: Certified | Undefined = Undefined(
@@ -190,7 +202,7 @@ class Calibration(Frozen):
                 clusters=len(np.unique(run.cluster[run.labelled])),
             ),
             findings=tuple(findings),
-            reliability=figures.diagram(raw, mapped, actual, clusters, by=by),
+            reliability=figures.diagram(raw, mapped, actual, clusters, by=by, scale=scale),
             risk_coverage=points,
             notes=tuple(notes),
         )
@@ -253,11 +265,12 @@ class Calibration(Frozen):
             SetupError: as `apply`; or the run asked this criterion in other words, or not at all.
         """
         load_manifest(run)
-        criteria = load_criteria(run)
-        asked = {criterion.name: criterion.content_id for criterion in criteria}
+        asked: dict[str, set[str]] = {}
+        for criterion in load_criteria(run):
+            asked.setdefault(criterion.name, set()).add(criterion.content_id)
         if self.criterion not in asked:
             raise UnknownName("criterion in this run", self.criterion, list(asked))
-        if self.criterion_id not in ("", asked[self.criterion]):
+        if self.criterion_id and asked[self.criterion] != {self.criterion_id}:
             raise SetupError(
                 f"the run asked {self.criterion!r} in other words than the calibration is of",
                 hint="calibrate a run under the criterion as it is now",
@@ -317,7 +330,7 @@ class Calibration(Frozen):
             raise DataError(f"is no calibration: {where}: {first['msg']}", path=str(path)) from exc
 
 
-def _check(asked: Settings, run: LabelledRun) -> None:
+def _check(asked: CalibrationSettings, run: LabelledRun) -> None:
     for name, share in (("alpha", asked.alpha), ("delta", asked.delta)):
         if not 0 < share < 1:
             raise SetupError(f"--{name} must lie between 0 and 1, not {share:g}")

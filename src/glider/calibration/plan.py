@@ -13,7 +13,7 @@ import numpy as np
 from glider.calibration.labelled import LabelledRun
 from glider.core.base import Frozen
 from glider.core.errors import SetupError
-from glider.stats.clustered import codes, design_effect, likeness
+from glider.stats.clustered import codes, design_effect, intraclass_correlation
 from glider.stats.prediction_powered import labels_needed
 
 _CORRELATIONS = (0.3, 0.5, 0.7, 0.9)
@@ -22,14 +22,14 @@ _RATE_AT_WORST = 0.5
 """Spread of passes and fails where half of them pass; there is no larger one."""
 
 
-class Helped(NamedTuple):
+class JudgeHelp(NamedTuple):
     """A judge as good as this."""
 
     name: str
     correlation: float
 
 
-class Row(Frozen):
+class PlannedWidth(Frozen):
     """Labels for one width."""
 
     width: float
@@ -38,12 +38,12 @@ class Row(Frozen):
     """One for each column of the plan; None where no number of labels of this set would do."""
 
 
-class Plan(Frozen):
+class LabelPlan(Frozen):
     """The table, and what it rests on."""
 
     columns: tuple[str, ...]
     correlations: tuple[float, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[PlannedWidth, ...]
     spread: float
     """Standard deviation of the labels."""
     design: float
@@ -63,7 +63,7 @@ def plan(
     pass_at: float | None = None,
     total: int | None = None,
     spread: float | None = None,
-) -> Plan:
+) -> LabelPlan:
     """Plan labels for an interval that reaches `width` to either side.
 
     Args:
@@ -79,7 +79,7 @@ def plan(
     """
     if not width > 0:
         raise SetupError(f"--width must be above 0, not {width:g}")
-    columns = [Helped("no judge", 0.0)]
+    columns = [JudgeHelp("no judge", 0.0)]
     design, n, rate, notes = 1.0, 0, pass_at is not None or spread is None, []
     if run is not None:
         pass_at = run.scale[1] if pass_at is None and len(run.levels) == 2 else pass_at
@@ -97,13 +97,13 @@ def plan(
         design, spread = measured.design, measured.spread if spread is None else spread
         notes += measured.notes
     else:
-        columns += [Helped(f"correlation {r:g}", r) for r in _CORRELATIONS]
+        columns += [JudgeHelp(f"correlation {r:g}", r) for r in _CORRELATIONS]
         _check_spread(spread, rate)
         if spread is None:
             spread = _RATE_AT_WORST
             notes.append("This is a pass rate of about a half; --spread is for a mean score.")
     rows = tuple(
-        Row(
+        PlannedWidth(
             width=wanted,
             labels=tuple(
                 labels_needed(
@@ -114,7 +114,7 @@ def plan(
         )
         for wanted in (2 * width, width, width / 2)
     )
-    return Plan(
+    return LabelPlan(
         columns=tuple(c.name for c in columns),
         correlations=tuple(c.correlation for c in columns),
         rows=rows,
@@ -147,14 +147,14 @@ def _check_spread(
         )
 
 
-class _Measured(NamedTuple):
-    judges: list[Helped]
+class _Pilot(NamedTuple):
+    judges: list[JudgeHelp]
     spread: float
     design: float
     notes: list[str]
 
 
-def _measure(run: LabelledRun, pass_at: float | None) -> _Measured:
+def _measure(run: LabelledRun, pass_at: float | None) -> _Pilot:
     readings, labels = run.readings.only(run.both), run.label[run.judged][run.both]
     clusters = run.cluster[run.judged][run.both]
     if pass_at is None:
@@ -170,7 +170,7 @@ def _measure(run: LabelledRun, pass_at: float | None) -> _Measured:
     spread = float(value.std(ddof=1))
     # A failed item gets no help: it is in the set with the judge's mean for a score.
     covered = float(run.judged.mean())
-    design = design_effect(likeness(value, clusters), clusters)
+    design = design_effect(intraclass_correlation(value, clusters), clusters)
     notes = [f"Labels of one prompt are alike: {design:.2f} of them tell as much as one."]
     judges = []
     if np.ptp(said) == 0:
@@ -181,7 +181,7 @@ def _measure(run: LabelledRun, pass_at: float | None) -> _Measured:
         reach = 1.96 / np.sqrt(max(n_groups - 3, 1))
         cautious = max(0.0, float(np.tanh(np.arctanh(min(abs(r), 0.999)) - reach)))
         judges = [
-            Helped(f"this judge (r {r:.2f})", abs(r) * np.sqrt(covered)),
-            Helped(f"cautious (r {cautious:.2f})", cautious * np.sqrt(covered)),
+            JudgeHelp(f"this judge (r {r:.2f})", abs(r) * np.sqrt(covered)),
+            JudgeHelp(f"cautious (r {cautious:.2f})", cautious * np.sqrt(covered)),
         ]
-    return _Measured(judges, spread, design, notes if design > 1.05 else notes[1:])
+    return _Pilot(judges, spread, design, notes if design > 1.05 else notes[1:])

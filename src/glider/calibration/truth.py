@@ -91,8 +91,7 @@ def _powered(
         score[others],
         clusters=run.cluster[ours],
         other_clusters=run.cluster[others],
-        low=run.scale[0],
-        high=run.scale[1],
+        scale=run.scale,
     )
 
 

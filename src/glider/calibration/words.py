@@ -4,7 +4,7 @@ import textwrap
 
 from glider.calibration.figures import Finding
 from glider.calibration.model import Calibration
-from glider.calibration.plan import Plan
+from glider.calibration.plan import LabelPlan
 
 _WIDTH = 92
 
@@ -68,7 +68,7 @@ def _wrapped(text: str, first: str, rest: str) -> str:
     return textwrap.fill(text, _WIDTH, initial_indent=first, subsequent_indent=rest)
 
 
-def plan_text(found: Plan) -> str:
+def plan_text(found: LabelPlan) -> str:
     """The table, with what it rests on and how to read it."""
     what = "pass rate" if found.rate else "mean score"
     rests = (

@@ -120,7 +120,7 @@ def bench(
     from glider.bench.choose import choose
     from glider.bench.collect import collect
     from glider.bench.held_out import HeldOut
-    from glider.bench.table import Settings
+    from glider.bench.table import FigureSettings
     from glider.data.library import load_criterion
 
     folder = data or (Path(os.environ["GLIDER_DATA"]) if "GLIDER_DATA" in os.environ else None)
@@ -158,7 +158,9 @@ def bench(
     results = collect(
         out,
         baselines=None if baselines else (),
-        settings=Settings(seed=settings.seed, n_resamples=resamples, n_permutations=resamples),
+        settings=FigureSettings(
+            seed=settings.seed, n_resamples=resamples, n_permutations=resamples
+        ),
     )
     _write(out, results, as_json)
     if names:

@@ -72,12 +72,12 @@ def calibrate(
     needs_bench("glider calibrate")
     from pydantic import ValidationError
 
-    from glider.calibration.model import Calibration, Settings
+    from glider.calibration.model import Calibration, CalibrationSettings
     from glider.calibration.page import page
     from glider.calibration.words import calibration_text
 
     try:
-        settings = Settings.model_validate(
+        settings = CalibrationSettings.model_validate(
             {
                 "method": method,
                 "pass_at": pass_at,

@@ -84,13 +84,21 @@ def _figure(row: Mapping[str, Any]) -> str:
             return "one order only"
         low, high = flips["low"], flips["high"]
         return f"orders disagree {flips['value']:.0%} [{low:.0%}, {high:.0%}]"
+    if "value" in (whole := row.get("normalized_mean", {})):
+        scaled = f"{whole['value']:.2f} [{whole['low']:.2f}, {whole['high']:.2f}]"
+        return f"normalized {scaled}, of unlike scales"
     if "mean" not in row:
         return f"undefined: {row['mean_score']['reason']}"
     return f"{row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
 
 
 def _counts(row: Mapping[str, Any]) -> str:
-    counts = row.get("wins") or row.get("counts") or {}
+    if by_scale := row.get("counts_by_scale"):
+        return "  |  ".join(f"on {scale}: {_listed(counts)}" for scale, counts in by_scale.items())
+    return _listed(row.get("wins") or row.get("counts") or {})
+
+
+def _listed(counts: Mapping[str, int]) -> str:
     return "  ".join(f"{label}: {n}" for label, n in counts.items())
 
 

@@ -53,7 +53,7 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class CheckFigure:
     """The figure a check asks for, what one should know about it, and where it was worst."""
 
     figure: Estimate | Undefined
@@ -66,7 +66,7 @@ class Answer:
     """A check with what was found."""
 
     check: Check
-    measured: Measured
+    measured: CheckFigure
 
     @property
     def finding(self) -> Finding:

@@ -1,29 +1,26 @@
 """Figures of checks over outcomes that are at hand, and the assertion for tests.
 
-`mean_score` is over what was judged; look at `coverage` or `failed` beside it. `pass_rate` is over
+`mean_score` is over what was judged; look at `coverage` or `failed` beside it.
+`normalized_mean` is the same with each score in 0..1 of its own rubric. `pass_rate` is over
 what was asked: a failed judgment did not pass. `failed` is a plain count of this run and has no
-interval. Where outcomes share clusters the others have the clustered intervals of
-`stats/clustered.py`; else Student's t for a mean, and Wilson's for shares.
+interval. The others are those of `report/summary.py`, as the terminal and the report show them.
 """
 
-import math
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.util import find_spec
 from typing import Self
 
-from glider.core.criteria import Rubric
-from glider.core.errors import MissingExtra, SetupError, UnknownName
+from glider.core.criteria import Criterion
+from glider.core.errors import SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.data.clusters import Clusters
-from glider.gate.checks import Answer, Check, Measured, Shown, parse_checks
+from glider.gate.checks import Answer, Check, CheckFigure, Shown, parse_checks
 from glider.pages.words import brief
-from glider.report.summary import Tally, failure_of
-from glider.stats.estimates import Estimate, Undefined, mean, proportion
+from glider.report.summary import Tallies, Tally, failure_of
+from glider.stats.estimates import Estimate, Undefined
 
 Outcome = Judgment | Failure | Comparison
-METRICS = ("mean_score", "pass_rate", "coverage", "failed", "flip_rate")
+METRICS = ("mean_score", "normalized_mean", "pass_rate", "coverage", "failed", "flip_rate")
 N_SHOWN = 3
 """Samples shown with a check that does not hold."""
 
@@ -36,9 +33,9 @@ class Entry:
     sample_id: str
     score: int | None
     """None where there is none: it failed, or it is a comparison."""
+    normalized: float | None
+    """The score in 0..1 of its rubric."""
     judged: bool
-    flipped: bool | None
-    """None unless it is a pair that was judged in both orders."""
     said: str
 
     def shown(self, score: str = "") -> Shown:
@@ -48,27 +45,24 @@ class Entry:
 
 
 @dataclass
-class Gathered:
-    """The outcomes of one criterion."""
+class CriterionOutcomes:
+    """The outcomes under one criterion's name."""
 
     tally: Tally = field(default_factory=Tally)
     entries: list[Entry] = field(default_factory=list)
-    scale: tuple[int, int] | None = None
-    """Lowest and highest level, where known."""
 
-    def add(self, row: int, outcome: Outcome) -> None:
+    def add(self, row: int, outcome: Outcome, criterion: Criterion | None) -> None:
         """Take one in."""
-        self.tally.add(outcome)
+        self.tally.add(outcome, row, criterion)
         failure = failure_of(outcome)
         said = failure.message if failure is not None else ""
         if isinstance(outcome, Judgment):
             said = outcome.reasoning or ""
-            if outcome.score_probs:
-                self.scale = min(outcome.score_probs), max(outcome.score_probs)
-        score = outcome.score if isinstance(outcome, Judgment) else None
-        flipped = outcome.flipped if isinstance(outcome, Comparison) else None
+        score, normalized = None, None
+        if isinstance(outcome, Judgment):
+            score, normalized = outcome.score, outcome.normalized
         self.entries.append(
-            Entry(row, outcome.sample_id, score, failure is None, flipped, brief(said))
+            Entry(row, outcome.sample_id, score, normalized, failure is None, brief(said))
         )
 
 
@@ -78,23 +72,24 @@ class OutcomeFigures:
     def __init__(
         self,
         outcomes: Iterable[tuple[int, Outcome]],
-        rubrics: Mapping[str, Rubric] | None = None,
+        criterion_of: Callable[[int, Outcome], Criterion | None] = lambda row, outcome: None,
         clusters: Clusters | None = None,
     ) -> None:
         """Count every outcome, once through.
 
         Args:
             outcomes: each with its row.
-            rubrics: by criterion name, where known.
+            criterion_of: what was asked of a row, where known.
             clusters: which rows are not independent; all are if not given.
         """
         self.clusters = clusters or Clusters()
-        self.by_criterion: dict[str, Gathered] = {}
+        self.tallies = Tallies()
+        self.by_criterion: dict[str, CriterionOutcomes] = {}
         for row, outcome in outcomes:
-            self.by_criterion.setdefault(outcome.criterion, Gathered()).add(row, outcome)
-        for name, rubric in (rubrics or {}).items():
-            if name in self.by_criterion:
-                self.by_criterion[name].scale = rubric.low, rubric.high
+            found = self.by_criterion.setdefault(outcome.criterion, CriterionOutcomes())
+            found.add(row, outcome, criterion_of(row, outcome))
+        for name, found in self.by_criterion.items():
+            self.tallies.include(name, found.tally)
 
     @classmethod
     def at_hand(
@@ -110,84 +105,64 @@ class OutcomeFigures:
         outcomes = list(outcomes)
         if len(outcomes) != len(clusters):
             raise SetupError(f"{len(clusters)} clusters for {len(outcomes)} outcomes")
-        keys = {row: repr(cluster) for row, cluster in enumerate(clusters)}
+        names: dict[Hashable, int] = {}
+        keys = {row: names.setdefault(cluster, len(names)) for row, cluster in enumerate(clusters)}
         return cls(enumerate(outcomes), clusters=Clusters(keys, "cluster as given"))
 
-    def measure(self, check: Check) -> Measured:
+    def measure(self, check: Check) -> CheckFigure:
         """The figure a check asks for.
 
         Raises:
             SetupError: no such metric or criterion, or which criterion is meant is not said.
-            MissingExtra: clusters, and the statistics for them are not installed.
         """
         if check.op == "no worse than":
             raise SetupError(f"{check.text!r} needs a run to compare with", hint="--baseline RUN")
         if check.metric not in METRICS:
             raise UnknownName("metric of a run", check.metric, METRICS)
         if check.metric in ("coverage", "failed") and not check.of:
-            every = [e for gathered in self.by_criterion.values() for e in gathered.entries]
-            return self._judged(every, check.metric)
-        gathered = self.by_criterion.get(self.named(check.of), Gathered())
-        worst = _lowest(gathered, check)
-        if check.metric in ("coverage", "failed"):
-            return replace(self._judged(gathered.entries, check.metric), worst=worst)
-        failed, asked = gathered.tally.reasons.counts.total(), gathered.tally.asked
+            every = [row for found in self.by_criterion.values() for row in found.tally.rows]
+            failed, asked = self.tallies.reasons.counts.total(), len(every)
+            if check.metric == "failed":
+                return CheckFigure(figure=count(failed, asked))
+            return self.with_notes(self.tallies.coverage(self.clusters), every)
+        found = self.by_criterion.get(self.named(check.of), CriterionOutcomes())
+        tally, worst = found.tally, _lowest(found, check)
         notes: tuple[str, ...] = ()
-        if failed and check.metric in ("mean_score", "flip_rate"):
-            notes = (f"{failed} of {asked} were not judged and are not in this figure.",)
-        found = self._figure(gathered, check, failed)
-        return replace(found, worst=worst, notes=(*notes, *found.notes))
+        if tally.failed and check.metric not in ("coverage", "failed", "pass_rate"):
+            notes = (
+                f"{tally.failed} of {tally.asked} were not judged and are not in this figure.",
+            )
+        rows: Sequence[int] = tally.rows
+        figure: Estimate | Undefined
+        match check.metric:
+            case "failed":
+                return CheckFigure(figure=count(tally.failed, tally.asked), worst=worst)
+            case "coverage":
+                figure = tally.coverage(self.clusters)
+            case "flip_rate":
+                figure, rows = tally.flip_rate(self.clusters), tally.flip_rows
+            case "pass_rate":
+                figure = tally.pass_rate(check.level or 0, self.clusters)
+            case "normalized_mean":
+                figure, rows = tally.normalized_mean(self.clusters), tally.score_rows
+            case _:
+                figure, rows = tally.mean_score(self.clusters), tally.score_rows
+        if tally.wins and not tally.scores and check.metric in ("pass_rate", "normalized_mean"):
+            figure = tally.mean_score(self.clusters)  # says that pairs have no score
+        measured = self.with_notes(figure, rows)
+        return replace(measured, worst=worst, notes=(*notes, *measured.notes))
 
-    def _judged(self, entries: Sequence[Entry], metric: str) -> Measured:
-        judged = [entry.judged for entry in entries]
-        failed = judged.count(False)
-        if metric == "failed":
-            return Measured(figure=count(failed, len(judged)))
-        return self.over(entries, lambda clusters: share(judged, clusters, skipped=failed))
-
-    def _figure(self, gathered: Gathered, check: Check, failed: int) -> Measured:
-        entries = gathered.entries
-        if check.metric == "flip_rate":
-            both = [entry for entry in entries if entry.flipped is not None]
-            if not both:
-                nothing = Undefined("no pair was judged in both orders", 0, failed)
-                return Measured(figure=nothing)
-            flips = [bool(entry.flipped) for entry in both]
-            return self.over(both, lambda clusters: share(flips, clusters, skipped=failed))
-        tally = gathered.tally
-        if tally.wins and not tally.scores:
-            pairs = Undefined("pairs have no score; ask for flip_rate", tally.asked, failed)
-            return Measured(figure=pairs)
-        if check.level is not None:
-            level = check.level
-            passed = [entry.score is not None and entry.score >= level for entry in entries]
-            return self.over(entries, lambda clusters: share(passed, clusters))
-        scored = [entry for entry in entries if entry.score is not None]
-        scores = [float(entry.score) for entry in scored if entry.score is not None]
-        return self.over(
-            scored,
-            lambda clusters: mean_on_scale(scores, gathered.scale, clusters, skipped=failed),
-        )
-
-    def over(
-        self, entries: Sequence[Entry], figure: Callable[[Sequence[int]], Estimate | Undefined]
-    ) -> Measured:
-        """A figure over entries, which is told their clusters; how many there are is noted.
-
-        Raises:
-            SetupError: no sample has the field or column that makes the clusters.
-            MissingExtra: clusters, and the statistics for them are not installed.
-        """
-        clusters, told = self.clusters.codes([entry.row for entry in entries])
-        notes = [told] if told else []
-        n_clusters = len(set(clusters))
-        if n_clusters < len(entries):
+    def with_notes(self, figure: Estimate | Undefined, rows: Sequence[int]) -> CheckFigure:
+        """A figure over outcomes of these rows, with what to know of their clusters."""
+        notes = [self.clusters.note] if self.clusters.note else []
+        n_clusters = len(set(self.clusters.codes(rows)))
+        if n_clusters < len(rows):
             by = self.clusters.asked or "input and context"
             notes.append(
-                f"{len(entries):,} outcomes in {n_clusters:,} clusters (the same row, or the same "
+                f"{len(rows):,} outcomes in {n_clusters:,} clusters (the same row, or the same "
                 f"{by}): the interval counts those."
             )
-        return Measured(figure=figure(clusters), notes=tuple(notes))
+        return CheckFigure(figure=figure, notes=tuple(notes))
 
     def named(self, name: str) -> str:
         """The criterion that is meant; empty where nothing was asked at all.
@@ -206,36 +181,18 @@ class OutcomeFigures:
         return name or (names[0] if names else "")
 
 
-def _lowest(gathered: Gathered, check: Check) -> tuple[Shown, ...]:
+def _lowest(found: CriterionOutcomes, check: Check) -> tuple[Shown, ...]:
     """The samples that pull a figure down, failures first where they count."""
-    if check.metric == "mean_score":
-        entries = [e for e in gathered.entries if e.score is not None]
+    if check.metric in ("mean_score", "normalized_mean"):
+        entries = [e for e in found.entries if e.score is not None]
     elif check.metric == "pass_rate":
-        entries = [e for e in gathered.entries if e.score is None or e.score < (check.level or 0)]
+        entries = [e for e in found.entries if e.score is None or e.score < (check.level or 0)]
     elif check.metric in ("coverage", "failed"):
-        entries = [e for e in gathered.entries if e.score is None and e.said]
+        entries = [e for e in found.entries if e.score is None and e.said]
     else:
         return ()
     entries.sort(key=lambda e: (e.score is not None, e.score))
     return tuple(entry.shown() for entry in entries[:N_SHOWN])
-
-
-def share(
-    hits: Sequence[bool], clusters: Sequence[int], *, skipped: int = 0
-) -> Estimate | Undefined:
-    """Share of hits: Wilson's interval, or Korn and Graubard's where items share clusters.
-
-    Raises:
-        MissingExtra: clusters, and the statistics for them are not installed.
-    """
-    if len(set(clusters)) == len(hits):
-        return proportion(sum(hits), len(hits), skipped=skipped)
-    _need_statistics()
-    import numpy as np
-
-    from glider.stats.clustered import clustered_share
-
-    return clustered_share(np.array(hits, np.bool_), np.array(clusters), skipped=skipped)
 
 
 def count(failed: int, asked: int) -> Estimate | Undefined:
@@ -243,49 +200,6 @@ def count(failed: int, asked: int) -> Estimate | Undefined:
     if not asked:
         return Undefined("nothing was asked", 0, 0)
     return Estimate(failed, failed, failed, asked, failed, "count")
-
-
-def mean_on_scale(
-    values: Sequence[float],
-    scale: tuple[float, float] | None,
-    clusters: Sequence[int],
-    *,
-    skipped: int = 0,
-) -> Estimate | Undefined:
-    """Mean with Student's t interval; where all values are alike, with what the scale allows.
-
-    If n clusters are all c, the share that is not c is below q = 1 - 0.025^(1/n) with 97.5 %
-    confidence (or chance would have shown one), so the mean lies within q of the way from c to the
-    ends of the scale. Without a known scale nothing can be said.
-
-    Raises:
-        MissingExtra: clusters, and the statistics for them are not installed.
-    """
-    n, n_clusters = len(values), len(set(clusters))
-    if len(set(values)) == 1 and n_clusters > 1 and scale is not None:
-        value, odd = values[0], 1 - 0.025 ** (1 / n_clusters)
-        # Rows may bring their own rubric: a score beyond the known scale widens it.
-        low = value - odd * (value - min(scale[0], value))
-        high = value + odd * (max(scale[1], value) - value)
-        method = "all alike; exact on the scale, 95 %"
-        if n_clusters < n:
-            method = f"all alike; exact on the scale over {n_clusters} clusters, 95 %"
-        return Estimate(value, low, high, n, skipped, method)
-    if n_clusters == n:
-        return mean(Counter(values), skipped=skipped, scale=scale or ())
-    _need_statistics()
-    import numpy as np
-
-    from glider.stats.clustered import clustered_mean
-
-    low, high = scale or (-math.inf, math.inf)
-    ends = {"low": min(low, *values), "high": max(high, *values)}
-    return clustered_mean(np.array(values), np.array(clusters), skipped=skipped, **ends)
-
-
-def _need_statistics() -> None:
-    if find_spec("scipy") is None:
-        raise MissingExtra("an interval over rows that share an input", "bench")
 
 
 def assert_gate(

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from glider.bench.results import Figure, Results, estimate_of
 from glider.core.errors import DataError, SetupError, UnknownName
-from glider.gate.checks import Check, Measured
+from glider.gate.checks import Check, CheckFigure
 from glider.gate.outcomes import count
 from glider.stats.estimates import proportion
 
@@ -42,7 +42,7 @@ class ResultsFigures:
         self._system = system
         self._figures = [f for f in results.figures if f.protocol == "strict"]
 
-    def measure(self, check: Check) -> Measured:
+    def measure(self, check: Check) -> CheckFigure:
         """The figure a check asks for.
 
         Raises:
@@ -63,12 +63,12 @@ class ResultsFigures:
             figure = _one(list({f.system: f for f in found}.values()), check)
             failed = figure.asked - figure.judged
             if check.metric == "failed":
-                return Measured(figure=count(failed, figure.asked))
-            return Measured(figure=proportion(figure.judged, figure.asked, skipped=failed))
+                return CheckFigure(figure=count(failed, figure.asked))
+            return CheckFigure(figure=proportion(figure.judged, figure.asked, skipped=failed))
         if found and check.metric not in metrics:
             raise UnknownName("metric of this bench", check.metric, sorted(metrics | {*_COUNTED}))
         found = [f for f in found if f.metric == check.metric]
-        return Measured(figure=estimate_of(_one(found, check)))
+        return CheckFigure(figure=estimate_of(_one(found, check)))
 
 
 def _named(kind: str, name: str, figures: list[Figure]) -> list[Figure]:

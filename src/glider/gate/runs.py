@@ -5,18 +5,21 @@ baseline: what both runs share (hard samples, the judge's own bias) cancels out,
 is seen with far fewer rows than two separate means would need.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from glider.core.errors import DataError, RunError, SetupError, UnknownName
 from glider.data.clusters import Clusters
-from glider.gate.checks import Check, Measured
-from glider.gate.outcomes import N_SHOWN, Entry, OutcomeFigures, mean_on_scale
+from glider.gate.checks import Check, CheckFigure
+from glider.gate.outcomes import N_SHOWN, Entry, OutcomeFigures
 from glider.report.summary import stored_summary
-from glider.store.run import load_criteria, load_manifest, outcomes, samples
+from glider.stats.clustered import clustered_mean
+from glider.stats.estimates import Undefined
+from glider.store.run import AskedCriteria, load_manifest, outcomes, samples
 
-_PAIRED = ("mean_score", "pass_rate")
+_PAIRED = ("mean_score", "normalized_mean", "pass_rate")
 
 
 class RunFigures:
@@ -38,7 +41,7 @@ class RunFigures:
         self._before = _Run(baseline) if baseline is not None else None
         self.name = self._now.name
 
-    def measure(self, check: Check) -> Measured:
+    def measure(self, check: Check) -> CheckFigure:
         """The figure a check asks for.
 
         Raises:
@@ -57,12 +60,11 @@ class _Run:
                 f"{path} was stopped before its end: no figure of it is the whole run's",
                 hint=f"glider judge ... --run {path} --resume",
             )
-        criteria = load_criteria(path)
+        asked = AskedCriteria(path)
         self.name, self.judge = manifest.run_id, manifest.judge
-        self.asked = {(c.name, c.content_id) for c in criteria}
-        rubrics = {c.name: c.rubric for c in criteria}
+        self.asked = {(c.name, c.content_id) for c in asked.criteria}
         clusters = Clusters.of(samples(path), cluster)
-        self.figures = OutcomeFigures(outcomes(path), rubrics, clusters)
+        self.figures = OutcomeFigures(outcomes(path), asked.of, clusters)
 
     def by_sample(self, criterion: str) -> dict[str, Entry]:
         """The criterion's outcomes by sample id.
@@ -81,7 +83,7 @@ class _Run:
         return found
 
 
-def _difference(check: Check, now: _Run, before: _Run) -> Measured:
+def _difference(check: Check, now: _Run, before: _Run) -> CheckFigure:
     if check.metric not in _PAIRED:
         raise UnknownName("metric to compare two runs by", check.metric, _PAIRED)
     name = now.figures.named(check.of)
@@ -96,19 +98,21 @@ def _difference(check: Check, now: _Run, before: _Run) -> Measured:
         new, old = _value(ours[sample], check), _value(theirs[sample], check)
         if new is not None and old is not None:
             pairs.append((new - old, ours[sample], theirs[sample]))
-    low, high = now.figures.by_criterion[name].scale or (0, 0)
-    width = 1 if check.level is not None else high - low
-    found = now.figures.over(
-        [new for _, new, _ in pairs],
-        lambda clusters: mean_on_scale(
-            [by for by, _, _ in pairs],
-            (-width, width),
-            clusters,
-            skipped=len(shared) - len(pairs),
-        ),
+    tally = now.figures.by_criterion[name].tally
+    low, high = (0, 1) if check.metric != "mean_score" else tally.scale or (0, math.inf)
+    rows = [new.row for _, new, _ in pairs]
+    figure = clustered_mean(
+        [difference for difference, _, _ in pairs],
+        now.figures.clusters.codes(rows),
+        scale=(low - high, high - low),
+        skipped=len(shared) - len(pairs),
     )
+    if tally.unlike and check.metric != "normalized_mean":
+        reason = "criteria of this name have unlike scales; ask for normalized_mean"
+        figure = Undefined(reason, len(pairs), len(shared) - len(pairs))
+    found = now.figures.with_notes(figure, rows)
     drops = sorted((pair for pair in pairs if pair[0] < 0), key=lambda pair: pair[0])
-    return Measured(
+    return CheckFigure(
         figure=found.figure,
         notes=(
             *_notes(now, before, (len(ours), len(theirs), len(shared)), len(pairs)),
@@ -135,6 +139,8 @@ def _notes(now: _Run, before: _Run, sizes: tuple[int, int, int], n_pairs: int) -
 
 def _value(entry: Entry, check: Check) -> float | None:
     """What is compared: the score, or whether it passed; a failed judgment did not pass."""
+    if check.metric == "normalized_mean":
+        return entry.normalized
     if check.level is None:
         return entry.score
     return float(entry.score is not None and entry.score >= check.level)

@@ -9,7 +9,7 @@ A record without a usable label gives no item. Nothing is mended: a label outsid
 id that was used before, a highlight that lies outside the text are left out and counted.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from glider.core.criteria import Criterion
 from glider.core.errors import BadRecord, CriterionError
 from glider.core.judgments import Span
 from glider.core.samples import Sample
+from glider.data.clusters import ALONE, Clusters
 from glider.data.columns import PRESETS, Columns, criterion_of, sample_from, value_at
 from glider.data.rows import BadRow, Row, open_rows
 from glider.gold.items import Item, Loaded, Notes
@@ -26,6 +27,8 @@ from glider.gold.items import Item, Loaded, Notes
 if TYPE_CHECKING:
     from glider.gold.sets import LabelledSet
 
+SHARED = "input and context"
+"""In place of a column to cluster by: as the rows of a run (`data/clusters.py`)."""
 _LONGEST_KEY = 64
 OUTSIDE_SCALE = "a label outside its scale"
 """In a set's notes, where labels were left out for it."""
@@ -76,7 +79,37 @@ def read(labelled: "LabelledSet", path: Path, *, shape: Shape | None = None) -> 
         except (Unfit, BadRecord, CriterionError) as exc:
             place = f":{row.line}: "
             notes.add(f"left out, {str(exc).partition(place)[2] or exc}", row.line)
-    return Loaded(items, notes.sentences())
+    told = notes.sentences()
+    if labelled.cluster in (SHARED, ALONE):
+        items, note = _clustered(items, labelled.cluster)
+        told = (*told, note) if note else told
+    return Loaded(_apart_by_scale(items), told)
+
+
+def _clustered(items: Sequence[Item], by: str) -> tuple[list[Item], str]:
+    """Items in the clusters that the rows of a run would be in, and what to know of them."""
+    places: dict[str, int] = {}
+    rows = [places.setdefault(item.sample.content_id, len(places)) for item in items]
+    samples = ((row, item.sample) for row, item in zip(rows, items, strict=True))
+    clusters = Clusters.of(samples, ALONE if by == ALONE else None)
+    codes = clusters.codes(list(range(len(items))) if by == ALONE else rows)
+    found = [
+        replace(item, cluster=f"cluster {code}") for item, code in zip(items, codes, strict=True)
+    ]
+    return found, clusters.note
+
+
+def _apart_by_scale(items: Sequence[Item]) -> list[Item]:
+    """A part whose records bring unlike scales is a part for each of them."""
+    scales: dict[str, set[tuple[float, float]]] = {}
+    for item in items:
+        scales.setdefault(item.part, set()).add(item.scale)
+    return [
+        replace(item, part=f"{item.part} ({item.scale[0]:g} to {item.scale[1]:g})")
+        if len(scales[item.part]) > 1
+        else item
+        for item in items
+    ]
 
 
 def _shaped(rows: Iterable[Row | BadRow], shape: Shape | None) -> Iterator[Row | BadRow]:
@@ -146,8 +179,9 @@ def _item(
         raise Unfit("a label of a pair that is not 0, 1 or 0.5")
     if not scale[0] <= gold <= scale[1]:
         raise Unfit(OUTSIDE_SCALE)
-    cluster = key_at(data, labelled.cluster) if labelled.cluster else None
-    if labelled.cluster and cluster is None:
+    by_column = labelled.cluster and labelled.cluster not in (SHARED, ALONE)
+    cluster = key_at(data, labelled.cluster) if by_column else None
+    if by_column and cluster is None:
         notes.add(f"no {labelled.cluster}, so a cluster of its own", row.line)
     reason = data.get("rationale")
     return Item(

@@ -70,7 +70,8 @@ class LabelledSet(Frozen):
     hidden: tuple[Literal["input", "context", "reference"], ...] = ()
     """Fields the records have and the judge must not see, such as a reference that tells."""
     cluster: str = "input"
-    """Column (or path) that items of one prompt or document share; empty: each item its own."""
+    """Column (or path) that items of one prompt or document share; `input and context`: as the
+    rows of a run do; empty: each item its own."""
     part: str = "criterion.name"
     """Column (or path) by which figures are split; empty: the set is one part."""
     group: str = ""

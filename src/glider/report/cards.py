@@ -41,7 +41,7 @@ class Card:
 
     @cached_property
     def counts(self) -> dict[int, int]:
-        """Score to how often; JSON has only texts for keys."""
+        """Score to how often; JSON has only texts for keys. Empty where scales are unlike."""
         return {int(score): n for score, n in self.figures.get("counts", {}).items()}
 
     @property
@@ -52,8 +52,21 @@ class Card:
     @property
     def levels(self) -> list[tuple[int, str]]:
         """Scores and what they mean, the highest first; a score beyond the rubric has no words."""
-        known = dict.fromkeys(self.counts, "") | dict(self.criterion.rubric.levels)
+        own = {} if self.several else dict(self.criterion.rubric.levels)
+        known = dict.fromkeys(self.counts, "") | own
         return sorted(known.items(), reverse=True)
+
+    @property
+    def several(self) -> int:
+        """How many criteria have this name, where rows bring their own; 0 for one."""
+        found: int = self.figures.get("criteria", 0)
+        return found
+
+    @property
+    def by_scale(self) -> list[tuple[str, dict[int, int]]]:
+        """Where scales are unlike: each scale, and score to how often on it."""
+        found = self.figures.get("counts_by_scale", {})
+        return [(scale, {int(s): n for s, n in counts.items()}) for scale, counts in found.items()]
 
     @property
     def only_pairs(self) -> bool:
@@ -65,13 +78,20 @@ class Card:
         """Why there is no mean; empty where there is one."""
         if "mean" in self.figures:
             return ""
+        if self.by_scale:
+            whole = self.figures["normalized_mean"]
+            if whole.get("value") is None:
+                return "unlike scales, no mean"
+            ends = f"{whole['low']:.2f} to {whole['high']:.2f}"
+            return f"unlike scales; normalized mean {whole['value']:.2f}, {ends}"
         alike = [score for score, n in self.counts.items() if n]
         return f"every score is {alike[0]}" if self.figures["judged"] > 1 else "not enough judged"
 
     @property
     def bar(self) -> MeanBar:
         """The mean on its scale; ask `why_no_mean` first."""
-        scores = sorted({*self.criterion.rubric.scores, *self.counts})
+        rubrics = self.tally.criteria.values() if self.several else [self.criterion]
+        scores = sorted({*self.counts, *(s for each in rubrics for s in each.rubric.scores)})
         low, high = scores[0], scores[-1]
 
         def place(value: float) -> float:

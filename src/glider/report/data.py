@@ -6,7 +6,7 @@ whole run. All text of a run is other people's: here it becomes JSON that cannot
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -15,16 +15,19 @@ from typing import Any
 from markupsafe import Markup
 from pydantic import ValidationError
 
-from glider.core.criteria import Criterion
+from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import BadRecord
-from glider.core.judgments import Comparison, Judgment, outcome_from
+from glider.core.judgments import Comparison, Failure, Judgment, outcome_from
 from glider.pages.words import brief
 from glider.report.failures import FAILURE_HELP, NO_HELP
 from glider.report.summary import Tallies, failure_of, judgments_of, winner
+from glider.store.run import AskedCriteria
 
 _BLOCK_BYTES = 262_144
 """The browser reads one such block when a row is opened: small enough not to be felt."""
 _LOW_MASS = 0.5
+_NOT_TOLD = "not told"
+"""Stands for the description of a level that the run does not have."""
 _UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 
 
@@ -43,12 +46,15 @@ class Omitted:
 class PageData:
     """Reads a run once through, row by row, into table lines, text blocks and tallies."""
 
-    def __init__(self, run: Path, criteria: Sequence[Criterion], text_budget: int) -> None:
-        self.criteria = criteria
-        self.tallies = Tallies(c.name for c in criteria)
+    def __init__(self, run: Path, text_budget: int) -> None:
+        self._asked = AskedCriteria(run)
+        self.criteria = self._asked.criteria
+        self.tallies = Tallies(c.name for c in self.criteria)
         self.rows: list[bytes] = []
         self._texts: list[bytes] = []
-        self._order = {c.name: number for number, c in enumerate(criteria)}
+        names = dict.fromkeys(c.name for c in self.criteria)
+        self._order = {name: number for number, name in enumerate(names)}
+        self._number = {c.content_id: number for number, c in enumerate(self.criteria)}
         self._budget = text_budget
         self._block: list[bytes] = []
         self._block_bytes = 0
@@ -74,10 +80,24 @@ class PageData:
                 if self._full_from is None and row in texts_at:
                     sample = _at(texts, texts_at[row])
                 block = self._embed(row, sample, [data for _, data in found])
-                for number, data in found:
-                    self._list(row, number, data, block, journal)
+                for _, data in found:
+                    self._list(row, data, block, journal)
                 self.n_rows += 1
         self._close_block()
+
+    def _not_told(self, outcome: Judgment | Comparison | Failure) -> Criterion:
+        """Stands for a row's own criterion in a run of Glider 0.1, which did not keep it."""
+        question = "This run does not tell which criterion this row was judged under."
+        levels = dict.fromkeys((0, 1), _NOT_TOLD)
+        if isinstance(outcome, Judgment):
+            levels = dict.fromkeys((outcome.score - 1, outcome.score), _NOT_TOLD)
+        criterion = Criterion(
+            name=outcome.criterion, question=question, rubric=Rubric(levels=levels)
+        )
+        if criterion.content_id not in self._number:
+            self._number[criterion.content_id] = len(self.criteria)
+            self.criteria.append(criterion)
+        return criterion
 
     def _embed(self, row: int, sample: Mapping[str, Any] | None, outcomes: list[Any]) -> int | None:
         """Put a row's texts into a block, if the budget has room; the block's number."""
@@ -106,9 +126,7 @@ class PageData:
             self._texts.append(b"{" + b",\n".join(self._block) + b"}")
             self._block, self._block_bytes = [], 0
 
-    def _list(
-        self, row: int, number: int, data: dict[str, Any], block: int | None, journal: Path
-    ) -> None:
+    def _list(self, row: int, data: dict[str, Any], block: int | None, journal: Path) -> None:
         """Count one outcome and write its line of the table."""
         try:
             outcome = outcome_from(data)
@@ -119,12 +137,17 @@ class PageData:
                 hint="was it written by a newer Glider?",
             ) from exc
         failure = failure_of(outcome)
-        if number < 0 and failure is None:
-            raise BadRecord(
-                f"row {row} has an outcome for {outcome.criterion!r}, not in criteria.json",
-                path=str(journal),
-            )
-        self.tallies.add(outcome)
+        criterion = self._asked.of(row, outcome)
+        self.tallies.add(outcome, row, criterion)
+        if criterion is None and failure is None:
+            if outcome.criterion not in self._order:
+                raise BadRecord(
+                    f"row {row} has an outcome for {outcome.criterion!r}, which the run does not "
+                    "say was asked",
+                    path=str(journal),
+                )
+            criterion = self._not_told(outcome)
+        number = -1 if criterion is None else self._number[criterion.content_id]
         parts = judgments_of(outcome)
         value: int | str | None = None
         expected = doubt = None

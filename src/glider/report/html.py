@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from glider.data.clusters import Clusters
 from glider.pages.page import stream
 from glider.pages.words import count, date
 from glider.report.cards import Card
@@ -24,7 +25,7 @@ from glider.report.failures import FAILURE_HELP, NO_HELP, failure_title
 from glider.report.summary import stored_summary
 from glider.store.atomic import replacing
 from glider.store.manifest import Manifest
-from glider.store.run import load_criteria, load_manifest
+from glider.store.run import load_manifest, samples
 
 TEXT_BUDGET_BYTES = 40_000_000
 """Most that the embedded texts, reasonings and raw answers may take of the page."""
@@ -48,12 +49,14 @@ def build_report(run: Path, out: Path, *, text_budget: int = TEXT_BUDGET_BYTES) 
         BadRecord: a line of the run that cannot be read. A last line cut by a crash is left out.
     """
     manifest = load_manifest(run)
-    criteria = load_criteria(run)
-    data = PageData(run, criteria, text_budget)
+    data = PageData(run, text_budget)
+    # Rows may bring criteria of one name: they have one card.
+    criteria = list({c.name: c for c in reversed(data.criteria)}.values())[::-1]
     summary = stored_summary(run)
     stored = summary.get("criteria", {})
     tallies = data.tallies.by_criterion
-    figures = {name: stored.get(name) or tally.figures() for name, tally in tallies.items()}
+    clusters = Clusters.of(samples(run))
+    figures = {name: stored.get(name) or tally.figures(clusters) for name, tally in tallies.items()}
     pieces = stream(
         "report/page.html",
         title=manifest.run_id,

@@ -88,7 +88,7 @@ function start() {
   function refresh() {
     const { criterion, score, failed, code, doubtful, sort } = state;
     view = rows.filter((row) =>
-      (criterion === "" || row.criterion === Number(criterion)) &&
+      (criterion === "" || criteria[row.criterion]?.name === criterion) &&
       (score === "" || String(row.value) === score) &&
       (!failed || (row.failed !== null && (code === "" || row.failed === code))) &&
       (!doubtful || row.doubt !== null) &&
@@ -478,7 +478,9 @@ function start() {
   $("table").tHead.rows[0].append(...COLUMNS.map((column) => column.th));
   $("f-sort").append(h("option", { value: "" }, "Row"), ...COLUMNS.filter((column) => column.key !== "reason").flatMap((column) => [
     h("option", { value: `${column.key} true` }, `${column.title}, falling`), h("option", { value: `${column.key} false` }, `${column.title}, rising`)]));
-  $("f-criterion").append(...criteria.map((criterion, n) => h("option", { value: n }, criterion.title)));
+  // Rows may bring criteria of one name; they are chosen together.
+  const named = new Map(criteria.map((criterion) => [criterion.name, criterion.title]));
+  $("f-criterion").append(...[...named].map(([name, title]) => h("option", { value: name }, title)));
   const NAMES = { first: "First better", second: "Second better", tie: "Tie" };
   const values = [...new Set(rows.map((row) => row.value))].filter((value) => value !== null);
   values.sort((a, b) => (typeof a === typeof b ? (a < b ? -1 : 1) : typeof a === "number" ? -1 : 1));
@@ -511,10 +513,10 @@ function start() {
       const { score, failure } = button.dataset;
       if (failure) choose({ failed: true, code: failure });
       else {
-        const n = String(criteria.findIndex((criterion) => criterion.name === button.dataset.criterion));
-        $("f-criterion").value = n;
+        const { criterion } = button.dataset;
+        $("f-criterion").value = criterion;
         $("f-score").value = score;
-        choose({ criterion: n, score });
+        choose({ criterion, score });
       }
       $("outcomes").scrollIntoView();
       $("outcomes").focus({ preventScroll: true });

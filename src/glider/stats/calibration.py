@@ -17,8 +17,8 @@ from numpy.random import Generator
 from scipy.optimize import isotonic_regression, minimize_scalar
 
 from glider.stats.clustered import clustered_mean, clustered_share, codes, sums
-from glider.stats.estimates import Estimate, Undefined
-from glider.stats.statistic import Bools, Floats, Ints
+from glider.stats.estimates import Degenerate, Estimate, Undefined
+from glider.stats.statistic import ANY, Bools, Floats, Ints
 
 _LEAST = 1e-3
 """Probabilities are kept this far from 0 and 1 where their logarithm is taken."""
@@ -95,7 +95,12 @@ def cross_fitted(predict: Callable[[Bools, Bools], Floats], fold: Ints) -> Float
     Args:
         predict: fits on the items of the first mask, gives predictions for those of the second.
         fold: from `folds`.
+
+    Raises:
+        Degenerate: all items are in one fold, so there is nothing to fit on.
     """
+    if np.ptp(fold) == 0:
+        raise Degenerate("all items are of one cluster, so a map cannot be checked on others")
     predicted = np.empty(len(fold))
     for number in range(int(fold.max()) + 1):
         held_out = fold == number
@@ -106,6 +111,10 @@ def cross_fitted(predict: Callable[[Bools, Bools], Floats], fold: Ints) -> Float
 def squared_errors(predicted: Floats, actual: Floats) -> Floats:
     """Of a probability and 0/1 its mean is the Brier score: 0 best, 0.25 for always saying 0.5."""
     return np.square(predicted - actual)
+
+
+LOG_LOSSES = (float(-np.log(1 - _LEAST)), float(-np.log(_LEAST)))
+"""The smallest and the largest log loss."""
 
 
 def log_losses(predicted: Floats, actual: Floats) -> Floats:
@@ -141,6 +150,7 @@ def reliability(
     *,
     by: Floats | None = None,
     n_bins: int | None = None,
+    scale: tuple[float, float] = ANY,
 ) -> list[ReliabilityPoint]:
     """Points of a reliability diagram with 95 % intervals, lowest bin first.
 
@@ -149,6 +159,7 @@ def reliability(
             must be given the judge's own score: where a map knows little, its predictions differ
             by fold alone, high where the fold's own labels are low, and bins of them would show an
             error that is not there.
+        scale: smallest and largest label there can be, where labels are no 0 and 1.
     """
     event = bool(np.isin(actual, (0.0, 1.0)).all())
     bin_of = bins(predicted if by is None else by, n_bins)
@@ -159,7 +170,7 @@ def reliability(
         if event:
             found = clustered_share(actual[here] > 0, clusters[here])
         else:
-            found = clustered_mean(actual[here], clusters[here])
+            found = clustered_mean(actual[here], clusters[here], scale=scale)
         points.append(ReliabilityPoint(float(predicted[here].mean()), found))
     return points
 

@@ -2,22 +2,29 @@
 
 Items of one cluster are alike, so they tell less than as many independent ones. Every interval
 here counts clusters, not items; where each item is its own cluster the textbook formula comes out.
+An interval never ends beyond the scale, and it never has no width: items that happen to be alike
+say what else could have been missed (`clustered_mean`), or nothing.
 
-Arrays have shape (n,); `clusters` holds any integers, equal where items belong together.
+These are the intervals of the terminal, the report, the gate and of calibrations. How often they
+hold the truth is in tests/numeric/test_clustered.py. Arrays have shape (n,); `clusters` holds any
+integers, equal where items belong together.
 """
 
+import math
+
 import numpy as np
-from scipy import stats
+from numpy.typing import ArrayLike
 
 from glider.stats.estimates import Degenerate, Estimate, Undefined
-from glider.stats.statistic import Bools, Floats, Ints
+from glider.stats.quantiles import beta_quantile, t_quantile
+from glider.stats.statistic import ANY, Bools, Floats, Ints
 
 _ALPHA = 0.05
 
 
-def codes(clusters: Ints) -> tuple[Ints, int]:
+def codes(clusters: ArrayLike) -> tuple[Ints, int]:
     """Clusters as 0..G-1, and G."""
-    names, found = np.unique(clusters, return_inverse=True)
+    names, found = np.unique(np.asarray(clusters), return_inverse=True)
     return found.astype(np.int64), len(names)
 
 
@@ -26,46 +33,60 @@ def sums(values: Floats, group: Ints, n_groups: int) -> Floats:
     return np.bincount(group, weights=values, minlength=n_groups).astype(np.float64)
 
 
-def quantile_t(df: float) -> float:
-    """How many standard errors a 95 % interval reaches to either side."""
-    return float(stats.t.ppf(1 - _ALPHA / 2, df))
-
-
 def clustered_mean(
-    values: Floats,
-    clusters: Ints,
+    values: ArrayLike,
+    clusters: ArrayLike,
     *,
-    low: float = -np.inf,
-    high: float = np.inf,
+    scale: tuple[float, float] = ANY,
     skipped: int = 0,
 ) -> Estimate | Undefined:
     """Mean with a 95 % interval: cluster-robust variance, Student's t with G - 1 degrees.
 
+    The variance is at least that of as many independent items: of few clusters, means that are
+    near each other are more often luck than a sign that items of one cluster balance each other.
+
+    Where all values are alike, the interval is what the scale allows: if G clusters are all c, the
+    share of clusters that are not is below q = 1 - 0.025^(1/G) with 97.5 % confidence (or chance
+    would have shown one), so the mean lies within q of the way from c to the ends of the scale.
+    Without a scale nothing can be said then.
+
     Args:
-        low: smallest value there can be; the interval is cut there.
-        high: largest value there can be.
+        scale: smallest and largest value there can be.
     """
+    values = np.asarray(values, np.float64)
     n = len(values)
     group, n_groups = codes(clusters)
     if n_groups < 2:
         return Undefined("fewer than two independent items", n, skipped)
+    mean, (lowest, highest) = float(values.mean()), scale
+    over = "" if n_groups == n else f" over {n_groups} clusters"
     if np.ptp(values) == 0:
-        # A zero-width interval would read as certainty.
-        reason = f"every value is {values[0]:g}, so there is no spread to judge by"
-        return Undefined(reason, n, skipped)
-    mean = float(values.mean())
-    half = quantile_t(n_groups - 1) * float(np.sqrt(mean_variance(values, group, n_groups)))
-    method = "Student t, 95 %" if n_groups == n else f"Student t over {n_groups} clusters, 95 %"
-    return Estimate(mean, max(low, mean - half), min(high, mean + half), n, skipped, method)
+        if not math.isfinite(highest - lowest):
+            reason = f"every value is {values[0]:g}, so there is no spread to judge by"
+            return Undefined(reason, n, skipped)
+        value, odd = float(values[0]), 1 - 0.025 ** (1 / n_groups)
+        low, high = value - odd * (value - lowest), value + odd * (highest - value)
+        return Estimate(value, low, high, n, skipped, f"all alike; exact on the scale{over}, 95 %")
+    half = t_quantile(n_groups - 1) * math.sqrt(mean_variance(values, group, n_groups))
+    low, high = max(lowest, mean - half), min(highest, mean + half)
+    return Estimate(mean, low, high, n, skipped, f"Student t{over}, 95 %")
 
 
 def mean_variance(values: Floats, group: Ints, n_groups: int) -> float:
-    """Variance of the mean of n values in G clusters (CR1: times G / (G - 1))."""
+    """Variance of the mean of n values in G clusters, at least that of n independent ones."""
+    robust = _robust_variance(values, group, n_groups)
+    if n_groups == len(values):
+        return robust
+    return max(robust, float(values.var(ddof=1)) / len(values))
+
+
+def _robust_variance(values: Floats, group: Ints, n_groups: int) -> float:
+    """CR1: times G / (G - 1)."""
     residual = sums(values - values.mean(), group, n_groups) / len(values)
     return float(n_groups / (n_groups - 1) * (residual @ residual))
 
 
-def clustered_share(hits: Bools, clusters: Ints, *, skipped: int = 0) -> Estimate:
+def clustered_share(hits: ArrayLike, clusters: ArrayLike, *, skipped: int = 0) -> Estimate:
     """Share of hits with an interval that is honest near 0 and 1.
 
     Clopper-Pearson; where items share clusters, with the effective sample size in the place of n
@@ -74,6 +95,7 @@ def clustered_share(hits: Bools, clusters: Ints, *, skipped: int = 0) -> Estimat
     Raises:
         Degenerate: there is nothing to count.
     """
+    hits = np.asarray(hits, np.bool_)
     n = len(hits)
     if n == 0:
         raise Degenerate("nothing to count")
@@ -81,12 +103,12 @@ def clustered_share(hits: Bools, clusters: Ints, *, skipped: int = 0) -> Estimat
     share = float(hits.mean())
     size = effective_size(hits, group, n_groups)
     k = share * size
-    low = 0.0 if k <= 0 else float(stats.beta.ppf(_ALPHA / 2, k, size - k + 1))
-    high = 1.0 if k >= size else float(stats.beta.ppf(1 - _ALPHA / 2, k + 1, size - k))
+    low = 0.0 if k <= 0 else beta_quantile(_ALPHA / 2, k, size - k + 1)
+    high = 1.0 if k >= size else beta_quantile(1 - _ALPHA / 2, k + 1, size - k)
     method = "exact (Clopper-Pearson), 95 %"
     if n_groups < n:
         method = f"Korn-Graubard over {n_groups} clusters, 95 %"
-    return Estimate(share, low, high, n, skipped, method)
+    return Estimate(share, min(low, share), max(high, share), n, skipped, method)
 
 
 def effective_size(hits: Bools, group: Ints, n_groups: int) -> float:
@@ -99,24 +121,26 @@ def effective_size(hits: Bools, group: Ints, n_groups: int) -> float:
     share = float(hits.mean())
     if share in (0.0, 1.0):
         return float(n_groups)  # no spread tells how alike a cluster is: take the worst case
-    variance = mean_variance(hits.astype(np.float64), group, n_groups)
-    if variance == 0:
-        return float(n)
-    size = min(float(n), share * (1 - share) / variance)
-    return size * few(n, n_groups)
+    variance = _robust_variance(hits.astype(np.float64), group, n_groups)
+    size = min(float(n), share * (1 - share) / variance) if variance > 0 else float(n)
+    return size * few_clusters_factor(n, n_groups)
 
 
-def few(n: int, n_groups: int) -> float:
-    """Factor on an effective size: of few clusters, the variance is itself hardly known."""
+def few_clusters_factor(n: int, n_groups: int) -> float:
+    """Factor on an effective size: of few clusters, the variance is itself hardly known.
+
+    The squared ratio of two t quantiles, with n - 1 and with G - 1 degrees of freedom (Korn and
+    Graubard 1998).
+    """
     if n_groups == n:
         return 1.0
     if n_groups < 2:
         return 1.0 / n
-    return (quantile_t(n - 1) / quantile_t(n_groups - 1)) ** 2
+    return (t_quantile(n - 1) / t_quantile(n_groups - 1)) ** 2
 
 
-def likeness(values: Floats, clusters: Ints) -> float:
-    """Intraclass correlation, 0..1: how alike items of one cluster are (ANOVA estimator).
+def intraclass_correlation(values: Floats, clusters: ArrayLike) -> float:
+    """How alike items of one cluster are, 0..1 (the ANOVA estimator, cut at 0).
 
     0 where every item is its own cluster.
     """
@@ -133,18 +157,23 @@ def likeness(values: Floats, clusters: Ints) -> float:
     return float(np.clip((between - within) / total, 0.0, 1.0)) if total > 0 else 0.0
 
 
-def design_effect(correlation: float, clusters: Ints) -> float:
-    """How many times fewer independent items these are worth: 1 + (m - 1) * likeness."""
+def design_effect(correlation: float, clusters: ArrayLike) -> float:
+    """How many times fewer independent items these are worth (Kish 1965).
+
+    1 + (m - 1) * intraclass correlation, where m is the mean cluster size as an item sees it.
+    """
     group, n_groups = codes(clusters)
-    sizes = sums(np.ones(len(clusters)), group, n_groups)
-    return 1 + (float(sizes @ sizes) / len(clusters) - 1) * correlation
+    sizes = sums(np.ones(len(group)), group, n_groups)
+    return 1 + (float(sizes @ sizes) / len(group) - 1) * correlation
 
 
 def binomial_tail(hits: float, n: float, share: float) -> float:
     """P(at most `hits` of `n`) where each hits with probability `share`; n need not be whole."""
-    return 1.0 if hits >= n else float(stats.beta.sf(share, hits + 1, n - hits))
+    from scipy.stats import beta
+
+    return 1.0 if hits >= n else float(beta.sf(share, hits + 1, n - hits))
 
 
 def share_upper(hits: float, n: float, error: float) -> float:
     """Largest share that `hits` of `n` does not rule out with confidence 1 - error."""
-    return 1.0 if hits >= n else float(stats.beta.ppf(1 - error, hits + 1, n - hits))
+    return 1.0 if hits >= n else beta_quantile(1 - error, hits + 1, n - hits)

@@ -21,8 +21,8 @@ from glider.stats.clustered import (
     clustered_share,
     codes,
     design_effect,
-    few,
-    likeness,
+    few_clusters_factor,
+    intraclass_correlation,
     share_upper,
 )
 from glider.stats.estimates import Degenerate, Estimate, Undefined
@@ -138,7 +138,7 @@ def certified_threshold(
             n,
             0,
         )
-    alike = likeness(disagree.astype(np.float64), clusters)
+    correlation = intraclass_correlation(disagree.astype(np.float64), clusters)
     best: Certified | None = None
     start = _start(n, alpha, delta)
     for threshold in thresholds(everyone):
@@ -147,7 +147,7 @@ def certified_threshold(
             continue
         here = confidence >= threshold
         k, size = int(disagree[here].sum()), int(here.sum())
-        worth = _worth(alike, clusters[here])
+        worth = _worth(correlation, clusters[here])
         if binomial_tail(k * worth, size * worth, alpha) > delta:
             break
         upper = share_upper(k * worth, size * worth, delta)
@@ -161,12 +161,12 @@ def certified_threshold(
     return best
 
 
-def _worth(alike: float, clusters: Ints) -> float:
+def _worth(correlation: float, clusters: Ints) -> float:
     """Independent items that one of these is worth, at most 1."""
     n = len(clusters)
     if n == 0:
         return 1.0
-    return few(n, codes(clusters)[1]) / design_effect(alike, clusters)
+    return few_clusters_factor(n, codes(clusters)[1]) / design_effect(correlation, clusters)
 
 
 def _start(n: int, alpha: float, delta: float) -> float:

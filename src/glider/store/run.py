@@ -1,8 +1,10 @@
 """A run is a folder; its journal only ever grows.
 
     manifest.json    what made the run; written once
-    criteria.json    the criteria, as asked
-    samples.jsonl    {"row", "id", "fields", "metadata"}: each row's texts, once
+    criteria.json    the criteria, as asked, but for those that rows bring
+    samples.jsonl    {"row", "id", "fields", "metadata"}: each row's texts, once; where rows bring
+                     their own criteria also "criterion": the criterion, or its content id where
+                     an earlier row had the same
     journal.jsonl    {"row", "outcome"}: one line per outcome, as it is ready
     summary.json     figures over the journal; can be made anew at any time
     report.html      made by `glider report`
@@ -14,6 +16,7 @@ moment leaves at most one broken last line, which opening the run again cuts off
 import json
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -48,9 +51,11 @@ class RunFolder:
                 _forget_retryable(path / "journal.jsonl")
             for row, outcome in _lines(path / "journal.jsonl"):
                 self._mark(row, _key(outcome))
-            for row, _ in _lines(path / "samples.jsonl", body=None):
+            self._known: set[str] = set()
+            for row, data in _lines(path / "samples.jsonl", body=None):
                 self._last_sample = row
-            self._criteria = load_criteria(path)
+                if isinstance(own := data.get("criterion"), dict):
+                    self._known.add(Criterion.model_validate(own).content_id)
             self._samples = append_only(path / "samples.jsonl")
             self._journal = append_only(path / "journal.jsonl")
         except BaseException as exc:
@@ -88,20 +93,17 @@ class RunFolder:
         held = hold(path, manifest, resume=True)
         return cls(path, before, held, retry_failures=retry_failures)
 
-    def record_criterion(self, criterion: Criterion) -> None:
-        """Keep a criterion that came with its row; at most the first of each name."""
-        if all(criterion.name != known.name for known in self._criteria):
-            self._criteria.append(criterion)
-            asked = [c.model_dump(mode="json") for c in self._criteria]
-            write_json(self.path / "criteria.json", asked)
-
     def is_done(self, row: int, criterion: str, first: str = "", second: str = "") -> bool:
         """There is an outcome for this row under this criterion (and pair)."""
         bits = self._done.get((criterion, first, second))
         return bits is not None and row // 8 < len(bits) and bool(bits[row // 8] >> row % 8 & 1)
 
-    def record_sample(self, row: int, sample: Sample) -> None:
-        """Keep a row's texts, once; rows come in rising order."""
+    def record_sample(self, row: int, sample: Sample, criterion: Criterion | None = None) -> None:
+        """Keep a row's texts, once; rows come in rising order.
+
+        Args:
+            criterion: the row's own, where rows bring one.
+        """
         if row > self._last_sample:
             body = {
                 "row": row,
@@ -109,8 +111,15 @@ class RunFolder:
                 "fields": [field.model_dump() for field in sample.fields],
                 "metadata": sample.metadata,
             }
+            if criterion is not None:
+                known = criterion.content_id in self._known
+                body["criterion"] = (
+                    criterion.content_id if known else criterion.model_dump(mode="json")
+                )
             self._append(self._samples, body)
             self._last_sample = row
+            if criterion is not None:
+                self._known.add(criterion.content_id)
 
     def record(self, row: int, outcome: Judgment | Failure | Comparison) -> None:
         """Write one outcome. When this returns, a killed process keeps it.
@@ -172,9 +181,60 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def load_criteria(path: Path) -> list[Criterion]:
-    """The criteria of the run in `path`, as they were asked."""
-    data = json.loads((path / "criteria.json").read_text("utf-8"))
-    return [Criterion.model_validate(item) for item in data]
+    """The criteria of the run in `path`, as they were asked, each content once."""
+    return AskedCriteria(path).criteria
+
+
+def _own_criteria(path: Path) -> Iterator[tuple[int, Criterion]]:
+    """The criteria that rows brought."""
+    known: dict[str, Criterion] = {}
+    for row, data in _lines(path / "samples.jsonl", body=None):
+        own = data.get("criterion")
+        if isinstance(own, dict):
+            criterion = Criterion.model_validate(own)
+            own = criterion.content_id
+            known[own] = criterion
+        if own in known:
+            yield row, known[own]
+
+
+class AskedCriteria:
+    """Which criterion each row of a run was asked under: a name may stand for several."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the criteria that were asked, and which of them each row brought.
+
+        Raises:
+            RunError: there is no run there.
+        """
+        asked = json.loads((path / "criteria.json").read_text("utf-8"))
+        self._path, self._own = path, dict(_own_criteria(path))
+        asked = [Criterion.model_validate(item) for item in asked]
+        self.criteria = list({c.content_id: c for c in (*asked, *self._own.values())}.values())
+        self._by_name: dict[str, list[Criterion]] = {}
+        for criterion in self.criteria:
+            self._by_name.setdefault(criterion.name, []).append(criterion)
+
+    @cached_property
+    def _only_first(self) -> bool:
+        """Glider 0.1 kept the first criterion of each name, and not which row it came with."""
+        return not self._own and set(load_manifest(self._path).criteria) == {"(record)"}
+
+    def of(self, row: int, outcome: Judgment | Failure | Comparison) -> Criterion | None:
+        """The criterion behind an outcome; None where the run does not tell."""
+        own = self._own.get(row)
+        if own is not None and own.name == outcome.criterion:
+            return own
+        named = self._by_name.get(outcome.criterion, [])
+        if len(named) != 1:
+            return None
+        if isinstance(outcome, Judgment) and self._only_first:
+            rubric = named[0].rubric
+            if outcome.score not in rubric.levels or (
+                abs(rubric.normalize(outcome.score) - outcome.normalized) > 1e-9
+            ):
+                return None
+        return named[0]
 
 
 def outcomes(path: Path) -> Iterator[tuple[int, Judgment | Failure | Comparison]]:

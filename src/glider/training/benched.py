@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from glider.bench.metrics import METRICS, Measured
+from glider.bench.metrics import METRICS, MetricOfScores
 from glider.bench.scored import Scored
 from glider.core.errors import UnknownName
 from glider.corpus.examples import Example, ExampleTask
@@ -129,7 +129,7 @@ def _share(one: _Set, predictions: Mapping[str, Prediction]) -> float | None:
         orders=np.array(orders) if orders else None, levels=levels or None,
     )  # fmt: skip
     metric = METRICS.get(one.metric)
-    measured = Measured(metric, scored)
+    measured = MetricOfScores(metric, scored)
     if not measured.parts or metric.better == "middle":
         return None
     if measured.all_silent:

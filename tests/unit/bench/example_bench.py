@@ -13,7 +13,7 @@ from glider.bench.answers import Answers
 from glider.bench.ceiling import human
 from glider.bench.page import page
 from glider.bench.scored import Scored, scored
-from glider.bench.table import Settings, measure
+from glider.bench.table import FigureSettings, measure
 from glider.core.criteria import Criterion, pairwise
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.samples import Sample
@@ -173,7 +173,7 @@ def made(names=tuple(SETS), n=150, seed=3, skill=0.45):
         all_scored,
         SETS,
         kinds=kinds,
-        settings=Settings(n_resamples=199, n_permutations=1999),
+        settings=FigureSettings(n_resamples=199, n_permutations=1999),
         notes=notes,
     )
     return results, answers

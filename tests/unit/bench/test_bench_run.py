@@ -19,7 +19,7 @@ from glider.bench.ceiling import human
 from glider.bench.collect import bench_runs, collect, recorded
 from glider.bench.run import items_from_run, judge_items, run_folder, scored_run
 from glider.bench.scored import Scored
-from glider.bench.table import Settings
+from glider.bench.table import FigureSettings
 from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import ManifestMismatch, RunError, Unavailable
 from glider.formats.nano import NanoFormat
@@ -27,7 +27,7 @@ from glider.gold.sets import LabelledSet
 from glider.store.run import outcomes
 
 SCALE = Rubric(levels={1: "bad", 3: "fair", 5: "good"})
-QUICK = Settings(n_resamples=99, n_permutations=99)
+QUICK = FigureSettings(n_resamples=99, n_permutations=99)
 
 
 def labelled(**changes):

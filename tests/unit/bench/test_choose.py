@@ -62,11 +62,38 @@ def test_own_labels(tmp_path):
         "mine",
         "graded",
         "criterion.name",
-        "input",
+        "input and context",
     )
     items = own.items(chosen.folder)
     assert [item.gold for item in items] == [1 + n % 5 for n in range(10)]
-    assert {item.cluster for item in items} == {f"q{n}" for n in range(5)}
+    assert [item.cluster for item in items] == [f"cluster {n // 2}" for n in range(10)]
+
+
+def test_own_labels_are_clustered_as_the_rows_of_a_run(tmp_path):
+    def clusters(changes, cluster=None):
+        records = [record(n, 1 + n % 5, **changes(n)) for n in range(10)]
+        path = write(tmp_path / "mine.jsonl", records)
+        loaded = own_set(path, cluster=cluster).load(tmp_path)
+        return len({item.cluster for item in loaded.items}), loaded.notes
+
+    assert clusters(lambda n: {"context": f"c{n % 2}"}) == (10, ())
+    assert clusters(lambda n: {"context": "one", "input": f"q{n % 2}"}) == (2, ())
+    n, notes = clusters(lambda n: {"input": "Summarise."})
+    assert n == 10 and "each counts as independent" in notes[0]
+    assert clusters(lambda n: {}, "none")[0] == 10
+    assert clusters(lambda n: {"topic": n % 3}, "topic")[0] == 3
+
+
+def test_a_part_of_unlike_scales_is_a_part_for_each(tmp_path):
+    rubrics = ({"0": "no", "1": "yes"}, {"1": "low", "9": "high"})
+    records = [record(n, n % 2, rubric=rubrics[n % 2]) for n in range(6)]
+    for each in records:
+        del each["scale"]
+    for order in (records, records[::-1]):
+        items = own_set(write(tmp_path / "x.jsonl", order)).items(tmp_path)
+        assert {(i.part, i.scale) for i in items} == {
+            ("tone (0 to 1)", (0, 1)), ("tone (1 to 9)", (1, 9)),
+        }  # fmt: skip
 
 
 def test_an_own_file_does_not_go_by_the_name_of_a_known_set(tmp_path):
@@ -95,7 +122,7 @@ def test_own_labels_without_a_question_need_one(tmp_path):
     with pytest.raises(SetupError, match="do not say what was asked"):
         own_set(path)
     own = own_set(path, load_criterion("conciseness"))
-    assert (own.part, own.cluster) == ("", "")
+    assert (own.part, own.cluster) == ("", "input and context")
     assert {i.criterion.question for i in own.items(tmp_path)} == {
         load_criterion("conciseness").question
     }

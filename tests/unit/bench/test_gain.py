@@ -110,10 +110,10 @@ def test_a_pair_counts_if_it_is_right_in_both_orders(shown, swapped, right):
     assert as_scored("x", TUNED, two, [[shown, swapped]] * 2, "pairs").orders[0].tolist() == [
         shown[1], swapped[0],
     ]  # fmt: skip
-    from glider.bench.metrics import METRICS, Measured
+    from glider.bench.metrics import METRICS, MetricOfScores
 
     scored = as_scored("x", TUNED, two, [[shown, swapped]] * 2, "pairs")
-    assert Measured(METRICS.get("accuracy_both"), scored).statistic() == right
+    assert MetricOfScores(METRICS.get("accuracy_both"), scored).statistic() == right
     assert CONSTANT not in {one.system for one in found.figures}
 
 

@@ -10,7 +10,7 @@ from test_metrics import table
 from glider.bench.held_out import HeldOut
 from glider.bench.markdown import markdown
 from glider.bench.page import page
-from glider.bench.table import ALL, Settings, measure
+from glider.bench.table import ALL, FigureSettings, measure
 from glider.core.errors import DataError
 from glider.gold.sets import load_set
 
@@ -95,7 +95,7 @@ def compared():
     sets = {name: labelled(name=name, metrics=m) for name, m in metrics.items()}
     return measure(
         every, sets, kinds={"length": "baseline"}, exposures=EXPOSURES,
-        settings=Settings(n_resamples=199, n_permutations=199),
+        settings=FigureSettings(n_resamples=199, n_permutations=199),
     )  # fmt: skip
 
 
@@ -157,7 +157,7 @@ def test_tables_and_page_say_what_was_trained_on(found):
 def test_where_nobody_said_what_was_trained_on_nothing_is_claimed():
     found = measure(
         [table(GOLD, near(1, 1))], {"b": labelled(name="b")},
-        settings=Settings(n_resamples=99, n_permutations=99),
+        settings=FigureSettings(n_resamples=99, n_permutations=99),
     )  # fmt: skip
     assert "training" not in markdown(found)
     assert {f.part for f in found.figures if f.metric == "aggregate"} == {"", "own"}

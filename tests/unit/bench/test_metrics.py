@@ -5,11 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from glider.bench.metrics import METRICS, Measured, levels_of, nearest
+from glider.bench.metrics import METRICS, MetricOfScores, levels_of, nearest
 from glider.bench.scored import Scored
 from glider.core.errors import UnknownName
 from glider.gold.sets import load_set, shipped
 from glider.stats.estimates import Degenerate
+from glider.stats.resampling import paired_difference, paired_permutation
 
 NONE = None
 
@@ -40,7 +41,7 @@ def table(
 
 
 def value(name, scored, protocol="strict"):
-    return Measured(METRICS.get(name), scored, protocol).statistic()
+    return MetricOfScores(METRICS.get(name), scored, protocol).statistic()
 
 
 @pytest.mark.parametrize(("name", "expected"), [("accuracy", 1.0), ("acceptable", 0.5)])
@@ -98,7 +99,7 @@ def test_evalyaks_rule_is_over_all_criteria_of_a_text():
         [row[c] for c in range(3) for row in gold], [row[c] for c in range(3) for row in score],
         parts=parts, texts=[*range(6)] * 3,
     )  # fmt: skip
-    measured = Measured(METRICS.get("acceptable"), scored)
+    measured = MetricOfScores(METRICS.get("acceptable"), scored)
     assert measured.statistic() == pytest.approx(3 / 6)
     assert measured.rows.tolist() == [*range(6)], "a text counts once, whatever was asked of it"
     assert value("acceptable", scored, "judged only") == pytest.approx(3 / 5)
@@ -107,7 +108,7 @@ def test_evalyaks_rule_is_over_all_criteria_of_a_text():
     # One level for all criteria, 1 to 5: acceptable for 0, 3, 3, 3, 0 of the six texts.
     assert measured.chance() == pytest.approx(9 / 30)
     right = replace(scored, score=scored.gold, judged=np.ones(18, np.bool_))
-    exchange = Measured.exchange(METRICS.get("acceptable"), scored, right)
+    exchange = MetricOfScores.exchange(METRICS.get("acceptable"), scored, right)
     swap = np.zeros((2, 18), np.bool_)
     swap[0, [0, 6, 12]] = True  # the first transcript, as right in both
     swap[1, [2, 8, 14]] = True  # the third, right in one of them
@@ -141,11 +142,11 @@ def test_parts_are_averaged_not_pooled():
     scored = table([1, 2, 3, 1, 2, 3], [1, 2, 3, 3, 2, 1], parts=list("aaabbb"))
     assert value("pearson", scored) == pytest.approx(0)
     weights = np.array([1, 1, 1, 0, 0, 0.0])  # a resample without the second part
-    assert Measured(METRICS.get("pearson"), scored).statistic(weights) == pytest.approx(1)
+    assert MetricOfScores(METRICS.get("pearson"), scored).statistic(weights) == pytest.approx(1)
 
 
 def test_a_part_whose_labels_are_alike_is_left_out_and_named():
-    measured = Measured(METRICS.get("pearson"), table([1, 2, 3, 4, 4, 4], [1, 2, 3, 1, 2, 3],
+    measured = MetricOfScores(METRICS.get("pearson"), table([1, 2, 3, 4, 4, 4], [1, 2, 3, 1, 2, 3],
                                                       parts=list("aaabbb")))  # fmt: skip
     assert measured.statistic() == pytest.approx(1)
     assert measured.left_out == {"b": "the labels are all alike"}
@@ -153,11 +154,11 @@ def test_a_part_whose_labels_are_alike_is_left_out_and_named():
 
 
 def test_one_score_for_all_of_a_part_is_a_random_answer_and_for_all_items_none():
-    half = Measured(METRICS.get("pearson"), table([1, 2, 3, 1, 2, 3], [1, 2, 3, 4, 4, 4],
+    half = MetricOfScores(METRICS.get("pearson"), table([1, 2, 3, 1, 2, 3], [1, 2, 3, 4, 4, 4],
                                                   parts=list("aaabbb")))  # fmt: skip
     assert half.silent == ["b"]
     assert half.statistic() == pytest.approx(0.5)
-    whole = Measured(METRICS.get("pearson"), table([1, 2, 3], [4, 4, 4]))
+    whole = MetricOfScores(METRICS.get("pearson"), table([1, 2, 3], [4, 4, 4]))
     with pytest.raises(Degenerate, match="every item the same score"):
         whole.statistic()
     # For an accuracy or an error one score throughout is an answer like any other.
@@ -182,7 +183,7 @@ def test_levels(scale, gold, levels):
 def test_labels_on_no_few_levels_have_no_level_metrics():
     with pytest.raises(Degenerate, match="more than 11 levels"):
         levels_of(np.array([13.0, 57.5, 88.25]), (0, 100))
-    measured = Measured(METRICS.get("qwk"), table([13, 57, 88], [10, 60, 90], scale=(0, 100)))
+    measured = MetricOfScores(METRICS.get("qwk"), table([13, 57, 88], [10, 60, 90], scale=(0, 100)))
     with pytest.raises(Degenerate, match="more than 11 levels"):
         measured.statistic()
 
@@ -242,7 +243,7 @@ def test_a_rule_that_knows_no_order_is_right_in_both_or_in_none():
 )
 def test_chance_is_the_mean_over_answering_each_level_throughout(name, chance):
     scored = table([1, 2, 4, 5], [1, 2, 4, 5])
-    found = Measured(METRICS.get(name), scored).chance()
+    found = MetricOfScores(METRICS.get(name), scored).chance()
     if name == "agr22":
         chance = np.mean(
             [
@@ -258,17 +259,73 @@ def test_chance_is_the_mean_over_answering_each_level_throughout(name, chance):
 @pytest.mark.parametrize("name", ["pearson", "spearman", "accuracy", "mae", "kendall"])
 def test_exchanging_all_scores_turns_the_difference_round(name):
     a, b = table([1, 2, 4, 5], [1, 2, 4, 3]), table([1, 2, 4, 5], [2, 1, 1, 5])
-    swapped = Measured.exchange(METRICS.get(name), a, b)
+    swapped = MetricOfScores.exchange(METRICS.get(name), a, b)
     whole = value(name, a) - value(name, b)
     assert swapped(np.zeros(4, bool)) == pytest.approx(whole)
     assert swapped(np.ones(4, bool)) == pytest.approx(-whole)
+
+
+def of_quality(name, noise, rng):
+    """A system on 60 items in 30 clusters: scores are the labels with this much noise."""
+    metric, n = METRICS.get(name), 60
+    fixed = np.random.default_rng(0)
+    pairs, texts = metric.kinds == ("pairs",), metric.on == "texts"
+    classes = name in ("auc", "mcc")
+    gold = fixed.integers(0 if pairs or classes else 1, 2 if pairs or classes else 6, n)
+    latent = gold + rng.normal(0, noise, n)
+    if pairs:
+        # What two orders have in common is the better output, or the place.
+        place = rng.normal(0, noise, n)
+        orders = np.clip(np.column_stack([latent + place, latent - place]), 0, 1)
+        found = table(gold, orders.mean(axis=1), scale=(0, 1), orders=orders)
+    else:
+        low, high = (0, 1) if classes else (1, 5)
+        found = table(
+            gold, np.clip(latent, low, high), scale=(low, high),
+            parts=list("ab") * (n // 2) if texts else None,
+            texts=np.arange(n) // 2 if texts else None,
+        )  # fmt: skip
+    return replace(found, cluster=np.arange(n) // 2)
+
+
+@pytest.mark.parametrize("name", METRICS.names())
+def test_the_permutation_test_and_the_interval_say_the_same(name):
+    metric = METRICS.get(name)
+    rng = np.random.default_rng(1)
+    good = of_quality(name, 0.1, rng)
+    if name == "first_share":  # of no direction: one system always takes the first, one never
+        n = len(good)
+        first = replace(
+            good, orders=np.column_stack([rng.random(n) < 0.1, rng.random(n) < 0.9]) * 1.0
+        )
+        bad = replace(
+            good, orders=np.column_stack([rng.random(n) < 0.9, rng.random(n) < 0.1]) * 1.0
+        )
+        good = first
+    else:
+        bad = of_quality(name, 3.0, rng)
+
+    def p(a, b):
+        swap = MetricOfScores.exchange(metric, a, b)
+        return paired_permutation(swap, a.cluster, rng=np.random.default_rng(2), n_permutations=399)
+
+    found = paired_difference(
+        MetricOfScores(metric, good).statistic, MetricOfScores(metric, bad).statistic, good.cluster,
+        rng=np.random.default_rng(2), n_resamples=399,
+    )  # fmt: skip
+    assert found.low > 0 or found.high < 0
+    assert p(good, bad) < 0.02 and p(bad, good) < 0.02
+    if name != "first_share":
+        alike = [p(of_quality(name, 1.0, rng), of_quality(name, 1.0, rng)) for _ in range(12)]
+        assert sum(each < 0.05 for each in alike) <= 3
+        assert np.mean(alike) > 0.25
 
 
 def test_exchange_does_not_see_another_scale():
     """A rule that scores 0 to 100 and its copy in 0 to 1 are the same to a correlation."""
     gold = [1, 2, 4, 5]
     a, b = table(gold, [1, 2, 4, 3]), table(gold, [100, 200, 400, 300])
-    swapped = Measured.exchange(METRICS.get("pearson"), a, b)
+    swapped = MetricOfScores.exchange(METRICS.get("pearson"), a, b)
     assert swapped(np.array([True, False, True, False])) == pytest.approx(0)
 
 
@@ -289,6 +346,6 @@ SETS_OF_PAIRS = [made for made in map(load_set, shipped()) if made.kind == "pair
 def test_a_coin_that_sees_no_order_stands_at_random_on_every_set_of_pairs(labelled):
     coins = np.random.default_rng(2).integers(0, 2, (2, 20_000))
     metric = METRICS.get(labelled.metrics[0])
-    measured = Measured(metric, table(*coins.tolist(), scale=(0, 1)))
+    measured = MetricOfScores(metric, table(*coins.tolist(), scale=(0, 1)))
     mapped = (measured.statistic() - measured.chance()) / (metric.best - measured.chance())
     assert abs(mapped) < 0.03

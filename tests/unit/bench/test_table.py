@@ -9,9 +9,9 @@ from test_metrics import NONE, table
 
 from glider.bench.markdown import brief, markdown
 from glider.bench.results import Results
-from glider.bench.table import Settings, cleaned, measure
+from glider.bench.table import FigureSettings, cleaned, measure
 
-QUICK = Settings(n_resamples=199, n_permutations=199)
+QUICK = FigureSettings(n_resamples=199, n_permutations=199)
 RNG = np.random.default_rng(5)
 LOST = -1.0
 """Stands for no score in an array."""

@@ -15,7 +15,7 @@ from labelled_runs import (
 )  # fmt: skip
 
 from glider.calibration.labelled import LabelledRun
-from glider.calibration.model import Calibration, Settings
+from glider.calibration.model import Calibration, CalibrationSettings
 from glider.calibration.words import calibration_text
 from glider.core.errors import DataError, SetupError, UnknownSchemaVersion
 
@@ -40,7 +40,7 @@ def loaded(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def passing(loaded):
-    return Calibration.of(loaded, Settings(pass_at=4, alpha=0.2))
+    return Calibration.of(loaded, CalibrationSettings(pass_at=4, alpha=0.2))
 
 
 def test_the_true_rate_is_within_its_interval_and_the_judges_is_not(passing, truth):
@@ -140,7 +140,7 @@ def test_files_that_are_no_calibration(tmp_path, content, error, told):
 
 
 def test_the_same_seed_gives_the_same_calibration(loaded, passing):
-    again = Calibration.of(loaded, Settings(pass_at=4, alpha=0.2))
+    again = Calibration.of(loaded, CalibrationSettings(pass_at=4, alpha=0.2))
     assert again.model_copy(update={"made_at": passing.made_at}) == passing
 
 
@@ -169,7 +169,7 @@ def test_too_few_labels(tmp_path, labelled, fail, told):
 )
 def test_settings_that_do_not_fit(loaded, settings, told):
     with pytest.raises(SetupError, match=told):
-        Calibration.of(loaded, Settings(**settings))
+        Calibration.of(loaded, CalibrationSettings(**settings))
 
 
 def test_labels_all_alike_give_what_can_be_given(tmp_path):
@@ -177,7 +177,7 @@ def test_labels_all_alike_give_what_can_be_given(tmp_path):
     run = write_run(
         tmp_path / "run", [judgment(n, p) for n, p in enumerate(probs)], labels=[5] * 60
     )
-    found = Calibration.of(LabelledRun.load(run), Settings(pass_at=4))
+    found = Calibration.of(LabelledRun.load(run), CalibrationSettings(pass_at=4))
     assert found.maps.method == "none"
     assert any("Every label is 5" in note for note in found.notes)
     assert found.finding("true_rate").value is None
@@ -186,14 +186,28 @@ def test_labels_all_alike_give_what_can_be_given(tmp_path):
     assert (alone.value, alone.high) == (1, 1)
     assert alone.low == pytest.approx(0.025 ** (1 / 60))  # Clopper-Pearson
     plain = Calibration.of(LabelledRun.load(run))
-    assert "every value is 5" in plain.finding("true_mean").undefined
+    mean = plain.finding("true_mean")
+    assert (mean.value, mean.high) == (5, 5)
+    assert mean.low == pytest.approx(5 - 4 * (1 - 0.025 ** (1 / 60)))
+
+
+@pytest.mark.parametrize("pass_at", [None, 4])
+def test_labels_of_one_prompt_fit_no_map(tmp_path, pass_at):
+    run = graded_run(tmp_path / "run", 90, labelled=set(range(30)), per_prompt=30)
+    labelled = LabelledRun.load(run)
+    found = Calibration.of(labelled, CalibrationSettings(pass_at=pass_at))
+    assert found.maps.method == "none"
+    assert any("no map can be checked" in note for note in found.notes)
+    assert calibration_text(found)
+    with pytest.raises(DataError, match="all 30 labels are of one prompt"):
+        Calibration.of(labelled, CalibrationSettings(pass_at=pass_at, method="isotonic"))
 
 
 def test_one_class_of_labels_is_told(tmp_path):
     _, probs, _ = population(60)
     labels = [4 + n % 2 for n in range(60)]
     run = write_run(tmp_path / "run", [judgment(n, p) for n, p in enumerate(probs)], labels=labels)
-    found = Calibration.of(LabelledRun.load(run), Settings(pass_at=4))
+    found = Calibration.of(LabelledRun.load(run), CalibrationSettings(pass_at=4))
     assert any("All labelled items pass" in note for note in found.notes)
     assert calibration_text(found)
 
@@ -204,7 +218,7 @@ def test_half_of_the_judgments_failed(tmp_path):
     bad = set(np.flatnonzero(label <= 1)) | set(range(0, 800, 5))
     labelled = set(np.random.default_rng(2).choice(800, 200, replace=False))
     run = graded_run(tmp_path / "run", 800, labelled=labelled, fail=bad, seed=9)
-    found = Calibration.of(LabelledRun.load(run), Settings(pass_at=4))
+    found = Calibration.of(LabelledRun.load(run), CalibrationSettings(pass_at=4))
     rate, true = found.finding("true_rate"), (label + 1 >= 4).mean()
     assert rate.low <= true <= rate.high
     assert (label + 1 >= 4)[[n not in bad for n in range(800)]].mean() > rate.high
@@ -217,7 +231,7 @@ def test_half_of_the_judgments_failed(tmp_path):
 def test_labels_only_where_the_judge_did_not_fail_leave_the_rest_open(tmp_path):
     fail = set(range(0, 600, 3))
     run = graded_run(tmp_path / "run", 600, labelled=set(range(1, 300, 3)), fail=fail)
-    found = Calibration.of(LabelledRun.load(run), Settings(pass_at=4))
+    found = Calibration.of(LabelledRun.load(run), CalibrationSettings(pass_at=4))
     rate = found.finding("true_rate")
     assert rate.high - rate.low > 1 / 3
     assert any("None of the labels is on the 33%" in note for note in found.notes)
@@ -243,14 +257,14 @@ def test_a_judge_that_gives_only_levels(tmp_path):
     run = LabelledRun.load(
         write_run(tmp_path / "run", outcomes, labels=[int(v) + 1 for v in label])
     )
-    found = Calibration.of(run, Settings(pass_at=4))
+    found = Calibration.of(run, CalibrationSettings(pass_at=4))
     assert found.maps.method == "isotonic" and not found.uses_probs
     assert 0 < found.apply(judgment(1, [0, 0, 0, 1, 0], bare=True)).p_pass < 1
     plain = Calibration.of(run)
     assert plain.threshold is None
     assert "gives no probabilities" in plain.finding("threshold").undefined
     with pytest.raises(SetupError, match="no temperature"):
-        Calibration.of(run, Settings(method="temperature"))
+        Calibration.of(run, CalibrationSettings(method="temperature"))
 
 
 def test_two_levels_need_no_mark(tmp_path):

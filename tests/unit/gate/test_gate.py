@@ -12,12 +12,12 @@ from glider.bench.results import Figure, Results
 from glider.cli.errors import exit_code
 from glider.cli.gate import gate as gate_command
 from glider.core.criteria import Criterion
-from glider.core.errors import GliderError, MissingExtra, SetupError, UnknownName
+from glider.core.errors import GliderError, SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.samples import Sample
 from glider.gate import assert_gate
-from glider.gate.checks import Answer, Check, Measured, Shown, finding, parse_check, rows_needed
-from glider.gate.outcomes import OutcomeFigures, mean_on_scale
+from glider.gate.checks import Answer, Check, CheckFigure, Shown, finding, parse_check, rows_needed
+from glider.gate.outcomes import OutcomeFigures
 from glider.gate.render import junit, markdown, table
 from glider.gate.runs import RunFigures
 from glider.stats.clustered import clustered_share
@@ -178,7 +178,7 @@ def test_who_passes(found):
         "unclear": Estimate(2, 1, 3, 10, 0, "m"), "undefined": Undefined("none", 1, 0),
     }  # fmt: skip
     check = Check(text="x >= 2", metric="x", op=">=", bound=2)
-    answer = Answer(check=check, measured=Measured(figure=figures[found]))
+    answer = Answer(check=check, measured=CheckFigure(figure=figures[found]))
     assert answer.finding == found
     assert answer.passes() == (found == "holds")
     assert answer.passes(lenient=True) == (found in ("holds", "unclear"))  # undefined never
@@ -247,29 +247,6 @@ def test_nothing_judged_is_undefined():
         OutcomeFigures.at_hand([compared(1, False)]).measure(parse_check("mean_score >= 0")).figure
     )
     assert "flip_rate" in pairs.reason
-
-
-@pytest.mark.parametrize(
-    ("counts", "scale", "low", "high"),
-    [
-        # 1 - 0.025 ** (1 / 20) = 0.168: at most that share is not a 5 and may be a 1
-        ({5.0: 20}, (1, 5), 5 - 4 * 0.16843, 5.0),
-        ({3.0: 20}, (1, 5), 3 - 2 * 0.16843, 3 + 2 * 0.16843),
-        ({0.0: 20}, (-4, 4), -4 * 0.16843, 4 * 0.16843),
-        ({7.0: 20}, (1, 5), 7 - 6 * 0.16843, 7.0),  # beyond its scale
-    ],
-)
-def test_scores_that_are_all_alike_have_the_interval_their_number_allows(counts, scale, low, high):
-    values = [value for value, n in counts.items() for _ in range(n)]
-    figure = mean_on_scale(values, scale, range(20))
-    assert (figure.low, figure.high) == pytest.approx((low, high), abs=1e-4)
-    assert isinstance(mean_on_scale(values, None, range(20)), Undefined)
-
-
-def test_that_interval_is_exact():
-    # If a share q is not c, all n are c with probability (1 - q)^n: 2.5 % at the interval's end.
-    figure = mean_on_scale([1.0] * 30, (0, 1), range(30))
-    assert figure.low**30 == pytest.approx(0.025)
 
 
 def test_assert_gate():
@@ -424,17 +401,14 @@ def test_a_difference_counts_clusters(glider_gate, make_run):
 def test_outcomes_at_hand_are_independent_unless_they_come_with_clusters():
     outcomes = [judged(k, 5) for k in range(56)]
     (alone,) = assert_gate(outcomes, "pass_rate@4 >= 90%")
-    assert (alone.measured.figure.method, alone.measured.notes) == ("Wilson, 95 %", ())
+    assert (alone.measured.figure.method, alone.measured.notes) == (
+        "exact (Clopper-Pearson), 95 %",
+        (),
+    )
     with pytest.raises(AssertionError, match="over 19 clusters"):
         assert_gate(outcomes, "pass_rate@4 >= 90%", clusters=PROMPTS)
     with pytest.raises(SetupError, match="3 clusters for 56 outcomes"):
         assert_gate(outcomes, "pass_rate@4 >= 90%", clusters=PROMPTS[:3])
-
-
-def test_clusters_without_the_statistics_say_what_to_install(monkeypatch):
-    monkeypatch.setattr("glider.gate.outcomes.find_spec", lambda name: None)
-    with pytest.raises(MissingExtra, match="share an input"):
-        assert_gate([judged(k, 5) for k in range(4)], "pass_rate@4 >= 0", clusters="aabb")
 
 
 # Against a baseline -----------------------------------------------------------------------------
@@ -579,7 +553,8 @@ def answers():
     ]
     worst = (Shown(HOSTILE, "1", HOSTILE),)
     return [
-        Answer(check=check, measured=Measured(figure=f, worst=worst, notes=("n",))) for f in figures
+        Answer(check=check, measured=CheckFigure(figure=f, worst=worst, notes=("n",)))
+        for f in figures
     ]
 
 

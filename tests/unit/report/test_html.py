@@ -150,7 +150,7 @@ def test_the_figures_of_a_small_run(run):
     assert "Judged 6 of 7" in words
     assert "Coverage 85.7 %" in words
     assert "Faithfulness 1 5 4.50 1.00 to 5.00" in words  # 4.5 ± 12.7 · 0.5, on the scale
-    assert "Empathy every score is 3 n = 3" in words
+    assert "Empathy 1 5 3.00 1.58 to 4.42" in words  # all alike: 3 ± 2 · (1 - 0.025^(1/3))
     assert "Conciseness not enough judged n = 1" in words
     assert "Failed 1 of 3 Answer cut off 1" in words
     assert "read/truncated" in words
@@ -158,7 +158,6 @@ def test_the_figures_of_a_small_run(run):
 
 
 def test_scores_beyond_the_rubric_are_shown_too(run):
-    # Rows may bring their own criterion; criteria.json has the first of each name.
     edit(run, "journal.jsonl", lambda _: [judged(0, 8), judged(1, 9), judged(2, 10)])
     words = said(build(run))
     assert "Faithfulness 1 10 9.00" in words
