@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
 from glider.backends.base import Backend
@@ -23,9 +22,9 @@ BACKENDS: Registry[type[Backend]] = Registry(
 
 
 def open_backend(name: str, **options: Any) -> Backend:
-    """Open a backend by `provider/model`, or by the path of a GGUF file or an adapter's folder.
+    """Open a backend by `provider/model`, or by a model's name alone where that is on this machine.
 
-    A bare provider takes its own default model.
+    A bare provider takes its own default model. What a name means: `glider.models.resolve`.
 
     Raises:
         UnknownName: no such provider, or no such model.
@@ -54,11 +53,12 @@ def open_backend(name: str, **options: Any) -> Backend:
 
 
 def provider_and_model(name: str) -> tuple[str, str]:
-    """Who runs what; files and folders on this machine go to the embedded engine."""
-    from glider.models.catalog import is_local
+    """Who runs what; what is on this machine needs no provider."""
+    from glider.models.resolve import engine_of
 
     provider, _, model = name.partition("/")
-    on_disk = name.endswith(".gguf") or Path(name).expanduser().is_dir()
-    if provider not in BACKENDS.names() and on_disk and is_local(name):
-        return "embedded", name
+    if provider not in BACKENDS.names():
+        engine = engine_of(name)
+        if engine is not None:
+            return engine, name
     return provider, model

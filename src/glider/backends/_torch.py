@@ -6,7 +6,6 @@ matrix products: torch's own CPU kernel took four times as long in bf16 (12 agai
 queries on 1400 keys, Zen 5).
 """
 
-import hashlib
 import os
 import threading
 import time
@@ -28,14 +27,11 @@ from glider.core.errors import (
     NoChatTemplate,
     PromptTooLong,
     Refused,
-    SetupError,
     Unavailable,
 )
 from glider.core.generation import Generation, GenerationRequest
-from glider.models.catalog import find, is_local, trained_form
-from glider.models.dequantise import to_hf_folder
-from glider.models.hub import on_hub
 from glider.models.quiet import quietly
+from glider.models.resolve import resolve
 from glider.text.chat import control_tokens, prompt_text, token_ids
 
 DType = Literal["auto", "bfloat16", "float32"]
@@ -81,10 +77,7 @@ class TorchBackend(Backend):
         in_flight: int,
         capabilities: Capabilities,
     ) -> None:
-        name = str(model)
-        if revision is None and "@" in name and not Path(name).exists():
-            name, revision = name.rsplit("@", 1)
-        loaded = load(name, revision=revision, dtype=dtype, device=device)
+        loaded = load(str(model), revision=revision, dtype=dtype, device=device)
         self.id = f"{provider}/{loaded.name}@{loaded.revision}"
         self.form = loaded.form
         self.model: Any = loaded.model
@@ -239,10 +232,11 @@ def wait_asleep() -> None:
 
 
 def load(model: str, *, revision: str | None, dtype: DType, device: str | None) -> Loaded:
-    """Load a folder (a model's or an adapter's), a hub id, a GGUF file or a catalogue name.
+    """Load a model by any name that `glider.models.resolve` knows.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
+        UnknownName: no such model.
         ModelFileError: the model is missing, damaged or cannot be fetched.
         SetupError: the model has no chat template, or `revision` is given for a file.
     """
@@ -252,29 +246,15 @@ def load(model: str, *, revision: str | None, dtype: DType, device: str | None) 
         from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
     except ImportError as exc:
         raise MissingExtra("the hf backend", "torch") from exc
-    where = Path(model).expanduser()
-    source, name, known = model, model, ""
-    form: Mapping[str, str] | None = None
-    if is_local(model):
-        file = find(model)
-        where = file.hf_folder
-        to_hf_folder(file.path, where)
-        name, known, form = file.name, file.sha256[:12], file.form
-    if where.is_dir():
-        if revision is not None:
-            raise SetupError("a revision belongs to a hub id; this model is on this machine")
-        source = str(where)
-        if not known:
-            name, known, form = where.resolve().name, _hash(where), trained_form(where)
-    else:
-        source, _ = on_hub(model, revision or "main")
+    weights = resolve(model, revision).torch()
+    source, at = weights.source, weights.hub_revision
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         with quietly():
-            tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=revision or "main")
+            tokenizer: Any = AutoTokenizer.from_pretrained(source, revision=at)
             network: Any = AutoModelForCausalLM.from_pretrained(
                 source,
-                revision=revision or "main",
+                revision=at,
                 dtype=_dtype(dtype, device),
                 attn_implementation=_attention() if device == "cpu" else "sdpa",
             )
@@ -284,7 +264,7 @@ def load(model: str, *, revision: str | None, dtype: DType, device: str | None) 
             hint="give a folder, a hub id (its download may need a login) or a .gguf file",
         ) from exc
     if not tokenizer.chat_template:
-        raise NoChatTemplate(name)
+        raise NoChatTemplate(weights.name)
     # A model's own defaults (sampling, repetition penalty) would bend the answers unseen.
     ends = network.generation_config.eos_token_id
     if ends is None:
@@ -292,18 +272,9 @@ def load(model: str, *, revision: str | None, dtype: DType, device: str | None) 
     ends = ends if isinstance(ends, list) else [ends]
     plain: Any = GenerationConfig
     network.generation_config = plain(eos_token_id=ends, pad_token_id=ends[0])
-    revision = known or getattr(network.config, "_commit_hash", None) or revision or "unknown"
-    return Loaded(network.to(device).eval(), tokenizer, name, revision, form)
-
-
-def _hash(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".safetensors", ".bin", ".json", ".jinja", ".model"):
-            digest.update(path.name.encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:12]
+    return Loaded(
+        network.to(device).eval(), tokenizer, weights.name, weights.revision, weights.form
+    )
 
 
 def _dtype(asked: DType, device: str) -> Any:

@@ -27,8 +27,9 @@ from glider.core.errors import (
 )
 from glider.core.generation import Generation, GenerationRequest
 from glider.core.judgments import Usage
-from glider.models.catalog import DEFAULT, Progress, find
+from glider.models.catalog import DEFAULT, Progress
 from glider.models.gguf_header import context_length, control_tokens, end_token, read_header
+from glider.models.resolve import resolve
 from glider.text.defuse import defuse_literals
 
 _TOP = 50
@@ -81,7 +82,8 @@ class EmbeddedBackend(Backend):
         """Load a model.
 
         Args:
-            model: a catalogue name (fetched on first use) or a path that ends in .gguf.
+            model: a catalogue name (fetched on first use), a .gguf file, or the folder of an
+                adapter or of a training that made one.
             slots: requests worked on at once; each has a context and a prefix cache of its own.
             context_tokens: prompt and answer of one request; at most what the model was trained
                 on, 4096 if not given.
@@ -103,7 +105,7 @@ class EmbeddedBackend(Backend):
                 f"the embedded engine cannot be loaded: {exc}",
                 hint="pip install xllamacpp; or name another engine with --model",
             ) from exc
-        file = find(model, progress)
+        file = resolve(model).gguf(progress)
         header = read_header(file.path)
         trained = context_length(header) or 4096
         context = min(context_tokens or 4096, trained)

@@ -1,73 +1,31 @@
 """The model a training starts from: where its weights are, and loading them to be trained."""
 
-import hashlib
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from glider.backends._torch import wait_asleep
 from glider.core.errors import MissingExtra, ModelFileError, SetupError
-from glider.models.catalog import CATALOG, cache_dir, find
-from glider.models.dequantise import to_hf_folder
-from glider.models.hub import on_hub
 from glider.models.quiet import quietly
+from glider.models.resolve import TorchWeights, resolve
+from glider.models.resolve import folder_hash as folder_hash
 from glider.training import attention
 from glider.training.recipe import Recipe
 
-_WEIGHTS = (".safetensors", ".bin", ".json", ".jinja", ".model")
-
-
-@dataclass(frozen=True, slots=True)
-class BaseModel:
-    """Weights on this machine or on the hub, and what names them."""
-
-    source: str
-    """Folder or hub id, as transformers takes it."""
-    name: str
-    revision: str
-    """Hash of a folder's or file's content, else the hub's commit."""
+BaseModel = TorchWeights
 
 
 def find_base(name: str, revision: str | None = None) -> BaseModel:
-    """Find a model by catalogue name, .gguf file, folder or hub id; a GGUF is dequantised once.
+    """Find a model by any name that `glider.models.resolve` knows.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
+        UnknownName: no such model.
         ModelFileError: missing, damaged or cannot be fetched.
         SetupError: `revision` is given for a model on this machine.
     """
-    where = Path(name).expanduser()
-    if name.endswith(".gguf") or name in CATALOG:
-        file = find(name)
-        where = cache_dir() / "models" / f"{file.name}.{file.sha256[:12]}.bf16"
+    found = resolve(name, revision)
+    if found.kind != "folder":
         needs_torch()
-        to_hf_folder(file.path, where)
-        known = (file.name, file.sha256[:12])
-    elif where.is_dir():
-        known = (where.resolve().name, folder_hash(where))
-    elif where.is_absolute() or name.startswith(".") or name.count("/") != 1:
-        raise ModelFileError(
-            f"no model {name}",
-            hint=f"give a folder, a .gguf file, a hub id or one of: {', '.join(CATALOG)}",
-        )
-    else:
-        needs_torch()
-        source, commit = on_hub(name, revision or "main")
-        return BaseModel(source, name, commit)
-    if revision is not None:
-        raise SetupError("a revision belongs to a hub id; this model is on this machine")
-    return BaseModel(str(where), *known)
-
-
-def folder_hash(folder: Path) -> str:
-    """Hash of a model folder's weights, settings and tokenizer; 12 hexadecimal digits."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in _WEIGHTS:
-            digest.update(path.name.encode())
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:12]
+    return found.torch()
 
 
 def load_tokenizer(base: BaseModel) -> Any:
@@ -96,7 +54,7 @@ def load_config(base: BaseModel) -> Any:
 
 def _loaded(kind: Any, base: BaseModel) -> Any:
     try:
-        return kind.from_pretrained(base.source, revision=_revision(base))
+        return kind.from_pretrained(base.source, revision=base.hub_revision)
     except (OSError, ValueError, KeyError) as exc:
         raise _unknown(base, exc) from exc
 
@@ -117,7 +75,7 @@ def load_to_train(base: BaseModel, recipe: Recipe, *, bf16: bool) -> Any:
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(
             base.source,
-            revision=_revision(base),
+            revision=base.hub_revision,
             dtype=torch.float32,
             attn_implementation=_attention(base, recipe),
         )
@@ -150,7 +108,7 @@ def load_as_it_is(base: BaseModel) -> Any:
         with quietly():
             model: Any = AutoModelForCausalLM.from_pretrained(
                 base.source,
-                revision=_revision(base),
+                revision=base.hub_revision,
                 dtype=torch.bfloat16 if computes_in_bf16() else torch.float32,
             )
     except (OSError, ValueError, KeyError, ImportError) as exc:
@@ -265,10 +223,6 @@ def needs_torch() -> None:
         import trl  # noqa: F401
     except ImportError as exc:
         raise MissingExtra("training", "train") from exc
-
-
-def _revision(base: BaseModel) -> str:
-    return "main" if Path(base.source).is_dir() else base.revision
 
 
 def _unknown(base: BaseModel, error: Exception) -> ModelFileError:

@@ -143,7 +143,7 @@ def test_names_and_paths(tmp_path):
     [
         ("nope", "; known"),
         ("runs/gone", "; known"),
-        ("glider-nano", "; did you mean 'embedded/glider-nano'? Known"),
+        ("glider-nono", "; did you mean 'embedded/glider-nano'? Known"),
         ("opnai/fake", "; did you mean 'openai/fake'? Known"),
     ],
 )

@@ -1,0 +1,247 @@
+"""What a model's name means: one place decides for everything that takes a model.
+
+    glider-nano                a model of the catalogue (`glider models`)
+    any-model.gguf             a GGUF file
+    mine/adapter               an adapter's folder
+    models/llama               a folder in Hugging Face's layout
+    runs/mine                  a finished training or tuning: what it ended with
+    hf/ORG/NAME[@REVISION]     a model of the Hugging Face hub
+
+`embedded/`, `hf/` or `fast/` before a name chooses the engine that judges with it, and says
+nothing else. Resolving looks at this machine only; weights are fetched and prepared when they are
+asked for.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from glider.core.errors import ModelFileError, RunError, SetupError, UnknownName
+from glider.models.catalog import (
+    CATALOG,
+    DEFAULT,
+    AdapterModel,
+    ModelFile,
+    Progress,
+    base_named,
+    find,
+    is_adapter,
+    trained_form,
+)
+
+Kind = Literal["catalogue", "gguf", "adapter", "folder", "hub"]
+
+ENGINES = ("embedded", "hf", "fast")
+"""Engines that run a model in this process; others have names of their own for models."""
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
+_WEIGHTS = (".safetensors", ".bin", ".json", ".jinja", ".model")
+
+
+@dataclass(frozen=True, slots=True)
+class TorchWeights:
+    """Weights as transformers loads them, and what names them."""
+
+    source: str
+    """A folder, or a hub id."""
+    name: str
+    revision: str
+    """Hash of the content, of 12 hexadecimal digits; of a hub model its commit."""
+    form: Mapping[str, str] | None = None
+    """As `trained_form`."""
+
+    @property
+    def hub_revision(self) -> str:
+        """The revision to ask the hub for; nothing to a folder."""
+        return "main" if Path(self.source).is_dir() else self.revision
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedModel:
+    """A model that a name stands for; nothing of it is loaded."""
+
+    kind: Kind
+    name: str
+    """In the catalogue or on the hub, or the path as it was given."""
+    path: Path | None = None
+    """The file, or the folder with the weights or the adapter."""
+    revision: str | None = None
+    """Of a hub model, as asked for."""
+    run: Path | None = None
+    """The training that `path` is the result of."""
+
+    @property
+    def engine(self) -> str:
+        """The engine that runs it where nobody says."""
+        return "hf" if self.kind in ("folder", "hub") else "embedded"
+
+    def gguf(self, progress: Progress | None = None) -> ModelFile:
+        """The model as one GGUF file; fetched, or its adapter merged, if that was not done yet.
+
+        Raises:
+            SetupError: there is no GGUF of it, or an adapter cannot be merged.
+            ModelFileError: as `glider.models.catalog.find`.
+        """
+        if self.kind in ("folder", "hub"):
+            raise SetupError(
+                f"{self.name} is a model in Hugging Face's layout, and the embedded engine runs "
+                "GGUF files and adapters",
+                hint=f"--model hf/{self.name}, or `glider export FOLDER --to gguf`",
+            )
+        return find(self.name if self.path is None else str(self.path), progress)
+
+    def torch(self, progress: Progress | None = None) -> TorchWeights:
+        """The model as transformers takes it; a GGUF is dequantised once, into the cache.
+
+        Raises:
+            MissingExtra: torch or transformers is not installed.
+            ModelFileError: as `gguf`, or the hub does not answer and it was never fetched.
+        """
+        if self.kind == "hub":
+            from glider.models.hub import on_hub
+
+            source, commit = on_hub(self.name, self.revision or "main")
+            return TorchWeights(source, self.name, commit)
+        if self.kind == "folder":
+            assert self.path is not None
+            name = self.path.resolve().name
+            return TorchWeights(
+                str(self.path), name, folder_hash(self.path), trained_form(self.path)
+            )
+        from glider.models.dequantise import to_hf_folder
+
+        file = self.gguf(progress)
+        to_hf_folder(file.path, file.hf_folder)
+        return TorchWeights(str(file.hf_folder), file.name, file.sha256[:12], file.form)
+
+    def base_and_adapter(self) -> tuple[str, Path | None]:
+        """What a training begins with: the name of the base, and the adapter that goes on it.
+
+        Raises:
+            SetupError: an adapter on a base that is not in the catalogue.
+        """
+        known = CATALOG.get(self.name) if self.kind == "catalogue" else None
+        if isinstance(known, AdapterModel):
+            return known.base, Path(str(known.folder))
+        if self.kind != "adapter":
+            at = f"@{self.revision}" if self.revision else ""
+            return (self.name if self.path is None else str(self.path)) + at, None
+        from glider.models.adapters import trained_on
+
+        assert self.path is not None
+        base = base_named(trained_on(self.path))
+        if base is None:
+            raise SetupError(
+                f"{self.path.name} is an adapter on a model that is not in the catalogue",
+                hint="merge it first: glider export DIR --to hf --base FOLDER --out MERGED",
+            )
+        return base, self.path
+
+
+def resolve(name: str | Path, revision: str | None = None) -> ResolvedModel:
+    """The model that a name stands for.
+
+    Args:
+        revision: of a hub model, if the name does not say.
+
+    Raises:
+        UnknownName: nothing is called so here, and it is no hub id either.
+        ModelFileError: no such GGUF file.
+        RunError: a training that is not finished, or the folder of something else.
+        SetupError: a revision of what is not on the hub.
+    """
+    found = _resolve(str(name), revision)
+    if revision is not None and found.kind != "hub":
+        raise SetupError("a revision belongs to a hub id; this model is on this machine")
+    return found
+
+
+def _resolve(given: str, revision: str | None) -> ResolvedModel:
+    name = without_engine(given)
+    path = Path(name).expanduser()
+    if name in CATALOG:
+        return ResolvedModel("catalogue", name)
+    if name.endswith(".gguf"):
+        if not path.is_file():
+            raise ModelFileError(f"no model file {path}")
+        return ResolvedModel("gguf", name, path)
+    if path.is_dir():
+        result = trained_in(path)
+        folder, run = (path, None) if result is None else (result, path)
+        return ResolvedModel("adapter" if is_adapter(folder) else "folder", name, folder, run=run)
+    if _HUB_ID.fullmatch(name) and not path.exists():
+        name, _, told = name.partition("@")
+        return ResolvedModel("hub", name, revision=revision or told or None)
+    near = get_close_matches(name.partition("/")[0], ENGINES)
+    raise UnknownName(
+        "model",
+        given,
+        [*CATALOG, *(f"{engine}/{name.partition('/')[2]}" for engine in near)],
+        hint="or give a .gguf file, the folder of a training, an adapter or a model, or "
+        "hf/ORG/NAME",
+    )
+
+
+def engine_of(name: str) -> str | None:
+    """The engine that runs a model of this machine where nobody says; None: it is not here.
+
+    A hub model needs its engine said: a mistyped path is not looked for on the network.
+    """
+    if name.endswith(".gguf") or name in CATALOG:
+        return "embedded"
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return None
+    found = resolve(name)
+    whole = found.kind == "adapter" or (found.path or folder).joinpath("config.json").is_file()
+    return found.engine if whole else None
+
+
+def without_engine(name: str) -> str:
+    """The name itself, without the engine that is to run it."""
+    engine, _, rest = name.partition("/")
+    if engine in ENGINES:
+        return rest or DEFAULT
+    return name
+
+
+def trained_in(folder: Path) -> Path | None:
+    """The adapter or model that a training or tuning in `folder` ended with; None: there is none.
+
+    Raises:
+        RunError: it is not finished, or the folder is of something else.
+    """
+    if is_adapter(folder) or (folder / "config.json").is_file():
+        return None
+    if is_adapter(folder / "adapter"):
+        return folder / "adapter"
+    file = folder / "result.json"
+    try:
+        found = json.loads(file.read_text("utf-8"))
+        return folder / str(found["folder"])
+    except FileNotFoundError:
+        if (folder / "metrics.jsonl").is_file():
+            raise RunError(
+                f"{folder} is no finished training", hint="go on with `glider train ... --resume`"
+            ) from None
+        return None
+    except (OSError, ValueError) as exc:
+        raise RunError(f"{file} is damaged: {exc}") from exc
+    except (KeyError, TypeError) as exc:
+        raise RunError(f"{folder} is no training: its result.json is another one") from exc
+
+
+def folder_hash(folder: Path) -> str:
+    """Hash of a model folder's weights, settings and tokenizer; 12 hexadecimal digits."""
+    from glider.models.receipts import file_sha256
+
+    digest = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in _WEIGHTS:
+            digest.update(path.name.encode())
+            digest.update(bytes.fromhex(file_sha256(path)))
+    return digest.hexdigest()[:12]
