@@ -10,7 +10,7 @@ from tiny_models import toy, write
 pytest.importorskip("torch", reason="training needs torch")
 pytest.importorskip("trl", reason="training needs trl")
 
-from glider.core.errors import DataError, ManifestMismatch, ModelFileError, RunError, SetupError
+from glider.core.errors import DataError, ManifestMismatch, RunError, SetupError, UnknownName
 from glider.corpus.examples import format_of, read_examples
 from glider.studies.draws import by_ifd, d3, dependability, ifd, upd
 from glider.studies.losses import TorchLosses
@@ -112,7 +112,7 @@ def test_a_random_draw_asks_no_model(data, tmp_path):
 def test_mistakes(tiny, data, tmp_path):
     with pytest.raises(SetupError, match="of 40: there are no more"):
         select(data, tmp_path / "out", by="random", size=40, model="")
-    with pytest.raises(ModelFileError, match="no model nope"):
+    with pytest.raises(UnknownName, match="no model called 'nope'"):
         select(data, tmp_path / "out", by="ifd", size=4, model="nope")
     assert not (tmp_path / "out").exists()
     select(data, tmp_path / "out", by="random", size=4, model="")

@@ -125,6 +125,7 @@ class EmbeddedBackend(Backend):
         params.api_keys = [secrets.token_hex(32)]
         params.ui = False
         params.endpoint_slots = False
+        params.endpoint_metrics = True  # asked for when closing
         params.warmup = False
         params.verbosity = 0
         # The engine's default keeps up to 8 GiB of old prompts in memory.
@@ -289,6 +290,10 @@ class EmbeddedBackend(Backend):
             settle(job.future, Unavailable("the backend is closed"))
         for worker in self._workers:
             worker.join()
+        if self._engine is not None:
+            # An engine that is let go before its loop has begun waits for ever (xllamacpp); it
+            # tells its metrics only from within the loop.
+            self._engine.handle_metrics()
         self._engine = None
 
 

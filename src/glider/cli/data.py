@@ -68,7 +68,8 @@ def data(
     ),
     tokenizer: Path = typer.Option(
         None,
-        help="tokenizer.json, or its folder, to count tokens with [estimated from the letters].",
+        help="tokenizer.json, its folder or a model, to count tokens with [estimated from the "
+        "letters].",
         rich_help_panel=_MADE,
     ),
     dev: float = typer.Option(
@@ -244,6 +245,10 @@ def _tokens(path: Path) -> "Tokens":
     except ImportError as exc:
         raise MissingExtra("counting tokens with a tokenizer", "torch") from exc
     file = path / "tokenizer.json" if path.is_dir() else path
+    if not file.is_file():
+        from glider.models.resolve import resolve
+
+        file = Path(resolve(path).torch().source) / "tokenizer.json"
     if not file.is_file():
         raise SetupError(f"{path}: no tokenizer.json there")
     try:

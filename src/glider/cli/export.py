@@ -18,13 +18,8 @@ import typer
 from glider.cli.card import bench_results, card_of, main_figures
 from glider.cli.show import Download, say
 from glider.core.errors import DataError, ModelFileError, RunError, SetupError
-from glider.models.catalog import (
-    CATALOG,
-    ModelFile,
-    base_named,
-    find,
-    is_adapter,
-)
+from glider.models.catalog import ModelFile, base_named, is_adapter
+from glider.models.resolve import ResolvedModel, folder_hash, resolve
 from glider.store.atomic import write_whole
 
 if TYPE_CHECKING:
@@ -150,17 +145,19 @@ def export(
 
 
 def _trained(source: Path) -> _Trained:
-    if (source / "result.json").exists():
+    found = resolve(source)
+    if found.run is not None and (source / "result.json").exists():
         from glider.training.folder import load_manifest, result
 
         manifest = load_manifest(source)
         done = result(source)
         name = manifest.recipe["name"]
         return _Trained(done.folder, name, manifest.base["name"], source, manifest)
-    if is_adapter(source):
+    if found.adapter is not None:
         from glider.models.adapters import trained_on
 
-        return _Trained(source, source.resolve().name, trained_on(source), None, None)
+        name = source.resolve().name if found.path is not None else found.name
+        return _Trained(found.adapter, name, trained_on(found.adapter), None, None)
     if (source / "config.json").exists() and any(source.glob("*.safetensors")):
         return _Trained(source, source.resolve().name, "", None, None)
     raise ModelFileError(
@@ -171,13 +168,14 @@ def _trained(source: Path) -> _Trained:
 
 def _gguf_base(trained: _Trained, base: str | None) -> ModelFile:
     name = base or base_named(trained.base)
-    if name is None or not (name in CATALOG or name.endswith(".gguf")):
+    found = resolve(name) if name is not None else None
+    if found is None or found.kind not in ("catalogue", "gguf"):
         raise SetupError(
             f"it was trained on {trained.base or 'a model that is not named'}, "
             "of which Glider knows no GGUF",
             hint="--base NAME or FILE.gguf: the same model as a GGUF; or --to hf",
         )
-    return _same_base(trained, _found(name))
+    return _same_base(trained, _fetched(found))
 
 
 def _same_base(trained: _Trained, file: ModelFile) -> ModelFile:
@@ -193,8 +191,6 @@ def _same_base(trained: _Trained, file: ModelFile) -> ModelFile:
 
 def _tell_another_base(trained: _Trained, folder: Path) -> None:
     """Warn of a folder that holds other weights; a copy may have been saved in another form."""
-    from glider.training.base_model import folder_hash
-
     said = trained.manifest.base["revision"] if trained.manifest is not None else ""
     if re.fullmatch("[0-9a-f]{12}", said) and base_named(trained.base) is None:
         now = folder_hash(folder)
@@ -202,10 +198,10 @@ def _tell_another_base(trained: _Trained, folder: Path) -> None:
             say("[yellow]another base[/]:", f"{folder} is {now}; it was trained on {said}")
 
 
-def _found(name: str) -> ModelFile:
+def _fetched(model: ResolvedModel) -> ModelFile:
     download = Download()
     try:
-        return find(name, download)
+        return model.gguf(download)
     finally:
         download.close()
 
@@ -221,19 +217,20 @@ def _to_hf(trained: _Trained, base: str | None, out: Path, card: str) -> None:
         merge(trained.weights, None, out, card=card)
         return
     name = base or base_named(trained.base) or trained.base
-    if name in CATALOG:
-        file = _same_base(trained, _found(name))
+    found = resolve(name) if base or base_named(name) or Path(name).expanduser().is_dir() else None
+    if found is None or found.kind not in ("catalogue", "gguf", "folder"):
+        raise SetupError(
+            f"it was trained on {trained.base or 'a model that is not named'}, "
+            "which is not on this machine as a folder",
+            hint="--base FOLDER: the model it was trained on",
+        )
+    if found.path is not None and found.kind == "folder":
+        folder = found.path
+        _tell_another_base(trained, folder)
+    else:
+        file = _same_base(trained, _fetched(found))
         folder = file.hf_folder
         to_hf_folder(file.path, folder)
-    else:
-        folder = Path(name).expanduser()
-        if not name or not folder.is_dir():
-            raise SetupError(
-                f"it was trained on {trained.base or 'a model that is not named'}, "
-                "which is not on this machine as a folder",
-                hint="--base FOLDER: the model it was trained on",
-            )
-        _tell_another_base(trained, folder)
     merge(folder, trained.weights, out, card=card)
 
 

@@ -90,7 +90,6 @@ def rationalize(
         Answers,
         Pairing,
         ask,
-        model_of,
         questions,
         write_pairs,
     )
@@ -101,7 +100,7 @@ def rationalize(
     if order is not None:
         form["order"] = order
     settings = JudgeSettings(
-        **{**asdict(answerer), "model": model_of(answerer.model)},
+        **asdict(answerer),
         format=form["format"],
         order=form.get("order"),
         layout=form.get("layout"),

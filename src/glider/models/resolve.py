@@ -118,28 +118,35 @@ class ResolvedModel:
         to_hf_folder(file.path, file.hf_folder)
         return TorchWeights(str(file.hf_folder), file.name, file.sha256[:12], file.form)
 
+    @property
+    def adapter(self) -> Path | None:
+        """The folder of its adapter; None: all its weights are its own."""
+        known = CATALOG.get(self.name) if self.kind == "catalogue" else None
+        if isinstance(known, AdapterModel):
+            return Path(str(known.folder))
+        return self.path if self.kind == "adapter" else None
+
     def base_and_adapter(self) -> tuple[str, Path | None]:
         """What a training begins with: the name of the base, and the adapter that goes on it.
 
         Raises:
             SetupError: an adapter on a base that is not in the catalogue.
         """
-        known = CATALOG.get(self.name) if self.kind == "catalogue" else None
-        if isinstance(known, AdapterModel):
-            return known.base, Path(str(known.folder))
-        if self.kind != "adapter":
+        if self.adapter is None:
             at = f"@{self.revision}" if self.revision else ""
             return (self.name if self.path is None else str(self.path)) + at, None
+        known = CATALOG.get(self.name) if self.kind == "catalogue" else None
+        if isinstance(known, AdapterModel):
+            return known.base, self.adapter
         from glider.models.adapters import trained_on
 
-        assert self.path is not None
-        base = base_named(trained_on(self.path))
+        base = base_named(trained_on(self.adapter))
         if base is None:
             raise SetupError(
-                f"{self.path.name} is an adapter on a model that is not in the catalogue",
+                f"{self.adapter.name} is an adapter on a model that is not in the catalogue",
                 hint="merge it first: glider export DIR --to hf --base FOLDER --out MERGED",
             )
-        return base, self.path
+        return base, self.adapter
 
 
 def resolve(name: str | Path, revision: str | None = None) -> ResolvedModel:

@@ -144,20 +144,6 @@ def paired(
 # What is asked
 
 
-def model_of(name: str) -> str:
-    """A model as `open_backend` takes it: of a training run, what it ended with.
-
-    Raises:
-        RunError: a folder of pairs.
-    """
-    if not (Path(name) / "result.json").exists():
-        return name
-    from glider.training.folder import result
-
-    found = result(Path(name))
-    return str(found.folder) if found.kind == "adapter" else f"hf/{found.folder}"
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """An example, asked in the form that is to be learnt."""

@@ -40,8 +40,7 @@ from glider.formats import make_format
 from glider.gold.items import Item
 from glider.gold.judgements import OUTSIDE_SCALE
 from glider.gold.sets import LabelledSet
-from glider.models.adapters import trained_on
-from glider.models.catalog import CATALOG, AdapterModel, base_named, is_adapter
+from glider.models.resolve import resolve
 from glider.store.atomic import write_json
 from glider.store.folder import hold
 from glider.store.manifest import Manifest
@@ -90,30 +89,14 @@ class Start:
 
 
 def starting_point(model: str) -> Start:
-    """A model by catalogue name, run, adapter's folder, model's folder, .gguf file or hub id.
+    """Where a training of a model begins; takes any name that `glider.models.resolve` knows.
 
     Raises:
+        UnknownName: no such model.
         SetupError: an adapter on a base that is not in the catalogue.
         RunError: a training that is not finished, or a folder of pairs.
     """
-    known = CATALOG.get(model)
-    if isinstance(known, AdapterModel):
-        return Start(known.base, Path(str(known.folder)))
-    folder = Path(model).expanduser()
-    if (folder / "result.json").exists():
-        from glider.training.folder import result
-
-        folder = result(folder).folder
-        model = str(folder)
-    if not is_adapter(folder):
-        return Start(model, None)
-    base = base_named(trained_on(folder))
-    if base is None:
-        raise SetupError(
-            f"{folder.name} is an adapter on a model that is not in the catalogue",
-            hint="merge it first: glider export DIR --to hf --base FOLDER --out MERGED",
-        )
-    return Start(base, folder)
+    return Start(*resolve(model).base_and_adapter())
 
 
 # The labels

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from glider.core.errors import ModelFileError, RecipeError, SetupError
 from glider.models.adapters import read_config, sizes
 from glider.models.catalog import base_named
+from glider.models.resolve import resolve
 from glider.training.base_model import BaseModel, load_config
-from glider.training.folder import result
 from glider.training.recipe import Lora, Recipe
 
 _LAYER = re.compile(r"\blayers\.(\d+)\.")
@@ -34,13 +34,11 @@ def with_start(recipe: Recipe, base: BaseModel) -> tuple[Recipe, Path | None]:
 
 
 def _adapter_of(start: str) -> Path:
-    """The adapter folder that `start` names: itself, or the result of a run."""
-    folder = Path(start).expanduser()
-    if (folder / "result.json").exists():
-        folder = result(folder).folder
-    if not (folder / "adapter_config.json").exists():
+    """The adapter that `start` names, by any name that `glider.models.resolve` knows."""
+    adapter = resolve(start).adapter
+    if adapter is None:
         raise SetupError(f"start: {start} has no adapter", hint="base takes a whole model")
-    return folder
+    return adapter
 
 
 def with_lora_of(recipe: Recipe, adapter: Path) -> Recipe:

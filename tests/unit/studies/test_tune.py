@@ -10,7 +10,7 @@ from unit.corpus.cases import item, labelled
 from glider.core.errors import RunError, SetupError
 from glider.studies.tune import Labels, Start, folds_of, planned, recipe_of, starting_point
 from glider.training.recipe import load_recipe
-from glider.training.start import filled
+from glider.training.start import with_lora_of
 
 # Folds
 
@@ -143,7 +143,7 @@ def test_the_recipes_that_go_on_do_so_from_the_shipped_adapter():
         load_recipe("nano-reasons"),
         load_recipe("nano-self-rationalization"),
     ):
-        lora = filled(recipe, start.adapter).lora
+        lora = with_lora_of(recipe, start.adapter).lora
         assert (lora.rank, lora.alpha, lora.dropout) == (32, 64, 0)
 
 
