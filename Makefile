@@ -1,4 +1,4 @@
-# make demo   environment, model, and thirty texts judged under three criteria
+# make demo   environment, model, and thirty texts, half with a planted fault, judged under three criteria
 # make test   everything that is checked, as CI runs it; TORCH=1 adds the torch backends and training,
 #             SLOW=1 the tests that take a minute each
 # make nano   the shipped judge anew, of the judgments in DATA=FOLDER: examples, training, adapter, figures,

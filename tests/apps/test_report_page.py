@@ -181,6 +181,23 @@ def test_marks_stand_where_the_spans_say(visit, report, row):
     assert marks(page) == expected
 
 
+def test_a_score_that_its_own_probabilities_contradict_is_marked_unsure(visit, report):
+    made = [(n, o) for n, o in report[1] if o.kind == "judgment" and n < 12 and n != 5]
+    unsure = next((n, o) for n, o in made if o.unsure)
+    sure = next((n, o) for n, o in made if o.score_probs and not o.unsure)
+    for (row, outcome), tags in ((unsure, 1), (sure, 0)):
+        page = visit(report[0], f"#row={row}&criterion={outcome.criterion}")
+        words = page.inner_text("dialog .why")
+        assert f"Expected value {outcome.expected:.2f}" in words
+        assert page.locator("dialog .score-line .tag", has_text="unsure").count() == tags
+        assert ("do not rely on this score alone" in words) == bool(tags)
+        assert page.locator("dialog .hills i").count() == len(outcome.score_probs)
+    ids = page.locator("tbody tr", has=page.locator(".c-doubt .tag")).locator("td.c-id a")
+    hrefs = {ids.nth(k).get_attribute("href") for k in range(ids.count())}
+    shown = {f"#row={n}&criterion={o.criterion}" for n, o in made if o.unsure}
+    assert {href for href in hrefs if int(href.split("=")[1].split("&")[0]) < 12} == shown
+
+
 def test_overlaps_folded_and_unplaced_highlights(visit, report):
     page = visit(report[0], DETAIL)
     pieces = page.locator("dialog mark")

@@ -1,4 +1,4 @@
-"""`glider demo`: thirty shipped texts under three criteria, and the report."""
+"""`glider demo`: shipped texts with planted faults under three criteria, and the report."""
 
 from pathlib import Path
 
@@ -6,16 +6,16 @@ import typer
 
 from glider.cli.show import say, show_summary
 
-_CRITERIA = ("faithfulness", "instruction-following", "conciseness")
+CRITERIA = ("faithfulness", "instruction-following", "conciseness")
 _SHOWN_WHOLE = 3
 
 
 def demo(
     run: Path = typer.Option(None, help="Folder of the run [runs/demo-TIME]."),
 ) -> None:
-    """Judge thirty shipped texts under three criteria with the embedded model; write a report.
+    """Judge thirty shipped texts, half with a planted fault, under three criteria; write a report.
 
-    The embedded judge is small: `docs/benchmarks.md` says how far to believe it.
+    At the end: how many of the faults the embedded judge found, and how many clean texts it blamed.
     """
     from importlib.resources import as_file, files
 
@@ -24,16 +24,33 @@ def demo(
     from glider.cli.report import write_report
     from glider.data.library import load_criterion
     from glider.data.settings import DataSettings
+    from glider.demo.texts import FILE, planted_faults
     from glider.judging.settings import JudgeSettings
+    from glider.report.planted import write_planted
     from glider.store.run import samples
 
-    with as_file(files("glider.demo") / "samples.jsonl") as path:
+    with as_file(files("glider.demo") / FILE) as path:
         judged = judge_with_progress(
-            str(path), _CRITERIA, run, JudgeSettings(), DataSettings(), name="demo"
+            str(path), CRITERIA, run, JudgeSettings(), DataSettings(), name="demo"
         )
     texts = dict(samples(judged.run))
     for row, outcome in sorted(judged.outcomes(), key=lambda item: item[0])[:_SHOWN_WHOLE]:
         show(outcome, texts[row], load_criterion(outcome.criterion).rubric)
     show_summary(judged.summary)
+    write_planted(judged.run, planted_faults())
+    _show_planted(judged.run)
     write_report(judged.run, judged.run / "report.html")
     say("run:", str(judged.run))
+
+
+def _show_planted(run: Path) -> None:
+    from glider.report.planted import RULE, planted_figures
+    from glider.stats.estimates import Estimate
+
+    figures = planted_figures(run)
+    for name, n, figure in figures.lines if figures else ():
+        if isinstance(figure, Estimate):
+            failed = f", {figure.skipped} not judged" if figure.skipped else ""
+            reach = f"[{figure.low:.0%}, {figure.high:.0%}]"
+            say(f"[bold]{name}[/]:", f"{n} of {figure.n} ({figure.value:.0%} {reach}){failed}")
+    say(RULE)

@@ -26,7 +26,7 @@ def show(outcome: Judgment | Failure | Comparison, sample: Sample, rubric: Rubri
         (f"{outcome.score}", "bold green" if outcome.normalized >= 0.5 else "bold yellow"),
         f" of {rubric.low}..{rubric.high}",
     )
-    if is_unsure(outcome):
+    if outcome.unsure:
         head.append(f", but expected {outcome.expected:.2f}: unsure", "bold yellow")
     elif outcome.expected is not None:
         head.append(f"   expected {outcome.expected:.2f}", "dim")
@@ -48,14 +48,6 @@ def show(outcome: Judgment | Failure | Comparison, sample: Sample, rubric: Rubri
         )
     title = Text.assemble((outcome.criterion, "bold"), "  ", head)
     terminal().print(Panel(Group(*parts), title=title, title_align="left", padding=(1, 2)))
-
-
-def is_unsure(outcome: Judgment) -> bool:
-    """The mean of the level probabilities lies nearer to another level than to the score."""
-    if outcome.expected is None or not outcome.score_probs:
-        return False
-    to = {level: abs(level - outcome.expected) for level in outcome.score_probs}
-    return to[outcome.score] > min(to.values())
 
 
 def _step(step: Step) -> Text:
@@ -106,7 +98,7 @@ def line_for(outcome: Judgment | Failure | Comparison) -> Text:
         line.append("  orders disagree" if outcome.flipped else "")
     else:
         line.append(f"{outcome.score:>2}", "bold")
-        if is_unsure(outcome):
+        if outcome.unsure:
             line.append(f", but expected {outcome.expected:.2f}: unsure", "yellow")
         elif outcome.expected is not None:
             line.append(f" (expected {outcome.expected:.2f})", "dim")

@@ -172,6 +172,14 @@ class Judgment(_Outcome):
         entropy = -sum(p * math.log(p) for p in self.score_probs.values() if p > 0)
         return entropy / math.log(len(self.score_probs))
 
+    @property
+    def unsure(self) -> bool:
+        """The mean of the level probabilities lies nearer to another level than to the score."""
+        if self.expected is None or not self.score_probs:
+            return False
+        away = {level: abs(level - self.expected) for level in self.score_probs}
+        return away[self.score] > min(away.values())
+
     def or_raise(self) -> Self:
         """The judgment itself; a Failure raises here."""
         return self

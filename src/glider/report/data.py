@@ -20,6 +20,7 @@ from glider.core.errors import BadRecord
 from glider.core.judgments import Comparison, Failure, Judgment, outcome_from
 from glider.pages.words import brief
 from glider.report.failures import FAILURE_HELP, NO_HELP
+from glider.report.planted import planted_figures
 from glider.report.summary import Tallies, failure_of, judgments_of, winner
 from glider.store.run import AskedCriteria
 
@@ -62,6 +63,7 @@ class PageData:
         self._full_from: int | None = None
         self._with = 0
         self.n_rows = 0
+        self.planted = planted_figures(run)
         self._read(run)
 
     def _read(self, run: Path) -> None:
@@ -150,13 +152,16 @@ class PageData:
         number = -1 if criterion is None else self._number[criterion.content_id]
         parts = judgments_of(outcome)
         value: int | str | None = None
-        expected = doubt = None
+        expected = doubt = probs = None
         flags = ""
         if failure is not None:
             said = failure.message
         elif isinstance(outcome, Judgment):
             value, expected, doubt = outcome.score, outcome.expected, outcome.doubt
             said = outcome.reasoning or ""
+            flags = "u" if outcome.unsure else ""
+            if outcome.score_probs:
+                probs = [round(100 * p) for _, p in sorted(outcome.score_probs.items())]
         else:
             assert isinstance(outcome, Comparison)
             value, expected = winner(outcome), outcome.p_first
@@ -182,6 +187,7 @@ class PageData:
                     failure.code if failure else None,
                     flags,
                     [outcome.first, outcome.second] if isinstance(outcome, Comparison) else None,
+                    probs,
                     block,
                 ]
             )
@@ -194,7 +200,11 @@ class PageData:
             {"name": c.name, "title": c.heading, "question": c.question, "levels": c.rubric.levels}
             for c in self.criteria
         ]
-        head = {"criteria": criteria, "help": FAILURE_HELP, "unknown": NO_HELP}
+        planted = {v.fault.sample: v.fault.model_dump() | {"found": v.found}
+                   for v in self.planted.verdicts} if self.planted else {}  # fmt: skip
+        head = {
+            "criteria": criteria, "help": FAILURE_HELP, "unknown": NO_HELP, "planted": planted,
+        }  # fmt: skip
         return Markup(_pack(head).decode())
 
     def lines(self) -> Iterator[Markup]:

@@ -22,6 +22,7 @@ from glider.pages.words import count, date
 from glider.report.cards import Card
 from glider.report.data import PageData
 from glider.report.failures import FAILURE_HELP, NO_HELP, failure_title
+from glider.report.planted import RULE
 from glider.report.summary import stored_summary
 from glider.store.atomic import replacing
 from glider.store.manifest import Manifest
@@ -73,6 +74,7 @@ def build_report(run: Path, out: Path, *, text_budget: int = TEXT_BUDGET_BYTES) 
         reasons=data.tallies.reasons,
         failure_title=failure_title,
         help_for=lambda key: FAILURE_HELP.get(key.partition("/")[2], ("", *NO_HELP))[1:],
+        planted_rule=RULE,
         data=data,
     )
     with replacing(out) as file:
@@ -86,7 +88,7 @@ def _facts(manifest: Manifest, n_rows: int) -> dict[str, str]:
         "Model": model,
         "Format": format,
         "Date": date(manifest.created_at, time=True),
-        "Input": manifest.input_path,
+        "Input": Path(manifest.input_path).name,
         "Rows": count(n_rows),
     }
 

@@ -5,6 +5,7 @@
 "use strict";
 
 const PAGE = 50;
+const UNSURE = "The mean of the level probabilities lies nearer to another level than to the score.";
 const $ = (id) => document.getElementById(id);
 const number = new Intl.NumberFormat("en");
 const words = new Intl.Collator("en", { numeric: true });
@@ -36,13 +37,13 @@ function units(text, points) {
 }
 
 function start() {
-  const { criteria, help, unknown } = JSON.parse($("head").textContent);
+  const { criteria, help, unknown, planted } = JSON.parse($("head").textContent);
   let nth = -1, before = null;   // the outcome's place among those of its row
   const rows = JSON.parse($("rows").textContent).map(
-    ([row, id, criterion, value, expected, doubt, brief, marks, failed, flags, pair, block], order) => {
+    ([row, id, criterion, value, expected, doubt, brief, marks, failed, flags, pair, probs, block], order) => {
       nth = row === before ? nth + 1 : 0;
       before = row;
-      return { row, id, criterion, value, expected, doubt, brief, marks, failed, flags, pair, block, order, nth };
+      return { row, id, criterion, value, expected, doubt, brief, marks, failed, flags, pair, probs, block, order, nth };
     });
   $("rows").remove();
   for (const criterion of criteria) {
@@ -146,7 +147,7 @@ function start() {
       cell("criterion", h("span", { dir: "auto" }, titleOf(row))),
       cell("score", scored(row), tags),
       cell("expected", row.expected === null ? nil() : row.expected.toFixed(2)),
-      cell("doubt", row.doubt === null ? nil() : [row.doubt.toFixed(2), h("span", { class: "pip", "aria-hidden": "true" }, h("i", { style: `width:${100 * row.doubt}%` }))]),
+      cell("doubt", row.doubt === null ? nil() : [row.doubt.toFixed(2), " ", row.flags.includes("u") && h("span", { class: "tag warn", title: UNSURE }, "unsure")]),
       cell("reason", h("span", { dir: "auto" }, row.failed ? `${helpFor(row.failed)[0]}: ${row.brief}` : row.brief || nil())),
       cell("marks", row.marks ? String(row.marks) : nil()));
   }
@@ -154,14 +155,18 @@ function start() {
   function scored(row) {
     if (row.failed !== null) return h("span", { class: "tag bad" }, "Failed");
     if (row.pair) return h("span", { class: "scored", dir: "auto" }, answer(row));
-    return h("span", { class: "scored" }, String(row.value), meter(criteria[row.criterion].scores, row.value));
+    const { scores } = criteria[row.criterion];
+    return h("span", { class: "scored" }, String(row.value), spread(scores, row.value, row.probs));
   }
 
   const answer = (row) => (row.failed !== null ? "failed" : row.pair ? { first: row.pair[0], second: row.pair[1], tie: "tie" }[row.value] : String(row.value));
 
-  function meter(scores, value) {
-    return h("span", { class: "meter", "aria-hidden": "true" },
-      scores.map((score) => h("i", { class: score === value ? "here" : score < value ? "under" : "" })));
+  /** The probability of each level, lowest first, as bars; where none are known, where the score stands. */
+  function spread(scores, value, probs) {
+    const known = probs?.length === scores.length;
+    const most = known ? Math.max(...probs, 1) : 1;
+    return h("span", { class: known ? "spread" : "spread unknown", "aria-hidden": "true" }, scores.map((score, n) =>
+      h("i", { class: score === value ? "here" : null, style: known && `height:${Math.max(8, Math.round((100 * probs[n]) / most))}%` })));
   }
 
   // Search -----------------------------------------------------------------------------------
@@ -264,7 +269,7 @@ function start() {
     let count = 0;
     const pieces = parts.map((part, order) => {
       const own = highlights.slice(count, (count += part.highlights?.length ?? 0));
-      return outcome.kind === "comparison" ? oneOrder(part, order, outcome, own) : judged(part, criterion, own);
+      return outcome.kind === "comparison" ? oneOrder(part, order, outcome, own) : judged(part, criterion, own, row.id);
     });
     return [
       h("header", { class: "sheet-head" },
@@ -280,14 +285,14 @@ function start() {
           h("button", { type: "button", disabled: at < 0 || at + 1 >= view.length, onclick: () => turn(1) }, "Next"),
           h("button", { type: "button", onclick: shut }, "Close"))),
       h("div", { class: "sheet-body", tabindex: -1 },
-        h("section", { class: "texts", "aria-label": "Texts" }, texts(found, outcome, highlights, cuts)),
+        h("section", { class: "texts", "aria-label": "Texts" }, texts(found, outcome, highlights, cuts, row.id)),
         h("aside", { class: "why", "aria-label": "Judgment" },
           outcome ? [outcome.kind === "comparison" && compared(outcome), pieces, facts(outcome, found)]
             : h("div", {}, h("p", { class: "score-line" }, scored(row)), h("p", { class: "reasoning", dir: "auto" }, row.brief)))),
     ];
   }
 
-  function texts(found, outcome, highlights, cuts) {
+  function texts(found, outcome, highlights, cuts, sample) {
     if (found === null) return h("p", { class: "aside-notice" }, "The texts of this row are not in this page, to keep it light. They are in samples.jsonl and journal.jsonl of the run.");
     if (!found.fields) return h("p", { class: "nil" }, "This row could not be read, so there is no text to show.");
     const compared = outcome.kind === "comparison" ? [outcome.first, outcome.second] : null;
@@ -296,16 +301,25 @@ function start() {
       const cut = cuts.find((each) => each.field === field.name);
       return h("article", { class: judged ? "field judged" : "field" },
         h("h3", {}, h("span", { dir: "auto" }, field.name), judged && h("span", { class: "tag" }, compared ? "compared" : "judged")),
-        h("div", { class: "text", dir: "auto" }, field.text ? marked(field, highlights, cut) : h("span", { class: "nil" }, "empty")));
+        h("div", { class: "text", dir: "auto" }, field.text ? marked(field, highlights, cut, judged ? wrongWords(field.text, sample) : null) : h("span", { class: "nil" }, "empty")));
     });
   }
 
+  /** Where a planted fault stands, in code points; null where there is none, or where it is all of the text. */
+  function wrongWords(text, sample) {
+    const where = planted[sample]?.where;
+    const at = where && where !== text ? text.indexOf(where) : -1;
+    if (at < 0) return null;
+    const start = [...text.slice(0, at)].length;
+    return [start, start + [...where].length];
+  }
+
   /** The text cut at every border of a highlight, so that overlaps become pieces with several. */
-  function marked(field, highlights, cut) {
+  function marked(field, highlights, cut, wrong) {
     const spans = highlights.flatMap(({ n, match, spans: all }) =>
       all.filter((span) => span.field === field.name && span.end > span.start).map((span) => ({ n, match, start: span.start, end: span.end })));
     const kept = cut && cut.kept > 0 ? cut.kept : Infinity;
-    const points = [...new Set([0, ...spans.flatMap((span) => [span.start, span.end]), kept, Infinity])].sort((a, b) => a - b);
+    const points = [...new Set([0, ...spans.flatMap((span) => [span.start, span.end]), ...(wrong ?? []), kept, Infinity])].sort((a, b) => a - b);
     const offsets = units(field.text, points);
     const pieces = [];
     for (let k = 0; k + 1 < points.length; k += 1) {
@@ -313,31 +327,64 @@ function start() {
       if (!text) continue;
       const here = spans.filter((span) => span.start <= points[k] && span.end >= points[k + 1]);
       const begins = here.filter((span) => span.start === points[k]).map((span) => span.n);
-      const piece = here.length
+      let piece = here.length
         ? h("mark", {
             class: [here.every((span) => span.match === "folded") && "folded", here.length > 1 && "many"].filter(Boolean).join(" ") || null,
             "data-n": begins.length ? begins.join(" ") : null,
             "data-all": here.map((span) => span.n).join(" "),
           }, text)
         : text;
+      if (wrong && wrong[0] <= points[k] && wrong[1] >= points[k + 1]) piece = h("u", { class: "planted", title: "Planted fault" }, piece);
       if (points[k] === kept) pieces.push(h("span", { class: "cutline" }, "The judge did not see the text from here on."));
       pieces.push(points[k] >= kept ? h("span", { class: "unseen" }, piece) : piece);
     }
     return pieces;
   }
 
-  function judged(part, criterion, own) {
+  function judged(part, criterion, own, sample) {
     if (part.kind === "failure") return failed(part);
     return [
-      h("div", {}, h("p", { class: "score-line" }, String(part.score),
-        h("small", {}, `on a scale of ${criterion.scores[0]} to ${criterion.scores.at(-1)}`, part.expected !== null && part.expected !== undefined && ` · expected ${part.expected.toFixed(2)}`)),
+      h("div", {},
+        h("p", { class: "score-line" }, String(part.score), h("small", {}, `on a scale of ${criterion.scores[0]} to ${criterion.scores.at(-1)}`),
+          unsure(part, criterion) && h("span", { class: "tag warn", title: UNSURE }, "unsure")),
         h("p", { class: "meaning", dir: "auto" }, criterion.levels[part.score] ?? "")),
+      expectation(part, criterion),
+      plantedFault(part, sample),
       warnings(part),
       reasoning(part),
       quotes(own),
       levels(part, criterion.scores.map((score) => [score, score, criterion.levels[score]]).reverse(), part.score_probs ? "Probability of each level" : "What the scores mean"),
       raw(part),
     ];
+  }
+
+  /** The probabilities of the levels, with the score and the expected value on one scale. */
+  function expectation(part, criterion) {
+    if (typeof part.expected !== "number" || !part.score_probs) return null;
+    const { scores } = criterion;
+    const at = (value) => (100 * (value - scores[0])) / (scores.at(-1) - scores[0]);
+    const of = (score) => part.score_probs[score] ?? 0;
+    const most = Math.max(...scores.map(of), 0.01);
+    return h("div", { class: "expectation" },
+      h("div", { class: "hills", "aria-hidden": "true" },
+        scores.map((score) => h("i", { class: score === part.score ? "here" : null, style: `left:${at(score)}%;height:${(100 * of(score)) / most}%` })),
+        h("b", { style: `left:${at(part.expected)}%` })),
+      h("div", { class: "hill-labels", "aria-hidden": "true" }, scores.map((score) => h("span", { style: `left:${at(score)}%` }, String(score)))),
+      h("p", {}, "Expected value ", h("strong", {}, part.expected.toFixed(2)), `, the mean of all levels; level ${part.score} has ${percent(of(part.score))} of the probability.`),
+      unsure(part, criterion) && h("p", { class: "nil" }, `The mean lies nearer to ${nearest(scores, part.expected)} than to ${part.score}: do not rely on this score alone.`));
+  }
+
+  const unsure = (part, { scores }) => typeof part.expected === "number" && part.score_probs
+    && Math.abs(nearest(scores, part.expected) - part.expected) < Math.abs(part.score - part.expected);
+
+  const nearest = (scores, value) => scores.reduce((best, score) => (Math.abs(score - value) < Math.abs(best - value) ? score : best));
+
+  function plantedFault(part, sample) {
+    const fault = planted[sample];
+    if (!fault || fault.criterion !== part.criterion) return null;
+    return h("div", { class: fault.found ? "aside-notice good" : "aside-notice bad" },
+      h("p", {}, h("strong", {}, `Planted fault: ${fault.kind}. `), fault.found ? "Found." : "Missed."),
+      h("p", {}, fault.what));
   }
 
   function oneOrder(part, order, outcome, own) {

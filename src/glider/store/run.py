@@ -8,6 +8,7 @@
     journal.jsonl    {"row", "outcome"}: one line per outcome, as it is ready
     summary.json     figures over the journal; can be made anew at any time
     report.html      made by `glider report`
+    planted.json     where the texts have faults that were planted: which, and where
 
 Every line is written whole, in one call, before the next outcome is taken: a process killed at any
 moment leaves at most one broken last line, which opening the run again cuts off and judges anew.

@@ -10,7 +10,8 @@ from pathlib import Path
 from glider.core.errors import SetupError
 
 RUN_FILES = (
-    "manifest.json", "criteria.json", "samples.jsonl", "journal.jsonl", "summary.json", ".lock",
+    "manifest.json", "criteria.json", "samples.jsonl", "journal.jsonl", "summary.json",
+    "planted.json", ".lock",
 )  # fmt: skip
 """What makes a run a run."""
 

@@ -1,0 +1,169 @@
+"""Faults that were planted in a run's texts and written down: did the judge find them?
+
+A run folder may hold `planted.json`: which text has which fault, where it is, and which other text
+is the same without it. The demo's texts are such; so may be your own.
+
+A fault is *found* if its text is scored at or below the middle of the rubric under the criterion of
+the fault. A clean text is *blamed* if it is scored so under the criterion of its twin's fault. Both
+were fixed before any judge saw the demo's texts. A failed judgment finds nothing, blames nothing,
+and stays in the denominator.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from glider.core.base import Frozen
+from glider.core.errors import RunError
+from glider.core.judgments import Judgment
+from glider.stats.estimates import Estimate, Undefined, proportion
+from glider.store.atomic import write_json
+from glider.store.run import outcomes
+
+_FILE = "planted.json"
+MIDDLE = 0.5
+"""Share of the rubric at or below which a score says that something is wrong."""
+RULE = (
+    "A fault is found if its text is scored at or below the middle of the rubric under the "
+    "criterion of the fault; a clean text is blamed if it is scored so under the criterion of its "
+    "twin's fault."
+)
+
+
+class PlantedFault(Frozen):
+    """One fault, in one text."""
+
+    sample: str
+    """Id of the text that has it."""
+    twin: str
+    """Id of the same text without it."""
+    criterion: str
+    """Name of the criterion that it breaks."""
+    kind: str
+    what: str
+    """What is wrong, in a sentence."""
+    where: str
+    """The words that are wrong, as they stand in the text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one fault; None is not judged."""
+
+    fault: PlantedFault
+    row: int | None
+    """Row of the text with the fault."""
+    score: int | None
+    expected: float | None
+    twin_row: int | None
+    twin_score: int | None
+    twin_expected: float | None
+    found: bool
+    blamed: bool
+    """The clean twin was scored as if it had the fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlantedFigures:
+    """How many faults a judge found and how many clean texts it blamed, 95 % intervals (Wilson)."""
+
+    verdicts: Sequence[Verdict]
+    found: Estimate | Undefined
+    blamed: Estimate | Undefined
+    below_twin: Estimate | Undefined
+    """Texts with a fault whose expected score is below that of their clean twin: a coin gets
+    half."""
+
+    @property
+    def lines(self) -> list[tuple[str, int, Estimate | Undefined]]:
+        """What each figure is called, its count, the figure."""
+        named = {
+            "Planted faults found": self.found,
+            "Clean texts blamed": self.blamed,
+            "Scored below the clean twin": self.below_twin,
+        }
+        return [
+            (name, round(f.value * f.n) if isinstance(f, Estimate) else 0, f)
+            for name, f in named.items()
+        ]
+
+
+def write_planted(run: Path, faults: Iterable[PlantedFault]) -> None:
+    """Put the faults of a run's texts beside its journal."""
+    write_json(run / _FILE, [fault.model_dump() for fault in faults])
+
+
+def planted_figures(run: Path) -> PlantedFigures | None:
+    """What the judge of a run made of its planted faults; None where none were written down.
+
+    Raises:
+        RunError: the file of faults is damaged.
+    """
+    faults = _faults(run)
+    if not faults:
+        return None
+    wanted = {(name, f.criterion) for f in faults for name in (f.sample, f.twin)}
+    judged: dict[tuple[str, str], tuple[int, Judgment | None]] = {}
+    for row, outcome in outcomes(run):
+        if (outcome.sample_id, outcome.criterion) in wanted:
+            judgment = outcome if isinstance(outcome, Judgment) else None
+            judged[outcome.sample_id, outcome.criterion] = row, judgment
+    return figures_of(faults, judged)
+
+
+def figures_of(
+    faults: Sequence[PlantedFault], judged: Mapping[tuple[str, str], tuple[int, Judgment | None]]
+) -> PlantedFigures:
+    """The figures from each text's row and judgment, by its id and criterion."""
+    verdicts = [_verdict(fault, judged) for fault in faults]
+    n = len(verdicts)
+    failed = sum(v.score is None for v in verdicts)
+    twins_failed = sum(v.twin_score is None for v in verdicts)
+    pairs = [
+        (v.expected, v.twin_expected)
+        for v in verdicts
+        if v.expected is not None and v.twin_expected is not None
+    ]
+    return PlantedFigures(
+        verdicts=verdicts,
+        found=proportion(sum(v.found for v in verdicts), n, skipped=failed),
+        blamed=proportion(sum(v.blamed for v in verdicts), n, skipped=twins_failed),
+        below_twin=proportion(sum(a < b for a, b in pairs), n, skipped=n - len(pairs)),
+    )
+
+
+def _verdict(
+    fault: PlantedFault, judged: Mapping[tuple[str, str], tuple[int, Judgment | None]]
+) -> Verdict:
+    row, own = judged.get((fault.sample, fault.criterion), (None, None))
+    twin_row, twin = judged.get((fault.twin, fault.criterion), (None, None))
+    return Verdict(
+        fault=fault,
+        row=row,
+        score=own.score if own else None,
+        expected=_expected(own),
+        twin_row=twin_row,
+        twin_score=twin.score if twin else None,
+        twin_expected=_expected(twin),
+        found=own is not None and own.normalized <= MIDDLE,
+        blamed=twin is not None and twin.normalized <= MIDDLE,
+    )
+
+
+def _expected(judgment: Judgment | None) -> float | None:
+    if judgment is None:
+        return None
+    return float(judgment.score) if judgment.expected is None else judgment.expected
+
+
+def _faults(run: Path) -> list[PlantedFault]:
+    file = run / _FILE
+    try:
+        return [PlantedFault.model_validate(each) for each in json.loads(file.read_bytes())]
+    except FileNotFoundError:
+        return []
+    except (ValueError, TypeError, ValidationError) as exc:
+        raise RunError(f"{file} is damaged: {exc}") from exc
