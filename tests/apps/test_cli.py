@@ -176,7 +176,7 @@ def test_wrong_words_get_a_sentence_and_an_exit_code(glider, rows, words, code, 
 
 @pytest.mark.parametrize(
     ("always", "code", "failure"),
-    [("unauthorized", 4, "generate/refused"), ("nonsense", 4, "read/missing_part"), ("too_long", 3, "prepare/prompt_too_long")],
+    [("nonsense", 4, "read/missing_part"), ("too_long", 3, "prepare/prompt_too_long")],
 )  # fmt: skip
 def test_an_endpoint_that_always_fails(glider, rows, tmp_path, always, code, failure):
     with FakeServer(answer=ANSWER, always=always) as bad:
@@ -186,6 +186,22 @@ def test_an_endpoint_that_always_fails(glider, rows, tmp_path, always, code, fai
     assert failure in finished.stderr
     assert "nothing was judged" in finished.stderr
     assert json.loads((tmp_path / "run/summary.json").read_text())["failed"] == 20
+
+
+@pytest.mark.parametrize("always", ["unauthorized", "not_found"])
+def test_an_endpoint_that_lets_nobody_in_stops_the_run_which_goes_on_later(
+    glider, rows, tmp_path, always
+):
+    with FakeServer(answer=ANSWER, always=always) as server:
+        words = [*JUDGE, rows, "--base-url", server.url, "--run", "run"]
+        stopped = glider(*words, code=4)
+        assert server.stats()["requests"] == 1
+        assert "access_refused" in stopped.stderr
+        assert "0 outcomes are kept" in stopped.stderr
+        assert (tmp_path / "run/journal.jsonl").read_bytes() == b""
+        server.always = None
+        glider(*words, "--resume", code=0)
+    assert json.loads((tmp_path / "run/summary.json").read_text())["judged"] == 20
 
 
 def test_fail_on_is_a_share_or_a_count(glider, tmp_path):

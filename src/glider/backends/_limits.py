@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from glider.core.errors import SetupError
 from glider.core.judgments import Usage
 
+ALONE_S = 2.0
+"""How long the first attempt goes alone: what an endpoint refuses is then learnt once, and a slow
+answer holds nobody back for long."""
 _FIRST_LIMIT = 8
 _ROUND_TRIPS_BACK = 16
 """Round trips in which additive growth makes up for one halving, give or take."""
@@ -18,9 +21,10 @@ _ROUND_TRIPS_BACK = 16
 class Pace:
     """How many attempts may be open at once: additive increase, multiplicative decrease.
 
-    Starts at 8 and doubles each round trip until the first trouble; from then on it grows by a
-    fixed step a round trip, and halves on trouble. Only an attempt that began after the last
-    halving can halve again, so one bad moment counts once, however many attempts it hits.
+    The first attempt goes alone for a short while. From 8 it then doubles each round trip until the
+    first trouble; from then on it grows by a fixed step a round trip, and halves on trouble. Only
+    an attempt that began after the last halving can halve again, so one bad moment counts once,
+    however many attempts it hits.
     """
 
     def __init__(self, ceiling: int) -> None:
@@ -30,22 +34,41 @@ class Pace:
         self._step: float | None = None  # Attempts a round trip; None before the first trouble.
         self._halved_at = -math.inf
         self._paused_until = -math.inf
+        self._alone_until: float | None = None  # None before the first attempt.
 
     def ready(self, now: float) -> bool:
         """Whether one more attempt may begin."""
+        if self.in_flight and self._alone_until is not None and now < self._alone_until:
+            return False
         return self.in_flight < int(self.limit) and now >= self._paused_until
 
-    def begin(self) -> None:
-        """An attempt begins."""
+    def begin(self, now: float) -> bool:
+        """An attempt begins; True if it is the first, and others wait for its end or `ALONE_S`."""
         self.in_flight += 1
+        if self._alone_until is not None:
+            return False
+        self._alone_until = now + ALONE_S
+        return True
 
-    def end(self, began: float, now: float, *, trouble: bool, pause_s: float = 0.0) -> None:
+    def end(
+        self,
+        began: float,
+        now: float,
+        *,
+        trouble: bool,
+        pause_s: float = 0.0,
+        learning: bool = False,
+    ) -> None:
         """An attempt is over.
 
         Args:
+            learning: a setting was refused and the request goes again without; the first goes on
+                alone.
             trouble: the endpoint has too much to do: 429, 503, no answer in time.
             pause_s: how long nothing at all may begin, as the endpoint asked.
         """
+        if not learning:
+            self._alone_until = -math.inf
         if trouble:
             self._paused_until = max(self._paused_until, now + pause_s)
             if began >= self._halved_at:

@@ -1,70 +1,83 @@
-"""OpenAI's chat completions as JSON: our request to theirs, their answer or refusal to ours.
+"""OpenAI's chat completions as JSON: our request to theirs, their answer to ours.
 
 Opens no socket. What an endpoint says is not trusted to have any shape: whatever cannot be read
-is a BadResponse. Its error messages are quoted, shortened and without the key.
+is a BadResponse.
 
-The convention to know: a field that an endpoint does not know is left out from then on, if an
-answer without it is still the same kind of answer; everything else it refuses is an error.
+The convention to know: a setting that an endpoint refuses is left out from then on, or set to the
+bound that it names, if the answer is still the same kind of answer; the answer says so.
 """
 
-import json
 import math
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
+from glider.backends._complaints import Complaint
 from glider.backends.labels import from_answer
-from glider.core.errors import (
-    BackendError,
-    BadResponse,
-    Filtered,
-    PromptTooLong,
-    RateLimited,
-    Refused,
-    TimedOut,
-    Unavailable,
-)
+from glider.core.errors import BadResponse, Filtered, NoAnswer
 from glider.core.generation import GenerationRequest
 from glider.core.judgments import Usage
+from glider.text.thinking import split_thinking
 
 GrammarKind = Literal["auto", "vllm", "llama.cpp", "json-schema", "none"]
 """How an endpoint is held to a grammar; auto is json-schema."""
 
 _OPTIONAL = {
-    "logprobs": ("logprobs", "top_logprobs"),
-    "top_logprobs": ("logprobs", "top_logprobs"),
-    "seed": ("seed",),
-    # OpenAI's reasoning models draw as they please and say so.
-    "temperature": ("temperature", "top_p"),
+    # The first that is named goes first: of "temperature and top_p cannot both be given", top_p,
+    # which at 1 says nothing.
     "top_p": ("top_p",),
+    "seed": ("seed",),
+    "top_logprobs": ("logprobs", "top_logprobs"),
+    "logprobs": ("logprobs", "top_logprobs"),
     "response_format": ("response_format",),
     "structured_outputs": ("structured_outputs",),
     "grammar": ("grammar",),
+    # OpenAI's reasoning models draw as they please and say so.
+    "temperature": ("temperature",),
 }
-"""A field an endpoint may refuse, and the fields that go with it."""
+"""A field an endpoint may refuse, and the fields that go with it; one at a time."""
+
+_BOUNDED = {
+    "top_logprobs": "top_logprobs|logprobs",
+    "max_tokens": "max_tokens|maxOutputTokens|max_output_tokens|max_new_tokens",
+    "max_completion_tokens": "max_completion_tokens|max_tokens|maxOutputTokens|max_output_tokens",
+    "temperature": "temperature",
+    "seed": "seed",
+}
+"""Fields with a number that may lie outside of what an endpoint takes, and how it calls them."""
 
 _GRAMMAR_FIELDS = ("response_format", "structured_outputs", "grammar")
-_TOO_LONG_CODES = ("context_length_exceeded", "exceed_context_size_error")
-_TOO_LONG = re.compile(
-    r"(?:context length(?: is| of)?|context size|model length of)[ (]+(?P<limit>\d+)", re.IGNORECASE
-)
-_NUMBER = re.compile(r"(?<=[ (])\d{1,9}\b")
-_QUOTED_CHARS = 300
+_REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
+_CUT_OFF = ("length", "max_tokens", "model_length")
 
 
 class Wire:
     """One model at one endpoint, as JSON. Remembers which fields the endpoint does not know."""
 
-    def __init__(self, model: str, kind: GrammarKind, key: str) -> None:
+    def __init__(self, model: str, kind: GrammarKind) -> None:
         self._model = model
         self._kind = kind
         self._max_tokens_field = "max_tokens"
-        self._key = key
         self._dropped: set[str] = set()
+        self._lowest: dict[str, float] = {}
+        self._highest: dict[str, float] = {}
 
     def body(self, request: GenerationRequest) -> dict[str, Any]:
-        """The request as the endpoint wants it."""
+        """The request as the endpoint takes it, as far as is known."""
+        body = self._plain(request)
+        for field in self._dropped:
+            body.pop(field, None)
+        for field, low in self._lowest.items():
+            if field in body:
+                body[field] = max(body[field], low)
+        for field, high in self._highest.items():
+            if field in body:
+                body[field] = min(body[field], high)
+        return body
+
+    def _plain(self, request: GenerationRequest) -> dict[str, Any]:
+        """The request as it was meant."""
         decoding = request.decoding
         messages = [{"role": m.role, "content": m.content} for m in request.messages]
         body: dict[str, Any] = {
@@ -92,23 +105,20 @@ class Wire:
             elif self._kind != "none" and grammar.json_schema is not None:
                 schema = {"name": "answer", "strict": True, "schema": dict(grammar.json_schema)}
                 body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        for field in self._dropped:
-            body.pop(field, None)
         return body
 
-    def parse(self, data: bytes) -> dict[str, Any]:
-        """The reply's JSON object.
+    def most_tokens(self, sent: Mapping[str, Any]) -> int:
+        """The longest answer that `sent` allows."""
+        return int(sent[self._max_tokens_field])
 
-        Raises:
-            BadResponse: it is not one.
-        """
-        try:
-            reply = json.loads(data)
-        except (ValueError, RecursionError):
-            reply = None
-        if not isinstance(reply, dict):
-            raise BadResponse(f"the endpoint's answer of {len(data)} bytes is not a JSON object")
-        return reply
+    def adjusted(self, request: GenerationRequest, sent: Mapping[str, Any]) -> tuple[str, ...]:
+        """In what `sent` differs from the request: fields left out, `field=value` elsewhere."""
+        meant = self._plain(request)
+        return tuple(
+            name if name not in sent else f"{name}={sent[name]:g}"
+            for name, value in meant.items()
+            if name in _OPTIONAL | _BOUNDED and sent.get(name) != value
+        )
 
     def answer(
         self, reply: Mapping[str, Any], request: GenerationRequest, sent: Mapping[str, Any]
@@ -117,6 +127,7 @@ class Wire:
 
         Raises:
             BadResponse: no choice, or no text in it.
+            NoAnswer: all that the model wrote lies in its reasoning.
             Filtered: the provider held the text back.
         """
         choices = reply.get("choices")
@@ -124,80 +135,130 @@ class Wire:
         message = choice.get("message") if isinstance(choice, dict) else None
         if not isinstance(choice, dict) or not isinstance(message, dict):
             raise BadResponse("the endpoint's answer has no choices")
-        finish = choice.get("finish_reason")
-        if finish == "content_filter":
+        finish = str(choice.get("finish_reason")).lower()
+        if finish.startswith(("content_filter", "safety")):
             raise Filtered("the provider's content filter held the answer back")
-        content = message.get("content")
+        cut_off = finish in _CUT_OFF
+        content = _text_of(message.get("content"))
+        elsewhere = next((f for f in _REASONING_FIELDS if _text_of(message.get(f))), None)
+        if not content and elsewhere and not cut_off:
+            raise NoAnswer(
+                f"the answer's text is empty: all that the model wrote lies in {elsewhere!r}",
+                hint="start the server without its reasoning parser (Glider skips the thinking by "
+                "itself), or with thinking switched off",
+            )
         if content is None:
             # A refusal is what the model said; and a model may think up to its limit, saying
             # nothing.
-            content = message.get("refusal") or ("" if finish == "length" else None)
+            content = message.get("refusal") or ("" if cut_off else None)
         if not isinstance(content, str):
             raise BadResponse("the endpoint's answer has no text")
+        thought, said = split_thinking(content)
         opening = request.opening
         # vLLM gives the continuation alone; the others may or may not repeat the opening.
-        said = self._kind != "vllm" and content.startswith(opening)
-        lead = "" if said else opening
+        whole = self._kind != "vllm" and said.lstrip().startswith(opening)
+        lead = "" if whole or (thought and not said) else opening
         return (
-            lead + content,
-            "length" if finish == "length" else "stop",
-            _labels(choice, request, lead),
+            thought + lead + (said.lstrip() if thought else said),
+            "length" if cut_off else "stop",
+            _labels(choice, request, "" if thought else lead),
             any(field in sent for field in _GRAMMAR_FIELDS),
         )
 
-    def refusal(self, status: int, data: bytes, retry_after_s: float | None) -> BackendError:
-        """The error that a status other than 200 stands for."""
-        error = _error(data)
-        code, kind = error.get("code"), error.get("type")
-        said = self._quoted(error)
-        if status == 429 and "insufficient_quota" not in (code, kind):
-            return RateLimited(f"429: {said}", retry_after_s=retry_after_s)
-        if status == 408:
-            return TimedOut(f"408: {said}")
-        if status >= 500:
-            return Unavailable(f"{status}: {said}")
-        if code == "content_filter":
-            return Filtered("the provider's content filter held the prompt back")
-        message = str(error.get("message", ""))
-        found = _TOO_LONG.search(message)
-        if status in (400, 413, 422) and (
-            found or code in _TOO_LONG_CODES or kind in _TOO_LONG_CODES
-        ):
-            limit = _whole(error.get("n_ctx")) or (int(found["limit"]) if found else None)
-            above = [n for n in map(int, _NUMBER.findall(message)) if limit and n > limit]
-            return PromptTooLong(
-                _whole(error.get("n_prompt_tokens")) or max(above, default=None), limit
-            )
-        return Refused(f"{status}: {said}", hint=_HINTS.get(status))
+    def adapt(self, complaint: Complaint, sent: Mapping[str, Any]) -> str:
+        """Change what is sent from now on, if a setting of `sent` is what the complaint is about.
 
-    def drop(self, status: int, data: bytes, sent: Mapping[str, Any]) -> tuple[str, ...]:
-        """Fields of `sent` to leave out from now on, if that is what the refusal is about."""
-        if status not in (400, 422):
-            return ()
-        error = _error(data)
-        if "max_tokens" in sent and "max_completion_tokens" in str(error.get("message")):
+        Returns:
+            What was changed, for a message; empty if nothing was.
+        """
+        if complaint.status not in (400, 402, 422):
+            return ""
+        text = complaint.text
+        if "max_tokens" in sent and _wants_newer_name(complaint):
             self._max_tokens_field = "max_completion_tokens"
-            return ("max_tokens",)
-        text = str(error.get("param") or error.get("message"))
+            return "takes max_completion_tokens for max_tokens"
+        for name, called in _BOUNDED.items():
+            if name in sent and _names(complaint, called):
+                bound = _bound(text, sent[name])
+                if bound is None or (name == "top_logprobs" and bound < 2):
+                    continue
+                bounds = self._highest if bound < sent[name] else self._lowest
+                bounds[name] = bound
+                return f"takes no {name} of {sent[name]:g}; going on with {bound:g}"
         for name, fields in _OPTIONAL.items():
-            if name in sent and re.search(rf"\b{name}\b", text):
+            if name in sent and _names(complaint, name):
                 self._dropped.update(fields)
-                return fields
-        return ()
-
-    def _quoted(self, error: Mapping[str, Any]) -> str:
-        message = str(error.get("message") or "no reason given")
-        if self._key:
-            message = message.replace(self._key, "***")
-        return message if len(message) <= _QUOTED_CHARS else message[:_QUOTED_CHARS] + "..."
+                return f"takes no {' and '.join(fields)}; going on without"
+        return ""
 
 
-_HINTS = {
-    401: "set OPENAI_API_KEY to a key that this endpoint takes",
-    403: "the key in OPENAI_API_KEY may not use this model; see --model",
-    404: "see that --model names a model of this endpoint and that the base URL is right",
-    429: "the account behind OPENAI_API_KEY has no quota left",
-}
+def _names(complaint: Complaint, called: str) -> bool:
+    if complaint.params:
+        return any(re.fullmatch(called, param) for param in complaint.params)
+    return re.search(rf"\b(?:{called})\b", complaint.text) is not None
+
+
+def _wants_newer_name(complaint: Complaint) -> bool:
+    return "max_completion_tokens" in complaint.text and bool(
+        re.search(r"max_tokens\b.*(?:unsupported|not supported|instead|use)", complaint.text, re.I)
+        or re.search(r"(?:unsupported|not supported).*max_tokens\b", complaint.text, re.I)
+    )
+
+
+_RANGE = re.compile(
+    r"(?:between|from|range(?: of| is)?|[\[(])\D{0,30}?(-?\d+(?:\.\d+)?)\D{1,25}?"
+    r"(\d+(?:\.\d+)?)(?P<open>\)|\W*exclusive)?",
+    re.IGNORECASE,
+)
+_SOME_NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w-])")
+_TOO_HIGH = re.compile(
+    r"max(?!_)|at most|too (?:large|high)|<|less than|up to|exceed|no more|afford|supports?"
+    r"|above|not greater",
+    re.IGNORECASE,
+)
+_TOO_LOW = re.compile(
+    r"min|at least|>|greater than|too (?:small|low)|below|positive|larger than|≥", re.IGNORECASE
+)
+
+
+def _bound(text: str, value: float) -> float | None:
+    """The allowed number nearest to `value`, where a text names the bound that it breaks."""
+    bound: float | None = None
+    low_high = next((m for m in _RANGE.finditer(text) if float(m[1]) < float(m[2])), None)
+    if low_high and float(low_high[1]) <= value <= float(low_high[2]) and not low_high["open"]:
+        return None
+    step = 1 if isinstance(value, int) else 0.01
+    numbers = [float(found) for found in _SOME_NUMBER.findall(text)]
+    if low_high and value >= float(low_high[2]):
+        bound = float(low_high[2]) - (step if low_high["open"] else 0)
+    elif low_high and value < float(low_high[1]):
+        bound = float(low_high[1])
+    elif _TOO_HIGH.search(text) and any(0 < number < value for number in numbers):
+        bound = max(number for number in numbers if number < value)
+        if re.search(rf"(?:less than|<) {bound:g}\b", text):
+            bound -= step
+    elif _TOO_LOW.search(text):
+        strict = "strictly positive" in text or re.search(rf"(?:greater than|>) {value:g}\b", text)
+        if strict:
+            bound = value + step
+        else:
+            bound = min((number for number in numbers if number > value), default=None)
+    # An answer cut to a few tokens would be no answer of the same kind.
+    if bound is None or bound == value or not value / 64 <= bound <= max(64 * value, 64):
+        return None
+    return int(bound) if isinstance(value, int) else bound
+
+
+def _text_of(content: object) -> str | None:
+    """A message's text; of a list of parts, those that are text."""
+    if isinstance(content, list):
+        parts = [
+            part["text"]
+            for part in content
+            if isinstance(part, dict) and isinstance(part.get("text"), str)
+        ]
+        return "".join(parts) if parts else None
+    return content if isinstance(content, str) else None
 
 
 def usage_of(reply: Mapping[str, Any], seconds: float) -> Usage:
@@ -249,20 +310,6 @@ def _labels(
         return None
     # "4" and " 4" are rounded one by one, and their sum may come out just above 1.
     return found and {label: min(logprob, 0.0) for label, logprob in found.items()}
-
-
-def _error(data: bytes) -> Mapping[str, Any]:
-    """The error object of a refusal; empty where there is none."""
-    try:
-        reply = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    if not isinstance(reply, dict):
-        return {}
-    error = reply.get("error", reply)  # Older vLLM and FastAPI put it at the top.
-    if isinstance(error, dict):
-        return error if "message" in error else {"message": error.get("detail"), **error}
-    return {"message": error}
 
 
 def _whole(value: object) -> int | None:

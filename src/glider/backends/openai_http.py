@@ -5,7 +5,8 @@ and never spends above a limit. One thread runs one event loop; `submit` only ha
 no environment variable (the system's proxy settings apart) and logs neither keys nor texts.
 
 The convention to know: a request is one *attempt* after another; the deadline, the reserved money
-and the seconds in the usage are an attempt's, the retry count is the request's.
+and the seconds in the usage are an attempt's; the retry count, tokens and cost are the request's.
+Once an endpoint has refused access (no such key, no credit, no such model), it is asked no more.
 """
 
 import asyncio
@@ -18,24 +19,28 @@ import urllib.parse
 import urllib.request
 from collections import deque
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
-from glider.backends._limits import Budget, Pace, Price
+from glider.backends._complaints import Complaint, error_of, read_reply
+from glider.backends._limits import ALONE_S, Budget, Pace, Price
 from glider.backends._openai_wire import GrammarKind, Wire, retry_after, usage_of
 from glider.backends.base import Backend, Capabilities, Limits, settle
 from glider.core.errors import (
+    AccessRefused,
     BackendError,
     BadResponse,
     BudgetSpent,
+    PromptTooLong,
     Refused,
     SetupError,
     TimedOut,
     Unavailable,
 )
 from glider.core.generation import Generation, GenerationRequest
+from glider.core.judgments import Usage
 
 __all__ = ["GrammarKind", "OpenAIBackend", "Price"]
 
@@ -61,6 +66,8 @@ class _Job:
     retries: int = 0
     attempt: "asyncio.Task[None] | None" = None
     """While one is under way."""
+    spent: Usage = field(default_factory=Usage)
+    """Tokens and cost of every attempt, as far as they are told."""
 
 
 class OpenAIBackend(Backend):
@@ -94,8 +101,12 @@ class OpenAIBackend(Backend):
         Raises:
             SetupError: an address, a key or a number that cannot be used.
         """
-        url = urllib.parse.urlsplit((base_url or "https://api.openai.com/v1").rstrip("/"))
-        if url.scheme not in ("http", "https") or not url.hostname or url.username:
+        try:
+            url = urllib.parse.urlsplit((base_url or "https://api.openai.com/v1").rstrip("/"))
+            usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        except ValueError:  # A port that is no number, half an IPv6 address.
+            usable = False
+        if not usable or url.username or url.hostname is None:
             raise SetupError(
                 "base_url must be http(s)://HOST[:PORT]/PATH without a user name",
                 hint="for example http://127.0.0.1:8000/v1",
@@ -125,7 +136,8 @@ class OpenAIBackend(Backend):
             self._headers["Authorization"] = f"Bearer {key}"
         self._timeout_s = timeout_s
         self._max_retries = max_retries
-        self._wire = Wire(model, grammar, key)
+        self._key = key
+        self._wire = Wire(model, grammar)
         self._pace = Pace(max_in_flight)
         self._budget = Budget(price, max_cost)
 
@@ -135,6 +147,7 @@ class OpenAIBackend(Backend):
         self._closed = False
         # From here on, all belongs to the loop's thread.
         self._waiting: deque[_Job] = deque()
+        self._refused: AccessRefused | None = None
         self._open: set[_Job] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
@@ -209,6 +222,8 @@ class OpenAIBackend(Backend):
 
     def _pump(self) -> None:
         """Begin as many attempts as pace and budget allow."""
+        while self._refused is not None and self._waiting:
+            self._settle(self._waiting.popleft(), self._refused)
         while self._waiting and not self._stop.is_set() and self._pace.ready(self._loop.time()):
             job = self._waiting[0]
             if job.future.cancelled():
@@ -222,7 +237,7 @@ class OpenAIBackend(Backend):
                 self._waiting.popleft()
                 self._settle(job, error)
                 continue
-            worst = self._budget.worst_case(len(body), job.request.decoding.max_tokens)
+            worst = self._budget.worst_case(len(body), self._wire.most_tokens(sent))
             if not self._budget.fits(worst):
                 if self._pace.in_flight:
                     return  # What is open may cost less than was set aside for it.
@@ -231,7 +246,8 @@ class OpenAIBackend(Backend):
                 continue
             self._waiting.popleft()
             self._budget.reserve(worst)
-            self._pace.begin()
+            if self._pace.begin(self._loop.time()):
+                self._loop.call_later(ALONE_S + 0.001, self._pump)
             task = self._loop.create_task(self._attempt(job, sent, body, worst))
             job.attempt = task
             self._tasks.add(task)
@@ -245,11 +261,18 @@ class OpenAIBackend(Backend):
         outcome: Generation | Exception | None
         try:
             status, rest_s, data = await self._post(job.request.id, body)
-            if status == 200:
-                reply = self._wire.parse(data)
+            reply = read_reply(status, data)
+            if isinstance(reply, Complaint):
+                status = reply.status
+                cost = reserved if reply.charged else 0.0
+                outcome = self._objection(reply, rest_s, sent)
+                rest_s = rest_s if rest_s is not None else reply.retry_after_s
+            else:
                 usage = usage_of(reply, self._loop.time() - began)
                 charged = self._budget.priced(usage)
                 cost = reserved if charged is None else charged
+                usage = usage.model_copy(update={"cost": charged})
+                job.spent = job.spent + usage.model_copy(update={"seconds": 0.0})
                 text, finish, label_logprobs, constrained = self._wire.answer(
                     reply, job.request, sent
                 )
@@ -258,12 +281,10 @@ class OpenAIBackend(Backend):
                     finish=finish,
                     label_logprobs=label_logprobs,
                     constrained=constrained,
-                    usage=usage.model_copy(update={"cost": charged}),
+                    adjusted=self._wire.adjusted(job.request, sent),
+                    usage=job.spent.model_copy(update={"seconds": usage.seconds}),
                     retries=job.retries,
                 )
-            else:
-                cost = 0.0
-                outcome = self._refused(status, data, rest_s, sent)
         except _NeverReached as error:
             cost, outcome = 0.0, error
         except asyncio.CancelledError:
@@ -277,9 +298,17 @@ class OpenAIBackend(Backend):
         patient = rest_s is None or rest_s <= _LONGEST_PAUSE_S
         trouble = status in _OVERLOADED or isinstance(outcome, TimedOut)
         pause_s = rest_s if trouble and rest_s is not None and patient else 0.0
-        self._pace.end(began, self._loop.time(), trouble=trouble, pause_s=pause_s)
+        self._pace.end(
+            began,
+            self._loop.time(),
+            trouble=trouble,
+            pause_s=pause_s,
+            learning=outcome is None,
+        )
         if pause_s:
             self._loop.call_later(pause_s + 0.001, self._pump)  # Timers may ring a little early.
+        if isinstance(outcome, AccessRefused):
+            self._refused = outcome
         if outcome is None:
             self._waiting.appendleft(job)
         elif (
@@ -326,19 +355,23 @@ class OpenAIBackend(Backend):
             raise _NeverReached(
                 f"cannot reach {exc.host}:{exc.port}: {exc.os_error.strerror or 'no address'}"
             ) from None
+        except aiohttp.InvalidURL:
+            raise Refused("the base URL or the proxy's address cannot be used") from None
         except (aiohttp.ClientPayloadError, aiohttp.ClientResponseError) as exc:
             raise BadResponse(f"a broken reply: {type(exc).__name__}") from None
         except (aiohttp.ClientError, OSError) as exc:
             raise Unavailable(f"connection lost: {type(exc).__name__}") from None
 
-    def _refused(
-        self, status: int, data: bytes, rest_s: float | None, sent: dict[str, Any]
+    def _objection(
+        self, complaint: Complaint, rest_s: float | None, sent: dict[str, Any]
     ) -> BackendError | None:
-        """The error, or None if the request can go again without a field."""
-        dropped = self._wire.drop(status, data, sent)
-        if not dropped:
-            return self._wire.refusal(status, data, rest_s)
-        _log.warning("%s takes no %s; going on without", self.id, " and ".join(dropped))
+        """The error, or None if the request can go again otherwise."""
+        error = error_of(complaint, rest_s, secret=self._key)
+        # Not if the prompt is what is too long: fewer tokens of answer would not mend that.
+        change = "" if isinstance(error, PromptTooLong) else self._wire.adapt(complaint, sent)
+        if not change:
+            return error
+        _log.warning("%s %s", self.id, change)
         return None
 
     def _again(self, job: _Job) -> None:
@@ -347,6 +380,8 @@ class OpenAIBackend(Backend):
 
     def _settle(self, job: _Job, outcome: Generation | Exception) -> None:
         self._open.discard(job)
+        if isinstance(outcome, BackendError) and outcome is not self._refused:
+            outcome.usage = job.spent
         settle(job.future, outcome)
 
 
@@ -378,6 +413,27 @@ def _header(text: str) -> str:
 
 
 def _proxy_for(scheme: str, host: str) -> str | None:
+    """The proxy that the system's settings name for an address; curl's spellings are taken.
+
+    Raises:
+        SetupError: it cannot be used.
+    """
     if host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(host):
         return None
-    return urllib.request.getproxies().get(scheme)
+    named = (urllib.request.getproxies().get(scheme) or "").strip()
+    if not named:
+        return None
+    proxy = named if "://" in named else f"http://{named}"
+    variable = f"{scheme.upper()}_PROXY"
+    try:
+        parts = urllib.parse.urlsplit(proxy)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        parts, usable = None, False
+    if not usable:
+        socks = parts is not None and parts.scheme.startswith("socks")
+        raise SetupError(
+            f"{variable} is no proxy that can be used" + (": it speaks SOCKS" if socks else ""),
+            hint=f"set it to http://HOST:PORT, or unset it; NO_PROXY={host} goes around it",
+        )
+    return proxy

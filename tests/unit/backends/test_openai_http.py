@@ -17,10 +17,12 @@ from glider.backends._limits import Budget, Pace
 from glider.backends._openai_wire import Wire, retry_after, usage_of
 from glider.backends.openai_http import OpenAIBackend, Price
 from glider.core.errors import (
+    AccessRefused,
     BackendError,
     BadResponse,
     BudgetSpent,
     Filtered,
+    NoAnswer,
     PromptTooLong,
     RateLimited,
     Refused,
@@ -296,38 +298,44 @@ def in_flight(pace, seconds, *, trouble):
                 open_.remove(began)
                 pace.end(began, now, trouble=number < trouble.get(now, 0))
             while pace.ready(now):
-                pace.begin()
+                pace.begin(now)
                 open_.append(now)
         counts.append(len(open_))
     return counts
 
 
 def test_pace_doubles_then_halves_then_creeps():
-    # Twenty attempts fail in one second: one halving, not twenty.
-    counts = in_flight(Pace(64), 14, trouble={4: 20})
-    assert counts[:4] == [8, 16, 32, 64]
-    assert 32 <= counts[4] <= 38
-    steps = [after - before for before, after in pairwise(counts[4:11])]
+    # The first goes alone. Twenty attempts fail in one second: one halving, not twenty.
+    counts = in_flight(Pace(64), 15, trouble={5: 20})
+    assert counts[:5] == [1, 8, 16, 32, 64]
+    assert 32 <= counts[5] <= 38
+    steps = [after - before for before, after in pairwise(counts[5:12])]
     assert set(steps) <= {3, 4, 5}  # A sixteenth of 64, a second.
     assert counts[-1] == 64
 
 
 def test_pace_never_stops_and_never_overflows():
-    assert in_flight(Pace(4), 3, trouble={}) == [4, 4, 4]
-    assert in_flight(Pace(4), 6, trouble=dict.fromkeys(range(6), 9)) == [4, 2, 1, 1, 1, 1]
+    assert in_flight(Pace(4), 4, trouble={}) == [1, 4, 4, 4]
+    assert in_flight(Pace(4), 6, trouble=dict.fromkeys(range(6), 9)) == [1, 2, 1, 1, 1, 1]
+
+
+def test_pace_does_not_wait_long_for_the_first():
+    pace = Pace(4)
+    pace.begin(10.0)
+    assert [pace.ready(t) for t in (10.0, 11.9, 12.0)] == [False, False, True]
 
 
 def test_pace_does_not_grow_unused():
     pace = Pace(64)
     for n in range(100):
-        pace.begin()
+        pace.begin(n)
         pace.end(n, n + 1, trouble=False)
     assert pace.limit == 8
 
 
 def test_pace_rests():
     pace = Pace(8)
-    pace.begin()
+    pace.begin(0.0)
     pace.end(0.0, 1.0, trouble=True, pause_s=2.0)
     assert [pace.ready(t) for t in (1.0, 2.9, 3.0)] == [False, False, True]
 
@@ -361,57 +369,6 @@ def test_a_refusal_says_what_to_do(always, said, hint):
     assert hint in error.hint
 
 
-@pytest.mark.parametrize(
-    ("message", "more", "tokens", "limit"),
-    [
-        ("This model's maximum context length is 8192 tokens. However, your messages resulted in "
-         "9001 tokens.", {"code": "context_length_exceeded"}, 9001, 8192),
-        ("This model's maximum context length is 16384 tokens. However, you requested 122946 "
-         "tokens (112946 in the messages, 10000 in the completion).", {"code": 400}, 122946, 16384),
-        ("This model's maximum context length is 2048 tokens. However, your request has 2050 "
-         "input tokens.", {}, 2050, 2048),
-        ("The decoder prompt (length 5000) is longer than the maximum model length of 4096.", {},
-         5000, 4096),
-        ("request (9412 tokens) exceeds the available context size (8192 tokens), try increasing "
-         "it", {"type": "exceed_context_size_error"}, 9412, 8192),
-        ("the request exceeds the available context size", {"type": "exceed_context_size_error",
-         "n_prompt_tokens": 13392, "n_ctx": 8192}, 13392, 8192),
-        ("too long", {"code": "context_length_exceeded"}, None, None),
-        # 1,900 and 200 do not fit together; neither number alone is above the limit.
-        ("'max_tokens' is too large: 200. This model's maximum context length is 2048 tokens and "
-         "your request has 1900 input tokens (200 > 2048 - 1900).", {}, None, 2048),
-    ],
-)  # fmt: skip
-def test_too_long(message, more, tokens, limit):
-    error = wire().refusal(400, json.dumps(refusal(message, **more)).encode(), None)
-    assert isinstance(error, PromptTooLong)
-    assert (error.tokens, error.limit) == (tokens, limit)
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "expected"),
-    [
-        (400, refusal("bad"), Refused),
-        (400, refusal("filtered", code="content_filter"), Filtered),
-        (403, b"<html>", Refused),
-        (408, b"", TimedOut),
-        (429, refusal("wait"), RateLimited),
-        (429, refusal("pay", code="insufficient_quota"), Refused),
-        (429, refusal("pay", type="insufficient_quota"), Refused),
-        (500, refusal("maximum context length is 5"), Unavailable),
-        (502, b"<html>", Unavailable),
-        (422, {"detail": [{"loc": ["body"]}]}, Refused),
-        (400, {"object": "error", "message": "old vLLM"}, Refused),
-        (400, {"error": "ollama"}, Refused),
-        (400, b"[" * 100_000, Refused),
-        (418, [], Refused),
-    ],
-)
-def test_refusals(status, body, expected):
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    assert type(wire().refusal(status, data, None)) is expected
-
-
 def test_a_field_nobody_knows_is_left_out_from_then_on(caplog):
     def picky(body):
         for field in ("seed", "logprobs"):
@@ -426,15 +383,43 @@ def test_a_field_nobody_knows_is_left_out_from_then_on(caplog):
     ):
         answers = backend.generate([ask(f"r{n}", labels=labels) for n in range(6)])
         again = outcome(backend, ask(labels=labels))
-    assert [(a.text, a.retries, a.label_logprobs) for a in [*answers, again]] == [
-        ("4", 0, None)
-    ] * 7
+    told = {(a.text, a.retries, a.label_logprobs, a.adjusted) for a in [*answers, again]}
+    assert told == {("4", 0, None, ("seed", "logprobs", "top_logprobs"))}
+    assert len(endpoint.seen) == 9  # Learnt once: the first request went alone.
     assert not {"seed", "logprobs", "top_logprobs"} & set(endpoint.seen[-1])
     warnings = {r.getMessage() for r in caplog.records if r.levelno == logging.WARNING}
     assert warnings == {
         "openai/m takes no seed; going on without",
         "openai/m takes no logprobs and top_logprobs; going on without",
     }
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        (401, refusal("Incorrect API key provided"), {}),
+        (200, refusal("No auth credentials found", code=401), {}),
+        (404, refusal("The model `m` does not exist", code="model_not_found"), {}),
+        (429, refusal("pay", code="insufficient_quota"), {}),
+    ],
+)
+def test_an_endpoint_that_lets_nobody_in_is_asked_once(refused):
+    with Endpoint(refused) as endpoint, OpenAIBackend("m", base_url=endpoint.url) as backend:
+        errors = backend.generate([ask(f"r{n}") for n in range(40)])
+        errors.append(outcome(backend))
+    assert {type(error) for error in errors} == {AccessRefused}
+    assert len(endpoint.seen) == 1
+
+
+def test_an_error_under_200_is_waited_for_as_any_other():
+    busy = (200, refusal("too many", code=429), {"Retry-After": "0.2"})
+    with (
+        Endpoint(busy, (200, reply(), {})) as endpoint,
+        OpenAIBackend("m", base_url=endpoint.url) as backend,
+    ):
+        answer = outcome(backend)
+    assert (answer.text, answer.retries) == ("4", 1)
+    assert endpoint.times[1] - endpoint.times[0] >= 0.2
 
 
 def test_a_field_that_matters_is_not_left_out():
@@ -494,6 +479,20 @@ def test_unknown_usage_counts_in_full():
     assert isinstance(answers[2], BudgetSpent)
 
 
+def test_every_attempt_that_was_charged_is_counted():
+    """A reply without a choice has its usage too; what gave nothing was paid for as well."""
+    used = {"usage": {"prompt_tokens": 7, "completion_tokens": 2}}
+    nothing = (200, {"choices": [{}]} | used, {})
+    with (
+        Endpoint(nothing, nothing, (200, reply() | used, {}), nothing) as endpoint,
+        OpenAIBackend("m", base_url=endpoint.url, price=PRICE, max_retries=2) as backend,
+    ):
+        answer, error = outcome(backend), outcome(backend)
+    assert isinstance(error, BadResponse)
+    for usage in (answer.usage, error.usage):
+        assert (usage.prompt_tokens, usage.completion_tokens, usage.cost) == (21, 6, 33.0)
+
+
 def test_budget_arithmetic():
     budget = Budget(Price(2.0, 10.0), 1.0)
     assert budget.worst_case(100_000, 50_000) == pytest.approx(0.7)  # 0.2 + 0.5
@@ -506,8 +505,8 @@ def test_budget_arithmetic():
 # ---- what is sent
 
 
-def wire(kind="auto", key=""):
-    return Wire("m", kind, key)
+def wire(kind="auto"):
+    return Wire("m", kind)
 
 
 def test_the_plain_body():
@@ -543,7 +542,8 @@ def test_reasoning_models_get_the_newer_name_and_draw_as_they_please():
     ):
         assert outcome(backend, ask(decoding=Decoding(max_tokens=7))).text == "4"
     assert endpoint.seen[-1]["max_completion_tokens"] == 7
-    assert not {"max_tokens", "temperature", "top_p"} & set(endpoint.seen[-1])
+    assert not {"max_tokens", "temperature"} & set(endpoint.seen[-1])
+    assert endpoint.seen[-1]["top_p"] == 1.0
 
 
 BOTH = Grammar(lark='start: "a"', json_schema={"type": "string"})
@@ -644,6 +644,28 @@ def test_the_systems_proxy_is_used(monkeypatch):
     assert proxy.paths == ["http://judge.invalid/v1/chat/completions"]
 
 
+@pytest.mark.parametrize("value", ["127.0.0.1:{port}", "http://127.0.0.1:{port}", " {port}"])
+def test_a_proxy_may_be_named_without_its_scheme(monkeypatch, value):
+    with Endpoint((200, reply(), {})) as proxy:
+        named = value.format(port=f"127.0.0.1:{proxy.port}" if ":" not in value else proxy.port)
+        for variable in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(variable, named)
+        monkeypatch.setenv("no_proxy", "")
+        with OpenAIBackend("m", base_url="http://judge.invalid/v1") as backend:
+            assert outcome(backend).text == "4"
+
+
+@pytest.mark.parametrize(
+    "value", ["socks5://127.0.0.1:9", "http://", "127.0.0.1:port", "http://[::1"]
+)
+def test_a_proxy_that_cannot_be_is_named_by_its_variable(monkeypatch, value):
+    monkeypatch.setenv("https_proxy", value)
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(SetupError, match="HTTPS_PROXY") as caught:
+        OpenAIBackend("m", base_url="https://judge.invalid/v1")
+    assert "NO_PROXY=judge.invalid" in caught.value.hint
+
+
 # ---- what comes back
 
 
@@ -660,6 +682,20 @@ def test_the_systems_proxy_is_used(monkeypatch):
         (reply(None), BadResponse),
         (reply(4), BadResponse),
         (reply([{"type": "text"}]), BadResponse),
+        (
+            reply(
+                [{"type": "thinking", "thinking": [{"text": "2?"}]}, {"type": "text", "text": "4"}]
+            ),
+            ("4", "stop"),
+        ),
+        (reply("hi", finish_reason="MAX_TOKENS"), ("hi", "length")),
+        (reply(message={"content": None, "reasoning_content": "So 4."}), NoAnswer),
+        (reply(message={"content": "", "reasoning": "So 4."}), NoAnswer),
+        (
+            reply(message={"content": None, "reasoning": "So"}, finish_reason="length"),
+            ("", "length"),
+        ),
+        (reply("", finish_reason="SAFETY"), Filtered),
         ({"choices": []}, BadResponse),
         ({"choices": {"0": 1}}, BadResponse),
         ({"choices": [None]}, BadResponse),
@@ -671,16 +707,25 @@ def test_answers(answer, expected):
     if isinstance(expected, tuple):
         assert wire().answer(answer, ask(), {})[:2] == expected
     else:
-        with pytest.raises(expected):
+        with pytest.raises(expected) as caught:
             wire().answer(answer, ask(), {})
+        if expected is NoAnswer:
+            assert "reasoning" in caught.value.message
+            assert "reasoning parser" in caught.value.hint
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"[]", b"null", b"<html>", b'{"a": ', b"\xff", b"[" * 99_999]
-)
-def test_not_an_answer(data):
-    with pytest.raises(BadResponse):
-        wire().parse(data)
+def test_an_opening_stands_behind_what_was_thought_first():
+    """And no probabilities are read where the thinking begins."""
+    asked = ask(opening="Score: ", labels=Labels(texts=("4", "5"), after="Score: "))
+    top = [{"token": "4", "logprob": -9.0}]
+    for said, lead in (("4", ""), ("Score: 4", "Score: ")):
+        tokens = [{"token": "<think>", "top_logprobs": top}, {"token": "x</think>\n" + lead,
+                  "top_logprobs": []}, {"token": "4", "top_logprobs": [{"token": "4",
+                  "logprob": -0.5}]}]  # fmt: skip
+        answer = reply("<think>x</think>\n" + said, logprobs={"content": tokens})
+        text, _, logprobs, _ = wire().answer(answer, asked, {})
+        assert text == "<think>x</think>Score: 4"
+        assert logprobs == ({"4": -0.5, "5": -float("inf")} if lead else None)
 
 
 @pytest.mark.parametrize(
@@ -725,7 +770,25 @@ def test_label_log_probabilities():
 
 @pytest.mark.parametrize(
     "logprobs",
-    [None, {}, {"content": None}, {"content": [{"token": "2"}]}, {"content": []}],
+    [
+        None,
+        {},
+        {"content": None},
+        {"content": [{"token": "2"}]},
+        {"content": []},
+        {
+            "content": [
+                {
+                    "token": "2",
+                    "top_logprobs": [
+                        {"token": "2", "logprob": float("nan")},
+                        {"token": "1", "logprob": -2.0},
+                    ],
+                }
+            ]
+        },
+        {"content": [{"token": "2", "top_logprobs": [{"token": "2", "logprob": "-0.1"}]}]},
+    ],
 )
 def test_an_endpoint_without_log_probabilities(logprobs):
     request = ask(labels=Labels(texts=("1", "2"), after="Score: "), opening="Score: ")
@@ -776,6 +839,8 @@ def test_keys_and_texts_stay_inside(caplog):
     "settings",
     [
         {"base_url": "127.0.0.1:8000"},
+        {"base_url": "http://127.0.0.1:port/v1"},
+        {"base_url": "http://[::1/v1"},
         {"base_url": "ftp://127.0.0.1/v1"},
         {"base_url": f"http://me:{KEY}@127.0.0.1/v1"},
         {"api_key": f"{KEY}\r\nx: y"},
