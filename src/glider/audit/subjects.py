@@ -9,7 +9,8 @@ from glider.audit.probe import Subject
 from glider.core.criteria import Criterion
 from glider.core.errors import CriterionError, GliderError
 from glider.core.samples import Sample
-from glider.data.columns import Columns, criterion_of, sample_from
+from glider.data.columns import Columns, sample_from
+from glider.data.own_criteria import criterion_of
 from glider.data.rows import BadRow, Row
 
 _LABEL, _SCALE = "label", "scale"

@@ -12,7 +12,8 @@ from glider.core.errors import SetupError
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.data.library import criteria_asked
 from glider.data.rows import content_hash_of, sampled
-from glider.data.settings import DataSettings, open_table
+from glider.data.settings import DataSettings
+from glider.data.table import OWN_CRITERION, open_table
 from glider.judging.settings import JudgeSettings, Progress
 from glider.report.summary import summarise
 from glider.store.folder import claim_folder
@@ -60,6 +61,7 @@ def judge_file(
     on_start: OnStart | None = None,
     on_outcome: OnOutcome | None = None,
     progress: Progress | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> JudgedFile:
     """Judge every row of a file into a run folder, which survives being killed at any moment.
 
@@ -78,6 +80,7 @@ def judge_file(
         on_start: told once of the open run, and how many outcomes are still to come if known.
         on_outcome: told of each new outcome (its row first) once it is on disk.
         progress: told how far the fetching of a model is.
+        notify: told in a sentence which columns are not used, if any.
 
     Raises:
         SetupError: settings that contradict each other; no preset fits the columns.
@@ -93,7 +96,9 @@ def judge_file(
         raise SetupError("retry_failures goes with resume")
     data = str(data)
     asked = criteria_asked(criteria)
-    columns, table = open_table(data, how)
+    table = open_table(data, how, () if asked else OWN_CRITERION)
+    if notify is not None and table.unused:
+        notify(table.unused)
     with settings.open(progress) as judge:
         folder = Path(run) if run is not None else claim_folder(f"runs/{name or _name(data)}-")
         manifest = Manifest.of(
@@ -119,8 +124,8 @@ def judge_file(
                 to_come = how.limit * len(asked) - before if how.limit and asked else None
                 on_start(opened, to_come)
             plan = Plan(
-                rows=sampled(table, how.limit, how.seed),
-                columns=columns,
+                rows=sampled(table.rows, how.limit, how.seed),
+                columns=table.columns,
                 criteria=asked,
                 both_orders=both_orders,
             )

@@ -12,7 +12,8 @@ from glider.core.errors import CriterionError, GliderError
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
-from glider.data.columns import Columns, criterion_of, sample_from
+from glider.data.columns import Columns, sample_from
+from glider.data.own_criteria import criterion_of
 from glider.data.rows import BadRow, Row
 from glider.judging.judge import Judge, Work
 from glider.judging.pairs import round_robin

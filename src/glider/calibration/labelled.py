@@ -1,6 +1,6 @@
 """A run beside what people said of some of its items.
 
-Labels come from the run itself (a `label` column that the preset `judgements` keeps) or from a
+Labels come from the run itself (a `label` column that the preset `record` keeps) or from a
 file with the columns `id` and `label`. Whatever cannot be used is refused with its id, or left out
 and told: nothing is guessed, and an item without a label is simply not labelled.
 
@@ -20,7 +20,8 @@ from glider.calibration.readings import Readings
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.data.clusters import Clusters
-from glider.data.columns import parse_maps, value_at
+from glider.data.columns import value_at
+from glider.data.presets import parse_maps
 from glider.data.rows import BadRow, open_rows
 from glider.stats.statistic import Bools, Floats, Ints
 from glider.store.run import AskedCriteria, load_manifest, outcomes, samples
@@ -228,7 +229,7 @@ def _own_labels(order: list[int], known: Mapping[int, _Known], column: str) -> d
         raise DataError(
             f"none of the run's {len(order)} samples has a {column!r}",
             hint="--labels FILE names a file with the columns id and label; runs over files with a "
-            "`label` column keep it with --preset judgements",
+            "`label` column keep it with --preset record",
         )
     return told
 

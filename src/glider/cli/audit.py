@@ -14,7 +14,7 @@ from glider.cli.flags import from_flags
 from glider.cli.show import RunProgress, downloading, print_json, say
 from glider.core.errors import DataError, GliderError, SetupError
 from glider.core.settings import Flag
-from glider.data.settings import DataSettings, open_table
+from glider.data.settings import DataSettings
 from glider.judging.settings import JudgeSettings
 from glider.store.targets import check_target, run_files
 
@@ -183,14 +183,17 @@ def _audit(
     from glider.audit.run import Auditor
     from glider.audit.subjects import subjects
     from glider.data.rows import content_hash_of, sampled
+    from glider.data.table import OWN_CRITERION, open_table
     from glider.report.summary import summarise
     from glider.store.folder import claim_folder
     from glider.store.manifest import Manifest
     from glider.store.run import RunFolder, write_summary
 
-    columns, rows = open_table(data, how)
-    chosen = sampled(rows, how.limit, how.seed)
-    found, unreadable = subjects(chosen, columns, criteria, writers=writers, own=own)
+    table = open_table(data, how, (*OWN_CRITERION, writers))
+    if table.unused:
+        say("columns", table.unused)
+    chosen = sampled(table.rows, how.limit, how.seed)
+    found, unreadable = subjects(chosen, table.columns, criteria, writers=writers, own=own)
     if not found:
         raise DataError("no row holds a sample to audit", path=Path(data).name)
     auditor = Auditor(found, probes, seed=how.seed or 0)

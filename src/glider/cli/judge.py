@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -197,6 +198,7 @@ def judge_with_progress(
                 settings=settings, rows=rows, both_orders=both_orders,
                 resume=resume, retry_failures=retry_failures,
                 name=name, on_start=on_start, on_outcome=seen, progress=download,
+                notify=partial(say, "columns"),
             )  # fmt: skip
     except (KeyboardInterrupt, GliderError, OSError):
         for folder in begun:

@@ -2,7 +2,8 @@
 
 A record that cannot be read is a `BadRecord` with its line and reason, and the ones after it go
 on; a file that cannot be read at all raises DataError. What breaks off in the middle raises
-EOFError, OSError, zlib.error or UnicodeError: `Rows` makes a bad row of that.
+EOFError, OSError, zlib.error or UnicodeError: `Rows` makes a bad row of that. A single value that
+cannot be had is an `Unreadable` in its place, so that a column nobody uses fails no row.
 """
 
 import codecs
@@ -12,36 +13,49 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any, cast
 
-from glider.core.errors import BadRecord, DataError, MissingExtra
+from glider.core.errors import BadRecord, DataError
+from glider.data import columnar
+from glider.data.delimited import delimited
 from glider.data.source import Part
+from glider.data.values import SAY_ENCODING, Unreadable, decoded, excerpt, undecoded
 
 LINE_LIMIT = 50_000_000
 """Longest line of JSON Lines and longest cell of CSV, in characters."""
 JSON_LIMIT = 200_000_000
 """Longest `.json`, in characters: it is held in memory whole."""
 
-_BATCH = 256  # rows of Parquet or Arrow turned into Python objects at a time
-SAY_ENCODING = "save the file as UTF-8 or name its encoding, such as --encoding cp1252"
 _ESCAPED = re.compile("[\udc80-\udcff]")  # what surrogateescape makes of an undecodable byte
-# Only these can smuggle in what JSON or UTF-8 does not allow; other rows skip the second look.
-_SUSPECT = re.compile(r"NaN|Infinity|\\u[dD]")
+# Only these can smuggle in what UTF-8 does not allow; other rows skip the second look.
+_SUSPECT = re.compile(r"\\u[dD]")
+_MOST_DIGITS = 4300  # Python turns no longer text into a whole number
 
 _Records = Iterator[tuple[int, dict[str, Any] | BadRecord]]
 
 
-def records(part: Part, encoding: str) -> _Records:
+def records(part: Part, encoding: str, only: Collection[str] | None = None) -> _Records:
     """Number (a line, or a row where the kind has no lines) and content of every record.
+
+    Args:
+        only: columns that will be used; of Parquet and Arrow no others are read.
 
     Raises:
         DataError: the file cannot be read at all.
         MissingExtra: a columnar file, and pyarrow is not installed.
     """
-    return _READERS[part.kind](part, encoding)
+    match part.kind:
+        case "parquet":
+            return columnar.parquet(part, only)
+        case "arrow":
+            return columnar.arrow(part, only)
+        case "jsonl":
+            return _jsonl(part, encoding)
+        case "json":
+            return _json(part, encoding)
+    return _csv(part, encoding)
 
 
 # Text
@@ -71,7 +85,7 @@ def _bytes_of(part: Part) -> Iterator[io.BufferedReader]:
 
 @contextmanager
 def _text_of(part: Part, encoding: str, *, newline: str = "\n") -> Iterator[io.TextIOWrapper]:
-    """The file as text; bytes that do not decode stay in their line, escaped, for `_undecoded`."""
+    """The file as text; bytes that do not decode stay in their line, escaped, for `decoded`."""
     with _bytes_of(part) as stream:
         if codecs.lookup(encoding).name == "utf-8":
             encoding = "utf-8-sig"
@@ -90,26 +104,6 @@ def _text_of(part: Part, encoding: str, *, newline: str = "\n") -> Iterator[io.T
             text.detach()  # stdin is not ours to close
 
 
-def _undecoded(text: str, encoding: str) -> str | None:
-    """What is wrong where a byte is not of the encoding."""
-    match = None if text.isascii() else _ESCAPED.search(text)
-    if match is None:
-        return None
-    byte, place = ord(match[0]) - 0xDC00, match.start()
-    return (
-        f"byte 0x{byte:02x} at character {place + 1} is not {encoding}, "
-        f"near {_excerpt(text, place)}"
-    )
-
-
-def _excerpt(text: str, position: int = 0) -> str:
-    """At most 60 characters around a position, printable in any terminal."""
-    start = max(0, position - 20)
-    # A byte that did not decode is told as the byte it is, not as what stands for it here.
-    shown = repr(text[start : start + 40].strip()).replace("\\udc", "\\x")
-    return shown if len(shown) <= 60 else shown[:56] + "..." + shown[-1]
-
-
 def _lines(stream: io.TextIOWrapper) -> Iterator[tuple[int, str | None]]:
     """Number and text of every line; None for one that is too long, which is not kept."""
     number = 0
@@ -124,6 +118,7 @@ def _lines(stream: io.TextIOWrapper) -> Iterator[tuple[int, str | None]]:
 
 
 def _jsonl(part: Part, encoding: str) -> _Records:
+    read = 0
     with _text_of(part, encoding) as stream:
         for line, text in _lines(stream):
             if text is None:
@@ -137,28 +132,85 @@ def _jsonl(part: Part, encoding: str) -> _Records:
                     ),
                 )
             elif not text.isspace():
-                yield line, _json_line(text.rstrip(), encoding, path=part.label, line=line)
+                found = _json_line(text.rstrip(), encoding, path=part.label, line=line)
+                if not read and isinstance(found, BadRecord) and _goes_on(text.rstrip(), found):
+                    raise DataError(
+                        f"its first value goes on after line {line}; JSON Lines have one object "
+                        "per line",
+                        path=part.label,
+                        hint="name a JSON list .json; `jq -c .` writes one object per line",
+                    )
+                read += 1
+                yield line, found
+
+
+def _goes_on(text: str, error: BadRecord) -> bool:
+    """The line is the beginning of JSON that is laid out over several lines."""
+    cause = error.__cause__
+    return (
+        isinstance(cause, json.JSONDecodeError)
+        and cause.pos >= len(text)
+        and text.endswith(("[", "{", ","))
+    )
 
 
 def _json_line(text: str, encoding: str, *, path: str, line: int) -> dict[str, Any] | BadRecord:
-    if bad := _undecoded(text, encoding):
-        return BadRecord(bad, path=path, line=line, hint=SAY_ENCODING)
     try:
-        value = json.loads(text)
+        value = _parsed(text)
     except (ValueError, RecursionError) as exc:
+        if not text.isascii() and (byte := _ESCAPED.search(text)):
+            problem = f"the line {undecoded(text, byte.start(), encoding)}"
+            return BadRecord(problem, path=path, line=line, hint=SAY_ENCODING)
         position = exc.pos if isinstance(exc, json.JSONDecodeError) else 0
-        return BadRecord(
+        bad = BadRecord(
             f"not JSON at character {position + 1} ({_why(exc)}); expected one JSON object per "
-            f"line, near {_excerpt(text, position)}",
+            f"line, near {excerpt(text, position)}",
             path=path,
             line=line,
+            hint="a line ends without a comma; a JSON list is named .json"
+            if text[position:] == ","
+            else None,
         )
-    return _object(value, path=path, line=line, suspect=_SUSPECT.search(text) is not None)
+        bad.__cause__ = exc
+        return bad
+    return _object(value, encoding, path=path, line=line, suspect=_is_suspect(text))
 
 
-def _object(value: Any, *, path: str, line: int, suspect: bool) -> dict[str, Any] | BadRecord:
+def _is_suspect(text: str) -> bool:
+    return _SUSPECT.search(text) is not None or (
+        not text.isascii() and _ESCAPED.search(text) is not None
+    )
+
+
+def _constant(name: str) -> float | None:
+    """NaN is a missing value; Infinity and -Infinity are numbers that JSON does not have."""
+    return None if name == "NaN" else float(name)
+
+
+def _whole(digits: str) -> int | Unreadable:
+    if len(digits) <= _MOST_DIGITS:
+        return int(digits)
+    return Unreadable(f"holds a number of {len(digits)} digits")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_constant)
+_PATIENT = json.JSONDecoder(parse_constant=_constant, parse_int=_whole)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # a whole number with more digits than Python reads
+        return _PATIENT.decode(text)
+
+
+def _object(
+    value: Any, encoding: str, *, path: str, line: int, suspect: bool
+) -> dict[str, Any] | BadRecord:
     if not isinstance(value, dict):
-        shown = _excerpt(json.dumps(value, ensure_ascii=True))
+        shown = excerpt(json.dumps(value, ensure_ascii=True, default=str))
         return BadRecord(
             f"expected one JSON object per row, found {type(value).__name__} {shown}",
             path=path,
@@ -166,14 +218,7 @@ def _object(value: Any, *, path: str, line: int, suspect: bool) -> dict[str, Any
         )
     if suspect:
         try:
-            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
-        except UnicodeEncodeError as exc:
-            half = ascii(exc.object[exc.start])
-            return BadRecord(f"{half} is half a character", path=path, line=line)
-        except ValueError:
-            return BadRecord(
-                "NaN and Infinity are not JSON", path=path, line=line, hint="write null"
-            )
+            return cast(dict[str, Any], decoded(value, encoding))
         except RecursionError as exc:
             return BadRecord(_why(exc), path=path, line=line)
     return value
@@ -196,11 +241,12 @@ def _json(part: Part, encoding: str) -> _Records:
         )
     if not text.strip():
         return
-    if bad := _undecoded(text, encoding):
-        raise DataError(bad, path=part.label, hint=SAY_ENCODING)
     try:
-        values = json.loads(text)
+        values = _parsed(text)
     except (ValueError, RecursionError) as exc:
+        if not text.isascii() and (byte := _ESCAPED.search(text)):
+            problem = undecoded(text, byte.start(), encoding)
+            raise DataError(problem, path=part.label, hint=SAY_ENCODING) from exc
         lines = isinstance(exc, json.JSONDecodeError) and exc.msg == "Extra data"
         raise DataError(
             f"not JSON ({_why(exc)})",
@@ -208,134 +254,18 @@ def _json(part: Part, encoding: str) -> _Records:
             line=exc.lineno if isinstance(exc, json.JSONDecodeError) else 1,
             hint="for one object per line, name the file .jsonl" if lines else None,
         ) from exc
+    if isinstance(values, dict) and isinstance(values.get("samples"), list) and "eval" in values:
+        values = values["samples"]  # a log of Inspect
     if not isinstance(values, list):
         raise DataError(
             f"expected a list of objects, found {type(values).__name__}", path=part.label
         )
-    suspect = _SUSPECT.search(text) is not None
+    suspect = _is_suspect(text)
     for number, value in enumerate(values, start=1):
-        yield number, _object(value, path=part.label, line=number, suspect=suspect)
+        yield number, _object(value, encoding, path=part.label, line=number, suspect=suspect)
 
 
 def _csv(part: Part, encoding: str) -> _Records:
     csv.field_size_limit(LINE_LIMIT)
     with _text_of(part, encoding, newline="") as stream:
-        # Strict: a quote that is never closed is an error, not a cell with half the file in it.
-        reader = csv.reader(stream, delimiter="\t" if part.kind == "tsv" else ",", strict=True)
-        header: list[str] = []
-        while True:
-            line = reader.line_num + 1
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as exc:
-                if not header:
-                    raise DataError(
-                        f"the header is not {part.kind.upper()}: {exc}", path=part.label
-                    ) from exc
-                problem = f"not {part.kind.upper()}: {exc}"
-                yield line, BadRecord(problem, path=part.label, line=line)
-                continue
-            if not cells:
-                continue
-            bad = _undecoded("\n".join(cells), encoding)
-            if bad and not header:
-                raise DataError(bad, path=part.label, line=line, hint=SAY_ENCODING)
-            if bad:
-                yield line, BadRecord(bad, path=part.label, line=line, hint=SAY_ENCODING)
-            elif not header:
-                header = _header(cells, part)
-            elif len(cells) != len(header):
-                yield (
-                    line,
-                    BadRecord(
-                        f"{len(cells)} cells where the header has {len(header)}, "
-                        f"near {_excerpt(','.join(cells))}",
-                        path=part.label,
-                        line=line,
-                    ),
-                )
-            else:
-                yield line, dict(zip(header, cells, strict=True))
-
-
-def _header(cells: list[str], part: Part) -> list[str]:
-    names = [cell.strip() for cell in cells]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"the header has {', '.join(map(repr, twice))} twice", path=part.label)
-    return names
-
-
-# Columnar files
-
-
-def _pyarrow(module: str, feature: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as exc:
-        raise MissingExtra(feature, "data") from exc
-
-
-def _parquet(part: Part, encoding: str) -> _Records:
-    pa = _pyarrow("pyarrow", "reading Parquet")
-    parquet = _pyarrow("pyarrow.parquet", "reading Parquet")
-    try:
-        # Buffered, else a column of a row group is fetched whole.
-        file = parquet.ParquetFile(part.path, buffer_size=1 << 20, pre_buffer=False)
-    except (pa.ArrowException, OSError) as exc:
-        raise DataError(f"is not readable as Parquet: {_first(exc)}", path=part.label) from exc
-    with file:
-        # One group at a time and no threads: a million rows in 100 groups then peak at 95 MB, ten
-        # thousand at 87; asked for in one go the million peak at 152 MB (pyarrow 26).
-        batches = (
-            batch
-            for group in range(file.num_row_groups)
-            for batch in file.iter_batches(_BATCH, row_groups=[group], use_threads=False)
-        )
-        yield from _numbered(batches, pa)
-
-
-def _arrow(part: Part, encoding: str) -> _Records:
-    pa = _pyarrow("pyarrow", "reading a saved data set")
-    try:
-        source = pa.OSFile(part.label)
-    except OSError as exc:
-        raise DataError(f"cannot be read: {exc.strerror}", path=part.label) from exc
-    with source:
-        try:
-            stream = pa.ipc.open_stream(source)
-        except pa.ArrowException as exc:
-            raise DataError(f"is no Arrow stream: {_first(exc)}", path=part.label) from exc
-        slices = (
-            batch.slice(start, _BATCH)
-            for batch in stream
-            for start in range(0, batch.num_rows, _BATCH)
-        )
-        yield from _numbered(slices, pa)
-
-
-def _numbered(batches: Iterable[Any], pa: Any) -> _Records:
-    row = 0
-    try:
-        for batch in batches:
-            for data in batch.to_pylist():
-                row += 1
-                yield row, data
-    except pa.ArrowException as exc:
-        raise EOFError(_first(exc)) from exc
-
-
-def _first(exc: Exception) -> str:
-    return str(exc).partition("\n")[0]
-
-
-_READERS = {
-    "jsonl": _jsonl,
-    "json": _json,
-    "csv": _csv,
-    "tsv": _csv,
-    "parquet": _parquet,
-    "arrow": _arrow,
-}
+        yield from delimited(stream, part, lambda cell: decoded(cell, encoding))

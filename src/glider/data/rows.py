@@ -1,8 +1,9 @@
 """Read a user's file row by row: JSON Lines, JSON, CSV, TSV, Parquet, a dataset folder, stdin.
 
 A row that cannot be read is a value, `BadRow`, and the rows after it go on; only a source that
-cannot be read at all raises. Nothing is guessed: not an encoding, not a delimiter, not a split.
-Memory does not grow with the number of rows, but for `.json`, which is read whole.
+cannot be read at all raises. A value that cannot be had is an `Unreadable` (`data.values`), which
+fails a row only where it is used. Nothing is guessed: not an encoding, not a delimiter, not a
+split. Memory does not grow with the number of rows, but for `.json`, which is read whole.
 
 `line` counts from 1 and is where the row begins in its file. Files without lines of their own
 (`.json`, Parquet, Arrow) count rows instead.
@@ -11,15 +12,16 @@ Memory does not grow with the number of rows, but for `.json`, which is read who
 import hashlib
 import random
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from glider.core.errors import BadRecord, DataError, SetupError, UnknownName
-from glider.data.readers import SAY_ENCODING, records
+from glider.data.readers import records
 from glider.data.source import Part, parts_of
+from glider.data.values import SAY_ENCODING
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,17 @@ AnyRow = TypeVar("AnyRow", bound=Row | BadRow)
 class Rows:
     """The rows of a source, read as they are asked for; each iteration reads from the start."""
 
-    def __init__(self, label: str, parts: list[Part], encoding: str) -> None:
+    def __init__(
+        self, label: str, parts: list[Part], encoding: str, only: Collection[str] | None = None
+    ) -> None:
         self.label = label
-        self._parts, self._encoding = parts, encoding
+        self._parts, self._encoding, self._only = parts, encoding, only
         self._spent = False
+
+    @property
+    def is_columnar(self) -> bool:
+        """Parquet or Arrow: columns can be read one by one."""
+        return any(part.kind in ("parquet", "arrow") for part in self._parts)
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         """Yield every row in file order.
@@ -66,7 +75,7 @@ class Rows:
         for part in self._parts:
             line = 0
             try:
-                for line, found in records(part, self._encoding):
+                for line, found in records(part, self._encoding, self._only):
                     if isinstance(found, BadRecord):
                         yield BadRow(index, line, found)
                     else:
@@ -85,12 +94,18 @@ class Rows:
             raise DataError("has no rows", path=self.label)
 
 
-def open_rows(source: Path | str, *, encoding: str = "utf-8") -> Rows:
+def open_rows(
+    source: Path | str, *, encoding: str = "utf-8", only: Collection[str] | None = None
+) -> Rows:
     """Open a file, a dataset folder, a split of one (`folder::train`), or "-": JSON Lines on stdin.
 
     The kind follows from the name: .jsonl, .ndjson, .json, .csv, .tsv (each also with .gz),
     .parquet, .arrow. A folder is what `datasets` wrote with `save_to_disk`, or it holds files of
     one kind, read in the order of their names.
+
+    Args:
+        only: columns that will be used: of Parquet and Arrow no others are read, and a row says
+            of them that they were not.
 
     Raises:
         DataError: not there, of no known kind, or a folder that needs a split.
@@ -102,8 +117,8 @@ def open_rows(source: Path | str, *, encoding: str = "utf-8") -> Rows:
         known = ["utf-8", "utf-16", "latin-1", "cp1252", "shift_jis", "gb18030", "euc-kr"]
         raise UnknownName("encoding", encoding, known) from None
     if str(source) == "-":
-        return Rows("stdin", [Part("jsonl", None)], encoding)
-    return Rows(str(source), parts_of(Path(source)), encoding)
+        return Rows("stdin", [Part("jsonl", None)], encoding, only)
+    return Rows(str(source), parts_of(Path(source)), encoding, only)
 
 
 def content_hash_of(source: Path | str) -> str:

@@ -1,16 +1,10 @@
 """How the rows of a file are read, as one value."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from glider.core.errors import SetupError
 from glider.core.settings import Flag
-
-if TYPE_CHECKING:
-    from glider.data.columns import Columns
-    from glider.data.rows import BadRow, Row
 
 _DATA = "Data"
 
@@ -37,31 +31,3 @@ class DataSettings:
     def recorded(self) -> dict[str, Any]:
         """What decides which questions are asked, for the manifest."""
         return dict(json.loads(json.dumps(asdict(self))))
-
-
-def open_table(path: str, how: DataSettings) -> "tuple[Columns, Iterator[Row | BadRow]]":
-    """The columns to read and all rows from the start.
-
-    Args:
-        path: a file, a dataset folder, or "-" for standard input.
-
-    Raises:
-        DataError: no row can be read, and nothing else says what to judge.
-        SetupError: no preset fits and nothing says what to judge.
-    """
-    from glider.data.columns import columns_for, parse_maps
-    from glider.data.rows import BadRow, open_rows, peeked
-
-    first, rows = peeked(open_rows(path, encoding=how.encoding))
-    try:
-        columns = columns_for(
-            first.data if first else (),
-            preset=how.preset,
-            maps=parse_maps(how.maps),
-            judged=how.judged,
-        )
-    except SetupError:
-        if first is None and isinstance(row := next(rows, None), BadRow):
-            raise row.error from None
-        raise
-    return columns, rows

@@ -20,7 +20,9 @@ from glider.core.errors import BadRecord, CriterionError
 from glider.core.judgments import Span
 from glider.core.samples import Sample
 from glider.data.clusters import ALONE, Clusters
-from glider.data.columns import PRESETS, Columns, criterion_of, sample_from, value_at
+from glider.data.columns import Columns, sample_from, value_at
+from glider.data.own_criteria import criterion_of
+from glider.data.presets import PRESETS
 from glider.data.rows import BadRow, Row, open_rows
 from glider.gold.items import Item, Loaded, Notes
 
@@ -51,7 +53,7 @@ def read(labelled: "LabelledSet", path: Path, *, shape: Shape | None = None) -> 
     Raises:
         DataError: the file as a whole cannot be read.
     """
-    plain = PRESETS["judgements"]
+    plain = PRESETS["record"]
     columns = replace(
         plain,
         fields={name: at for name, at in plain.fields.items() if name not in labelled.hidden},

@@ -26,7 +26,7 @@ from glider.audit.subjects import subjects
 from glider.audit.table import table
 from glider.core.errors import RunError, SetupError, UnknownName
 from glider.core.samples import Sample
-from glider.data.columns import columns_for
+from glider.data.presets import columns_for
 from glider.data.rows import Row
 from glider.formats.nano import NanoFormat
 from glider.judging.judge import Judge

@@ -9,15 +9,11 @@ import pytest
 from labelled_data import record_files, with_data
 
 from glider.core.errors import BadRecord, CriterionError, SetupError, UnknownName
-from glider.data.columns import (
-    PRESETS,
-    columns_for,
-    criterion_of,
-    guess_preset,
-    parse_maps,
-    sample_from,
-)
+from glider.data.columns import sample_from
+from glider.data.own_criteria import criterion_of
+from glider.data.presets import PRESETS, columns_for, guess_preset, parse_maps, use_of
 from glider.data.rows import Row, open_rows
+from glider.data.values import NOT_READ, Unreadable
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -36,6 +32,18 @@ def shown(data, *maps, judged=(), preset=None):
         )
         for field in sample.fields
     }
+
+
+def U(text):
+    return {"role": "user", "content": text}
+
+
+def A(text):
+    return {"role": "assistant", "content": text}
+
+
+def S(text):
+    return {"role": "system", "content": text}
 
 
 CHAT = [
@@ -58,7 +66,7 @@ PRESET_ROWS = [
         {"judged:output 1": "a", "judged:output 2": "b", "judged:output 3": "c"},
     ),
     (
-        "judgements",
+        "record",
         {"criterion": {}, "label": 1, "input": "q", "outputs": ["a", "b"]},
         {"input": "q", "judged:output 1": "a", "judged:output 2": "b"},
     ),
@@ -134,9 +142,95 @@ PRESET_ROWS = [
     (
         "messages",
         {"messages": [{"role": "assistant", "content": None, "tool_calls": [{"name": "f"}]}]},
-        {"judged:output": '[{"name":"f"}]'},
+        {"judged:output": "[calls f]"},
     ),
-]
+    (
+        "ragas-0.1",
+        {"question": "q", "answer": "a", "contexts": ["c", "d"], "ground_truth": "r"},
+        {"input": "q", "context": "c\n\nd", "reference": "r", "judged:output": "a"},
+    ),
+    (
+        "alpaca",
+        {"instruction": "q", "input": "c", "output": "a", "generator": "m"},
+        {"input": "q", "context": "c", "judged:output": "a"},
+    ),
+    (
+        "alpaca-eval",
+        {"instruction": "q", "output_1": "a", "output_2": "b", "preference": 1.5},
+        {"input": "q", "judged:output 1": "a", "judged:output 2": "b"},
+    ),
+    (
+        "mt-bench",  # two turns each; the first is what was judged
+        {"conversation_a": [U("q"), A("a"), U("more"), A("b")], "turn": 1,
+         "conversation_b": [U("q"), A("c"), U("more"), A("d")], "winner": "model_a"},
+        {"input": "user: q", "judged:output 1": "a", "judged:output 2": "c"},
+    ),
+    (
+        "mt-bench",
+        {"conversation_a": [U("q"), A("a"), U("more"), A("b")], "turn": 2,
+         "conversation_b": [U("q"), A("c"), U("more"), A("d")], "winner": "tie"},
+        {"input": "user: q",
+         "judged:output 1": "assistant: a\nuser: more\nassistant: b",
+         "judged:output 2": "assistant: c\nuser: more\nassistant: d"},
+    ),
+    (
+        "inspect",
+        {"id": 7, "epoch": 2, "input": "q", "target": ["r", "s"], "scores": {},
+         "messages": [S("Be kind."), U("attachment://1f"),
+                      {"role": "assistant", "source": "generate",
+                       "content": [{"type": "reasoning", "reasoning": "hm"},
+                                   {"type": "text", "text": "a"}]}],
+         "output": {"completion": "a"}, "attachments": {"1f": "a long q"}},
+        {"input": "user: a long q", "context": "Be kind.", "reference": "r\ns",
+         "judged:output": "a"},
+    ),
+    (
+        "inspect",  # an agent that hands its answer in by a tool
+        {"id": "x", "epoch": 1, "input": "q", "target": "r",
+         "messages": [U("q"), {"role": "assistant", "content": "",
+                               "tool_calls": [{"function": "submit", "arguments": {"answer": "a"}}]},
+                      {"role": "tool", "content": "a", "function": "submit"}],
+         "output": {"completion": "a"}},
+        {"input": 'user: q\nassistant: [calls submit: {"answer":"a"}]\ntool: a',
+         "reference": "r", "judged:output": "a"},
+    ),
+    (
+        "lm-eval",
+        {"doc_id": 3, "doc": {"q": "?"}, "target": "r", "arguments": [["q", {"until": []}]],
+         "resps": [["a whole answer"]], "filtered_resps": ["a"], "exact_match": 1.0},
+        {"input": "q", "reference": "r", "judged:output": "a whole answer"},
+    ),
+    (
+        "lm-eval",
+        {"doc_id": 3, "doc": {}, "target": "r", "resps": [["a"]],
+         "arguments": {"gen_args_0": {"arg_0": '[{"role": "user", "content": "q"}]', "arg_1": {}}}},
+        {"input": "user: q", "reference": "r", "judged:output": "a"},
+    ),
+    (
+        "completion",
+        {"prompt": "q", "completion": "a", "label": True},
+        {"input": "q", "judged:output": "a"},
+    ),
+    (
+        "completion",
+        {"prompt": [S("Be kind."), U("q")], "completion": [A("a")]},
+        {"input": "user: q", "context": "Be kind.", "judged:output": "a"},
+    ),
+    (
+        "sharegpt",
+        {"system": "Be kind.", "conversations": [
+            {"from": "human", "value": "Weather?"},
+            {"from": "function_call", "value": '{"name": "w", "arguments": {"at": "B"}}'},
+            {"from": "observation", "value": "4 C"}, {"from": "gpt", "value": "4 degrees."}]},
+        {"input": 'user: Weather?\nassistant: [calls w: {"at":"B"}]\ntool: 4 C',
+         "context": "Be kind.", "judged:output": "4 degrees."},
+    ),
+    (
+        "sharegpt",
+        {"conversation": [U("q"), A("a")], "conversation_id": "x"},
+        {"input": "user: q", "judged:output": "a"},
+    ),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("preset", "data", "fields"), PRESET_ROWS)
@@ -157,8 +251,10 @@ def test_every_preset_has_a_row_above():
         ({"messages", "prompt", "chosen", "rejected"}, "trl"),
         ({"input", "output", "expected", "context"}, "autoevals"),
         ({"inputs", "outputs", "expectations", "reference_outputs"}, "mlflow"),
-        ({"input", "output", "kind", "label", "criterion"}, "judgements"),
-        ({"instruction", "output"}, "glider"),
+        ({"input", "output", "kind", "label", "criterion"}, "record"),
+        ({"instruction", "output", "input"}, "alpaca"),
+        ({"question", "answer", "ground_truth", "output"}, "glider"),
+        ({"prompt", "completion", "chosen", "rejected"}, "trl"),
         ({"user_input", "response", "actual_output"}, "deepeval"),
     ],
 )
@@ -258,8 +354,11 @@ for _ in range(5000):
         ({"output": "a"}, ["context=docs"], "no column 'docs'; there are output"),
         ({}, [], "no column 'output'; there are none"),
         ({"output": None}, [], "'output' is null, and there is nothing else to judge"),
-        ({"output": float("nan")}, [], "'output' cannot be written as text"),
-        ({"output": b"bytes"}, [], "'output' cannot be written as text: a value of type bytes"),
+        ({"output": float("nan")}, [], "'output' is null, and there is nothing else to judge"),
+        ({"output": b"bytes"}, [], "'output' holds a value of type bytes"),
+        ({"output": Unreadable("stands twice")}, [], "'output' stands twice"),
+        ({"output": "a", "d": {"x": [NOT_READ]}}, ["context=d"], "'context' was not read"),
+        ({"output": "a", "d": NOT_READ}, ["context=d.x"], "'d' was not read"),
         ({"output": DEEP}, [], "'output' is nested too deeply"),
         ({"output": "a", "outputs": ["b", "c"]}, [], "one to judge, or some to compare?"),
         ({"outputs": ["b"]}, [], "'outputs' must be a list of two or more texts"),
@@ -351,7 +450,7 @@ def test_metadata_is_kept_for_judgements_only():
     data = {"kind": "pointwise", "criterion": {}, "label": 2, "output": "a", "meta": {"x": 1}}
     data |= {"lang": "en", "extra": 1}
     kept = {"kind": "pointwise", "label": 2, "meta": {"x": 1}, "lang": "en"}
-    assert sample_from(row(data), PRESETS["judgements"]).metadata == kept
+    assert sample_from(row(data), PRESETS["record"]).metadata == kept
     assert sample_from(row(data), PRESETS["glider"]).metadata == {}
 
 
@@ -424,8 +523,8 @@ def test_every_record_of_the_judgment_data_is_a_sample():
     for path in paths:
         for found in open_rows(path):
             assert isinstance(found, Row), found
-            assert guess_preset(found.data) == "judgements"
-            sample = sample_from(found, PRESETS["judgements"])
+            assert guess_preset(found.data) == "record"
+            sample = sample_from(found, PRESETS["record"])
             assert len(sample.judged) == (2 if found.data["kind"] == "pairwise" else 1)
             assert sample.id == found.data["id"]
             records += 1
@@ -435,7 +534,44 @@ def test_every_record_of_the_judgment_data_is_a_sample():
                 refused.add(error.message.rpartition(": ")[2])
     with gzip.open(paths[0], "rt", encoding="utf-8") as stream:
         first = json.loads(next(stream))
-    assert first["input"] == sample_from(row(first), PRESETS["judgements"])["input"]
+    assert first["input"] == sample_from(row(first), PRESETS["record"])["input"]
     print(f"{records} records of {len(paths)} files, {usable} with a criterion of their own")
     assert refused == {"the row has no rubric, and no scale of 2 to 11 whole numbers"}
     assert (len(paths), records, usable) == (51, 73515, 53622)
+
+
+# What is used, and what is not
+
+
+@pytest.mark.parametrize(
+    ("data", "maps", "said"),
+    [
+        ({"output": "a", "instruct": "q", "source": "s"}, [],
+         "used: output; not used: instruct, source"),
+        ({"output": "a", "question": "q", "docs": ["d"], "id": 1, "expected_answer": "r"}, [],
+         "used: output; not used: question, docs, expected_answer "
+         "(--map input=question --map context=docs)"),
+        ({"instruction": "q", "output": "a", "generator": "m"}, [],
+         "used: instruction as input, output; not used: generator"),
+        ({"answer": "a", "meta": {"q": "q"}, "x": 1}, ["output=answer", "input=meta.q"],
+         "used: meta.q as input, answer as output; not used: x"),
+        ({"input": "q", "actual_output": "a", "context": ["c"], "retrieval_context": ["d"]}, [],
+         "used: input, retrieval_context as context, actual_output as output; not used: context"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "score": 1}, [],
+         "used: prompt, chosen, rejected; not used: score"),
+        ({"messages": [], "output": "a"}, [],
+         "used: output; not used: messages (--map input=messages)"),
+    ],
+)  # fmt: skip
+def test_what_is_not_used_is_said(data, maps, said):
+    assert str(use_of(data, columns_for(data, maps=parse_maps(maps)))) == said
+
+
+def test_what_is_used_for_more_than_the_texts_is_no_news():
+    data = {"output": "a", "writers": "m", "criterion": {}, "label": 1, "meta": {}, "rubric": {}}
+    assert use_of(data, columns_for(data), ("criterion", "rubric", "writers")).unused == ()
+
+
+def test_a_likely_column_is_named_where_no_preset_fits():
+    with pytest.raises(SetupError, match="--map output=answer judges that column"):
+        columns_for({"question", "answer"})

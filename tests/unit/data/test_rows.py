@@ -1,6 +1,7 @@
 """Files of every kind, whole and broken, read row by row."""
 
 import csv
+import decimal
 import gzip
 import hashlib
 import json
@@ -15,6 +16,7 @@ import pytest
 
 from glider.core.errors import BadRecord, DataError, SetupError, UnknownName
 from glider.data.rows import BadRow, Row, content_hash_of, open_rows, sampled
+from glider.data.values import NOT_READ, Unreadable
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -91,12 +93,8 @@ BAD_LINES = [
     ("[1, 2]", ["2: expected one JSON object", "found list '[1, 2]'"]),
     ('"text"', ["found str"]),
     ("null", ["found NoneType 'null'"]),
-    ('{"output": NaN}', ["2: NaN and Infinity are not JSON"]),
-    ('{"output": [-Infinity]}', ["2: NaN and Infinity are not JSON"]),
-    (r'{"output": "\ud800"}', [r"'\ud800' is half a character"]),
-    (r'{"\uDC00": 1}', ["is half a character"]),
+    ('{"output": "b"},', ["2: not JSON at character 16 (Extra data)", "without a comma"]),
     ('{"a":' * 100_000, ["nested too deeply"]),
-    ('{"n": ' + "9" * 5000 + "}", ["not JSON", "Exceeds the limit"]),
     ("\x1b[31m" + "z" * 500, [r"'\x1b[31m"]),
 ]
 
@@ -134,9 +132,9 @@ def test_a_byte_of_another_encoding(tmp_path, name, content):
     path = write(tmp_path, name, content)
     first, bad, last = read(path)
     assert (first.data, last.data) == tuple(TWO)
-    assert "byte 0xe9 at character " in str(bad.error)
-    assert "is not utf-8, near" in str(bad.error) and "caf\\xe9" in str(bad.error)
-    assert "--encoding" in bad.error.hint
+    said = bad.data["output"].why
+    assert "holds byte 0xe9 at character 4, which is not utf-8, near 'caf\\xe9'" in said
+    assert "--encoding" in said
     assert read(path, encoding="latin-1")[1].data == {"output": "café"}
 
 
@@ -156,9 +154,106 @@ def test_bad_csv_rows(tmp_path, row, said):
     assert str(bad.error).startswith(f"{path}:3: {said}")
 
 
+LOST = "not read: it may be the rest of line"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kept", "said"),
+    [
+        # A cell of two lines in Spark's dialect; what follows is sure once the file ends.
+        (
+            "a.csv",
+            'id,x,output\n1,When?,"He said \\"nine\\" and\nthen left, at once, quickly"\n2,W,C\n',
+            [(4, "C")],
+            {2: "are quotes escaped by a backslash?", 3: f"{LOST} 2"},
+        ),
+        # Of three lines; the one in the middle has as many cells as the header.
+        (
+            "a.csv",
+            'id,x,output\n1,When?,"He said \\"nine\\" and\na, b, c\nthe end"\n2,W,C\n3,W,"D"\n',
+            [(5, "C"), (6, "D")],
+            {2: "backslash", 3: f"{LOST} 2", 4: f"{LOST} 2"},
+        ),
+        # A quoted cell that is whole makes it sure.
+        (
+            "a.csv",
+            'id,output\n1,"a"b\n2,"c"\n3,d"e\n',
+            [(3, "c"), (4, 'd"e')],
+            {2: "not CSV: ',' expected after"},
+        ),
+        # A quote that is never closed costs its own line, not half the file.
+        (
+            "a.csv",
+            'id,output\n1,"open\n2,b\n3,c\n',
+            [(3, "b"), (4, "c")],
+            {2: "a quote that opens here is never closed"},
+        ),
+        (
+            "a.tsv",
+            'id\toutput\n1\t"open\n2\tb\nnot two\n3\tc\n',
+            [(5, "c")],
+            {2: "not TSV", 3: f"{LOST} 2", 4: f"{LOST} 2"},
+        ),
+        ("a.csv", "id,output\n1,a\\,b\n2,c\n", [(3, "c")], {2: "escaped by a backslash?"}),
+    ],
+)
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_the_rest_of_a_broken_record_is_no_data(tmp_path, name, text, kept, said, gzipped):
+    content = gzip.compress(text.encode(), mtime=0) if gzipped else text
+    rows = read(write(tmp_path, name + ".gz" * gzipped, content))
+    good = [(row.line, row.data["output"]) for row in rows if isinstance(row, Row)]
+    bad = {row.line: str(row.error) for row in rows if isinstance(row, BadRow)}
+    assert good == kept
+    assert bad.keys() == said.keys()
+    assert [line for line, words in said.items() if words not in bad[line]] == []
+
+
+def test_a_long_file_after_a_broken_record_is_read_on(tmp_path):
+    lines = ["id,output", '0,"a"b', *(f"{n},text" for n in range(1, 3000))]
+    rows = read(write(tmp_path, "a.csv", "\n".join(lines)))
+    assert [isinstance(row, Row) for row in rows] == [False] + [True] * 2999
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "data"),
+    [
+        ("a.csv", "id,output,,\n1,a,,\n2,b\n", [{"id": "1", "output": "a"}, {"id": "2", "output": "b"}]),
+        ("a.tsv", "id\toutput\t \t\n1\ta\t\t\n", [{"id": "1", "output": "a"}]),
+        ("a.csv", ",output,,x\n0,a,,y\n", [{"output": "a", "x": "y"}]),  # pandas' index
+        ("a.csv", "output\na,,\n", [{"output": "a"}]),
+        ("a.csv", "sep=,\noutput,x\na,b\n", [{"output": "a", "x": "b"}]),
+        ("a.csv", "output,x\nNaN,nan\n", [{"output": None, "x": None}]),
+        ("a.csv", "output,x,x\na,b,c\n", [{"output": "a", "x": Unreadable("stands twice in the header")}]),
+        ("a.csv", "id,output,,\n1,a,b,\n", ["bad"]),  # what has no name is not lost in silence
+    ],
+)  # fmt: skip
+def test_columns_without_a_name_and_values_that_are_missing(tmp_path, name, text, data):
+    assert [found for _, found in seen(read(write(tmp_path, name, text)))] == data
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [
+        ("NaN", None),
+        ("[NaN, Infinity]", [None, float("inf")]),
+        (r'"\ud800"', "Unreadable"),
+        ("9" * 5000, "Unreadable"),
+        (r'{"\uDC00": 1}', {r"\udc00": 1}),
+    ],
+)
+def test_values_that_json_does_not_have_fail_no_row(tmp_path, name, value, data):
+    text = f'{{"output": "a", "x": {value}}}'
+    (row,) = read(write(tmp_path, name, text if name == "a.jsonl" else f"[{text}]"))
+    found = row.data["x"]
+    assert row.data["output"] == "a"
+    assert (type(found).__name__ if isinstance(found, Unreadable) else found) == data
+
+
 def test_bad_elements_of_a_json_list(tmp_path):
     rows = read(write(tmp_path, "a.json", r'[{"output": "a"}, 7, {"x": NaN}, {"x": "\ud800"}]'))
-    assert seen(rows) == [(1, {"output": "a"}), (2, "bad"), (3, "bad"), (4, "bad")]
+    assert seen(rows[:3]) == [(1, {"output": "a"}), (2, "bad"), (3, {"x": None})]
+    assert rows[3].data["x"].why.startswith(r"holds '\ud800' at character 1, which is half")
 
 
 def test_a_line_over_50_million_characters(tmp_path):
@@ -218,13 +313,29 @@ def test_a_stray_byte_in_utf16_ends_the_file(tmp_path):
         ("a.json", b"[]", "has no rows"),
         ("a.csv", b"", "has no rows"),
         ("a.csv", b"id,output\n", "has no rows"),
-        ("a.csv", b"id,output,id\n1,2,3\n", "the header has 'id' twice"),
+        ("a.csv", b",,\n1,2,3\n", "the header has no name"),
+        ("a.csv", b"id;output\n1;a\n", "separated by semicolons? CSV has commas (save it with"),
+        ("a.csv", b'"id";"output"\n"1";"a"\n', "are the cells separated by semicolons?"),
+        (
+            "a.csv",
+            b"sep=;\nid;output\n",
+            "its first line is sep=;: are the cells separated by semi",
+        ),
+        (
+            "a.csv.gz",
+            gzip.compress(b"id\toutput\n", mtime=0),
+            "by tabs? CSV has commas (name it .tsv",
+        ),
+        ("a.tsv", b"id,output\n1,a\n", "separated by commas? TSV has tabs (name it .csv)"),
+        ("a.csv", b"id|output\n1|a\n", "separated by bars?"),
+        ("a.jsonl", b'{\n "output": "a"\n}\n', "its first value goes on after line 1"),
+        ("a.jsonl", b'[\n{"output": "a"},\n{"output": "b"}\n]\n', "name a JSON list .json"),
         ("a.csv", b'id,"output\n', "the header is not CSV"),
         ("a.csv", b"caf\xe9,output\n1,2\n", "byte 0xe9"),
         ("a.json", b'{"output": "a"}', "expected a list of objects, found dict"),
         ("a.json", LINES, "for one object per line, name the file .jsonl"),
         ("a.json", b"[{},\n{]", "a.json:2: not JSON (Expecting"),
-        ("a.json", b'[{"output": "\xe9"}]', "byte 0xe9"),
+        ("a.json", b'[{"output": \xe9}]', "byte 0xe9"),
         ("a.json", b"[" * 100_000, "nested too deeply"),
         ("a.jsonl", LINES.decode().encode("utf-16"), "is UTF-16, not UTF-8 (--encoding utf-16)"),
         ("a.csv", "output\na\n".encode("utf-16"), "--encoding utf-16"),
@@ -312,6 +423,96 @@ def save(folder, *tables):
 def test_parquet(tmp_path):
     pq.write_table(TABLE, tmp_path / "a.parquet", row_group_size=2)
     assert seen(read(tmp_path / "a.parquet")) == list(enumerate(PLAIN, start=1))
+
+
+D = decimal.Decimal
+ODD = {
+    "year_10000": (pa.array([2932897], pa.int32()).cast(pa.date32()), "10000-01-01"),
+    "no_date": (pa.array([2**31 - 1], pa.int32()).cast(pa.date32()), Unreadable),
+    "date64": (pa.array([86_400_000], pa.date64()), "1970-01-02"),
+    "at_10000": (pa.array([253402300800], pa.timestamp("s")), "10000-01-01 00:00:00"),
+    "at": (pa.array([0], pa.timestamp("us", "Europe/Berlin")), "1970-01-01 01:00:00+0100"),
+    "nowhere": (pa.array([5], pa.timestamp("ms", "No/Where")), "1970-01-01 00:00:00.005Z"),
+    "nanoseconds": (pa.array([1], pa.timestamp("ns")), "1970-01-01 00:00:00.000000001"),
+    "time": (pa.array([1], pa.time64("ns")), "00:00:00.000000001"),
+    "duration": (pa.array([1500], pa.duration("ms")), "1.5 s"),
+    "decimal": (pa.array([D("4.50")]), D("4.50")),
+    "text": (pa.array([b"caf\xc3\xa9"]), "caf\u00e9"),
+    "bytes": (pa.array([b"\xff\xfe\x00"], pa.binary_view()), Unreadable),
+    "nan": (pa.array([float("nan")]), None),
+    "half": (pa.array([1.5], pa.float16()), 1.5),
+    "dictionary": (pa.array([D("1.5")]).dictionary_encode(), D("1.5")),
+    "runs": (pa.RunEndEncodedArray.from_arrays([1], ["a"]), "a"),
+    "uuid": (pa.ExtensionArray.from_storage(pa.uuid(), pa.array([b"0" * 16], pa.binary(16))),
+             "30303030-3030-3030-3030-303030303030"),
+    "map": (pa.array([[("a", D("1.5")), ("b", None)]], pa.map_(pa.string(), pa.decimal128(3, 1))),
+            {"a": D("1.5"), "b": None}),
+    "keys": (pa.array([[(1, "x"), (2, "y")]], pa.map_(pa.int8(), pa.string())),
+             [[1, "x"], [2, "y"]]),
+    "interval": (pa.array([pa.MonthDayNano([1, 2, 3])]), "1 months 2 days 0.000000003 s"),
+    "nested": (pa.array([[{"d": [2932897], "f": float("nan")}, None]],
+                        pa.list_(pa.struct({"d": pa.list_(pa.date32()), "f": pa.float64()}))),
+               [{"d": ["10000-01-01"], "f": None}, None]),
+    "fixed": (pa.array([[1, 2]], pa.list_(pa.duration("s"), 2)), ["1 s", "2 s"]),
+    "view": (pa.array([["a"]], pa.list_view(pa.string())), ["a"]),
+    "null": (pa.nulls(1), None),
+    "union": (pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])]), 1),
+}  # fmt: skip
+NOT_IN_PARQUET = {"runs", "interval", "view", "union"}
+
+
+def held(value, expected):
+    return type(value) if expected is Unreadable else value
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_every_type_of_a_column_is_text_or_a_number(tmp_path, kind):
+    columns = {n: a for n, (a, _) in ODD.items() if kind == "arrow" or n not in NOT_IN_PARQUET}
+    # In the second of three rows: what a slice begins with is not what the array begins with.
+    table = pa.table({"output": ["a", "b", "c"]})
+    for name, array in columns.items():
+        null = pa.nulls(1, array.type) if name not in ("runs", "union") else array
+        table = table.append_column(name, pa.chunked_array([null, array, null]))
+    table = table.combine_chunks() if kind == "parquet" else table
+    if kind == "parquet":
+        pq.write_table(table, tmp_path / "a.parquet")
+    else:
+        with pa.ipc.new_stream(tmp_path / "a.arrow", table.schema) as stream:
+            stream.write_table(table)
+    _, row, _ = read(tmp_path / f"a.{kind}")
+    for name in columns:
+        expected = ODD[name][1]
+        wanted = Unreadable if expected is Unreadable else expected
+        assert held(row.data[name], expected) == wanted, name
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_columns_that_are_not_asked_for_are_not_read(tmp_path, kind):
+    table = pa.table({"output": ["a" * 100], "image": [os.urandom(1000)], "": [1]})
+    path = tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        pq.write_table(table, path, compression="none", use_dictionary=False)
+        content = path.read_bytes()
+        spot = content.index(table["image"][0].as_py())
+        path.write_bytes(content[: spot - 4] + b"\xff" * 4 + content[spot:])
+        assert "cut off or damaged" in str(read(path)[0].error)
+    else:
+        with pa.ipc.new_stream(path, table.schema) as stream:
+            stream.write_table(table)
+    (row,) = read(path, only={"output", "input"})
+    assert row.data == {"output": "a" * 100, "image": NOT_READ, "": NOT_READ}
+    (row,) = read(path, only=[])
+    assert row.data == {"output": NOT_READ, "image": NOT_READ, "": NOT_READ}
+
+
+def test_columns_of_one_name(tmp_path):
+    two = pa.Table.from_arrays(
+        [pa.array(["a"]), pa.array([1]), pa.array([2])], ["output", "x", "x"]
+    )
+    with pa.ipc.new_stream(tmp_path / "a.arrow", two.schema) as stream:
+        stream.write_table(two)
+    (row,) = read(tmp_path / "a.arrow")
+    assert row.data == {"output": "a", "x": Unreadable("stands twice among the columns")}
 
 
 def test_a_saved_data_set(tmp_path):

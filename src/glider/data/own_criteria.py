@@ -1,0 +1,84 @@
+"""The criterion that a row brings with it: its question and its rubric."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from glider.core.criteria import Criterion, Rubric
+from glider.core.errors import CriterionError, RubricError
+from glider.data.rows import Row
+
+_PROMETHEUS_LEVEL = re.compile(r"^Score (\d+):", re.MULTILINE)
+
+
+def criterion_of(row: Row) -> Criterion | None:
+    """The criterion a row of the presets `record` or `prometheus` brings; None without one.
+
+    The rubric is the row's own. Without one, an integer scale of at most 11 levels gives levels
+    that say only where they stand between the lowest and the highest.
+
+    Raises:
+        CriterionError: the row has a question and no levels to answer with.
+    """
+    named, rubric = row.data.get("criterion"), row.data.get("rubric")
+    if named is None and rubric is None:
+        return None
+    try:
+        if isinstance(rubric, str):
+            return _from_prometheus(rubric)
+        if not isinstance(named, Mapping):
+            raise CriterionError("a row's criterion is an object with name and description")
+        levels = _own_levels(rubric) if rubric else _generic_levels(row.data.get("scale"))
+        return Criterion(
+            name=named.get("name", ""),
+            question=named.get("description", ""),
+            rubric=Rubric(levels=levels),
+        )
+    except (CriterionError, RubricError) as exc:
+        raise CriterionError(f"{row.path}:{row.line}: {exc.message}", hint=exc.hint) from exc
+    except ValidationError as exc:
+        problem = exc.errors()[0]["msg"].removeprefix("Value error, ")
+        raise CriterionError(f"{row.path}:{row.line}: {problem}") from exc
+
+
+def _own_levels(rubric: Any) -> dict[Any, Any]:
+    if not isinstance(rubric, Mapping):
+        raise CriterionError("a row's rubric maps scores to descriptions")
+    try:
+        # Data sets list levels in either direction; the meaning is the same.
+        return dict(sorted(rubric.items(), key=lambda level: int(level[0])))
+    except ValueError:
+        return dict(rubric)  # Rubric says which level is not a number
+
+
+def _generic_levels(scale: Any) -> dict[int, str]:
+    match scale:
+        case [int(low), int(high)] if 1 <= high - low <= 10:
+            steps = high - low
+        case _:
+            raise CriterionError(
+                "the row has no rubric, and no scale of 2 to 11 whole numbers",
+                hint="name a criterion with its own rubric",
+            )
+    levels = {
+        score: f"between: {score - low} above the lowest and {high - score} below the highest"
+        for score in range(low, high + 1)
+    }
+    levels[low] = "the lowest: what is asked for is missing or wrong throughout"
+    levels[high] = "the highest: what is asked for is there in full"
+    if steps == 1:
+        levels[low] = "the lowest of two: no, this does not hold"
+        levels[high] = "the highest of two: yes, this holds"
+    return levels
+
+
+def _from_prometheus(text: str) -> Criterion:
+    """Prometheus writes `[question]`, then `Score 1: ...` line by line."""
+    question, *rest = _PROMETHEUS_LEVEL.split(text)
+    question = question.strip().removeprefix("[").removesuffix("]").strip()
+    levels = {int(score): what.strip() for score, what in zip(rest[::2], rest[1::2], strict=True)}
+    if not levels or not question:
+        raise CriterionError("the rubric is not a question and lines of 'Score N: ...'")
+    return Criterion(name="instance rubric", question=question, rubric=Rubric(levels=levels))
