@@ -28,8 +28,8 @@ from glider._version import __version__
 from glider.core.criteria import Criterion
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
-from glider.data.columns import criterion_of
 from glider.data.library import load_criterion
+from glider.data.own_criteria import criterion_of
 from glider.data.rows import Row
 from glider.formats.nano import NanoFormat
 from glider.store.manifest import code_sha256

@@ -142,7 +142,10 @@ def test_bad_rows_are_failures_and_the_others_are_judged(glider, tmp_path):
 def test_a_file_of_bad_rows_alone_says_what_is_wrong_with_the_first(glider, tmp_path, command):
     (tmp_path / "latin.csv").write_bytes(b"input,output\nh\xe9,caf\xe9\n")
     done = glider(command, "latin.csv", "-c", "conciseness", "-m", "scripted/x", code=3)
-    assert "latin.csv:2: byte 0xe9 at character 2 is not utf-8, near 'h\\xe9" in done.stderr
+    assert (
+        "latin.csv:2: 'input' holds byte 0xe9 at character 2, which is not utf-8, near 'h\\xe9"
+        in done.stderr
+    )
     assert "--encoding cp1252" in done.stderr and "preset" not in done.stderr
 
 

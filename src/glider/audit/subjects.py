@@ -33,23 +33,30 @@ def subjects(
 
     Returns:
         The subjects, and how many rows hold no sample.
+
+    Raises:
+        GliderError: no row holds one; why the first does not.
     """
     columns = replace(columns, kept=tuple(dict.fromkeys((*columns.kept, writers))))
     found: list[Subject] = []
     unreadable = 0
+    first: GliderError | None = None
     for row in rows:
         try:
             if isinstance(row, BadRow):
                 raise row.error
             sample = sample_from(row, columns)
             asked = criteria or [_own(row)]
-        except GliderError:
+        except GliderError as exc:
             unreadable += 1
+            first = first or exc
             continue
         marks = _own_outputs(sample.metadata.get(writers), len(sample.judged), own)
         for criterion in asked:
             gold = None if criteria else _gold(row, sample, criterion)
             found += _subjects(sample, criterion, gold, marks)
+    if first is not None and not found:
+        raise first
     return found, unreadable
 
 

@@ -11,7 +11,7 @@ from glider.batch.run import Plan, execute
 from glider.calibration.labelled import LabelledRun
 from glider.cli.show import show_summary
 from glider.core.errors import SetupError
-from glider.data.columns import columns_for
+from glider.data.presets import columns_for
 from glider.data.rows import open_rows
 from glider.formats.nano import NanoFormat
 from glider.gate.checks import parse_check
