@@ -20,7 +20,7 @@ from typing import Any
 
 from common import HERE, facts, parser, save, settings, span, table
 
-from glider.models.catalog import CATALOG, DEFAULT, AdapterModel, WheelModel
+from glider.models.catalog import CATALOG, DEFAULT, AdapterModel, GgufModel
 
 
 def bytes_below(folder: Path) -> int:
@@ -32,7 +32,7 @@ def model_bytes() -> int:
     """What is fetched for the default model; its adapter is in the package."""
     model = CATALOG[DEFAULT]
     base = CATALOG[model.base] if isinstance(model, AdapterModel) else model
-    assert isinstance(base, WheelModel)
+    assert isinstance(base, GgufModel)
     return base.size_bytes
 
 

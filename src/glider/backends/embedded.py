@@ -27,7 +27,8 @@ from glider.core.errors import (
 )
 from glider.core.generation import Generation, GenerationRequest
 from glider.core.judgments import Usage
-from glider.models.catalog import DEFAULT, Progress
+from glider.models.catalog import DEFAULT
+from glider.models.fetch import Progress
 from glider.models.gguf_header import context_length, control_tokens, end_token, read_header
 from glider.models.resolve import resolve
 from glider.text.defuse import defuse_literals

@@ -269,7 +269,7 @@ def save(out: Path, mixed: Any, sets: list[Any], settings: "Mixture") -> dict[st
     """
     from glider.corpus.data_card import card, record
     from glider.corpus.examples import write_lines
-    from glider.models.catalog import sha256_of
+    from glider.models.fetch import sha256_of
     from glider.store.atomic import new_folder
 
     with new_folder(out) as new:

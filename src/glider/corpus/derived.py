@@ -5,6 +5,8 @@
   often than not a longer one.
 - *padded*: an output beside itself with talk around it that serves nothing.
 - *cut*: an output that people found good beside its own beginning.
+- *lengthened* is no pair: an output with the same talk around it, judged alone under its own
+  question with its own label. Where the output itself is learnt too, the two are twins.
 
 Longer loses the padded and wins the cut, so length alone says nothing of who is better. Every kind
 has its own draws and takes its sets in turn, so a large set does not crowd out a small one. A rated
@@ -13,6 +15,7 @@ pair keeps its criterion; what the others are asked is written in `derived.yaml`
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from itertools import islice, zip_longest
@@ -57,6 +60,7 @@ class DerivedPairs(Frozen):
     strayed: Derived | None = None
     padded: Derived | None = None
     cut: Derived | None = None
+    lengthened: Derived | None = None
 
 
 class Made(NamedTuple):
@@ -168,13 +172,10 @@ def _padded(items: Sequence[Item], rng: Random) -> Iterator[Item]:
     fixed = instructions_of(item.sample for item in items)
     answers = list(_good(items, fixed, least=0.0))
     rng.shuffle(answers)
-    talk = _written()["talk"]
     for asked, text, item in answers:
         way = rng.randrange(3)
-        if way == 0:
-            more = f"{rng.choice(talk['before'])}\n\n{text}\n\n{rng.choice(talk['after'])}"
-        elif way == 1:
-            more = f"{rng.choice(talk['asked'])} {asked.strip()}\n\n{text}"
+        if way < 2:
+            more = _with_talk(text, asked, rng, greets=way == 0)
         else:
             foreign = _SENTENCE_END.split(rng.choice(answers)[1].strip())
             more = f"{text} {' '.join(foreign[:2])}"
@@ -182,6 +183,33 @@ def _padded(items: Sequence[Item], rng: Random) -> Iterator[Item]:
             continue
         single = _single(item, asked, more, rng.choice(questions()["padded"]))
         yield _pair("padded", single, text, 1.0, rng)
+
+
+def _lengthened(items: Sequence[Item], rng: Random) -> Iterator[Item]:
+    """An output with a greeting or its prompt around it; what people said of it still holds."""
+    singles = [item for item in items if not item.is_pair and len(item.sample.judged) == 1]
+    rng.shuffle(singles)
+    for item in singles:
+        asked, judged = item.sample.with_role("input"), item.sample.judged[0]
+        if item.lang != "en" or asked is None or not judged.text.strip():
+            continue
+        text = _with_talk(judged.text, asked.text, rng, greets=rng.random() < 0.5)
+        fields = tuple(
+            Text(name=f.name, text=text, role=f.role) if f is judged else f
+            for f in item.sample.fields
+        )
+        sample = Sample(
+            id=f"lengthened:{item.sample.id}", fields=fields, metadata=item.sample.metadata
+        )
+        yield replace(item, sample=sample, part="lengthened", spans=(), reason=None)
+
+
+def _with_talk(text: str, asked: str, rng: Random, *, greets: bool) -> str:
+    """A text between a greeting and a farewell, or behind the prompt it answers."""
+    talk = _written()["talk"]
+    if greets:
+        return f"{rng.choice(talk['before'])}\n\n{text}\n\n{rng.choice(talk['after'])}"
+    return f"{rng.choice(talk['asked'])} {asked.strip()}\n\n{text}"
 
 
 def _cut(items: Sequence[Item], rng: Random) -> Iterator[Item]:
@@ -203,6 +231,7 @@ _KINDS: Mapping[str, Callable[[Sequence[Item], Random], Iterator[Item]]] = {
     "strayed": _strayed,
     "padded": _padded,
     "cut": _cut,
+    "lengthened": _lengthened,
 }
 
 

@@ -5,8 +5,8 @@ becomes W + s B A, with s = alpha / r (Hu et al. 2021, arXiv 2106.09685), or alp
 the config says `use_rslora`. What PEFT can store beyond that (DoRA, biases, trained embeddings) is
 refused by name: left out it would give a model that nobody has measured.
 
-Names inside are Hugging Face's. A llama GGUF has other names, and the rows of the query and key
-matrices in another order: `gguf_order` and `hf_order` are the two directions.
+Names inside are Hugging Face's. A GGUF has other names and, of the llama architecture, the rows of
+the query and key matrices in another order: `gguf_order` and `hf_order` are the two directions.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from glider.core.errors import ModelFileError, SetupError
-from glider.models.catalog import Progress
+from glider.models.fetch import Progress
 from glider.models.gguf_header import read_header, read_places
 from glider.models.requantise import requantise
 from glider.models.tensor_files import Floats, Opens, TensorFile, open_tensors
@@ -35,6 +35,8 @@ _MATRICES = {
     "attn_k": "self_attn.k_proj",
     "attn_v": "self_attn.v_proj",
     "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
     "ffn_gate": "mlp.gate_proj",
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
@@ -46,7 +48,13 @@ _WHOLE = {
     "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
 }
-_BLOCK = re.compile(r"blk\.(?P<number>\d+)\.(?P<name>\w+)\.weight")
+_BLOCK = re.compile(r"blk\.(?P<number>\d+)\.(?P<name>\w+)\.(?P<part>weight|bias)")
+ARCHITECTURES = {
+    "llama": "LlamaForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "qwen3": "Qwen3ForCausalLM",
+}
+"""GGUF architectures whose tensors are known here, and transformers' class for each."""
 _UNSUPPORTED = {
     "use_dora": "DoRA",
     "modules_to_save": "modules_to_save",
@@ -179,13 +187,13 @@ def trained_on(folder: Folder) -> str:
 
 
 def add_to_gguf(base: Path, adapter: Adapter, target: Path, kind: str, progress: Progress) -> None:
-    """Write a llama GGUF with the adapter added; header and tokenizer are the base's.
+    """Write a GGUF with the adapter added; header and tokenizer are the base's.
 
     Args:
         kind: "q8_0", "q4_0" or "f16".
 
     Raises:
-        ModelFileError: the adapter does not fit, or the base is no llama GGUF.
+        ModelFileError: the adapter does not fit, or the base's architecture is not known here.
         OSError: `target` cannot be written; what was written of it is left to the caller.
     """
     layout = Layout.of(base)
@@ -200,7 +208,7 @@ def add_to_gguf(base: Path, adapter: Adapter, target: Path, kind: str, progress:
 
 
 def replace_in_gguf(base: Path, folder: Path, target: Path, kind: str, progress: Progress) -> None:
-    """Write a llama GGUF with the weights of a Hugging Face folder; the rest is the base's.
+    """Write a GGUF with the weights of a Hugging Face folder; the rest is the base's.
 
     Raises:
         ModelFileError: the folder's tensors are others than the GGUF's.
@@ -247,30 +255,34 @@ def open_weights(folder: Path) -> Iterator[dict[str, TensorFile]]:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Names and row order of a llama GGUF against Hugging Face's."""
+    """Names and row order of a GGUF against Hugging Face's."""
 
     hf_names: Mapping[str, str]
     """The GGUF's tensors to their Hugging Face names."""
     heads: int
+    """Query heads whose rows are in another order; 0 where the order is Hugging Face's."""
     kv_heads: int
+    """The same of key heads."""
 
     @classmethod
     def of(cls, gguf: Path) -> Self:
         """Read it off a file.
 
         Raises:
-            ModelFileError: the model is not of the llama architecture, or has tensors that no
-                llama of Hugging Face's has.
+            ModelFileError: the model's architecture is not one of `ARCHITECTURES`.
         """
         header = read_header(gguf)
         kind = header.get("general.architecture")
-        if kind != "llama":
+        if kind not in ARCHITECTURES:
             raise ModelFileError(
-                f"{gguf.name} is a {kind} model; weights are put into llama files only",
+                f"{gguf.name} is a {kind} model; weights are put into files of these alone: "
+                + ", ".join(ARCHITECTURES),
                 hint="export with --to hf and convert the folder with llama.cpp's own script",
             )
-        heads = int(header["llama.attention.head_count"])
-        kv_heads = int(header.get("llama.attention.head_count_kv", heads))
+        heads = kv_heads = 0
+        if kind == "llama":
+            heads = int(header["llama.attention.head_count"])
+            kv_heads = int(header.get("llama.attention.head_count_kv", heads))
         names = {name: _hf_name(name) for name in read_places(gguf)}
         return cls({ours: theirs for ours, theirs in names.items() if theirs}, heads, kv_heads)
 
@@ -278,7 +290,8 @@ class Layout:
         """Rows of a matrix from Hugging Face's order to the GGUF's.
 
         A head's rotation works on pairs of rows: Hugging Face has the first rows of all pairs,
-        then the second ones; llama.cpp has each pair side by side.
+        then the second ones; llama.cpp has each pair side by side in llama files, and Hugging
+        Face's order in all others.
         """
         heads = self._rotated(name)
         if not heads:
@@ -307,7 +320,7 @@ def _hf_name(name: str) -> str | None:
     if match is None:
         return _WHOLE.get(name)
     theirs = _MATRICES.get(match["name"])
-    return f"model.layers.{match['number']}.{theirs}.weight" if theirs else None
+    return f"model.layers.{match['number']}.{theirs}.{match['part']}" if theirs else None
 
 
 def read_config(folder: Folder) -> dict[str, Any]:

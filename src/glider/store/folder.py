@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from glider.core.errors import ManifestMismatch, RunError
+from glider.core.locks import lock
 from glider.store.atomic import is_unfinished, write_json
-from glider.store.journal import lock
 from glider.store.manifest import AnyManifest, read_manifest
 
 

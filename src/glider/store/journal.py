@@ -1,11 +1,10 @@
-"""Files that only grow, one whole JSON line at a time, and the lock that lets one process write.
+"""Files that only grow, one whole JSON line at a time.
 
 A process killed at any moment leaves at most one broken last line; opening again cuts it off.
 """
 
 import json
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -34,24 +33,6 @@ def append_to(file: int, body: dict[str, Any]) -> None:
     written = os.write(file, line)
     while written < len(line):
         written += os.write(file, line[written:])
-
-
-def lock(path: Path) -> int:
-    """One process writes a run; the lock goes with the process, however it ends."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        os.close(file)
-        raise RunError(f"{path.parent} is in use by another process") from exc
-    return file
 
 
 def cut_broken_tail(path: Path) -> None:

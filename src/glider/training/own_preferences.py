@@ -21,7 +21,7 @@ from glider.core.base import content_hash
 from glider.core.errors import EmptySplit
 from glider.corpus.examples import Example, Preference, Turn, Unusable, write_lines
 from glider.data.rows import BadRow, open_rows
-from glider.models.catalog import sha256_of
+from glider.models.fetch import sha256_of
 from glider.store.atomic import new_folder, write_json, write_whole
 
 _KEYS = ("prompt", "chosen", "rejected")

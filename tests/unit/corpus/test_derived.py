@@ -75,6 +75,23 @@ def test_labels_of_other_prompts_or_criteria_are_not_set_against_each_other():
     assert made("rated", [item(1, output="A."), item(5, output="B.", criterion=other)]) == []
 
 
+def test_a_lengthened_output_is_judged_alone_as_the_plain_one_was():
+    plain = answers(gold=2)
+    of_id = {one.sample.id: one for one in plain}
+    found = made("lengthened", [*plain, pair(1), item(4, id="de", lang="de")])
+    assert len(found) == len(plain)
+    ways = set()
+    for one in found:
+        twin = of_id[one.sample.id.removeprefix("lengthened:")]
+        text, longer = twin.sample.judged[0].text, one.sample.judged[0].text
+        ways.add(longer.endswith(text))
+        assert text in longer and len(longer) > len(text)
+        assert (one.gold, one.criterion, one.scale) == (twin.gold, twin.criterion, twin.scale)
+        assert one.cluster == twin.cluster and not one.is_pair and not one.spans
+        assert one.sample.told == twin.sample.told
+    assert ways == {True, False}  # behind the prompt, and between a greeting and a farewell
+
+
 def test_a_rated_output_is_in_one_pair_at_most():
     found = made("rated", [item(1 + n % 5, id=f"i{n}", output=f"Text {n}.") for n in range(21)])
     used = [field.text for one in found for field in one.sample.judged]

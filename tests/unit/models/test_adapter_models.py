@@ -12,7 +12,8 @@ from glider.backends import provider_and_model
 from glider.core.errors import ModelFileError, UnknownName
 from glider.models import catalog
 from glider.models.adapters import sha256
-from glider.models.catalog import AdapterModel, WheelModel, find, is_local, sha256_of
+from glider.models.catalog import AdapterModel, GgufModel, find, is_local
+from glider.models.fetch import sha256_of
 from glider.models.gguf_header import read_header
 
 
@@ -20,9 +21,9 @@ from glider.models.gguf_header import read_header
 def cache(tmp_path, monkeypatch):
     """A cache that has the base "small" already, an adapter "own" of it, which is the default."""
     monkeypatch.setenv("GLIDER_CACHE", str(tmp_path / "cache"))
-    small = WheelModel(
-        name="small", package="none", version="1", wheel="none.whl", sha256="5" * 64,
-        member="none", requantise="q8_0", licence="Apache-2.0", size_bytes=1,
+    small = GgufModel(
+        name="small", sources=(), sha256="5" * 64, requantise="q8_0", licence="Apache-2.0",
+        size_bytes=1, kept_bytes=1,
     )  # fmt: skip
     folder = tmp_path / "cache/models/small"
     folder.mkdir(parents=True)

