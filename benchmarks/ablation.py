@@ -226,7 +226,7 @@ def trained(run: Path) -> dict[str, Any]:
 def held_out(args: argparse.Namespace) -> list[tuple[Item, tuple[float, ...], str]]:
     """The items all cells judge: each with the gold distribution over its levels, and its set."""
     folder = examples_of(args, Cell("", mixture={"size": _FOR_DEV}))
-    tasks = {posed.id: posed.task for posed in read_tasks(folder / "tasks.jsonl.gz")}
+    tasks = {one.id: one.task for one in read_tasks(folder / "tasks.jsonl.gz")}
     found = []
     for one in read_examples(folder / "dev.jsonl.gz"):
         if one.id not in tasks or one.labels is None:

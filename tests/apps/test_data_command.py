@@ -78,7 +78,7 @@ def test_the_tasks_beside_the_examples_render_their_very_prompts(own, tmp_path):
     recipe.write_text("sets: {mine.jsonl: {}}\naugment: {paraphrase: 1, names: 1, scale: 1}\n")
     out = tmp_path / "out"
     run(recipe, "--out", out, "--dev", 0.2)
-    tasks = {posed.id: posed.task for posed in read_tasks(out / "tasks.jsonl.gz")}
+    tasks = {one.id: one.task for one in read_tasks(out / "tasks.jsonl.gz")}
     form, n = make_format("nano"), 0
     for example in (
         e for name in ("train", "dev") for e in read_examples(out / f"{name}.jsonl.gz")

@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 from unit.corpus.cases import LEVELS
 
 from glider.backends.fast import FastBackend
-from glider.cli.data import own_labels
 from glider.cli.tune import tune
 from glider.core.errors import (
     DataError,
@@ -32,6 +31,7 @@ from glider.core.errors import (
 from glider.core.generation import Decoding, GenerationRequest
 from glider.core.tasks import JudgeTask
 from glider.formats import make_format
+from glider.gold.own import own_labels
 from glider.studies.tune import Plan, load, read_labels, recipe_of
 from glider.training.predict import level_probabilities, load_to_ask
 from glider.training.recipe import parse_recipe
@@ -135,7 +135,7 @@ def test_the_whole_way(tiny, tmp_path):
 
 
 def _labelled(path):
-    return own_labels(path, None, None)
+    return own_labels(path)
 
 
 def test_another_folder_or_other_labels_are_no_continuation(tiny, tmp_path):

@@ -4,24 +4,15 @@ A file of labelled records in the judgements format is a set by itself: what is 
 records, or from a criterion given beside it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 from glider.core.criteria import Criterion
-from glider.core.errors import DataError, SetupError, UnknownName
-from glider.data.rows import Row, open_rows, peeked
-from glider.gold.judgements import SHARED, key_at
-from glider.gold.sets import OWN, Kind, LabelledSet, Question, known, load_set, own_name
-
-DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
-_METRICS: dict[Kind, tuple[str, ...]] = {
-    "graded": ("pearson", "spearman", "kendall", "mae"),
-    "classes": ("balanced_accuracy", "accuracy", "macro_f1", "mcc"),
-    "pairs": ("accuracy_single", "accuracy_both", "accuracy_averaged", "flip_rate"),
-}
-_MOST_CLASSES = 3
+from glider.core.errors import UnknownName
+from glider.gold.own import is_data, own_set
+from glider.gold.sets import Kind, LabelledSet, known, load_set
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +60,7 @@ def _meant(
     word: str, folder: Path | None, criterion: Criterion | None, cluster: str | None
 ) -> list[Chosen]:
     path = Path(word)
-    if path.name.removesuffix(".gz").endswith(DATA_SUFFIXES):
+    if is_data(path):
         return [Chosen(own_set(path, criterion, cluster=cluster), path.parent)]
     if word in known() or word.endswith((".yaml", ".yml")):
         return [Chosen(load_set(word), folder)]
@@ -87,58 +78,3 @@ def _meant(
             hint="`glider bench --list` shows them; a file of your own ends in .jsonl, .csv, ...",
         )  # fmt: skip
     return [Chosen(labelled, folder) for labelled in by_word]
-
-
-def own_set(
-    path: Path, criterion: Criterion | None = None, *, cluster: str | None = None
-) -> LabelledSet:
-    """A person's own labelled file as a set.
-
-    Pairs are told by two `outputs`, classes by at most three different labels; figures are split by
-    the criterion's name where the records have one. Clusters are those of a run: records of one
-    input and context belong together, unless all have the same.
-
-    Args:
-        cluster: column (or path) that records share which are not independent, in its place;
-            `none`: all are independent.
-
-    Raises:
-        DataError: not there, not readable, or without labelled records.
-    """
-    first, rows = peeked(open_rows(path))
-    if first is None:
-        raise DataError("no records", path=str(path))
-    data = [row.data for row in rows if isinstance(row, Row)]
-    kind: Kind = "graded"
-    if isinstance(first.data.get("outputs"), list | tuple):
-        kind = "pairs"
-    elif len({str(record.get("label")) for record in data} - {"None", ""}) <= _MOST_CLASSES:
-        kind = "classes"
-    if criterion is None and "criterion" not in first.data:
-        raise SetupError(
-            f"{path.name}: its records do not say what was asked",
-            hint="--criterion NAME or a YAML file; or a `criterion` and a `rubric` in each record",
-        )
-    questions = {}
-    if criterion is not None:
-        questions["*"] = Question(
-            question=criterion.question, levels=criterion.rubric, title=criterion.heading
-        )
-    return LabelledSet(
-        name=own_name(path),
-        title=path.name,
-        data=path.name,
-        kind=kind,
-        family=OWN,
-        labels_by="not told",
-        licence="not told",
-        use="licence",
-        cluster=cluster or SHARED,
-        part="criterion.name" if criterion is None and _has(data, "criterion.name") else "",
-        metrics=_METRICS[kind],
-        questions=questions,
-    )
-
-
-def _has(data: Iterable[dict[str, object]], path: str) -> bool:
-    return any(key_at(record, path) is not None for record in data)

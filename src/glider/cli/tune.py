@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from glider.cli.card import card_of
-from glider.cli.data import own_labels
 from glider.cli.options import interrupted
 from glider.cli.show import say
 from glider.core.errors import RunError, SetupError
+from glider.gold.own import own_labels
 from glider.store.atomic import write_json
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _tune(
     from glider.studies.tune import Tuning, load, read_labels
 
     began = time.monotonic()
-    labelled = own_labels(path, preset, criterion)
+    labelled = own_labels(path, preset=preset, criterion=criterion)
     start, base, coder = load(model or DEFAULT)
     labels = read_labels(labelled, path.parent, coder, folds=folds, seed=seed)
     for note in labels.notes:

@@ -1,1 +1,22 @@
 """Labelled sets and own files to examples: prompts as served, with their answers."""
+
+from typing import TYPE_CHECKING, Any
+
+from glider.core.lazy import attribute
+
+if TYPE_CHECKING:
+    from glider.corpus.make import DataSettings, MadeData, make_data
+    from glider.corpus.own_preferences import MadePreferences, make_preferences
+
+_HOMES = {
+    "DataSettings": "glider.corpus.make",
+    "MadeData": "glider.corpus.make",
+    "MadePreferences": "glider.corpus.own_preferences",
+    "make_data": "glider.corpus.make",
+    "make_preferences": "glider.corpus.own_preferences",
+}
+__all__ = ["DataSettings", "MadeData", "MadePreferences", "make_data", "make_preferences"]
+
+
+def __getattr__(name: str) -> Any:
+    return attribute(__name__, _HOMES, name)

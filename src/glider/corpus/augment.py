@@ -22,7 +22,7 @@ from glider.core.base import Frozen
 from glider.core.criteria import Criterion, Rubric, listed_top_down
 from glider.core.samples import Field as Text
 from glider.core.samples import Role, Sample
-from glider.corpus.examples import spread
+from glider.corpus.from_items import spread
 from glider.gold.items import Item
 from glider.text.words import words
 

@@ -14,7 +14,8 @@ from glider.core.base import Frozen
 from glider.core.errors import DataError
 from glider.core.tasks import JudgeTask
 from glider.corpus.examples import Example, ExampleTask
-from glider.corpus.mixture import Mixed, Mixture, form_for
+from glider.corpus.mixing import Mixed
+from glider.corpus.mixture import Mixture, format_for
 from glider.corpus.overlap import Overlap
 from glider.formats.base import Format
 from glider.gold.sets import OWN, LabelledSet
@@ -88,19 +89,19 @@ def read_record(folder: Path) -> DataRecord:
 
 
 def figures(
-    examples: Sequence[Example], tasks: Mapping[str, JudgeTask], form: Format
+    examples: Sequence[Example], tasks: Mapping[str, JudgeTask], format: Format
 ) -> SplitFigures:
     """Count one split.
 
     Args:
         tasks: what each example asks, by its id.
-        form: what the examples are written in.
+        format: what the examples are written in.
     """
     lengths = sorted(sum(len(turn.content) for turn in e.messages) for e in examples) or [0]
     return SplitFigures(
         examples=len(examples),
         explained=sum(e.whole for e in examples),
-        quoted=sum(_has_quote(e, tasks[e.id], form) for e in examples),
+        quoted=sum(_has_quote(e, tasks[e.id], format) for e in examples),
         soft=sum(e.soft is not None for e in examples),
         pairs=sum(len(tasks[e.id].sample.judged) == 2 for e in examples),
         by_set=_counted(e.set for e in examples),
@@ -113,12 +114,12 @@ def figures(
     )
 
 
-def _has_quote(example: Example, task: JudgeTask, form: Format) -> bool:
+def _has_quote(example: Example, task: JudgeTask, format: Format) -> bool:
     if example.completion in (example.labels or ()):
         return False  # a bare score
     # An answer that was left open before its reason is read with one.
     answer = example.opening + example.completion + ("" if example.whole else " open")
-    return bool(form.read(answer, task).phrases)
+    return bool(format.read(answer, task).phrases)
 
 
 def _label(example: Example) -> str:
@@ -131,21 +132,21 @@ def _counted(values: Iterable[str]) -> dict[str, int]:
 
 
 def record_of_part(
-    whole: DataRecord, chosen: Sequence[Example], posed: Iterable[ExampleTask], train: str
+    whole: DataRecord, chosen: Sequence[Example], every: Iterable[ExampleTask], train: str
 ) -> DataRecord:
     """The record of some of the training examples.
 
     Args:
-        posed: of all examples.
+        every: the tasks of all examples.
         train: SHA-256 of the file that holds the chosen ones.
     """
-    form = form_for(Mixture.model_validate(whole.settings))
+    format = format_for(Mixture.model_validate(whole.settings))
     wanted = {example.id for example in chosen}
-    tasks = {one.id: one.task for one in posed if one.id in wanted}
+    tasks = {one.id: one.task for one in every if one.id in wanted}
     return whole.model_copy(
         update={
             "files": {**whole.files, "train.jsonl.gz": train},
-            "train": figures(chosen, tasks, form),
+            "train": figures(chosen, tasks, format),
         }
     )
 
@@ -159,13 +160,13 @@ def record(
 ) -> DataRecord:
     """What was made, as data."""
     counts = mixed.counts
-    form = form_for(settings)
-    tasks = {posed.id: posed.task for posed in mixed.posed}
+    format = format_for(settings)
+    tasks = {one.id: one.task for one in mixed.tasks}
     return DataRecord(
         settings=settings.model_dump(mode="json"),
         files=files,
-        train=figures(mixed.train, tasks, form),
-        dev=figures(mixed.dev, tasks, form),
+        train=figures(mixed.train, tasks, format),
+        dev=figures(mixed.dev, tasks, format),
         loaded=dict(counts.loaded),
         left_out={name: dict(why) for name, why in counts.left_out.items()},
         bare={name: dict(why) for name, why in counts.bare.items()},

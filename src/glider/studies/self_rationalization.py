@@ -175,7 +175,7 @@ def questions(data: Path, form: Format, *, limit: int | None, seed: int) -> dict
         EmptySplit: there is no example to train on.
     """
     try:
-        tasks = {posed.id: posed.task for posed in read_tasks(data / "tasks.jsonl.gz")}
+        tasks = {one.id: one.task for one in read_tasks(data / "tasks.jsonl.gz")}
     except DataError as exc:
         if (data / "tasks.jsonl.gz").exists():
             raise

@@ -34,8 +34,10 @@ from glider.core.errors import (
     SetupError,
     TooFewLabels,
 )
-from glider.corpus.examples import Example, Unusable, example_of, level_of, write_lines
-from glider.corpus.mixture import Drawn, components
+from glider.corpus.candidates import Candidate
+from glider.corpus.examples import Example, write_lines
+from glider.corpus.from_items import Unusable, example_of, level_of
+from glider.corpus.splits import components
 from glider.formats import make_format
 from glider.gold.items import Item
 from glider.gold.judgements import OUTSIDE_SCALE
@@ -158,7 +160,7 @@ def read_labels(
                 path=labelled.data,
                 hint="correct them, or say with `scale: [lowest, highest]` what they are on",
             )
-    pools = {labelled.name: [Drawn(labelled, item) for item in loaded.items]}
+    pools = {labelled.name: [Candidate(labelled, item) for item in loaded.items]}
     groups = components(pools)
     items: list[Item] = []
     asked: list[tuple[Encoded, ...]] = []

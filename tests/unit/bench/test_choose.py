@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from glider.bench.choose import choose, own_set
+from glider.bench.choose import choose
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.data.library import load_criterion
 from glider.gold.foreign import foreign_set
+from glider.gold.own import own_set
 from glider.gold.sets import known, load_set
 
 RUBRIC = {"1": "bad", "5": "good"}

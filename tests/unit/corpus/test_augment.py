@@ -17,7 +17,8 @@ from glider.corpus.augment import (
     rescaled,
     wordings,
 )
-from glider.corpus.examples import ExampleTask, example_of, level_of
+from glider.corpus.examples import ExampleTask
+from glider.corpus.from_items import example_of, level_of
 from glider.formats import make_format
 from glider.gold.sets import load_set
 

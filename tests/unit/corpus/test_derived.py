@@ -11,8 +11,10 @@ from glider.core.errors import SetupError
 from glider.core.samples import Sample
 from glider.core.tasks import compared
 from glider.corpus.derived import Derived, DerivedPairs, derived_pairs, of_two, questions
-from glider.corpus.examples import example_of, level_of
-from glider.corpus.mixture import Mixture, Source, mix, sources
+from glider.corpus.from_items import example_of, level_of
+from glider.corpus.mixing import mix
+from glider.corpus.mixture import Mixture
+from glider.corpus.sources import Source, sources
 from glider.formats import make_format
 from glider.gold.sets import load_set
 
@@ -266,7 +268,7 @@ def test_a_mixture_makes_them_for_training_only(tmp_path):
         {"dev": 0.2, "derived": {"cut": {"pairs": 5, "sets": ["mine"]},
                                  "strayed": {"pairs": 900, "sets": ["mine"]}}}
     )  # fmt: skip
-    mixed = mix(own, [], settings, say=told.append)
+    mixed = mix(own, [], settings, notify=told.append)
     parts = [example.part for example in mixed.train]
     assert parts.count("cut") == 10  # both orders
     strayed = parts.count("strayed") // 2

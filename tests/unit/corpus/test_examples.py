@@ -7,17 +7,8 @@ import pytest
 from unit.corpus.cases import CRITERION, item, labelled, pair
 
 from glider.core.errors import DataError, LabelOutsideScale, RunError, UnknownSchemaVersion
-from glider.corpus.examples import (
-    Example,
-    Unusable,
-    example_of,
-    level_of,
-    phrases_of,
-    read_examples,
-    spread,
-    task_of,
-    write_lines,
-)
+from glider.corpus.examples import Example, read_examples, write_lines
+from glider.corpus.from_items import Unusable, example_of, level_of, phrases_of, spread, task_of
 from glider.formats import FORMATS, make_format
 from glider.judging.pairs import PairTask
 

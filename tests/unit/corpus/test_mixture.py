@@ -9,15 +9,10 @@ from unit.corpus.cases import LEVELS, labelled
 from glider.core.errors import EmptySplit, LeakedBenchmark, SetupError, UnknownName
 from glider.corpus.augment import Augment
 from glider.corpus.data_card import card, record
-from glider.corpus.mixture import (
-    Mixture,
-    Share,
-    Source,
-    benchmarks,
-    estimated_tokens,
-    mix,
-    sources,
-)
+from glider.corpus.lengths import estimated_tokens
+from glider.corpus.mixing import mix
+from glider.corpus.mixture import Mixture, Share
+from glider.corpus.sources import Source, benchmarks, sources
 from glider.gold.sets import load_set
 
 WORDS = [
@@ -279,7 +274,7 @@ def test_what_was_left_out_is_said_benchmarks_first(tmp_path):
     (tmp_path / "mine.jsonl").write_text("".join(json.dumps(r) + "\n" for r in mine))
     own = Source(labelled("mine"), tmp_path, own=True)
     told = []
-    mix([own], [bench], Mixture(cap=20), say=told.append)
+    mix([own], [bench], Mixture(cap=20), notify=told.append)
     left = [line for line in told if "left out" in line]
     assert left[0] == "left out: 2 in a benchmark (unseen)"
     assert any(line.startswith("left out: ") and "share" in line for line in left[1:])
@@ -290,7 +285,7 @@ def test_an_empty_split_says_why_before_it_is_an_error(tmp_path):
     told = []
     with pytest.raises(EmptySplit, match="told above"):
         mix([source(tmp_path, "one", rows(8))], (), Mixture(max_prompt_tokens=64, dev=0),
-            say=told.append)  # fmt: skip
+            notify=told.append)  # fmt: skip
     assert told[-1] == "left out: 8 a prompt that is too long"
 
 

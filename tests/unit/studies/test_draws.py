@@ -7,7 +7,7 @@ import pytest
 from unit.corpus.cases import item, labelled
 
 from glider.core.errors import SetupError
-from glider.corpus.examples import example_of
+from glider.corpus.from_items import example_of
 from glider.formats import make_format
 from glider.studies.draws import (
     TokenLosses,

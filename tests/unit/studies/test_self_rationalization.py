@@ -23,13 +23,8 @@ from glider.core.errors import (
     TimedOut,
 )
 from glider.core.generation import Generation
-from glider.corpus.examples import (
-    ExampleTask,
-    example_of,
-    read_preferences,
-    task_of,
-    write_lines,
-)
+from glider.corpus.examples import ExampleTask, read_preferences, write_lines
+from glider.corpus.from_items import example_of, task_of
 from glider.formats import make_format
 from glider.store.folder import kept_folder
 from glider.store.manifest import Manifest

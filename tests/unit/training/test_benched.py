@@ -7,7 +7,8 @@ import pytest
 from unit.corpus.cases import item, labelled, pair
 
 from glider.core.samples import Sample
-from glider.corpus.examples import ExampleTask, example_of, task_of
+from glider.corpus.examples import ExampleTask
+from glider.corpus.from_items import example_of, task_of
 from glider.formats import make_format
 from glider.training.benched import LEAST, Bench, Prediction, together
 

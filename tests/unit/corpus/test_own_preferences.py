@@ -5,7 +5,7 @@ import json
 import pytest
 
 from glider.core.errors import DataError, EmptySplit
-from glider.training.own_preferences import own_preferences
+from glider.corpus.own_preferences import own_preferences
 
 
 def read(tmp_path, records, dev=0.0, seed=0):

@@ -2,11 +2,11 @@
 
 A record has `prompt`, `chosen` and `rejected`, as GLIDER's and TRL's have: a prompt is a text or a
 list of messages, an answer a text or a list of one message. Prompts are taken as they are, so they
-have to be in the very form that will be served. As in GLIDER's training, the first stage learns
+have to be in the very format that will be served. As in GLIDER's training, the first stage learns
 what was chosen, the second that it is better than what was rejected.
 
-Pairs of one prompt are in one split. What the texts of a finished prompt are is not told, so it is
-compared with no benchmark.
+Pairs of one prompt are in one split. A finished prompt does not say which texts
+it is made of, so it is compared with no benchmark.
 """
 
 from collections import Counter
@@ -19,10 +19,12 @@ from typing import Any
 
 from glider.core.base import content_hash
 from glider.core.errors import EmptySplit
-from glider.corpus.examples import Example, Preference, Turn, Unusable, write_lines
+from glider.corpus.examples import Example, Preference, Turn, write_lines
+from glider.corpus.from_items import Unusable
+from glider.corpus.mixture import Mixture, format_for
 from glider.data.rows import BadRow, open_rows
 from glider.models.fetch import sha256_of
-from glider.store.atomic import new_folder, write_json, write_whole
+from glider.store.atomic import new_folder, refuse_filled, write_json, write_whole
 
 _KEYS = ("prompt", "chosen", "rejected")
 _ROLES = ("system", "user", "assistant")
@@ -38,6 +40,17 @@ class OwnPreferences:
     examples: Mapping[str, list[Example]]
     """What was chosen, each answer to a prompt once."""
     records: int
+    left_out: Mapping[str, int]
+    """Why to records."""
+
+
+@dataclass(frozen=True, slots=True)
+class MadePreferences:
+    """A folder of pairs."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    """What is in it, as its manifest.json has it."""
     left_out: Mapping[str, int]
     """Why to records."""
 
@@ -140,20 +153,33 @@ def _examples(pairs: Iterable[Preference]) -> list[Example]:
     ]
 
 
-def save_preferences(
-    out: Path, made: OwnPreferences, settings: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Write the folder, whole or not at all.
+def make_preferences(
+    path: Path,
+    out: Path,
+    *,
+    format: str | None = None,
+    order: str | None = None,
+    dev: float = 0.1,
+    seed: int = 0,
+) -> MadePreferences:
+    """A file of pairs to the folder `out`, which is written whole or not at all.
 
     Args:
-        settings: `dev`, `seed`, and where it is told the form of the prompts.
-
-    Returns:
-        The manifest.
+        format: the format that the prompts are in, to be kept with what is trained on them; nano if
+            only its `order` is given.
+        dev: share of the prompts that is kept for development.
 
     Raises:
+        DataError: the file is not there or not readable.
+        EmptySplit: no record is a pair, or nothing is left for one split.
+        UnknownName, SetupError: no such format, or it has no order.
         RunError: the folder is not empty, the disk is full or cannot be written.
     """
+    refuse_filled(out)
+    given = {"format": format or (order and "nano"), "order": order}
+    asked = {key: value for key, value in given.items() if value is not None}
+    format_for(Mixture.model_validate(asked))
+    made = own_preferences(path, dev=dev, seed=seed)
     counts = {}
     with new_folder(out) as new:
         for split, pairs in made.preferences.items():
@@ -163,7 +189,7 @@ def save_preferences(
             counts[split] = {"pairs": len(pairs), "examples": len(made.examples[split])}
         manifest = {
             "version": 1,
-            "settings": dict(settings),
+            "settings": {**asked, "dev": dev, "seed": seed},
             "files": {file.name: sha256_of(file) for file in sorted(new.iterdir())},
             **counts,
             "records": made.records,
@@ -171,17 +197,17 @@ def save_preferences(
         }
         write_whole(new / "card.md", _card(manifest))
         write_json(new / "manifest.json", manifest)
-    return manifest
+    return MadePreferences(out, manifest, made.left_out)
 
 
 def _card(manifest: Mapping[str, Any]) -> str:
     train, dev = manifest["train"], manifest["dev"]
-    form = manifest["settings"].get("format", "not told")
+    format = manifest["settings"].get("format", "not given")
     lines = [
         "# Pairs of answers",
         "",
-        f"Of {manifest['records']} records; form: {form}; licence: not told. No prompt is in both "
-        "splits. Compared with no benchmark: a finished prompt does not tell its texts.",
+        f"Of {manifest['records']} records; format: {format}; licence: not given. No prompt is in "
+        "both splits. Compared with no benchmark: a finished prompt does not tell its texts.",
         "",
         "| | train | dev |",
         "|---|---|---|",

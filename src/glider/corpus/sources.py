@@ -1,0 +1,116 @@
+"""Which sets a mixture is made of, which it must not overlap, and a person's own files as sets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glider.core.errors import SetupError
+from glider.corpus.mixture import Mixture, Share
+from glider.gold.own import is_data, own_labels
+from glider.gold.sets import LabelledSet, known, load_set
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A set and the folder its data lies in."""
+
+    labelled: LabelledSet
+    folder: Path
+    own: bool = False
+    """The user's own file, which needs no permission."""
+
+
+def sources(settings: Mixture, folder: Path | None, own: Sequence[Source] = ()) -> list[Source]:
+    """The sets to train on.
+
+    Args:
+        folder: where the data of all but a person's own files lies.
+        own: a person's own files as sets.
+
+    Raises:
+        SetupError: a set that may not be trained on, or no set at all.
+        UnknownName: with near names.
+    """
+    named = {source.labelled.name for source in own}
+    wanted = [name for name in settings.sets if name not in named]
+    if not settings.sets and not own:
+        wanted = [name for name in known() if load_set(name).use == "train"]
+    chosen: list[Source] = list(own)
+    for kind, derived in settings.derived:
+        strange = [name for name in derived.sets if name not in settings.sets] if derived else []
+        if settings.sets and strange:
+            raise SetupError(
+                f"derived: {kind} names {strange[0]!r}, which is not among the sets",
+                hint="name the set under `sets` too; cap or weight say how much of it is taken",
+            )
+    for name in wanted:
+        labelled = load_set(name)
+        if labelled.name in settings.leave_out and name not in settings.sets:
+            continue
+        if labelled.use != "train" and labelled.name not in settings.allow:
+            why = (
+                "is kept out of training, to see what a judge does on tasks that are new to it"
+                if labelled.use == "unseen"
+                else f"may not be trained on under its licence: {labelled.licence}"
+            )
+            raise SetupError(
+                f"set {labelled.name!r} {why}",
+                hint=f"--allow {labelled.name} takes it on your own word, for your own use",
+            )
+        if folder is None:
+            raise SetupError("no data folder", hint="--data FOLDER or $GLIDER_DATA names it")
+        chosen.append(Source(labelled, folder))
+    if not chosen:
+        raise SetupError("no set to train on", hint="`glider bench --list` shows the sets")
+    return chosen
+
+
+def benchmarks(chosen: Sequence[Source], folder: Path | None) -> list[Source]:
+    """Every set whose data is there and that is not trained on."""
+    taken = {source.labelled.name for source in chosen if not source.own}
+    found = []
+    for name in known():
+        labelled = load_set(name)
+        here = folder is not None and (folder / labelled.data.partition("::")[0]).exists()
+        if here and folder is not None and labelled.name not in taken:
+            found.append(Source(labelled, folder))
+    return found
+
+
+def own_sources(
+    words: Sequence[str],
+    settings: Mixture,
+    *,
+    beside: Path | None = None,
+    preset: str | None = None,
+    criterion: str | None = None,
+) -> tuple[list[Source], dict[str, Share]]:
+    """The user's own files as sets, and every set of the mixture by the name it goes by.
+
+    Args:
+        words: sets and files; those of the settings if there are none.
+        beside: folder that files named in the settings are looked for in.
+        preset: columns of own files; told by their names if not given.
+        criterion: what is asked of own labels whose records do not say.
+
+    Raises:
+        DataError: an own file is not there, not readable, or without records.
+        SetupError: two files of one name, or nothing says what was asked.
+        UnknownName: no such preset, no such criterion.
+    """
+    own: list[Source] = []
+    named: dict[str, Share] = {}
+    shares = {word: settings.sets.get(word, Share()) for word in words} if words else settings.sets
+    for word, share in shares.items():
+        path = Path(word)
+        if beside is not None and word in settings.sets and not path.is_absolute():
+            path = beside / path
+        if not is_data(path):
+            named[word] = share
+            continue
+        labelled = own_labels(path, preset=preset, criterion=criterion)
+        if labelled.name in named:
+            raise SetupError(f"two sets are called {labelled.name!r}", hint="rename one file")
+        named[labelled.name] = share
+        own.append(Source(labelled, path.parent, own=True))
+    return own, named
