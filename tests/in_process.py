@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -30,9 +31,11 @@ def glider(
     stdin: str = "",
     env: Mapping[str, str] | None = None,
     unset: str = "",
+    encoding: str = "utf-8",
+    stdout: TextIO | None = None,
 ) -> Finished:
-    """Run `glider`; what it prints is bytes first, as at a pipe."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    """Run `glider`; what it prints is bytes first, as at a pipe of that encoding."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding, write_through=True) for _ in range(2))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(cwd)
         for name, value in (env or {}).items():
@@ -43,10 +46,10 @@ def glider(
         patch.setattr(
             sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin.encode())), "utf-8")
         )
-        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stdout", stdout or out)
         patch.setattr(sys, "stderr", err)
         with pytest.raises(SystemExit) as left:
             main()
     code = left.value.code
-    told, said = (stream.buffer.getvalue().decode() for stream in (out, err))
+    told, said = (stream.buffer.getvalue().decode(encoding) for stream in (out, err))
     return Finished(code if isinstance(code, int) else int(code is not None), told, said)

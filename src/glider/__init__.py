@@ -1,11 +1,15 @@
 """Glider: small, explainable judges of text: a score, the reasoning, the spans that decided it."""
 
+from __future__ import annotations
+
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
 from glider._version import __version__
 
+TYPE_CHECKING = False  # as in `typing`, which takes longer to import than all else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from glider.core.criteria import Criterion, Rubric
     from glider.core.judgments import (
         Comparison,

@@ -224,6 +224,14 @@ def test_resuming_under_other_settings_is_refused_with_the_difference(glider, ro
     assert "input_sha256" in finished.stderr
 
 
+def test_a_run_goes_on_with_the_endpoint_it_began_with(glider, rows):
+    glider(*JUDGE, rows, "--run", "run")
+    with FakeServer(answer=ANSWER) as other:
+        finished = glider(*JUDGE, rows, "--run", "run", "--resume", "--base-url", other.url, code=2)
+        assert other.stats()["requests"] == 0
+    assert "settings.base_url" in finished.stderr
+
+
 def test_a_finished_run_resumes_to_nothing(glider, rows, tmp_path):
     glider(*JUDGE, rows, "--run", "run")
     before = (tmp_path / "run/journal.jsonl").read_bytes()

@@ -129,7 +129,7 @@ def audit(
     if data == "-":
         raise SetupError("an audit reads a file, which it can go on with after being stopped")
     if out is not None:
-        reads = [*(options.files_of(data) if data else ()), *(criterion or ()), *settings.models]
+        reads = options.what_is_read(data, criterion or (), settings.models)
         check_target(out, reads=reads + run_files(run) if run else reads)
     criteria = criteria_asked(criterion or ([_DEMO_CRITERION] if demo else []))
     settings = replace(settings, explain=_explains(settings.explain, probe or ()))

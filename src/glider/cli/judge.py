@@ -11,7 +11,8 @@ import typer
 from glider.cli import options
 from glider.cli.flags import from_flags
 from glider.cli.show import RunProgress, downloading, is_terminal, print_json, say, show_summary
-from glider.core.errors import GliderError, SetupError
+from glider.cli.streams import output_is_lost
+from glider.core.errors import GliderError, RunError, SetupError
 from glider.data.settings import DataSettings
 from glider.judging.settings import JudgeSettings
 from glider.store.targets import check_target
@@ -100,7 +101,7 @@ def judge(
     allowed = _share(fail_on)
     options.check_resume(run, resume, retry_failures)
     if out is not None:
-        reads = [*options.files_of(data), *(criterion or ()), *settings.models]
+        reads = options.what_is_read(data, criterion or (), settings.models)
         check_target(out, reads=reads, closed=[run] if run else [], suffixes=(".jsonl", ".csv"))
     printed = None if out else _print_json_line if json_lines else _print_line
     judged = judge_with_progress(
@@ -111,6 +112,8 @@ def judge(
     say("run:", f"{judged.run}   report: glider report {judged.run}")
     if out is not None:
         _write(judged.run, out, can_resume=data != "-")
+    elif output_is_lost():
+        _tell_where(judged.run, can_resume=data != "-")
     _check(judged, allowed)
 
 
@@ -223,12 +226,17 @@ def _write(run: Path, out: Path, can_resume: bool) -> None:
 
     try:
         write_outcomes(run, out)
-    except GliderError:
-        say("[yellow]all is judged[/], but the copy is not written.", f"The outcomes are in {run}")
-        if can_resume:
-            say("", "  " + options.resume_line(run, "--run"))
-        raise
+    except GliderError as error:
+        _tell_where(run, can_resume)
+        raise RunError(error.message, hint=error.hint) from error
     say("outcomes:", str(out))
+
+
+def _tell_where(run: Path, can_resume: bool) -> None:
+    """Say where the outcomes are whose copy could not be written, and how to get one."""
+    say("[yellow]all is judged[/], but the copy is not written.", f"The outcomes are in {run}")
+    if can_resume:
+        say("", "  " + options.resume_line(run, "--run"))
 
 
 def _share(fail_on: str | None) -> tuple[float | None, int | None]:

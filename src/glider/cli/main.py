@@ -7,8 +7,13 @@
 Everything is imported inside `main`, so that Ctrl-C in the first second is no traceback either.
 """
 
+from __future__ import annotations
+
 import sys
-from typing import NoReturn
+
+TYPE_CHECKING = False  # as in `typing`, whose import is a moment in which Ctrl-C is a traceback
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 
 def main() -> NoReturn:

@@ -44,17 +44,22 @@ def check_resume(run: Path | None, resume: bool, retry_failures: bool) -> None:
         raise SetupError("--retry-failures goes with --resume")
 
 
-def files_of(data: str) -> list[Path]:
-    """The files and the folder that a command's DATA stands for; none of standard input."""
+def what_is_read(data: str | None, criteria: Iterable[str], models: Iterable[str]) -> list[Path]:
+    """Every file and folder that a judging command reads, for `check_target`."""
     from glider.data.source import parts_of
 
-    if data == "-":
-        return []
-    return [Path(data), *(part.path for part in parts_of(Path(data)) if part.path is not None)]
+    found = [Path(name) for name in (*criteria, *models) if "/" in name or "." in name]
+    if data is not None and data != "-":
+        parts = (part.path for part in parts_of(Path(data)))
+        found += [Path(data), *(path for path in parts if path is not None)]
+    return found
 
 
 def tell_stopped(folder: Path, n_done: int, *, can_resume: bool = True) -> None:
     """Say what is kept of a run that was stopped, and what to type to go on."""
+    if not (folder / "manifest.json").exists():
+        say("[yellow]stopped[/];", f"{folder} is gone, and what was judged with it")
+        return
     kept = f"{n_done} outcomes are kept"
     if not can_resume:
         say("[yellow]stopped[/];", f"{kept} in {folder}. What came from standard input is gone")

@@ -75,5 +75,11 @@ def guard() -> Forgiving:
     return out
 
 
+def output_is_lost() -> bool:
+    """Standard output could not be written; a reader who went away has lost nothing."""
+    sys.stdout.flush()
+    return isinstance(sys.stdout, Forgiving) and sys.stdout.failed
+
+
 def _nowhere() -> TextIO:
     return io.TextIOWrapper(io.BytesIO(), "utf-8")

@@ -298,7 +298,7 @@ def stored_summary(run: Path) -> dict[str, Any]:
         return dict(json.loads(file.read_bytes()))
     except FileNotFoundError:
         return {}
-    except ValueError as exc:
+    except (ValueError, TypeError) as exc:
         raise RunError(
             f"{file} is damaged: {exc}", hint="delete it; `glider report` makes it anew"
         ) from exc

@@ -100,6 +100,8 @@ def read_manifest(folder: Path, of: type[M], kind: str) -> M:
         raise RunError(f"{folder} is no {kind}: it has no manifest.json") from exc
     except ValueError as exc:
         raise RunError(f"{file} is damaged: {exc}") from exc
+    if not isinstance(data, dict):
+        raise RunError(f"{file} is damaged: it is no mapping")
     if data.get("version") != 1:
         raise UnknownSchemaVersion(
             f"written by a newer Glider (manifest version {data.get('version')})", path=str(file)

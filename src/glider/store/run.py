@@ -17,16 +17,17 @@ moment leaves at most one broken last line, which opening the run again cuts off
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from glider.core.criteria import Criterion
-from glider.core.errors import DataError, RunError, UnknownSchemaVersion
+from glider.core.errors import DataError, GliderError, RunError, UnknownSchemaVersion
 from glider.core.judgments import SCHEMA_VERSION, Comparison, Failure, Judgment, outcome_from
 from glider.core.samples import Sample
-from glider.store.atomic import write_json
+from glider.store.atomic import replacing, write_json
 from glider.store.folder import hold
 from glider.store.journal import append_only, append_to, cut_broken_tail
 from glider.store.manifest import Manifest, read_manifest
@@ -50,13 +51,15 @@ class RunFolder:
                 cut_broken_tail(path / name)
             if retry_failures:
                 _forget_retryable(path / "journal.jsonl")
-            for row, outcome in _lines(path / "journal.jsonl"):
-                self._mark(row, _key(outcome))
+            for number, row, outcome in _lines(path / "journal.jsonl"):
+                with _damage(path / "journal.jsonl", number):
+                    self._mark(row, _key(outcome))
             self._known: set[str] = set()
-            for row, data in _lines(path / "samples.jsonl", body=None):
+            for number, row, data in _lines(path / "samples.jsonl", body=None):
                 self._last_sample = row
                 if isinstance(own := data.get("criterion"), dict):
-                    self._known.add(Criterion.model_validate(own).content_id)
+                    with _damage(path / "samples.jsonl", number):
+                        self._known.add(Criterion.model_validate(own).content_id)
             self._samples = append_only(path / "samples.jsonl")
             self._journal = append_only(path / "journal.jsonl")
         except BaseException as exc:
@@ -135,6 +138,11 @@ class RunFolder:
     def _append(self, file: int, body: dict[str, Any]) -> None:
         try:
             append_to(file, body)
+            if os.fstat(file).st_nlink == 0:
+                raise RunError(
+                    f"{self.path} was deleted while the run was written",
+                    hint="start it anew, in a folder that stays",
+                )
         except OSError as exc:
             raise RunError(
                 f"cannot write to {self.path}: {exc.strerror}",
@@ -189,10 +197,11 @@ def load_criteria(path: Path) -> list[Criterion]:
 def _own_criteria(path: Path) -> Iterator[tuple[int, Criterion]]:
     """The criteria that rows brought."""
     known: dict[str, Criterion] = {}
-    for row, data in _lines(path / "samples.jsonl", body=None):
+    for number, row, data in _lines(path / "samples.jsonl", body=None):
         own = data.get("criterion")
         if isinstance(own, dict):
-            criterion = Criterion.model_validate(own)
+            with _damage(path / "samples.jsonl", number):
+                criterion = Criterion.model_validate(own)
             own = criterion.content_id
             known[own] = criterion
         if own in known:
@@ -206,11 +215,17 @@ class AskedCriteria:
         """Read the criteria that were asked, and which of them each row brought.
 
         Raises:
-            RunError: there is no run there.
+            RunError: there is no run there, or its criteria are damaged.
+            DataError: a line of its samples is damaged.
         """
-        asked = json.loads((path / "criteria.json").read_text("utf-8"))
+        file = path / "criteria.json"
+        try:
+            asked = [Criterion.model_validate(item) for item in json.loads(file.read_bytes())]
+        except OSError as exc:
+            raise RunError(f"cannot read {file}: {exc.strerror or exc}") from exc
+        except (ValueError, TypeError, GliderError) as exc:  # pydantic's error is a ValueError
+            raise RunError(f"{file} is damaged") from exc
         self._path, self._own = path, dict(_own_criteria(path))
-        asked = [Criterion.model_validate(item) for item in asked]
         self.criteria = list({c.content_id: c for c in (*asked, *self._own.values())}.values())
         self._by_name: dict[str, list[Criterion]] = {}
         for criterion in self.criteria:
@@ -239,37 +254,57 @@ class AskedCriteria:
 
 
 def outcomes(path: Path) -> Iterator[tuple[int, Judgment | Failure | Comparison]]:
-    """(row, outcome) pairs of the run in `path`, in the order they were made."""
-    for row, body in _lines(path / "journal.jsonl"):
-        yield row, outcome_from(body)
+    """(row, outcome) pairs of the run in `path`, in the order they were made.
+
+    Raises:
+        DataError: a line of the journal is damaged.
+    """
+    for number, row, body in _lines(path / "journal.jsonl"):
+        with _damage(path / "journal.jsonl", number):
+            outcome = outcome_from(body)
+        yield row, outcome
 
 
 def samples(path: Path) -> Iterator[tuple[int, Sample]]:
-    """(row, sample) pairs of the run in `path`."""
-    for row, data in _lines(path / "samples.jsonl", body=None):
-        yield row, Sample(id=data["id"], fields=data["fields"], metadata=data["metadata"])
+    """(row, sample) pairs of the run in `path`.
+
+    Raises:
+        DataError: a line is damaged.
+    """
+    for number, row, data in _lines(path / "samples.jsonl", body=None):
+        with _damage(path / "samples.jsonl", number):
+            sample = Sample(id=data["id"], fields=data["fields"], metadata=data["metadata"])
+        yield row, sample
 
 
-def _lines(path: Path, body: str | None = "outcome") -> Iterator[tuple[int, dict[str, Any]]]:
+def _lines(path: Path, body: str | None = "outcome") -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Line number from 1, row, and what the line says of it."""
     if not path.exists():
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return  # being written, or cut by a kill
-            try:
+            with _damage(path, number):
                 data = json.loads(line)
-                found = data[body] if body else data
-                row = data["row"]
-            except (ValueError, KeyError, TypeError) as exc:
-                raise DataError("damaged line", path=str(path), line=number) from exc
-            if body and found.get("version", 0) > SCHEMA_VERSION:
+                found, row = data[body] if body else data, int(data["row"])
+                version = found.get("version", 0)
+            if body and version > SCHEMA_VERSION:
                 raise UnknownSchemaVersion(
-                    f"outcome version {found['version']}; this Glider reads {SCHEMA_VERSION}",
+                    f"outcome version {version}; this Glider reads {SCHEMA_VERSION}",
                     path=str(path),
                     line=number,
                 )
-            yield row, found
+            yield number, row, found
+
+
+@contextmanager
+def _damage(path: Path, line: int) -> Iterator[None]:
+    """Whatever is wrong with the shape of a line is said with its place."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, GliderError) as exc:
+        raise DataError("damaged line", path=str(path), line=line) from exc
 
 
 def _key(outcome: dict[str, Any]) -> tuple[str, ...]:
@@ -277,19 +312,21 @@ def _key(outcome: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _forget_retryable(path: Path) -> None:
-    """Rewrite the journal without failures that a retry may mend; atomically."""
+    """Rewrite the journal without failures that a retry may mend; whole or not at all.
+
+    Raises:
+        DataError: a line is damaged; the journal stays as it was.
+    """
     if not path.exists():
         return
-    kept = path.with_suffix(".kept")
-    with path.open("rb") as source, kept.open("wb") as target:
-        for line in source:
-            outcome = json.loads(line)["outcome"]
-            parts = outcome.get("orders", [outcome])
-            if not any(part["kind"] == "failure" and part["retryable"] for part in parts):
+    with path.open("rb") as source, replacing(path) as target:
+        for number, line in enumerate(source, start=1):
+            with _damage(path, number):
+                outcome = json.loads(line)["outcome"]
+                parts = outcome.get("orders", [outcome])
+                forget = any(part["kind"] == "failure" and part["retryable"] for part in parts)
+            if not forget:
                 target.write(line)
-        target.flush()
-        os.fsync(target.fileno())
-    kept.replace(path)
 
 
 def write_summary(path: Path, summary: dict[str, Any]) -> None:

@@ -52,8 +52,14 @@ def check_target(
         for read in reads:
             if read is not None and _is_or_holds(Path(read), path):
                 raise SetupError(
-                    f"{flag} {path} would replace what is read: {read}", hint="name another file"
+                    f"{flag} {path} would replace or change what is read: {read}",
+                    hint="name another file",
                 )
+        if path.name in RUN_FILES and (path.parent / "manifest.json").exists():
+            raise SetupError(
+                f"{flag} {path} would replace a file that makes {path.parent} a run",
+                hint="name another file",
+            )
         for folder in closed:
             if path.resolve().is_relative_to(folder.resolve()):
                 raise SetupError(
@@ -66,13 +72,11 @@ def check_target(
 
 
 def _is_or_holds(read: Path, path: Path) -> bool:
-    """`path` is `read` under whatever name, or a file that is there inside the folder `read`."""
+    """`path` is `read` under whatever name, or lies in the folder `read`."""
     read = read.expanduser()
-    if not path.exists() or not read.exists():
-        return False
     if read.is_dir():
         return path.resolve().is_relative_to(read.resolve())
-    return path.samefile(read)
+    return path.exists() and read.exists() and path.samefile(read)
 
 
 def _check_writable(path: Path, flag: str) -> None:
