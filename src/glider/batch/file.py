@@ -12,7 +12,7 @@ from glider.core.errors import SetupError
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.data.library import criteria_asked
 from glider.data.rows import content_hash_of, sampled
-from glider.data.settings import DataSettings
+from glider.data.settings import RowSettings
 from glider.data.table import OWN_CRITERION, open_table
 from glider.judging.settings import JudgeSettings, Progress
 from glider.report.summary import summarise
@@ -53,7 +53,7 @@ def judge_file(
     run: str | Path | None = None,
     *,
     settings: JudgeSettings | None = None,
-    rows: DataSettings | None = None,
+    rows: RowSettings | None = None,
     both_orders: bool = True,
     resume: bool = False,
     retry_failures: bool = False,
@@ -89,7 +89,7 @@ def judge_file(
         RunError: `run` is not empty, in use, or cannot be written; what was judged is kept.
         BackendError: the model cannot be asked at all. What fails for one row is a Failure.
     """
-    settings, how = settings or JudgeSettings(), rows or DataSettings()
+    settings, how = settings or JudgeSettings(), rows or RowSettings()
     if resume and run is None:
         raise SetupError("resume needs the folder of the run to go on with")
     if retry_failures and not resume:

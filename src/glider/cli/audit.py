@@ -14,7 +14,7 @@ from glider.cli.flags import from_flags
 from glider.cli.show import RunProgress, downloading, print_json, say
 from glider.core.errors import DataError, GliderError, SetupError
 from glider.core.settings import Flag
-from glider.data.settings import DataSettings
+from glider.data.settings import RowSettings
 from glider.judging.settings import JudgeSettings
 from glider.store.targets import check_target, run_files
 
@@ -27,7 +27,7 @@ _DEMO_CRITERION = "faithfulness"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditedRows(DataSettings):
+class AuditedRows(RowSettings):
     """The rows of an audit: always a draw."""
 
     limit: Annotated[
@@ -169,7 +169,7 @@ def _names(models: Sequence[str]) -> list[str]:
 def _audit(
     settings: JudgeSettings,
     data: str,
-    how: DataSettings,
+    how: RowSettings,
     criteria: "Sequence[Criterion]",
     probes: Sequence[str],
     bounds: dict[str, float],

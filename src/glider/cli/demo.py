@@ -23,7 +23,7 @@ def demo(
     from glider.cli.outcome import show
     from glider.cli.report import write_report
     from glider.data.library import load_criterion
-    from glider.data.settings import DataSettings
+    from glider.data.settings import RowSettings
     from glider.demo.texts import FILE, planted_faults
     from glider.judging.settings import JudgeSettings
     from glider.report.planted import write_planted
@@ -31,7 +31,7 @@ def demo(
 
     with as_file(files("glider.demo") / FILE) as path:
         judged = judge_with_progress(
-            str(path), CRITERIA, run, JudgeSettings(), DataSettings(), name="demo"
+            str(path), CRITERIA, run, JudgeSettings(), RowSettings(), name="demo"
         )
     texts = dict(samples(judged.run))
     for row, outcome in sorted(judged.outcomes(), key=lambda item: item[0])[:_SHOWN_WHOLE]:

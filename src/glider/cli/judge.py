@@ -13,7 +13,7 @@ from glider.cli.flags import from_flags
 from glider.cli.show import RunProgress, downloading, is_terminal, print_json, say, show_summary
 from glider.cli.streams import output_is_lost
 from glider.core.errors import GliderError, RunError, SetupError
-from glider.data.settings import DataSettings
+from glider.data.settings import RowSettings
 from glider.judging.settings import JudgeSettings
 from glider.store.targets import check_target
 
@@ -48,7 +48,7 @@ def judge(
     ),
     reference: str = typer.Option(None, help="A reference answer.", rich_help_panel=_TEXT),
     *,
-    rows: DataSettings,
+    rows: RowSettings,
     single_order: bool = typer.Option(
         False,
         "--single-order",
@@ -168,7 +168,7 @@ def judge_with_progress(
     criteria: Sequence[str],
     run: Path | None,
     settings: JudgeSettings,
-    rows: DataSettings,
+    rows: RowSettings,
     *,
     on_outcome: "Callable[[int, Judgment | Failure | Comparison], None] | None" = None,
     both_orders: bool = True,

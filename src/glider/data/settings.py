@@ -10,7 +10,7 @@ _DATA = "Data"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataSettings:
+class RowSettings:
     """Which rows of a file are read, and what their columns mean."""
 
     maps: Annotated[

@@ -7,7 +7,7 @@ from glider.core.errors import SetupError
 from glider.data.columns import Columns
 from glider.data.presets import Use, columns_for, parse_maps, use_of
 from glider.data.rows import BadRow, Row, open_rows, peeked
-from glider.data.settings import DataSettings
+from glider.data.settings import RowSettings
 
 OWN_CRITERION = ("criterion", "rubric", "scale", "label")
 """Columns of a row that brings its own criterion, and what people said under it."""
@@ -28,7 +28,7 @@ class Table:
         return str(self.use) if self.use is not None and self.use.unused else ""
 
 
-def open_table(path: str, how: DataSettings, also: Collection[str] = ()) -> Table:
+def open_table(path: str, how: RowSettings, also: Collection[str] = ()) -> Table:
     """Open a file and settle its columns by its first row.
 
     Args:
