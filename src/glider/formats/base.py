@@ -23,6 +23,7 @@ RESERVED_TAGS = ("reasoning", "highlight", "score", "feedback", *THINKING_TAGS)
 """Tags that answers are read from, or that thinking ends with; judged text may not spell them."""
 
 _WHOLE = re.compile(r"[+-]?\d+")
+_WHOLE_AS_DECIMAL = re.compile(r"([+-]?[0-9]+)\.0{1,6}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +103,8 @@ class Format(ABC):
         return self.name
 
 
-def legal_score(text: str, rubric: Rubric, *, raw_text: str) -> int:
-    """The score written in `text`, if it is a whole number of the rubric.
+def legal_score(text: str, rubric: Rubric, *, raw_text: str) -> tuple[int, tuple[str, ...]]:
+    """The score written in `text`, if it is a whole number of the rubric, and what was repaired.
 
     Raises:
         MissingPart: there is no number.
@@ -111,16 +112,19 @@ def legal_score(text: str, rubric: Rubric, *, raw_text: str) -> int:
     """
     written = text.strip()
     if not written:
-        raise MissingPart("score", raw_text=raw_text)
+        raise MissingPart("score", "nothing stands in its place", raw_text=raw_text)
+    repaired: tuple[str, ...] = ()
+    if len(written) <= 20 and (decimal := _WHOLE_AS_DECIMAL.fullmatch(written)):
+        written, repaired = decimal[1], ("score written as a decimal",)
     # ASCII digits only, and few: int() takes every script's digits and refuses 5,000 of them.
     if len(written) > 20 or not written.isascii() or not _WHOLE.fullmatch(written):
         if not any(char.isdigit() for char in written):
-            raise MissingPart("score", raw_text=raw_text)
+            raise MissingPart("score", "no number in its place", raw_text=raw_text)
         raise ScoreOutsideRubric(written[:40], rubric.scores, raw_text=raw_text)
     score = int(written)
     if score not in rubric.levels:
         raise ScoreOutsideRubric(written, rubric.scores, raw_text=raw_text)
-    return score
+    return score, repaired
 
 
 def distinct(

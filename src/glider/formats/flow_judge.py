@@ -130,9 +130,11 @@ class FlowJudgeFormat(Format):
     def read(self, text: str, task: JudgeTask) -> Reading:
         score = inside("score", text)
         if score is None:
-            raise MissingPart("score", raw_text=text)
+            raise MissingPart("score", "no <score>...</score> in it", raw_text=text)
+        legal, repaired = legal_score(score, task.criterion.rubric, raw_text=text)
         return Reading(
-            score=legal_score(score, task.criterion.rubric, raw_text=text),
+            score=legal,
+            repaired=repaired,
             reasoning=(inside("feedback", text) or "").strip() or None,
         )
 

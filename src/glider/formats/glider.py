@@ -114,9 +114,11 @@ class GliderFormat(Format):
     def read(self, text: str, task: JudgeTask) -> Reading:
         score = inside("score", text)
         if score is None:
-            raise MissingPart("score", raw_text=text)
+            raise MissingPart("score", "no <score>...</score> in it", raw_text=text)
+        legal, repaired = legal_score(score, task.criterion.rubric, raw_text=text)
         return Reading(
-            score=legal_score(score, task.criterion.rubric, raw_text=text),
+            score=legal,
+            repaired=repaired,
             reasoning=(inside("reasoning", text) or "").strip() or None,
             phrases=tuple(dict.fromkeys(listed_phrases(inside("highlight", text) or ""))),
         )

@@ -123,16 +123,17 @@ class NanoFormat(Format):
         if not self.explains:
             head, _, tail = text.partition("\n")
             if not head.startswith("Score: ") or tail.strip():
-                raise MissingPart("score", raw_text=text)
-            score = legal_score(head.removeprefix("Score: "), rubric, raw_text=text)
-            return Reading(score=score)
+                raise MissingPart("score", "it is not one line `Score: N`", raw_text=text)
+            score, repaired = legal_score(head.removeprefix("Score: "), rubric, raw_text=text)
+            return Reading(score=score, repaired=repaired)
         lines = text.rstrip().split("\n")
         written = lines.pop(0 if self.order == "score-first" else -1)
         if not written.startswith("Score: "):
-            raise MissingPart("score", raw_text=text)
+            which = "first" if self.order == "score-first" else "last"
+            raise MissingPart("score", f"its {which} line is not `Score: N`", raw_text=text)
         if any(line.startswith("Score:") for line in lines):
             raise ReadError("the answer has more than one line with a score", raw_text=text)
-        score = legal_score(written.removeprefix("Score: "), rubric, raw_text=text)
+        score, repaired = legal_score(written.removeprefix("Score: "), rubric, raw_text=text)
         phrases: list[str] = []
         reason: list[str] = []
         part: list[str] | None = None
@@ -149,8 +150,13 @@ class NanoFormat(Format):
                 reason.append(line)
         reasoning = "\n".join(reason).strip()
         if not reasoning:
-            raise MissingPart("reasoning", raw_text=text)
-        return Reading(score=score, reasoning=reasoning, phrases=tuple(dict.fromkeys(phrases)))
+            raise MissingPart("reasoning", "no line `Reason: ...`", raw_text=text)
+        return Reading(
+            score=score,
+            reasoning=reasoning,
+            phrases=tuple(dict.fromkeys(phrases)),
+            repaired=repaired,
+        )
 
     def target(self, reading: Reading, task: JudgeTask) -> str:
         score = f"Score: {reading.score}"

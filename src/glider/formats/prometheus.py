@@ -161,18 +161,19 @@ class PrometheusFormat(Format):
     def read(self, text: str, task: JudgeTask) -> Reading:
         feedback, marker, written = text.rpartition("[RESULT]")
         if not marker:
-            raise MissingPart("score", raw_text=text)
+            raise MissingPart("score", "no [RESULT] in it", raw_text=text)
         mode, rubric = _mode(task), task.criterion.rubric
         answer = written.strip()
+        repaired: tuple[str, ...] = ()
         if mode is _ABSOLUTE:
-            score = legal_score(answer, rubric, raw_text=text)
+            score, repaired = legal_score(answer, rubric, raw_text=text)
         elif answer in mode.answers:
             score = mode.answers.index(answer)
         elif answer:
             raise ScoreOutsideRubric(answer[:40], rubric.scores, raw_text=text)
         else:
-            raise MissingPart("score", raw_text=text)
-        return Reading(score=score, reasoning=feedback.strip() or None)
+            raise MissingPart("score", "nothing stands behind [RESULT]", raw_text=text)
+        return Reading(score=score, reasoning=feedback.strip() or None, repaired=repaired)
 
     def target(self, reading: Reading, task: JudgeTask) -> str:
         answer = _mode(task).answers[task.criterion.rubric.scores.index(reading.score)]

@@ -180,24 +180,31 @@ ANSWERS = [
     ("chat-json", "good-in-a-fence", "4"),
     ("chat-json", "good-other-order", "4"),
     ("chat-json", "half-a-surrogate-pair", "4"),
-    ("chat-json", "float", "score_outside_rubric"),
-    ("chat-json", "string", "score_outside_rubric"),
+    ("chat-json", "float", "4"),
+    ("chat-json", "string", "4"),
+    ("chat-json", "line-break-in-a-string", "4"),
+    ("chat-json", "text-with-braces-before", "4"),
+    ("chat-json", "fence-in-capitals", "4"),
+    ("chat-json", "text-and-fence", "4"),
+    ("chat-json", "out-of-five", "score_outside_rubric"),
+    ("chat-json", "half-a-point", "score_outside_rubric"),
+    ("chat-json", "in-an-envelope", "missing_part:reasoning"),
     ("chat-json", "boolean", "score_outside_rubric"),
     ("chat-json", "outside", "score_outside_rubric"),
     ("chat-json", "null", "missing_part:score"),
     ("chat-json", "no-score", "missing_part:score"),
     ("chat-json", "no-reasoning", "missing_part:reasoning"),
     ("chat-json", "reasoning-is-a-list", "missing_part:reasoning"),
-    ("chat-json", "highlights-are-a-string", "missing_part:highlights"),
+    ("chat-json", "highlights-are-a-string", "4"),
     ("chat-json", "highlights-of-numbers", "missing_part:highlights"),
     ("chat-json", "nan", "missing_part:json"),
     ("chat-json", "two-scores", "missing_part:json"),
-    ("chat-json", "one-key-more", "missing_part:json"),
+    ("chat-json", "one-key-more", "4"),
     ("chat-json", "two-objects", "missing_part:json"),
-    ("chat-json", "text-before", "missing_part:json"),
+    ("chat-json", "text-before", "4"),
     ("chat-json", "single-quotes", "missing_part:json"),
     ("chat-json", "arabic-indic-digit", "missing_part:json"),
-    ("chat-json", "list", "missing_part:json"),
+    ("chat-json", "list", "4"),
     ("chat-json", "truncated", "missing_part:json"),
     ("chat-json", "empty", "missing_part:json"),
 ]
@@ -266,6 +273,67 @@ def test_every_answer_is_in_the_table():
 def test_reading(name, file, reasoning, phrases):
     found = read(name, answer(name, file))
     assert (found.reasoning, list(found.phrases)) == (reasoning, phrases)
+
+
+REPAIRED = {
+    ("chat-json", "float"): ["score written as a decimal"],
+    ("chat-json", "string"): ["score written as text"],
+    ("chat-json", "one-key-more"): ["extra key: confidence"],
+    ("chat-json", "text-before"): ["text around the JSON"],
+    ("chat-json", "text-and-fence"): ["text around the JSON"],
+    ("chat-json", "text-with-braces-before"): ["text around the JSON"],
+    ("chat-json", "list"): ["text around the JSON"],
+    ("chat-json", "line-break-in-a-string"): ["line break inside a string"],
+    ("chat-json", "highlights-are-a-string"): ["highlights without their list"],
+}
+
+
+@pytest.mark.parametrize(("name", "file", "expected"), ANSWERS)
+def test_what_was_repaired_is_said_and_nothing_else_is(name, file, expected):
+    if expected.isdigit():
+        found = read(name, answer(name, file))
+        assert list(found.repaired) == REPAIRED.get((name, file), [])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("chat-json", "Good, a 4.", "there is no object in it"),
+        ("chat-json", '{"score": 4, "score": 2}', "a key is there twice"),
+        ("chat-json", '{"score": NaN}', "NaN is not JSON"),
+        ("chat-json", '{"reasoning": "It', "Unterminated string"),
+        ("chat-json", '{"score": 4} {"score": 2}', "2 objects are in it"),
+        ("chat-json", '{"highlights": [], "score": 4}', "reasoning: the object has no such key"),
+        ("chat-json", '{"reasoning": "x", "highlights": [1], "score": 4}', "no list of texts"),
+        ("nano-score-first", "Sure!\nScore: 4", "first line is not `Score: N`"),
+        ("nano-reason-first", "Score: 4\nReason: x", "last line is not `Score: N`"),
+        ("nano-bare", "Score: 4\nbecause", "not one line"),
+        ("glider", "<score>4", "no <score>...</score>"),
+        ("flow-judge", "It is a 4.", "no <score>...</score>"),
+        ("prometheus-absolute", "Score 4", "no [RESULT]"),
+        ("glider", "<score>four</score>", "no number"),
+        ("glider", "<score>4/5</score>", "'4/5'; the rubric allows 1, 2, 3, 4, 5"),
+    ],
+)
+def test_a_refusal_gives_the_true_reason(name, text, why):
+    with pytest.raises(ReadError) as caught:
+        read(name, text)
+    assert why in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("glider", "<score>4.0</score>"),
+        ("flow-judge", "<feedback>x</feedback><score>4.00</score>"),
+        ("prometheus-absolute", "x [RESULT] 4.0"),
+        ("nano-bare", "Score: 4.0"),
+        ("nano-score-first", "Score: 4.0\nQuotes: none\nReason: x"),
+    ],
+)
+def test_a_whole_score_written_as_a_decimal_is_read_in_every_format(name, text):
+    found = read(name, text)
+    assert (found.score, found.repaired) == (4, ("score written as a decimal",))
 
 
 NINES = "9" * 100_000
