@@ -55,10 +55,15 @@ def print_json(data: Any, *, indent: int | None = None) -> None:
     print(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
+_MOST_REMARKS = 5
+
+
 def show_summary(summary: Mapping[str, Any]) -> None:
     """The run's figures as a table, on standard error."""
     from rich.table import Table
     from rich.text import Text
+
+    from glider.report.failures import REMARKS
 
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column, justify in (
@@ -75,6 +80,9 @@ def show_summary(summary: Mapping[str, Any]) -> None:
         for code, count in row["failures"].items():
             say(f"[red]{count}[/] not judged under", f"{name or '(no criterion)'}: {code}")
             say("   e.g.", row["examples"][code][:300])
+    for key, title in REMARKS.items():
+        for what, count in list(summary.get(key, {}).items())[:_MOST_REMARKS]:
+            say(f"[yellow]{count}[/] {title}", what)
 
 
 def _figure(row: Mapping[str, Any]) -> str:

@@ -2,6 +2,12 @@
 
 from collections.abc import Mapping
 
+REMARKS: Mapping[str, str] = {
+    "repaired": "read all the same, though not of the format:",
+    "adjusted": "judged with a setting that the endpoint refuses left out or changed:",
+}
+"""What is said of judgments by the key that counts them in a summary."""
+
 FAILURE_HELP: Mapping[str, tuple[str, str, str]] = {
     "missing_field": (
         "Field missing",

@@ -21,7 +21,7 @@ from glider.pages.page import stream
 from glider.pages.words import count, date
 from glider.report.cards import Card
 from glider.report.data import PageData
-from glider.report.failures import FAILURE_HELP, NO_HELP, failure_title
+from glider.report.failures import FAILURE_HELP, NO_HELP, REMARKS, failure_title
 from glider.report.planted import RULE
 from glider.report.summary import stored_summary
 from glider.store.atomic import replacing
@@ -72,6 +72,8 @@ def build_report(run: Path, out: Path, *, text_budget: int = TEXT_BUDGET_BYTES) 
         judged=sum(row["judged"] for row in figures.values()),
         cards=[Card(c, tallies[c.name], figures[c.name]) for c in criteria],
         reasons=data.tallies.reasons,
+        remarks=data.tallies.remarks,
+        remark_titles=REMARKS,
         failure_title=failure_title,
         help_for=lambda key: FAILURE_HELP.get(key.partition("/")[2], ("", *NO_HELP))[1:],
         planted_rule=RULE,

@@ -51,6 +51,10 @@ class Tally:
     asked: int = 0
     scores: Counter[int] = field(default_factory=Counter)
     reasons: Reasons = field(default_factory=Reasons)
+    repaired: Counter[str] = field(default_factory=Counter)
+    """Harmless deviations from the format, to the judgments that have them."""
+    adjusted: Counter[str] = field(default_factory=Counter)
+    """Settings that the endpoint refused, to the judgments made without them."""
     matches: Counter[str] = field(default_factory=Counter)
     """Highlights by how they were found: `exact`, `folded`, `unplaced`."""
     wins: Counter[str] = field(default_factory=Counter)
@@ -95,6 +99,8 @@ class Tally:
             self.criteria.setdefault(criterion.content_id, criterion)
         for judgment in judgments_of(outcome):
             self.matches.update(h.match for h in judgment.highlights)
+            self.repaired.update(judgment.repaired)
+            self.adjusted.update(judgment.adjusted)
         failure = failure_of(outcome)
         self.rows.append(row)
         self.judged.append(failure is None)
@@ -258,6 +264,16 @@ class Tallies:
         rows = [one for tally in self.by_criterion.values() for one in tally.rows]
         return _share(judged, rows, clusters, self.reasons.counts.total())
 
+    @property
+    def remarks(self) -> dict[str, dict[str, int]]:
+        """`repaired` and `adjusted` over all criteria; only those that there are."""
+        tallies = self.by_criterion.values()
+        counted = {
+            "repaired": sum((tally.repaired for tally in tallies), Counter[str]()),
+            "adjusted": sum((tally.adjusted for tally in tallies), Counter[str]()),
+        }
+        return {name: dict(counts.most_common()) for name, counts in counted.items() if counts}
+
     def summary(self, clusters: Clusters | None = None) -> dict[str, Any]:
         """Plain data: per criterion, and the totals.
 
@@ -273,6 +289,7 @@ class Tallies:
             "failed": failed,
             "coverage": _plain(self.coverage(clusters)),
             "usage": self.usage.model_dump(),
+            **self.remarks,
             "criteria": {
                 name: t.figures(clusters) for name, t in sorted(self.by_criterion.items())
             },
