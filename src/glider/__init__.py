@@ -4,62 +4,83 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from glider._version import __version__
+from glider._version import __version__ as __version__
 
 TYPE_CHECKING = False  # as in `typing`, which takes longer to import than all else here
 if TYPE_CHECKING:
     from typing import Any
 
-    from glider.core.criteria import Criterion, Rubric
-    from glider.core.judgments import (
-        Comparison,
-        Failure,
-        Highlight,
-        Judgment,
-        Outcome,
-        Span,
-    )
-    from glider.core.samples import Field, Sample
-    from glider.core.tasks import JudgeTask
-    from glider.data.library import load_criterion
-    from glider.judging.judge import Judge
-    from glider.judging.pairs import PairTask
+    from glider.backends import open_backend as open_backend
+    from glider.batch.file import JudgedFile as JudgedFile
+    from glider.batch.file import judge_file as judge_file
+    from glider.batch.outcomes import write_outcomes as write_outcomes
+    from glider.core.criteria import Criterion as Criterion
+    from glider.core.criteria import Rubric as Rubric
+    from glider.core.errors import BackendError as BackendError
+    from glider.core.errors import DataError as DataError
+    from glider.core.errors import GliderError as GliderError
+    from glider.core.errors import ManifestMismatch as ManifestMismatch
+    from glider.core.errors import ModelFileError as ModelFileError
+    from glider.core.errors import ReadError as ReadError
+    from glider.core.errors import RunError as RunError
+    from glider.core.errors import SetupError as SetupError
+    from glider.core.errors import TaskError as TaskError
+    from glider.core.judgments import Comparison as Comparison
+    from glider.core.judgments import Failure as Failure
+    from glider.core.judgments import Highlight as Highlight
+    from glider.core.judgments import Judgment as Judgment
+    from glider.core.judgments import JudgmentFailed as JudgmentFailed
+    from glider.core.judgments import Outcome as Outcome
+    from glider.core.judgments import Span as Span
+    from glider.core.samples import Field as Field
+    from glider.core.samples import Sample as Sample
+    from glider.core.tasks import JudgeTask as JudgeTask
+    from glider.corpus.make import make_data as make_data
+    from glider.data.library import load_criterion as load_criterion
+    from glider.data.settings import RowSettings as RowSettings
+    from glider.judging.judge import Judge as Judge
+    from glider.judging.pairs import PairTask as PairTask
+    from glider.judging.settings import JudgeSettings as JudgeSettings
+    from glider.training.run import train as train
 
-# Imported when first used: `import glider` stays fast.
+# Where each name lives; imported when first used, so `import glider` stays fast. No name is one of
+# our packages: `glider.audit` is the package, whatever was imported before.
 _HOMES = {
+    "BackendError": "glider.core.errors",
     "Comparison": "glider.core.judgments",
     "Criterion": "glider.core.criteria",
+    "DataError": "glider.core.errors",
     "Failure": "glider.core.judgments",
     "Field": "glider.core.samples",
+    "GliderError": "glider.core.errors",
     "Highlight": "glider.core.judgments",
     "Judge": "glider.judging.judge",
+    "JudgeSettings": "glider.judging.settings",
     "JudgeTask": "glider.core.tasks",
+    "JudgedFile": "glider.batch.file",
     "Judgment": "glider.core.judgments",
+    "JudgmentFailed": "glider.core.judgments",
+    "ManifestMismatch": "glider.core.errors",
+    "ModelFileError": "glider.core.errors",
     "Outcome": "glider.core.judgments",
     "PairTask": "glider.judging.pairs",
+    "ReadError": "glider.core.errors",
+    "RowSettings": "glider.data.settings",
     "Rubric": "glider.core.criteria",
+    "RunError": "glider.core.errors",
     "Sample": "glider.core.samples",
+    "SetupError": "glider.core.errors",
     "Span": "glider.core.judgments",
+    "TaskError": "glider.core.errors",
+    "judge_file": "glider.batch.file",
     "load_criterion": "glider.data.library",
+    "make_data": "glider.corpus.make",
+    "open_backend": "glider.backends",
+    "train": "glider.training.run",
+    "write_outcomes": "glider.batch.outcomes",
 }
 
-__all__ = [
-    "Comparison",
-    "Criterion",
-    "Failure",
-    "Field",
-    "Highlight",
-    "Judge",
-    "JudgeTask",
-    "Judgment",
-    "Outcome",
-    "PairTask",
-    "Rubric",
-    "Sample",
-    "Span",
-    "__version__",
-    "load_criterion",
-]
+__all__ = sorted([*_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,12 @@
 """The house rules a tool can hold: what an import costs and brings, and the public names."""
 
+import ast
+import resource
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 import glider
 
@@ -43,3 +48,54 @@ def test_public_names_are_what_all_says():
         assert getattr(glider, name) is not None
     assert sorted(glider.__all__) == glider.__all__
     assert set(dir(glider)) == set(glider.__all__)
+
+
+def test_what_a_type_checker_sees_is_what_there_is():
+    """Each name is written twice: for a type checker, and with the place it is imported from."""
+    tree = ast.parse(Path(glider.__file__).read_text("utf-8"))
+    seen = {
+        alias.asname: node.module
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname is not None
+    }
+    assert seen == glider._HOMES | {"__version__": "glider._version"}
+
+
+def test_no_public_name_is_a_package():
+    """`glider.audit` would be a function or a package, by what was imported before."""
+    folder = Path(glider.__file__).parent
+    packages = {p.name.removesuffix(".py") for p in folder.iterdir()}
+    assert packages & set(glider.__all__) == set()
+
+
+# Seconds of processor time, the least of three: a busy machine takes longer, not more. About three
+# times what it takes on a quiet one.
+@pytest.mark.parametrize(
+    ("words", "seconds"), [(["--version"], 0.4), (["judge", "--help"], 1.2), (["--help"], 1.5)]
+)
+def test_a_command_starts_at_once(words, seconds):
+    def taken():
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(
+            [sys.executable, "-m", "glider.cli.main", *words], check=True, capture_output=True
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(taken() for _ in range(3)) < seconds
+
+
+def test_a_command_imports_no_engine_before_it_runs():
+    program = (
+        "import sys; from importlib import import_module\n"
+        "from glider.cli.commands import PANELS\n"
+        "for commands in PANELS.values():\n"
+        "    for module in commands.values(): import_module(module)\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert set(ast.literal_eval(told.stdout)) <= {"typer", "rich"}

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from glider._version import __version__
 
-_PANELS = {
+PANELS = {
     "Judge": {
         "judge": "glider.cli.judge",
         "demo": "glider.cli.demo",
@@ -49,10 +49,10 @@ class Commands(TyperGroup):
     """Every command of the table above; one is made when it is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [name for commands in _PANELS.values() for name in commands]
+        return [name for commands in PANELS.values() for name in commands]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        for panel, commands in _PANELS.items():
+        for panel, commands in PANELS.items():
             if cmd_name in commands and cmd_name not in self.commands:
                 self.commands[cmd_name] = command(cmd_name, commands[cmd_name], panel)
         return super().get_command(ctx, cmd_name)

@@ -8,7 +8,7 @@ import typer
 from glider.cli.flags import from_flags
 from glider.cli.show import print_json, say
 from glider.core.errors import SetupError
-from glider.corpus.make import DataSettings, make_data
+from glider.corpus.settings import DataSettings
 
 _OUT = "Output"
 _OF_PREFERENCES = ("format", "order", "dev", "seed", "data")
@@ -44,6 +44,8 @@ def data(
     if preferences is not None:
         _preferences(preferences, recipe, settings, out, as_json=as_json)
         return
+    from glider.corpus.make import make_data
+
     given = {one.name: getattr(settings, one.name) for one in fields(settings)}
     made = make_data(
         DataSettings(**{**given, "recipe": recipe}), out, notify=lambda text: say("", text)

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 from glider.core.lazy import attribute
 
 if TYPE_CHECKING:
-    from glider.corpus.make import DataSettings, MadeData, make_data
+    from glider.corpus.make import MadeData, make_data
     from glider.corpus.own_preferences import MadePreferences, make_preferences
+    from glider.corpus.settings import DataSettings
 
 _HOMES = {
-    "DataSettings": "glider.corpus.make",
+    "DataSettings": "glider.corpus.settings",
     "MadeData": "glider.corpus.make",
     "MadePreferences": "glider.corpus.own_preferences",
     "make_data": "glider.corpus.make",

@@ -1,0 +1,100 @@
+"""What a person can say about the examples that are made of labels."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from glider.core.errors import SetupError
+from glider.core.settings import Flag
+
+if TYPE_CHECKING:
+    from glider.corpus.mixture import Mixture
+
+_FROM, _MADE = "Data", "What is made"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings:
+    """Which labels become which examples; None is what the recipe says, else the default."""
+
+    recipe: Path | None = None
+    """A YAML file of a `Mixture`; what is given here goes before it."""
+    data: Annotated[
+        Path | None, Flag("Folder of the sets' data [$GLIDER_DATA].", _FROM, ("--data",))
+    ] = None
+    sets: Annotated[
+        tuple[str, ...],
+        Flag(
+            "A set, or a file of your own labels; may be given again [every set that may be "
+            "trained on].",
+            _FROM,
+            ("--set",),
+        ),
+    ] = ()
+    preset: Annotated[
+        str | None,
+        Flag(
+            "Columns of your own files: judgements, prometheus, ultrafeedback, helpsteer [told by "
+            "their columns].",
+            _FROM,
+        ),
+    ] = None
+    criterion: Annotated[
+        str | None,
+        Flag(
+            "What is asked of your own labels, if their records do not say.",
+            _FROM,
+            ("--criterion", "-c"),
+        ),
+    ] = None
+    allow: Annotated[
+        tuple[str, ...],
+        Flag("A set that is kept out of training, taken on your own word.", _FROM),
+    ] = ()
+    format: Annotated[
+        str | None, Flag("nano, glider, prometheus, flow-judge, chat-json [nano].", _MADE)
+    ] = None
+    order: Annotated[str | None, Flag("score-first or reason-first (nano).", _MADE)] = None
+    size: Annotated[int | None, Flag("Training items in all.", _MADE, min=1)] = None
+    max_prompt_tokens: Annotated[int | None, Flag("Longest prompt.", _MADE, min=64)] = None
+    tokenizer: Annotated[
+        Path | None,
+        Flag(
+            "tokenizer.json, its folder or a model, to count tokens with [estimated from the "
+            "letters].",
+            _MADE,
+        ),
+    ] = None
+    dev: Annotated[float | None, Flag("Share for development [0.1].", _MADE, min=0.0, max=0.9)] = (
+        None
+    )
+    seed: Annotated[int | None, Flag("Of every draw [0].", _MADE)] = None
+
+    def mixture(self) -> "Mixture":
+        """The recipe with these settings before its own; own files still under their paths.
+
+        Raises:
+            DataError: the recipe is not there or no YAML.
+            SetupError: a setting that is unknown or not of its kind.
+        """
+        from pydantic import ValidationError
+
+        from glider.corpus.mixture import Mixture
+        from glider.data.yaml_files import mapping, read_text
+
+        recipe = self.recipe
+        written = mapping(read_text(recipe), str(recipe)) if recipe else {}
+        keys = ("format", "order", "size", "max_prompt_tokens", "dev", "seed")
+        given = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+        try:
+            return Mixture.model_validate({**written, **given})
+        except ValidationError as exc:
+            first = exc.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise SetupError(f"{recipe or 'flags'}: {where}: {first['msg']}") from exc
+
+    def folder(self) -> Path | None:
+        """Where the sets' data lies: as given, else $GLIDER_DATA."""
+        found = os.environ.get("GLIDER_DATA")
+        return self.data or (Path(found) if found is not None else None)
