@@ -20,7 +20,7 @@ import numpy as np
 from glider.core.errors import MissingExtra, ModelFileError
 from glider.models.adapters import ARCHITECTURES, Layout
 from glider.models.catalog import writing
-from glider.models.gguf_header import read_places
+from glider.models.gguf_header import read_header, read_places
 from glider.models.quiet import quietly
 from glider.models.tensor_files import Floats, write_bf16
 
@@ -58,6 +58,8 @@ def to_hf_folder(gguf: Path, folder: Path) -> None:
             + ", ".join(ARCHITECTURES),
             hint="use the model's own Hugging Face folder, or the embedded backend",
         )
+    if size := read_header(gguf).get(f"{config.model_type}.attention.key_length"):
+        config.head_dim = int(size)  # transformers takes its class's default for some
     config.architectures, config.dtype = [ARCHITECTURES[config.model_type]], torch.bfloat16
     with writing(folder.parent):
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
