@@ -48,9 +48,11 @@ def _show_planted(run: Path) -> None:
     from glider.stats.estimates import Estimate
 
     figures = planted_figures(run)
-    for name, n, figure in figures.lines if figures else ():
+    assert figures is not None
+    for name, n, figure in figures.lines:
         if isinstance(figure, Estimate):
             failed = f", {figure.skipped} not judged" if figure.skipped else ""
             reach = f"[{figure.low:.0%}, {figure.high:.0%}]"
             say(f"[bold]{name}[/]:", f"{n} of {figure.n} ({figure.value:.0%} {reach}){failed}")
-    say(RULE)
+    say(figures.reading)
+    say("[dim]How it is counted:[/]", RULE)

@@ -78,6 +78,19 @@ class PlantedFigures:
     half."""
 
     @property
+    def reading(self) -> str:
+        """What the figures come to, in words."""
+        told = self.below_twin
+        if isinstance(told, Undefined):
+            return ""
+        if told.low > 0.5:
+            return "This judge tells a faulty text from its clean twin better than a coin would."
+        return (
+            "On these texts this judge does not tell a faulty text from its clean twin better than "
+            "a coin would: calibrate or tune it on your own labels, or bring another model."
+        )
+
+    @property
     def lines(self) -> list[tuple[str, int, Estimate | Undefined]]:
         """What each figure is called, its count, the figure."""
         named = {
