@@ -5,12 +5,15 @@ Arranges what `summary.py` has counted and counts nothing itself. A criterion co
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from glider.core.criteria import Criterion
+from glider.data.clusters import Clusters
+from glider.pages.words import slug
+from glider.report.data import PageData, labelled
 from glider.report.summary import Tally
 
 Figures = Mapping[str, Any]
@@ -38,6 +41,18 @@ class Card:
     criterion: Criterion
     tally: Tally
     figures: Figures
+    label: str
+    """What it is called here: its heading, and which of its name it is where there are several."""
+    number: int | None = None
+    """Place among the run's criteria, of one that shares its name with others."""
+    variants: "Sequence[Card]" = ()
+    """The criteria of this name, each with a card of its own."""
+
+    @property
+    def anchor(self) -> str:
+        """Fragment of its place on the page."""
+        name = self.criterion.name
+        return slug(name if self.number is None else f"{name} {self.criterion.content_id}")
 
     @cached_property
     def counts(self) -> dict[int, int]:
@@ -126,3 +141,26 @@ class Card:
         wins = self.tally.wins
         found = [(field, wins[field], n) for field, n in played.items()]
         return sorted(found, key=lambda each: -each[1] / each[2])
+
+
+def cards_of(data: PageData, figures: Mapping[str, Figures], clusters: Clusters) -> list[Card]:
+    """One card for each name; criteria that share it have one each below it.
+
+    Args:
+        figures: name to its part of `summary.json`.
+        clusters: which rows are not independent.
+    """
+    labels = labelled(data.criteria)
+    cards: dict[str, Card] = {}
+    for criterion in data.criteria:
+        name = criterion.name
+        if name in cards:
+            continue
+        variants = [
+            Card(c, tally, tally.figures(clusters), labels[c.content_id], number)
+            for number, c in enumerate(data.criteria)
+            if c.name == name and (tally := data.variants.get(c.content_id)) is not None
+        ]
+        tally = data.tallies.by_criterion[name]
+        cards[name] = Card(criterion, tally, figures[name], criterion.heading, variants=variants)
+    return list(cards.values())

@@ -6,7 +6,8 @@ whole run. All text of a run is other people's: here it becomes JSON that cannot
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -21,12 +22,14 @@ from glider.core.judgments import Comparison, Failure, Judgment, outcome_from
 from glider.pages.words import brief
 from glider.report.failures import FAILURE_HELP, NO_HELP
 from glider.report.planted import planted_figures
-from glider.report.summary import Tallies, failure_of, judgments_of, winner
+from glider.report.summary import Tallies, Tally, failure_of, judgments_of, winner
 from glider.store.run import AskedCriteria
 
 _BLOCK_BYTES = 262_144
 """The browser reads one such block when a row is opened: small enough not to be felt."""
 _LOW_MASS = 0.5
+MOST_VARIANTS = 12
+"""Criteria of one name that have a card each; where rows bring more, the name has one card."""
 _NOT_TOLD = "not told"
 """Stands for the description of a level that the run does not have."""
 _UNSAFE = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
@@ -51,6 +54,8 @@ class PageData:
         self._asked = AskedCriteria(run)
         self.criteria = self._asked.criteria
         self.tallies = Tallies(c.name for c in self.criteria)
+        self.variants = _variants(self.criteria)
+        """Content id to tally, where several criteria have one name and each has a card."""
         self.rows: list[bytes] = []
         self._texts: list[bytes] = []
         names = dict.fromkeys(c.name for c in self.criteria)
@@ -141,6 +146,8 @@ class PageData:
         failure = failure_of(outcome)
         criterion = self._asked.of(row, outcome)
         self.tallies.add(outcome, row, criterion)
+        if criterion is not None and criterion.content_id in self.variants:
+            self.variants[criterion.content_id].add(outcome, row, criterion)
         if criterion is None and failure is None:
             if outcome.criterion not in self._order:
                 raise BadRecord(
@@ -196,8 +203,15 @@ class PageData:
     @property
     def head(self) -> Markup:
         """What the page's script must know of the criteria and of failures, as JSON."""
+        labels = labelled(self.criteria)
         criteria = [
-            {"name": c.name, "title": c.heading, "question": c.question, "levels": c.rubric.levels}
+            {
+                "name": c.name,
+                "heading": c.heading,
+                "title": labels[c.content_id],
+                "question": c.question,
+                "levels": c.rubric.levels,
+            }
             for c in self.criteria
         ]
         planted = {v.fault.sample: v.fault.model_dump() | {"found": v.found}
@@ -226,6 +240,23 @@ class PageData:
             first=self._full_from,
             limit=_megabytes(self._budget),
         )
+
+
+def labelled(criteria: Sequence[Criterion]) -> dict[str, str]:
+    """Content id to what tells a criterion from others of its name: `Quality, 2 of 3`."""
+    by_name: dict[str, dict[str, Criterion]] = {}
+    for criterion in criteria:
+        by_name.setdefault(criterion.name, {})[criterion.content_id] = criterion
+    return {
+        key: c.heading if len(alike) == 1 else f"{c.heading}, {n} of {len(alike)}"
+        for alike in by_name.values()
+        for n, (key, c) in enumerate(alike.items(), start=1)
+    }
+
+
+def _variants(criteria: Sequence[Criterion]) -> dict[str, Tally]:
+    n_of = Counter(c.name for c in criteria)
+    return {c.content_id: Tally() for c in criteria if 1 < n_of[c.name] <= MOST_VARIANTS}
 
 
 # Files ------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from typing import Any
 from glider.data.clusters import Clusters
 from glider.pages.page import stream
 from glider.pages.words import count, date
-from glider.report.cards import Card
+from glider.report.cards import cards_of
 from glider.report.data import PageData
 from glider.report.failures import FAILURE_HELP, NO_HELP, REMARKS, failure_title
 from glider.report.planted import RULE
@@ -51,8 +51,6 @@ def build_report(run: Path, out: Path, *, text_budget: int = TEXT_BUDGET_BYTES) 
     """
     manifest = load_manifest(run)
     data = PageData(run, text_budget)
-    # Rows may bring criteria of one name: they have one card.
-    criteria = list({c.name: c for c in reversed(data.criteria)}.values())[::-1]
     summary = stored_summary(run)
     stored = summary.get("criteria", {})
     tallies = data.tallies.by_criterion
@@ -70,7 +68,7 @@ def build_report(run: Path, out: Path, *, text_budget: int = TEXT_BUDGET_BYTES) 
         run=shlex.quote(str(run)) if manifest.input_sha256 else None,
         asked=sum(row["asked"] for row in figures.values()),
         judged=sum(row["judged"] for row in figures.values()),
-        cards=[Card(c, tallies[c.name], figures[c.name]) for c in criteria],
+        cards=cards_of(data, figures, clusters),
         reasons=data.tallies.reasons,
         remarks=data.tallies.remarks,
         remark_titles=REMARKS,

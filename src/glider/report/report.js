@@ -81,15 +81,16 @@ function start() {
     { key: "reason", title: "Reasoning", of: (row) => row.brief || null, falling: false },
     { key: "marks", title: "Marks", of: (row) => row.marks, falling: true },
   ];
-  const state = { criterion: "", score: "", failed: false, code: "", doubtful: false, sort: null, page: 0 };
+  const state = { criterion: "", number: "", score: "", failed: false, code: "", doubtful: false, sort: null, page: 0 };
   let matched = null;   // rows that the search found, as a Set; null where nothing is searched
   let view = rows;
   let opened = null;
 
   function refresh() {
-    const { criterion, score, failed, code, doubtful, sort } = state;
+    const { criterion, number: own, score, failed, code, doubtful, sort } = state;
     view = rows.filter((row) =>
       (criterion === "" || criteria[row.criterion]?.name === criterion) &&
+      (own === "" || row.criterion === own) &&
       (score === "" || String(row.value) === score) &&
       (!failed || (row.failed !== null && (code === "" || row.failed === code))) &&
       (!doubtful || row.doubt !== null) &&
@@ -526,7 +527,7 @@ function start() {
   $("f-sort").append(h("option", { value: "" }, "Row"), ...COLUMNS.filter((column) => column.key !== "reason").flatMap((column) => [
     h("option", { value: `${column.key} true` }, `${column.title}, falling`), h("option", { value: `${column.key} false` }, `${column.title}, rising`)]));
   // Rows may bring criteria of one name; they are chosen together.
-  const named = new Map(criteria.map((criterion) => [criterion.name, criterion.title]));
+  const named = new Map(criteria.map((criterion) => [criterion.name, criterion.heading]));
   $("f-criterion").append(...[...named].map(([name, title]) => h("option", { value: name }, title)));
   const NAMES = { first: "First better", second: "Second better", tie: "Tie" };
   const values = [...new Set(rows.map((row) => row.value))].filter((value) => value !== null);
@@ -536,7 +537,7 @@ function start() {
   let typed = 0;
   $("q").addEventListener("input", () => { clearTimeout(typed); typed = setTimeout(search, 140); });
   $("tools").addEventListener("submit", (event) => event.preventDefault());
-  $("f-criterion").addEventListener("change", (event) => choose({ criterion: event.target.value }));
+  $("f-criterion").addEventListener("change", (event) => choose({ criterion: event.target.value, number: "" }));
   $("f-score").addEventListener("change", (event) => choose({ score: event.target.value }));
   $("f-sort").addEventListener("change", (event) => {
     const [key, falling] = event.target.value.split(" ");
@@ -548,7 +549,7 @@ function start() {
     $("q").value = $("f-criterion").value = $("f-score").value = "";
     matched = null;
     searching += 1;
-    choose({ criterion: "", score: "", failed: false, code: "", doubtful: false, sort: null });
+    choose({ criterion: "", number: "", score: "", failed: false, code: "", doubtful: false, sort: null });
   }
   $("f-clear").addEventListener("click", clear);
   const leaf = (step) => { state.page += step; draw(); $("tools").scrollIntoView(); };
@@ -560,10 +561,10 @@ function start() {
       const { score, failure } = button.dataset;
       if (failure) choose({ failed: true, code: failure });
       else {
-        const { criterion } = button.dataset;
+        const { criterion, number: own } = button.dataset;
         $("f-criterion").value = criterion;
         $("f-score").value = score;
-        choose({ criterion, score });
+        choose({ criterion, number: own === undefined ? "" : Number(own), score });
       }
       $("outcomes").scrollIntoView();
       $("outcomes").focus({ preventScroll: true });

@@ -383,10 +383,15 @@ def test_a_page_that_cannot_be_written_is_said_so(run):
             "row 99 has an outcome that",
         ),
         ("samples.jsonl", '{"row": 1}', "samples.jsonl:2: no row with fields"),
+        (
+            "samples.jsonl",
+            '{"row": 99, "id": "x", "metadata": {}, "fields": [{"name": "<b>", "text": "x", "role": "judged"}]}',
+            "samples.jsonl:2: damaged",
+        ),
     ],
 )
 def test_a_run_that_cannot_be_read_is_refused(run, name, line, message):
     edit(run, name, lambda lines: [lines[0], line, *lines[1:]])
-    with pytest.raises(BadRecord, match=re.escape(message)):
+    with pytest.raises(DataError, match=re.escape(message)):
         build(run)
     assert list(run.parent.iterdir()) == [run]  # nothing half-made is left

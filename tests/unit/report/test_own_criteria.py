@@ -102,6 +102,14 @@ def test_nothing_depends_on_which_row_came_first(make_run, tmp_path, capsys, mon
     words = " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
     assert "unlike scales; normalized mean 0.83" in words
     assert "3 criteria have this name" in words
+    # Each has a card of its own, with its own levels, its own count and a mean on its own scale.
+    for n, rubric in enumerate((rows[k]["rubric"] for k in range(3)), start=1):
+        card = words.partition(f"quality, {n} of 3 quality Question")[2].partition("All 2 judged")[
+            0
+        ]
+        assert all(text in card for text in rubric.values()), n
+        assert not any(text in card for other in RUBRICS for text in other.values()
+                       if text not in rubric.values())  # fmt: skip
 
     figures = RunFigures(run)
     mean = figures.measure(parse_check("mean_score >= 3")).figure
@@ -131,6 +139,18 @@ def test_other_words_on_one_scale_have_a_mean(make_run):
     assert found["low"] >= 1 and found["high"] <= 5
     labelled = LabelledRun.load(run)
     assert labelled.levels == (1, 3, 5) and labelled.criterion_id == ""
+
+
+def test_a_name_of_very_many_criteria_has_one_card(make_run, tmp_path):
+    shared = {"output": "score=5", "label": 5}
+    rows = [
+        row | shared | {"rubric": {"1": f"LOW-{n}", "5": f"HIGH-{n}"}}
+        for n, row in enumerate(records(copies=5)[:13])
+    ]
+    build_report(make_run(rows), tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert page.count('<article class="card"') == 1
+    assert "13 criteria have this name" in page
 
 
 def test_criteria_are_kept_over_a_stop(make_run):

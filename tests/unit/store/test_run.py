@@ -128,7 +128,7 @@ def test_a_folder_whose_making_was_killed_can_be_made_anew(tmp_path):
 def test_two_processes_cannot_write_one_run(tmp_path):
     with RunFolder.create(tmp_path, manifest(), [CRITERION]):
         program = (
-            "import sys; from glider.store.journal import lock; from pathlib import Path\n"
+            "import sys; from glider.core.locks import lock; from pathlib import Path\n"
             "try: lock(Path(sys.argv[1]) / '.lock')\n"
             "except Exception as e: print(e)"
         )
