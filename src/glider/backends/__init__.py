@@ -1,5 +1,6 @@
 """Messages to text. A backend knows its engine; it knows no criterion and no rubric."""
 
+import os
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
@@ -24,7 +25,8 @@ BACKENDS: Registry[type[Backend]] = Registry(
 def open_backend(name: str, **options: Any) -> Backend:
     """Open a backend by `provider/model`, or by a model's name alone where that is on this machine.
 
-    A bare provider takes its own default model. What a name means: `glider.models.resolve`.
+    A bare provider takes its own default model. What a name means: `glider.models.resolve`. For an
+    endpoint, OPENAI_API_KEY and OPENAI_BASE_URL hold where no option is given.
 
     Raises:
         UnknownName: no such provider, or no such model.
@@ -42,6 +44,8 @@ def open_backend(name: str, **options: Any) -> Backend:
             hint="a model is PROVIDER/MODEL, the provider one of "
             f"{', '.join(BACKENDS.names())}; or a folder or .gguf file that is there",
         )
+    if provider == "openai":
+        options = endpoint_from_environment() | options
     make: Callable[..., Backend] = BACKENDS.get(provider)
     try:
         return make(model, **options) if model else make(**options)
@@ -50,6 +54,12 @@ def open_backend(name: str, **options: Any) -> Backend:
         if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
             raise SetupError(f"backend {provider!r}: {exc}") from exc
         raise
+
+
+def endpoint_from_environment() -> dict[str, str]:
+    """`api_key` and `base_url`, as far as the environment has them; it is read nowhere else."""
+    named = {"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_BASE_URL"}
+    return {key: value for key, name in named.items() if (value := os.environ.get(name))}
 
 
 def provider_and_model(name: str) -> tuple[str, str]:

@@ -1,9 +1,5 @@
-"""Who judges and how, as one value: a name and a few numbers to a Judge.
+"""Who judges and how, as one value: a name and a few numbers to a Judge."""
 
-The environment is read here and nowhere below: OPENAI_API_KEY and OPENAI_BASE_URL.
-"""
-
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
@@ -78,7 +74,9 @@ class ModelSettings:
         """Where an endpoint's model is asked, without any password; None for a model in here."""
         if "openai" not in self._providers():
             return None
-        url = self.base_url or os.environ.get("OPENAI_BASE_URL")
+        from glider.backends import endpoint_from_environment
+
+        url = self.base_url or endpoint_from_environment().get("base_url")
         if url is None:
             return None
         parts = urlsplit(url)
@@ -110,8 +108,7 @@ class ModelSettings:
         if provider != "openai":
             return {}
         options: dict[str, Any] = {
-            "base_url": self.base_url or os.environ.get("OPENAI_BASE_URL"),
-            "api_key": os.environ.get("OPENAI_API_KEY"),
+            "base_url": self.base_url,
             "timeout_s": self.timeout_s,
             "max_retries": self.max_retries,
             "max_in_flight": self.max_connections,

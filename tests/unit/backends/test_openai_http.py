@@ -12,6 +12,8 @@ from itertools import pairwise
 import pytest
 from endpoint import Endpoint, refusal, reply
 
+from glider import Judge
+from glider.backends import open_backend
 from glider.backends._limits import Budget, Pace
 from glider.backends._openai_wire import Wire, retry_after, usage_of
 from glider.backends.openai_http import OpenAIBackend, Price
@@ -555,6 +557,20 @@ def test_headers():
         "r",
     ]
     assert set(endpoint.paths) == {"/v1/chat/completions"}
+
+
+def test_a_name_alone_takes_key_and_address_from_the_environment(monkeypatch):
+    with Endpoint((200, reply(), {})) as endpoint, Endpoint((200, reply(), {})) as other:
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        monkeypatch.setenv("OPENAI_BASE_URL", endpoint.url)
+        with Judge("openai/m") as judge:
+            outcome(judge.backend)
+        with open_backend("openai/m", base_url=other.url, api_key="mine") as backend:
+            outcome(backend)
+    assert [h["Authorization"] for h in endpoint.headers + other.headers] == [
+        f"Bearer {KEY}",
+        "Bearer mine",
+    ]
 
 
 def test_hostile_texts_arrive_whole():
