@@ -1,8 +1,9 @@
 """The question and its scale.
 
 A rubric is any 2 to 11 integers with a description each, gaps allowed. What a score means comes
-from the rubric alone. A question may name fields in braces, `{output}`, `{context}`: a format
-writes there what it calls that field, and a sample without it is refused, not guessed at.
+from the rubric alone. A question may name fields in braces, `{output}`, `{context}`, `{persona}`:
+a format writes there what it calls that field, and a sample without it is refused, not guessed at.
+Braces of a formula (`x^{n}`) or around what is no name (`{"a": 1}`) are text.
 """
 
 import re
@@ -17,7 +18,9 @@ from glider.core.errors import MissingField, RubricError
 from glider.core.samples import Sample
 
 _ONE_OF_TWO = re.compile(r"\b(?:first|second|1|2|a|b)\b", re.IGNORECASE)
-_BRACED = re.compile(r"\{(input|context|reference|output)\}")
+_ROLES = ("input", "context", "reference", "output")
+_BRACED = re.compile(rf"\{{({'|'.join(_ROLES)})\}}|(?<![\\\w^$}}])\{{([^\W\d]\w*(?:[ .-]\w+)*)\}}")
+_TWO_BRACES = re.compile(r"\{\{ *([^\W\d][\w .-]*?) *\}\}")  # as other tools' templates name fields
 
 
 class Rubric(Frozen):
@@ -75,16 +78,54 @@ class Rubric(Frozen):
 def _whole_scores(levels: Mapping[Any, Any]) -> dict[int, str]:
     scores: dict[int, str] = {}
     for key, description in levels.items():
-        try:
-            score = int(str(key).strip())
-        except ValueError:
-            raise RubricError(f"level {key!r} is not a whole number") from None
+        score = _whole(key)
+        if score is None:
+            raise RubricError(
+                f"level {key!r} is not a whole number", level=key, hint=_numbering(list(levels))
+            )
         if score in scores:
-            raise RubricError(f"level {score} is there twice")
-        if not isinstance(description, str) or not description.strip():
-            raise RubricError(f"level {score} has no description")
+            raise RubricError(f"level {score} is there twice", level=key)
+        if isinstance(description, bool):
+            raise RubricError(
+                f"level {score} is described as {str(description).lower()}: YAML reads yes, no, on "
+                "and off so",
+                level=key,
+                hint=f'put it in quotes: {score}: "{"yes" if description else "no"}"',
+            )
+        if description is not None and not isinstance(description, str):
+            raise RubricError(
+                f"level {score} is described as {description}, which is no text",
+                level=key,
+                hint=f'say what earns it, or put it in quotes: {score}: "{description}"',
+            )
+        if description is None or not description.strip():
+            raise RubricError(f"level {score} has no description", level=key)
         scores[score] = description.strip()
     return scores
+
+
+def _whole(key: Any) -> int | None:
+    """The score that a level is; 2.0 is 2."""
+    text = re.sub(r"\.0+$", "", str(key).strip())
+    try:
+        return int(text)
+    except ValueError:
+        return None
+
+
+def _numbering(levels: list[Any]) -> str:
+    """How to write levels that are no whole numbers."""
+    if any(isinstance(key, bool) for key in levels):
+        return "YAML reads yes and no as true and false; number the levels: 0 for no, 1 for yes"
+    try:
+        doubled = [2 * float(str(key)) for key in levels]
+    except ValueError:
+        ends = f"1 to {len(levels)}" if len(levels) > 1 else "1, 2, ..."
+        return f"number the levels, the highest the best: {ends}"
+    if all(number.is_integer() for number in doubled):
+        shown = ", ".join(f"{number:.0f} for {number / 2:g}" for number in doubled[:3])
+        return f"double them: {shown}" + (", ..." if len(doubled) > 3 else "")
+    return "number the levels: whole numbers, the highest the best"
 
 
 class Criterion(Frozen):
@@ -126,15 +167,30 @@ class Criterion(Frozen):
         """
 
         def label(match: re.Match[str]) -> str:
-            role = match[1]
+            role = match[1] or match[2]
+            if role in labels and role not in _ROLES:
+                return labels[role]
             if role == "output":
                 return " and ".join(labels[field.name] for field in sample.judged)
-            field = sample.with_role(role)  # type: ignore[arg-type]
+            field = sample.with_role(role) if role in _ROLES else None  # type: ignore[arg-type]
             if field is None:
                 raise MissingField(self.name, role, [f.name for f in sample.fields])
             return labels[field.name]
 
-        return _BRACED.sub(label, self.question).strip()
+        return _BRACED.sub(label, _TWO_BRACES.sub(r"{\1}", self.question)).strip()
+
+
+class LiteralCriterion(Criterion):
+    """A criterion whose braces are text: of published prompts, which are asked as they stand."""
+
+    def question_for(self, sample: Sample, labels: Mapping[str, str]) -> str:
+        """The question itself."""
+        return self.question.strip()
+
+
+def names_a_field(question: str) -> bool:
+    """The question has braces around one of the four names that every sample may have."""
+    return any(f"{{{name}}}" in question for name in _ROLES)
 
 
 def pairwise(criterion: Criterion) -> Criterion:

@@ -2,7 +2,7 @@
 
 GliderError                     every error we raise; .hint says what to do about it
 ├── SetupError                    wrong before any model is asked; a retry cannot help
-│   ├── RubricError                 levels missing, repeated or out of order
+│   ├── RubricError                 .level: missing, repeated, out of order, no whole number
 │   ├── CriterionError              a criterion file that cannot be used
 │   ├── UnknownName                 .kind .name .near
 │   ├── MissingExtra                .feature .install
@@ -79,6 +79,11 @@ class RubricError(SetupError):
     """A rubric needs 2 to 11 different levels in rising order."""
 
     code = "rubric"
+
+    def __init__(self, message: str, *, level: object = None, hint: str | None = None) -> None:
+        self.level = level
+        """The level at fault, as it was written."""
+        super().__init__(message, hint=hint)
 
 
 class CriterionError(SetupError):
@@ -161,7 +166,10 @@ class MissingField(TaskError):
         self.field = field
         super().__init__(
             f"criterion {criterion!r} needs the field {field!r}; "
-            f"the sample has {', '.join(present)}"
+            f"the sample has {', '.join(present)}",
+            hint=None
+            if field in ("input", "context", "reference", "output")
+            else "braces in a question name a field: input, context, reference, output or your own",
         )
 
 

@@ -147,7 +147,8 @@ def _criterion(data: Any, lines: Mapping[str, int], path: str) -> Criterion:
     try:
         return Criterion.model_validate(data)
     except RubricError as exc:
-        raise RubricError(f"{_at(path, lines, 'rubric')}: {exc.message}", hint=exc.hint) from exc
+        where = _at(path, lines, _level(exc.level) if exc.level is not None else "rubric")
+        raise RubricError(f"{where}: {exc.message}", level=exc.level, hint=exc.hint) from exc
     except ValidationError as exc:
         problems = []
         for error in exc.errors(include_url=False):
@@ -165,7 +166,7 @@ def _said(error: Any, key: str) -> str:
 
 
 def _at(path: str, lines: Mapping[str, int], key: str = "") -> str:
-    line = lines.get(key, lines.get(""))
+    line = lines.get(key, lines.get("rubric" if key.startswith("rubric ") else ""))
     return path if line is None else f"{path}:{line}"
 
 
@@ -177,16 +178,25 @@ _Entries = Iterator[tuple[Any, dict[str, int]]]
 def _yaml_entries(text: str, path: str) -> _Entries:
     for node, data in documents(text, path, CriterionError):
         if isinstance(node, yaml.SequenceNode):
-            yield from zip(data, map(_key_lines, node.value), strict=True)
+            yield from zip(data, map(_key_lines, node.value, data), strict=True)
         elif data is not None:  # nothing stands between two `---`
-            yield data, _key_lines(node)
+            yield data, _key_lines(node, data)
 
 
-def _key_lines(node: yaml.Node) -> dict[str, int]:
+def _key_lines(node: yaml.Node, data: Any) -> dict[str, int]:
+    """The line of each key, and of each level of the rubric."""
     lines = {"": node.start_mark.line + 1}
     if isinstance(node, yaml.MappingNode):
-        lines |= {str(key.value): key.start_mark.line + 1 for key, _ in node.value}
+        for key, value in node.value:
+            lines[str(key.value)] = key.start_mark.line + 1
+            if key.value == "rubric" and isinstance(value, yaml.MappingNode):
+                levels = zip(data["rubric"], value.value, strict=False)
+                lines |= {_level(one): at.start_mark.line + 1 for one, (at, _) in levels}
     return lines
+
+
+def _level(key: object) -> str:
+    return f"rubric {key!r}"
 
 
 def _json_entries(text: str, path: str) -> _Entries:

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from glider.core.criteria import Criterion, Rubric
-from glider.core.errors import DataError, MissingExtra, MissingField, RubricError, SetupError
+from glider.core.criteria import Criterion, LiteralCriterion, Rubric, names_a_field
+from glider.core.errors import DataError, MissingExtra, RubricError, SetupError
 from glider.core.samples import Field, Role, Sample
 from glider.data.rows import BadRow, Row, open_rows
 from glider.gold.items import Item, Loaded, Notes
@@ -121,23 +121,15 @@ def taken_apart(prompt: str, *, sample_id: str, name: str) -> tuple[Sample, Crit
             id=sample_id, fields=tuple(_fields(prompt[data_at + len(_DATA) : criteria_at]))
         )
         levels = _levels(prompt[rubric_at + len(_RUBRIC) : end])
-        criterion = Criterion(name=name, question=question, rubric=Rubric(levels=levels))
+        criterion = LiteralCriterion(name=name, question=question, rubric=Rubric(levels=levels))
     except RubricError as exc:
         raise Unfit(f"a rubric that cannot be used: {exc.message}") from exc
     except ValidationError as exc:
         problem = exc.errors()[0]["msg"].removeprefix("Value error, ")
         raise Unfit(f"fields or criteria that cannot be used: {problem:.80}") from exc
-    if not _is_literal(criterion, sample):
+    if names_a_field(question):
         raise Unfit("pass criteria with braces that would be filled in")
     return sample, criterion
-
-
-def _is_literal(criterion: Criterion, sample: Sample) -> bool:
-    try:
-        labels = {field.name: field.name for field in sample.fields}
-        return criterion.question_for(sample, labels) == criterion.question
-    except MissingField:
-        return False
 
 
 def _item(row: Row, labelled: "LabelledSet", split: str, sample_id: str) -> Item:

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from glider import Criterion, Failure, JudgeTask, Judgment, Rubric, Sample
-from glider.core.criteria import merged, pairwise
+from glider.core.criteria import LiteralCriterion, merged, pairwise
 from glider.core.errors import (
     MissingField,
     PromptTooLong,
@@ -76,13 +76,40 @@ def test_ids_follow_content_not_names_or_order_of_making():
 
 def test_a_question_names_fields_and_a_missing_one_is_an_error():
     criterion = Criterion(
-        name="faithful", question="Is the {output} in the {context}? {json} {}", rubric=YES_NO
+        name="faithful", question="Is the {output} in the {context}? {}", rubric=YES_NO
     )
     sample = Sample.of("text", context="source")
     labels = {"output": "OUT", "context": "CTX"}
-    assert criterion.question_for(sample, labels) == "Is the OUT in the CTX? {json} {}"
+    assert criterion.question_for(sample, labels) == "Is the OUT in the CTX? {}"
     with pytest.raises(MissingField, match="needs the field 'context'; the sample has output"):
         criterion.question_for(Sample.of("text"), {"output": "OUT"})
+
+
+@pytest.mark.parametrize(
+    ("question", "asked"),
+    [
+        ("Does {output} fit {persona}?", "Does OUT fit PER?"),
+        ("Does {{output}} fit {{ persona }}?", "Does OUT fit PER?"),
+        ("Is {output} as in {style guide}?", "Is OUT as in STY?"),
+        ('Is it like {"a": 1} or { a }, {}?', 'Is it like {"a": 1} or { a }, {}?'),
+        (r"Is $6^{n-1}$ a $\frac{a}{b}$?", r"Is $6^{n-1}$ a $\frac{a}{b}$?"),
+        ("Does it answer {question}?", "'question'; the sample has persona, style guide, output"),
+        ("Is {ouput} good?", "braces in a question name a field"),
+        ("Is {Output} good?", "needs the field 'Output'"),
+    ],
+)
+def test_braces_name_a_field_or_the_question_is_refused(question, asked):
+    criterion = Criterion(name="c", question=question, rubric=YES_NO)
+    sample = Sample.of("text", persona="p", **{"style guide": "s"})
+    labels = {"output": "OUT", "persona": "PER", "style guide": "STY"}
+    if asked.endswith("?"):
+        assert criterion.question_for(sample, labels) == asked
+    else:
+        with pytest.raises(MissingField) as caught:
+            criterion.question_for(sample, labels)
+        assert asked in str(caught.value)
+    literal = LiteralCriterion(name="c", question=question, rubric=YES_NO)
+    assert literal.question_for(sample, labels) == question
 
 
 def test_pairwise_and_merged_criteria_keep_the_question():

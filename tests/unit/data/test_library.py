@@ -92,6 +92,7 @@ JSON = '{"name": "mine", "question": "Is it?", "rubric": {"1": "not at all", "2"
         ("a.yml", GOOD, ["mine"]),
         ("a.YAML", "\ufeff" + GOOD.replace("\n", "\r\n"), ["mine"]),
         ("a.yaml", GOOD.replace("  1:", "  '1':"), ["mine"]),  # numeric strings are scores
+        ("a.yaml", GOOD.replace("  1:", "  1.0:"), ["mine"]),
         ("a.yaml", f"{GOOD}---\n{OTHER}---\n", ["mine", "other"]),
         ("a.yaml", INDENTED + INDENTED.replace("mine", "other"), ["mine", "other"]),
         ("a.yaml", JSON, ["mine"]),
@@ -128,10 +129,21 @@ def test_shared_rubrics_by_alias(tmp_path):
         (GOOD + "  02: again\n", ":6", "level 2 is there twice"),
         (GOOD.replace("  2: yes, it is\n", ""), ":3", "needs 2 to 11 levels, this one has 1"),
         (GOOD.replace("  1:", "  3:"), ":3", "levels must rise"),
-        (GOOD.replace("  1:", "  low:"), ":3", "level 'low' is not a whole number"),
-        (GOOD.replace("  1:", "  1.5:"), ":3", "level 1.5 is not a whole number"),
+        (GOOD.replace("  1:", "  low:"), ":4", "number the levels, the highest the best: 1 to 2"),
+        (GOOD.replace("  2:", "  A:"), ":5", "level 'A' is not a whole number"),
+        (GOOD.replace("  1:", "  1.5:"), ":4", "level 1.5 is not a whole number (double them: "),
+        (GOOD.replace("  2:", "  yes:"), ":5", "number the levels: 0 for no, 1 for yes"),
+        (GOOD.replace("not at all", "1"), ":4", "is described as 1, which is no text"),
+        (GOOD.replace("not at all", "2024-01-01"), ":4", "is described as 2024-01-01, which"),
+        (GOOD.replace("not at all", ""), ":4", "level 1 has no description"),
+        (INDENTED.replace("not at all", "on"), ":4", "is described as true: YAML reads yes, no"),
         ("name: a\nquestion: b\nrubric: [x, y]\n", ":3", "maps scores to descriptions"),
-        (MINE, ":3", "level 1 has no description"),  # YAML reads a bare no as false
+        (
+            MINE,
+            ":4",
+            "level 1 is described as false: YAML reads yes, no, on and off so (put it in "
+            'quotes: 1: "no")',
+        ),
     ],
 )
 def test_bad_rubrics(tmp_path, content, where, said):
