@@ -22,7 +22,7 @@ endif
 
 DATA   ?= ../shared/data
 NANO   ?= runs/nano
-.PHONY: demo test check format clean browser nano
+.PHONY: demo test check format docs clean browser nano
 
 demo: $(VENV)/.core
 	$(BIN)/glider demo
@@ -83,6 +83,15 @@ ifeq ($(CI),true)
 	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
 	|| { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
 endif
+
+# The site, from the same files; a broken link fails.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(INSTALL) -e '.[docs]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -12,6 +12,7 @@ from glider.core.errors import DataError, GliderError, RunError, SetupError
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
 
 
 def test_the_readmes_python_runs(tmp_path):
@@ -42,6 +43,15 @@ def test_every_failure_code_is_described():
     assert missing == []
 
 
+def test_every_document_is_in_the_index_and_the_site():
+    index = (ROOT / "docs/index.md").read_text("utf-8")
+    site = (ROOT / "mkdocs.yml").read_text("utf-8")
+    for document in (ROOT / "docs").glob("*.md"):
+        if document.name not in ("index.md", "reference.md"):
+            assert f"]({document.name})" in index
+        assert document.name in site
+
+
 def test_every_file_a_document_links_to_is_there():
     for document in (ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")):
         for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
@@ -52,7 +62,7 @@ def test_every_folder_of_the_package_is_on_the_map():
     folders = {p.name for p in (ROOT / "src/glider").iterdir() if p.is_dir() and p.name[0] != "_"}
     folders -= {"demo"}
     for folder in folders:
-        assert f"  {folder}/" in README
+        assert f"  {folder}/" in ARCHITECTURE
 
 
 def test_every_flag_in_the_readme_exists():
