@@ -40,6 +40,7 @@ from typing import Any
 from common import HERE, facts, machine, table, with_data
 
 from glider.backends import BACKENDS
+from glider.bench.bench import judge_sets, measurable
 from glider.bench.choose import choose
 from glider.bench.collect import bench_runs, collect
 from glider.bench.held_out import EXPOSURES, HeldOut
@@ -47,9 +48,9 @@ from glider.bench.highlights import FIRST_SENTENCE, RANDOM
 from glider.bench.markdown import markdown
 from glider.bench.results import Difference, Figure, Results
 from glider.bench.scored import Reading
+from glider.bench.settings import BenchSettings
 from glider.bench.standing import Board
 from glider.bench.table import ALL, FigureSettings
-from glider.cli.bench import judge_all, measurable
 from glider.gold.sets import LabelledSet, load_set
 from glider.judging.settings import JudgeSettings
 from glider.store.manifest import Manifest
@@ -273,11 +274,16 @@ def judge(args: argparse.Namespace) -> None:
                 continue
             print(f"== {system.name}: {len(own)} sets, at most {limit} items each", flush=True)
             began = time.perf_counter(), time.process_time()
-            judge_all(
-                system.settings(args), system.name, own, args.runs / survey.folder,
-                limit=limit, seed=args.seed, held_out=kept, resume=True,
-                deletion=survey.deletion, readings=system.readings,
-            )  # fmt: skip
+            judge_sets(
+                own,
+                args.runs / survey.folder,
+                settings=system.settings(args),
+                system=system.name,
+                how=BenchSettings(limit=limit, deletion=survey.deletion),
+                held_out=kept,
+                resume=True,
+                readings=system.readings,
+            )
             ended = time.perf_counter(), time.process_time()
             spent = [round(b - a, 1) for a, b in zip(began, ended, strict=True)]
             _note_time(args.runs / survey.folder, system.name, spent)

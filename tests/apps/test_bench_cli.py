@@ -206,7 +206,7 @@ def test_a_set_that_was_trained_on_whole_is_not_measured(glider, labels, tmp_pat
     other = tmp_path / "other.jsonl"
     other.write_text(labels.read_text())
     out, err = glider(*BENCH, labels, other, "--out", "c", "--held-out", folder, "--json")
-    assert "left out, trained on whole, nothing is held out: mine" in " ".join(err.split())
+    assert "left out: trained on whole, nothing is held out: mine" in " ".join(err.split())
     assert list(json.loads(out)["settings"]["benchmarks"]) == ["other"]
 
 

@@ -203,8 +203,9 @@ def test_one_command_with_the_embedded_model(tmp_path, embedded):
 
 
 def test_texts_without_their_quotes_are_asked_for_the_score_alone(tmp_path, embedded, monkeypatch):
+    from glider.bench.bench import judge_sets
     from glider.bench.choose import choose
-    from glider.cli.bench import judge_all
+    from glider.bench.settings import BenchSettings
     from glider.judging.settings import JudgeSettings
 
     text = (
@@ -228,9 +229,9 @@ def test_texts_without_their_quotes_are_asked_for_the_score_alone(tmp_path, embe
         return submit(self, request)
 
     monkeypatch.setattr(EmbeddedBackend, "submit", counted)
-    judge_all(
-        JudgeSettings(), "nano", choose([str(path)], None), tmp_path / "b",
-        limit=None, seed=7, deletion=True, resume=False,
+    judge_sets(
+        choose([str(path)], None), tmp_path / "b", settings=JudgeSettings(seed=7), system="nano",
+        how=BenchSettings(deletion=True),
     )  # fmt: skip
     (found,) = (tmp_path / "b").glob("runs/nano/*/deletions.json")
     told = json.loads(found.read_text())

@@ -7,7 +7,7 @@ are put once. A second round asks what depends on answers of the first (the dele
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,13 +18,12 @@ from glider._version import __version__
 from glider.audit.probe import PROBES, Ask, Outcome, Probe, Rng, Subject, Trial
 from glider.audit.results import Audit, ProbeReport, check_bounds, finding
 from glider.audit.shapes import grade, singles
+from glider.batch.run import OnOutcome
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.samples import Sample
 from glider.judging.judge import Judge, Work
 from glider.judging.pairs import PairTask
 from glider.store.run import RunFolder, outcomes
-
-Seen = Callable[[int, Outcome], None]
 
 _FEWEST, _MOST_ALIKE = 10, 0.9
 """From so many texts on, so large a share with one and the same score is worth a word."""
@@ -90,26 +89,26 @@ class Auditor:
     def _rng(self, probe: Probe, purpose: int) -> Rng:
         return np.random.default_rng([self.seed, purpose, *probe.name.encode()])
 
-    def judge(self, judge: Judge, run: RunFolder, seen: Seen) -> None:
+    def judge(self, judge: Judge, run: RunFolder, on_outcome: OnOutcome) -> None:
         """Put what is not answered yet to the judge, and what follows from the answers.
 
         Raises:
             RunError: the run folder cannot be written; what it holds is safe.
         """
         self._said |= {row: outcome for row, outcome in outcomes(run.path)}
-        self._ask(judge, run, seen)
+        self._ask(judge, run, on_outcome)
         for probe in self._probes:
             more = probe.more(self._answered(probe), self._rng(probe, 1))
             for trial in more:
                 self._plan.add(probe.name, trial)
             self._trials[probe.name] += more
-        self._ask(judge, run, seen)
+        self._ask(judge, run, on_outcome)
 
-    def _ask(self, judge: Judge, run: RunFolder, seen: Seen) -> None:
+    def _ask(self, judge: Judge, run: RunFolder, on_outcome: OnOutcome) -> None:
         for row, outcome in judge.stream(self._open(run)):
             run.record(row, outcome)
             self._said[row] = outcome
-            seen(row, outcome)
+            on_outcome(row, outcome)
 
     def _open(self, run: RunFolder) -> Iterator[tuple[int, Work]]:
         for row, ask in enumerate(self._plan.asks):

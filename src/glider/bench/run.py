@@ -9,10 +9,11 @@ A system is a judge, or anything else with an `id` that takes (key, work) pairs 
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from glider.batch.run import OnOutcome
 from glider.bench.scored import Reading, Scored, scored
 from glider.core.base import content_hash
 from glider.core.criteria import Criterion
@@ -27,7 +28,6 @@ from glider.store.manifest import Manifest
 from glider.store.run import RunFolder, load_criteria, outcomes, samples
 
 Outcome = Judgment | Failure | Comparison
-Seen = Callable[[Outcome], None]
 READINGS: tuple[Reading, ...] = ("expected", "greedy")
 
 
@@ -55,14 +55,14 @@ def judge_items(
     folder: Path,
     *,
     settings: Mapping[str, Any],
-    seen: Seen = lambda outcome: None,
+    on_outcome: OnOutcome = lambda row, outcome: None,
     resume: bool = False,
 ) -> None:
     """Judge every item into `folder`; with `resume`, only those without an outcome.
 
     Args:
         settings: all that decides the outcomes beside `system.id`: benchmark, limit, seed, ...
-        seen: told of each outcome once it is recorded.
+        on_outcome: told of each outcome, its item's number first, once it is recorded.
         resume: go on with what the folder holds; a folder that is not there yet is made.
 
     Raises:
@@ -95,7 +95,7 @@ def judge_items(
         )
         for row, outcome in system.stream(missing):
             run.record(row, outcome)
-            seen(outcome)
+            on_outcome(row, outcome)
 
 
 def items_hash(items: Sequence[Item]) -> str:

@@ -34,6 +34,7 @@ def apply(
     """
     check_target(out, reads=[calibration, *run_files(run)], suffixes=(".jsonl",))
     needs_bench("glider apply")
+    from glider.calibration.calibrate import apply_calibration
     from glider.calibration.model import Calibration
     from glider.store.atomic import write_json_lines
 
@@ -41,10 +42,11 @@ def apply(
     counts = Counter[str]()
 
     def lines() -> Iterator[dict[str, Any]]:
-        for row, outcome, found in learnt.over(run):
+        for each in apply_calibration(learnt, run):
+            found = each.applied
             counts["failed" if found.score is None else "kept" if found.keep else "deferred"] += 1
-            told = {"row": row, "sample_id": outcome.sample_id, "criterion": learnt.criterion}
-            yield told | found.model_dump(mode="json")
+            told = {"row": each.row, "sample_id": each.outcome.sample_id}
+            yield told | {"criterion": learnt.criterion} | found.model_dump(mode="json")
 
     if out is not None:
         write_json_lines(out, lines())

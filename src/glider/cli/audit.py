@@ -1,8 +1,7 @@
 """`glider audit`: what sways this judge that should not; exit 6 where it surely goes too far."""
 
-from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ import typer
 from glider.cli import options
 from glider.cli.flags import from_flags
 from glider.cli.show import RunProgress, downloading, print_json, say
-from glider.core.errors import DataError, GliderError, SetupError
+from glider.core.errors import GliderError, SetupError
 from glider.core.settings import Flag
 from glider.data.settings import RowSettings
 from glider.judging.settings import JudgeSettings
@@ -20,7 +19,7 @@ from glider.store.targets import check_target, run_files
 
 if TYPE_CHECKING:
     from glider.audit.results import Audit
-    from glider.core.criteria import Criterion
+    from glider.store.run import RunFolder
 
 _PROBES = "Probes"
 _DEMO_CRITERION = "faithfulness"
@@ -114,9 +113,9 @@ def audit(
     Every number comes with its interval, in words, and against a bound. The folder of the run
     survives being killed: `--run DIR --resume` goes on with it.
     """
+    from glider.audit.file import audit_file
     from glider.audit.probe import PROBES, known_probes
     from glider.audit.results import parse_bounds
-    from glider.data.library import criteria_asked
 
     if list_probes:
         for name in known_probes():
@@ -126,122 +125,50 @@ def audit(
     if (data is None) is not demo:
         raise SetupError("give a data file, or --demo", hint="glider audit --help")
     options.check_resume(run, resume, retry_failures)
-    if data == "-":
-        raise SetupError("an audit reads a file, which it can go on with after being stopped")
     if out is not None:
         reads = options.what_is_read(data, criterion or (), settings.models)
         check_target(out, reads=reads + run_files(run) if run else reads)
-    criteria = criteria_asked(criterion or ([_DEMO_CRITERION] if demo else []))
-    settings = replace(settings, explain=_explains(settings.explain, probe or ()))
-    if "swap" in settings.strategies:
-        raise SetupError(
-            "the strategy swap refuses single texts, and an audit asks in orders of its own",
-            hint="leave out swap; the probe `position` measures what it would average away",
-        )
     shipped = as_file(files("glider.demo") / "samples.jsonl") if demo else nullcontext(data)
-    with shipped as path:
-        found, folder = _audit(
-            settings, str(path), rows, criteria, probe or known_probes(), bounds, run,
-            resume=resume, retry_failures=retry_failures,
-            writers=writers, own=tuple(own or _names(settings.models)),
-        )  # fmt: skip
-    page = out or folder / "audit.html"
-    _write(found, folder, page)
-    _show(found, as_json=as_json)
-    say("page:", f"{page}   run: {folder}")
-    if found.asked and not found.judged:
+    bar = RunProgress(None)
+    opened: RunFolder | None = None
+
+    def started(journal: "RunFolder", planned: int, texts: int) -> None:
+        nonlocal opened
+        opened, bar.total = journal, planned - journal.n_done
+        say("asking:", f"{planned:,} judgments over {texts:,} texts or pairs")
+
+    with shipped as path, downloading() as download, bar:
+        try:
+            found = audit_file(
+                str(path),
+                criterion or ([_DEMO_CRITERION] if demo else []),
+                run,
+                settings=settings,
+                rows=rows,
+                probes=probe or (),
+                bounds=bounds,
+                writers=writers,
+                own=own or (),
+                resume=resume,
+                retry_failures=retry_failures,
+                notify=lambda said: say("columns", said),
+                on_start=started,
+                on_outcome=lambda _, outcome: bar.add(outcome),
+                progress=download,
+            )
+        except (KeyboardInterrupt, GliderError, OSError):
+            if opened is not None:
+                options.tell_stopped(opened.path, opened.n_done)
+            raise
+    page = found.write(out)
+    _show(found.audit, as_json=as_json)
+    say("page:", f"{page}   run: {found.run}")
+    if found.audit.asked and not found.audit.judged:
         say("[bold red]nothing was judged[/]")
         raise typer.Exit(4)
-    if found.failed:
-        say("[bold red]too far[/]:", ", ".join(finding.key for finding in found.failed))
+    if found.audit.failed:
+        say("[bold red]too far[/]:", ", ".join(finding.key for finding in found.audit.failed))
         raise typer.Exit(6)
-
-
-def _explains(asked: bool | None, probes: Sequence[str]) -> bool | None:
-    """None, which is only where the form cannot do without, unless quotes are looked at."""
-    return True if asked is None and "highlights" in probes else asked
-
-
-def _names(models: Sequence[str]) -> list[str]:
-    return [name for model in models for name in (model, model.partition("/")[2])]
-
-
-def _audit(
-    settings: JudgeSettings,
-    data: str,
-    how: RowSettings,
-    criteria: "Sequence[Criterion]",
-    probes: Sequence[str],
-    bounds: dict[str, float],
-    run: Path | None,
-    *,
-    resume: bool,
-    retry_failures: bool,
-    writers: str,
-    own: tuple[str, ...],
-) -> "tuple[Audit, Path]":
-    from glider.audit.run import Auditor
-    from glider.audit.subjects import subjects
-    from glider.data.rows import content_hash_of, sampled
-    from glider.data.table import OWN_CRITERION, open_table
-    from glider.report.summary import summarise
-    from glider.store.folder import claim_folder
-    from glider.store.manifest import Manifest
-    from glider.store.run import RunFolder, write_summary
-
-    table = open_table(data, how, (*OWN_CRITERION, writers))
-    if table.unused:
-        say("columns", table.unused)
-    chosen = sampled(table.rows, how.limit, how.seed)
-    found, unreadable = subjects(chosen, table.columns, criteria, writers=writers, own=own)
-    if not found:
-        raise DataError("no row holds a sample to audit", path=Path(data).name)
-    auditor = Auditor(found, probes, seed=how.seed or 0)
-    asked = {"probes": list(probes), "writers": writers, "own": list(own)}
-    with downloading() as download:
-        opened = settings.open(download)
-    with opened as judge:
-        folder = run or claim_folder("runs/audit-")
-        manifest = Manifest.of(
-            run_id=folder.name,
-            judge=judge.id,
-            settings=settings.recorded() | {"source": how.recorded(), "audit": asked},
-            criteria={c.name: c.content_id for c in criteria} or {"(record)": ""},
-            input_path=Path(data).name,
-            input_sha256=content_hash_of(data),
-        )
-        journal = (
-            RunFolder.resume(folder, manifest, retry_failures=retry_failures)
-            if resume
-            else RunFolder.create(folder, manifest, criteria)
-        )
-        with journal:
-            say("asking:", f"{auditor.planned:,} judgments over {len(found):,} texts or pairs")
-            try:
-                with RunProgress(auditor.planned - journal.n_done) as progress:
-                    auditor.judge(judge, journal, lambda _, outcome: progress.add(outcome))
-            except (KeyboardInterrupt, GliderError, OSError):
-                options.tell_stopped(folder, journal.n_done)
-                raise
-        summary = summarise(folder)
-        summary["finished"] = True
-        write_summary(folder, summary)
-        found_out = auditor.report(
-            judge=judge.id,
-            data=Path(data).name,
-            settings={"seed": how.seed, "limit": how.limit, "samples": settings.samples},
-            bounds=bounds,
-            unreadable=unreadable,
-        )
-    return found_out, folder
-
-
-def _write(found: "Audit", folder: Path, page: Path) -> None:
-    from glider.audit.page import page as drawn
-    from glider.store.atomic import write_whole
-
-    write_whole(folder / "audit.json", found.model_dump_json(indent=1) + "\n")
-    write_whole(page, drawn(found))
 
 
 def _show(found: "Audit", *, as_json: bool) -> None:

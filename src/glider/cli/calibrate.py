@@ -2,44 +2,24 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
+from glider.calibration.settings import LabelSettings
+from glider.cli.flags import from_flags
 from glider.cli.show import print_json, say
 from glider.core.errors import MissingExtra, SetupError
 from glider.store.atomic import write_whole
 from glider.store.targets import check_target, run_files
 
-if TYPE_CHECKING:
-    from glider.calibration.labelled import LabelledRun
-
-_LABELS, _ASK, _OUT = "Labels", "What to promise", "Output"
+_ASK, _OUT = "What to promise", "Output"
 
 
+@from_flags
 def calibrate(
     run: Path = typer.Argument(..., metavar="RUN", help="Folder of a run."),
-    labels: str = typer.Option(
-        None,
-        help="File with the columns id and label; the run's own labels if not given.",
-        rich_help_panel=_LABELS,
-    ),
-    map: list[str] = typer.Option(
-        None, "--map", help="id=COLUMN or label=COLUMN.", rich_help_panel=_LABELS
-    ),
-    encoding: str = typer.Option("utf-8", help="Encoding of text files.", rich_help_panel=_LABELS),
-    scale: str = typer.Option(
-        None, help="LOW:HIGH of the labels, if not the rubric's.", rich_help_panel=_LABELS
-    ),
-    cluster: str = typer.Option(
-        None,
-        help="Field or column shared by items that are not independent [same input and context]; "
-        "none: all are independent.",
-        rich_help_panel=_LABELS,
-    ),
-    criterion: str = typer.Option(
-        None, "--criterion", "-c", help="Where the run has several.", rich_help_panel=_LABELS
-    ),
+    *,
+    labels: LabelSettings,
     pass_at: float = typer.Option(None, help="Labels from here on pass.", rich_help_panel=_ASK),
     agree_on: str = typer.Option(
         None,
@@ -68,11 +48,12 @@ def calibrate(
     """
     # The page is written beside the calibration, under the same name.
     for place in (out, out.with_suffix(".html")) if out is not None else ():
-        check_target(place, reads=[labels, *run_files(run)])
+        check_target(place, reads=[labels.labels, *run_files(run)])
     needs_bench("glider calibrate")
     from pydantic import ValidationError
 
-    from glider.calibration.model import Calibration, CalibrationSettings
+    from glider.calibration.calibrate import calibrate as run_calibrate
+    from glider.calibration.model import CalibrationSettings
     from glider.calibration.page import page
     from glider.calibration.words import calibration_text
 
@@ -91,8 +72,8 @@ def calibrate(
         first = exc.errors()[0]
         flag = str(first["loc"][0]).replace("_", "-")
         raise SetupError(f"--{flag}: {first['msg']}") from exc
-    found = Calibration.of(load(run, labels, map, encoding, criterion, scale, cluster), settings)
-    target = out or run / ("calibration.json" if criterion is None else _named(criterion))
+    found = run_calibrate(run, labels=labels, settings=settings)
+    target = out or run / _named(labels.criterion)
     found.save(target)
     if as_json:
         print_json(found.model_dump(mode="json"), indent=1)
@@ -101,29 +82,6 @@ def calibrate(
     shown = target.with_suffix(".html")
     write_whole(shown, page(found))
     say("\ncalibration:", f"{target}   page: {shown}")
-
-
-def load(
-    run: Path,
-    labels: str | None,
-    maps: list[str] | None,
-    encoding: str,
-    criterion: str | None,
-    scale: str | None,
-    cluster: str | None,
-) -> "LabelledRun":
-    """The run with its labels, from the flags that `calibrate` and `plan-labels` share."""
-    from glider.calibration.labelled import LabelledRun
-
-    return LabelledRun.load(
-        run,
-        labels=labels,
-        maps=tuple(maps or ()),
-        encoding=encoding,
-        criterion=criterion,
-        scale=_scale(scale),
-        cluster=cluster,
-    )
 
 
 def needs_bench(feature: str) -> None:
@@ -136,18 +94,8 @@ def needs_bench(feature: str) -> None:
         raise MissingExtra(feature, "bench")
 
 
-def _named(criterion: str) -> str:
+def _named(criterion: str | None) -> str:
+    if criterion is None:
+        return "calibration.json"
     plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in criterion)
     return f"calibration-{plain}.json"
-
-
-def _scale(written: str | None) -> tuple[float, float] | None:
-    if written is None:
-        return None
-    try:
-        low, high = (float(end) for end in written.split(":"))
-    except ValueError:
-        raise SetupError(f"--scale takes LOW:HIGH, such as 0:100, not {written!r}") from None
-    if not low < high:
-        raise SetupError(f"--scale {written}: the first number must be the lower one")
-    return low, high

@@ -95,10 +95,21 @@ def _clustered(items: Sequence[Item], by: str) -> tuple[list[Item], str]:
     samples = ((row, item.sample) for row, item in zip(rows, items, strict=True))
     clusters = Clusters.of(samples, ALONE if by == ALONE else None)
     codes = clusters.codes(list(range(len(items))) if by == ALONE else rows)
-    found = [
-        replace(item, cluster=f"cluster {code}") for item, code in zip(items, codes, strict=True)
-    ]
+    # Lists of what was held out of a training name clusters: by texts, not by place in the file.
+    names: dict[int, str] = {}
+    for item, code in zip(items, codes, strict=True):
+        alone = by == ALONE or clusters.note
+        names.setdefault(code, item.sample.id if alone else _shared_name(item.sample))
+    found = [replace(i, cluster=names[code]) for i, code in zip(items, codes, strict=True)]
     return found, clusters.note
+
+
+def _shared_name(sample: Sample) -> str:
+    """A cluster's name: its input, where that is all there is and short; else a hash."""
+    shared = [field for field in sample.fields if field.role in ("input", "context")]
+    if len(shared) == 1 and shared[0].role == "input":
+        return _key(shared[0].text)
+    return content_hash([field.text for field in shared]) if shared else sample.id
 
 
 def _apart_by_scale(items: Sequence[Item]) -> list[Item]:

@@ -67,7 +67,7 @@ def test_own_labels(tmp_path):
     )
     items = own.items(chosen.folder)
     assert [item.gold for item in items] == [1 + n % 5 for n in range(10)]
-    assert [item.cluster for item in items] == [f"cluster {n // 2}" for n in range(10)]
+    assert [item.cluster for item in items] == [f"q{n // 2}" for n in range(10)]
 
 
 def test_own_labels_are_clustered_as_the_rows_of_a_run(tmp_path):

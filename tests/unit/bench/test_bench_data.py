@@ -2,8 +2,9 @@
 
 import pytest
 
+from glider.bench.bench import choose_sets, with_data
 from glider.bench.choose import choose
-from glider.cli.bench import fetch_all, with_data
+from glider.bench.settings import BenchSettings
 from glider.core.errors import DataError
 from glider.gold import suite
 
@@ -21,9 +22,13 @@ def test_a_set_of_the_hub_is_fetched_into_the_data_folder(tmp_path, monkeypatch)
     with pytest.raises(DataError, match="the data folder has no glider-flask") as caught:
         with_data(chosen, names)
     assert caught.value.hint == "--fetch fetches it from the Hugging Face hub"
-    fetch_all(chosen)
+    told = []
+    (tmp_path / choose(["llmbar"], tmp_path)[0].labelled.data).touch()
+    how = BenchSettings(data=tmp_path)
+    choose_sets([*names, "llmbar"], how, fetch=True, notify=lambda *words: told.append(words))
     assert fetched == [chosen[0].labelled.hub, chosen[1].labelled.hub]  # llmbar is on no hub
-    assert [each.labelled.name for each in with_data(chosen, names)] == names
+    assert told[0] == ("glider_flask", f"fetching {fetched[0]}")
+    assert [each.labelled.name for each in with_data(chosen, names)] == [*names, "llmbar"]
 
 
 def test_what_is_on_no_hub_is_not_said_to_be(tmp_path):

@@ -1,0 +1,334 @@
+"""Put a judge to labelled sets and say how well it agrees with people: what `glider bench` does.
+
+The sets are judged into run folders below one folder (`run.py`), and everything that can be said of
+the runs there is made of them (`collect.py`); so several judges can be benched into one folder, at
+different times, and a killed bench goes on.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glider.batch.run import OnOutcome
+from glider.bench.choose import Chosen, choose
+from glider.bench.collect import answers_of, bench_runs, collect, judge_deletions, recorded
+from glider.bench.held_out import HeldOut
+from glider.bench.results import Results
+from glider.bench.run import READINGS, judge_items, run_folder
+from glider.bench.scored import Reading
+from glider.bench.settings import BenchSettings
+from glider.bench.table import FigureSettings
+from glider.core.criteria import Criterion
+from glider.core.errors import DataError, RunError, SetupError
+from glider.data.library import load_criterion
+from glider.gold import suite
+from glider.judging.judge import Judge
+from glider.judging.settings import JudgeSettings, Progress
+from glider.store.atomic import write_json, write_whole
+from glider.store.folder import claim_folder
+
+Notify = Callable[[str, str], None]
+"""Told in words of what is done or left out: what it is about, and what is said of it."""
+
+
+@dataclass(frozen=True)
+class Benched:
+    """A folder of runs with everything that can be said of them."""
+
+    out: Path
+    results: Results
+    system: str = ""
+    """The judge that was put to the sets now; empty where only figures were made."""
+    names: tuple[str, ...] = ()
+    """The sets it was put to."""
+
+    @property
+    def nothing_judged(self) -> tuple[str, ...]:
+        """Why nothing of these sets could be judged, as `stage/code`; empty where something was."""
+        lost = [
+            each
+            for each in self.results.lost
+            if each.system == self.system and each.benchmark in self.names
+        ]
+        asked = {each.benchmark: each.asked for each in lost}
+        every = set(asked) == set(self.names) and sum(e.n for e in lost) == sum(asked.values())
+        return tuple(each.reason for each in lost) if every else ()
+
+    def write(self) -> Path:
+        """Write `results.json`, `report.md` and `report.html` into the folder; the page's path.
+
+        Raises:
+            RunError: they cannot be written.
+        """
+        from glider.bench.markdown import markdown
+        from glider.bench.page import page
+        from glider.bench.standing import Board
+
+        write_json(self.out / "results.json", self.results.model_dump(mode="json"))
+        write_whole(self.out / "report.md", markdown(self.results))
+        lead = Board(self.results).lead
+        answers = answers_of(self.out, lead) if lead else ()
+        write_whole(self.out / "report.html", page(self.results, answers))
+        return self.out / "report.html"
+
+
+def bench(
+    names: str | Sequence[str],
+    out: str | Path | None = None,
+    *,
+    settings: JudgeSettings | None = None,
+    how: BenchSettings | None = None,
+    criterion: str | Criterion | None = None,
+    fetch: bool = False,
+    resume: bool = False,
+    notify: Notify | None = None,
+    on_folder: Callable[[Path], None] | None = None,
+    on_start: Callable[[str, int], OnOutcome] | None = None,
+    progress: Progress | None = None,
+) -> Benched:
+    """Put a judge to labelled sets, and measure how well it agrees with people.
+
+    Args:
+        names: sets, kinds (`pairs`), families (`summaries`), `all`, a set's YAML file, or files of
+            your own labels; see `choose`.
+        out: folder of the runs; `bench/TIME` if not given.
+        settings: who judges and how; its seed also draws items and resamples.
+        how: which items, and how figures are made.
+        criterion: what is asked of your own labels, where their records do not say.
+        fetch: fetch what lies on the Hugging Face hub into the data folder first.
+        resume: go on with what was begun in `out`.
+        notify: told of what is fetched or left out.
+        on_folder: told of the folder of the runs, before anything is judged.
+        on_start: told of each set and its number of items before it is judged; gives what is told
+            of each new outcome once it is on disk.
+        progress: told how far the fetching of a model is.
+
+    Returns:
+        All runs in `out`, those of earlier benches too. Nothing but runs is written yet: see
+        `Benched.write`.
+
+    Raises:
+        UnknownName: no such set or model.
+        DataError: a set's data is not there or cannot be read.
+        SetupError: settings that contradict each other.
+        RunError: `out` holds a run of this judge on a set already, or runs that kept something else
+            out of training; or it cannot be written.
+        BackendError: the model cannot be asked at all. What fails for one item is a failure.
+    """
+    settings, how = settings or JudgeSettings(), how or BenchSettings()
+    if resume and out is None:
+        raise SetupError("resume needs the folder to go on with", hint="--resume needs --out")
+    names, notify = [names] if isinstance(names, str) else list(names), notify or _ignore
+    chosen, held_out = choose_sets(names, how, criterion=criterion, fetch=fetch, notify=notify)
+    system = how.system or system_name(settings)
+    folder = Path(out) if out is not None else claim_folder("bench/")
+    if on_folder is not None:
+        on_folder(folder)
+    judge_sets(
+        chosen, folder, settings=settings, system=system, how=how, held_out=held_out,
+        resume=resume, on_start=on_start, progress=progress,
+    )  # fmt: skip
+    results = figures_of(folder, how, seed=settings.seed)
+    return Benched(folder, results, system, tuple(each.labelled.name for each in chosen))
+
+
+def figures_of(out: Path, how: BenchSettings | None = None, *, seed: int = 0) -> Results:
+    """Everything that can be said of the runs in a bench's folder; no model is asked.
+
+    Raises:
+        RunError: there are no runs.
+    """
+    how = how or BenchSettings()
+    return collect(
+        out,
+        baselines=None if how.baselines else (),
+        settings=FigureSettings(seed=seed, n_resamples=how.resamples, n_permutations=how.resamples),
+    )
+
+
+def choose_sets(
+    names: Sequence[str],
+    how: BenchSettings,
+    *,
+    criterion: str | Criterion | None = None,
+    fetch: bool = False,
+    notify: Notify | None = None,
+) -> tuple[list[Chosen], HeldOut | None]:
+    """The sets that are meant and can be measured, and what was held out of training.
+
+    Raises:
+        UnknownName: no such set.
+        DataError: a set that was asked for by its name is not there, or was trained on whole.
+    """
+    notify = notify or _ignore
+    asked = load_criterion(criterion) if isinstance(criterion, str) else criterion
+    chosen = choose(names, data_folder(how.data), criterion=asked, cluster=how.cluster)
+    if fetch:
+        for each in chosen:
+            if each.labelled.hub and each.folder is not None:
+                notify(each.labelled.name, f"fetching {each.labelled.hub}")
+                suite.fetch(each.labelled, each.folder)
+    chosen = with_data(chosen, names, notify)
+    held_out = HeldOut.read(how.held_out) if how.held_out else None
+    if held_out is not None:
+        chosen = measurable(chosen, held_out, names, notify)
+    return chosen, held_out
+
+
+def data_folder(given: Path | None) -> Path | None:
+    """The folder of the sets' data: the one given, or `$GLIDER_DATA`."""
+    return given or (Path(os.environ["GLIDER_DATA"]) if "GLIDER_DATA" in os.environ else None)
+
+
+def with_data(
+    chosen: Sequence[Chosen], names: Sequence[str], notify: Notify | None = None
+) -> list[Chosen]:
+    """The sets whose data is there; a set that was asked for by name must be.
+
+    Raises:
+        DataError: it is not.
+    """
+    there = [each for each in chosen if each.is_there]
+    absent = [each for each in chosen if not each.is_there]
+    if not absent:
+        return there
+    missing = ", ".join(each.labelled.data for each in absent[:5]) + ", ..." * (len(absent) > 5)
+    by_name = [each for each in absent if each.labelled.name in names]
+    if absent[0].folder is None:
+        raise DataError(
+            f"no data folder, so {absent[0].labelled.data} cannot be read",
+            hint="--data FOLDER or $GLIDER_DATA names it; `glider bench --list` shows what a set "
+            "needs, and a file of your own labels needs no folder",
+        )
+    if by_name or not there:
+        raise DataError(
+            f"the data folder has no {missing}",
+            hint="--fetch fetches it from the Hugging Face hub"
+            if all(each.labelled.hub for each in by_name or absent)
+            else "`glider bench --list` shows which sets are there",
+        )
+    (notify or _ignore)("left out", f"their data is not there: {missing}")
+    return there
+
+
+def measurable(
+    chosen: Sequence[Chosen],
+    held_out: HeldOut,
+    names: Sequence[str],
+    notify: Notify | None = None,
+) -> list[Chosen]:
+    """The sets of which something was held out; one that was asked for by name must be.
+
+    Raises:
+        DataError: it was trained on whole.
+    """
+    whole = [each.labelled.name for each in chosen if held_out.is_whole(each.labelled)]
+    left = [each for each in chosen if each.labelled.name not in whole]
+    if not left or any(name in names for name in whole):
+        raise DataError(
+            f"{', '.join(whole)}: trained on whole, nothing is held out",
+            hint="`glider data --dev SHARE` keeps a part of each set for measuring",
+        )
+    if whole:
+        (notify or _ignore)(
+            "left out", f"trained on whole, nothing is held out: {', '.join(whole)}"
+        )
+    return left
+
+
+def system_name(settings: JudgeSettings) -> str:
+    """A name for a judge, short enough for a table's head."""
+    name = " & ".join(model.rpartition("/")[2].removesuffix(".gguf") for model in settings.models)
+    several = f"K={settings.samples}" if settings.samples > 1 else None
+    parts = [part for part in (settings.format, settings.order, several) if part]
+    return " ".join([name, *parts, *(f"+{each}" for each in settings.strategies)])
+
+
+def judge_sets(
+    chosen: Sequence[Chosen],
+    out: Path,
+    *,
+    settings: JudgeSettings,
+    system: str,
+    how: BenchSettings | None = None,
+    held_out: HeldOut | None = None,
+    resume: bool = False,
+    readings: Sequence[Reading] | None = None,
+    on_start: Callable[[str, int], OnOutcome] | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Open the judge once and put it to every set, each into a run folder below `out`.
+
+    Args:
+        system: what the judge is called in tables.
+        readings: in which ways a distribution over levels is read; all if not given, and of several
+            sampled answers the mean alone.
+        on_start: see `bench`.
+
+    Raises:
+        SetupError: nothing is highlighted that could be deleted.
+        RunError: a run is there already, and `resume` was not asked; or runs in `out` kept
+            something else out of training.
+    """
+    how = how or BenchSettings()
+    _check_folder(out, system, chosen, held_out, resume)
+    readings = readings or (("expected",) if settings.samples > 1 else READINGS)
+    with settings.open(progress) as judge:
+        if how.deletion and not judge.format.explains:
+            raise SetupError("--deletion needs highlights", hint="--explain asks for them")
+        for each in chosen:
+            labelled = each.labelled
+            assert each.folder is not None
+            clusters = held_out.clusters.get(labelled.name) if held_out else None
+            loaded = labelled.load(
+                each.folder, limit=how.limit, seed=settings.seed, clusters=clusters
+            )
+            on_outcome = on_start(labelled.name, len(loaded.items)) if on_start else None
+            judge_items(
+                judge,
+                loaded.items,
+                run_folder(out, system, labelled.name),
+                settings=recorded(
+                    labelled, system, limit=how.limit, seed=settings.seed,
+                    judge=settings.recorded(), held_out=held_out, notes=loaded.notes,
+                    readings=readings,
+                ),
+                on_outcome=on_outcome or (lambda row, outcome: None),
+                resume=resume,
+            )  # fmt: skip
+            if how.deletion:
+                _judge_deletions(judge, run_folder(out, system, labelled.name), settings.seed)
+
+
+def _check_folder(
+    out: Path, system: str, chosen: Sequence[Chosen], held_out: HeldOut | None, resume: bool
+) -> None:
+    if any(out.glob("runs/*/*/manifest.json")):
+        now = held_out.sha256 if held_out else None
+        if any(run.held_out != now for run in bench_runs(out)):
+            raise RunError(
+                f"{out} holds runs that were made with another --held-out, or without one",
+                hint="the same --held-out goes on with them; --out names another folder",
+            )
+    for each in () if resume else chosen:
+        if (run_folder(out, system, each.labelled.name) / "manifest.json").exists():
+            raise RunError(
+                f"{out} holds a run of {system!r} on {each.labelled.name} already",
+                hint="--resume goes on with it; --system gives this judge another name; "
+                "--out names another folder",
+            )
+
+
+def _judge_deletions(judge: Judge, folder: Path, seed: int) -> None:
+    asked = judge.format
+    # Only the score is compared, and the bare form reads it off the same prompt.
+    judge.format = asked.bare() or asked
+    try:
+        judge_deletions(judge, folder, seed=seed)
+    finally:
+        judge.format = asked
+
+
+def _ignore(about: str, said: str) -> None:
+    pass

@@ -1,0 +1,72 @@
+"""Check figures of a run or a bench against bounds, by their whole interval: `glider gate`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from glider.core.errors import RunError, SetupError
+from glider.gate.checks import Answer, Check, parse_check, parse_checks
+from glider.gate.results import ResultsFigures
+from glider.gate.runs import RunFigures
+
+
+@dataclass(frozen=True, slots=True)
+class GateAnswer:
+    """What every check found."""
+
+    name: str
+    """Of the run or the bench."""
+    answers: tuple[Answer, ...]
+
+    def passes(self, *, lenient: bool = False) -> bool:
+        """Every check holds by its whole interval; `lenient`: no interval is all on the wrong side.
+
+        An undefined figure never passes.
+        """
+        return all(answer.passes(lenient=lenient) for answer in self.answers)
+
+
+def gate(
+    path: str | Path,
+    checks: Sequence[str | Check],
+    *,
+    baseline: str | Path | None = None,
+    cluster: str | None = None,
+    system: str | None = None,
+) -> GateAnswer:
+    """Check figures against bounds by their whole interval.
+
+    Args:
+        path: folder of a finished run, or `results.json` of a bench (or its folder).
+        checks: such as `mean_score:tone >= 3.5`; see `glider.gate.checks`.
+        baseline: run over the same samples, for checks with `no worse than`.
+        cluster: of a run: field or column shared by rows that are not independent; their input and
+            context if not given; `none`: all are independent.
+        system: of a bench with several systems: which.
+
+    Raises:
+        SetupError: a check cannot be read, or asks for what is not there.
+        RunError: `path` is neither a run nor a bench, or the run was stopped before its end.
+        DataError: the results of the bench cannot be read.
+    """
+    asked = [parse_check(c) if isinstance(c, str) else c for c in checks] or parse_checks(())
+    figures = _figures(Path(path), None if baseline is None else Path(baseline), cluster, system)
+    answers = [Answer(check=check, measured=figures.measure(check)) for check in asked]
+    return GateAnswer(figures.name, tuple(answers))
+
+
+def _figures(
+    path: Path, baseline: Path | None, cluster: str | None, system: str | None
+) -> RunFigures | ResultsFigures:
+    if (path / "manifest.json").exists():
+        if system is not None:
+            raise SetupError("--system is for the results of a bench; a run has one judge")
+        return RunFigures(path, baseline, cluster=cluster)
+    if baseline is not None:
+        raise SetupError("--baseline compares two runs", hint="give run folders, not results.json")
+    if cluster is not None:
+        raise SetupError("--cluster is for a run; a bench has the clusters of its sets")
+    file = path / "results.json" if path.is_dir() else path
+    if not file.exists():
+        raise RunError(f"{path} is neither a run nor the results of a bench")
+    return ResultsFigures(file, system)
