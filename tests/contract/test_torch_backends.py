@@ -316,6 +316,15 @@ def test_a_failure_in_the_model_reaches_every_caller(folder):
     assert all(error is not None and not isinstance(error, BackendError) for error in errors)
 
 
+@pytest.mark.parametrize("kind", [TransformersBackend, FastBackend])
+def test_numbers_that_are_none_are_no_score(folder, kind):
+    with kind(folder) as backend:
+        backend.model.get_output_embeddings().weight.data[:] = float("nan")
+        (answer,) = backend.generate([scored("Good?")])
+    assert isinstance(answer, BackendError)
+    assert "not finite" in answer.message
+
+
 def test_a_pass_that_fails_leaves_nothing_behind(folder):
     """Some layers then have its keys and values, and others do not."""
     prompts = [f"{NO_HINT} Again and again, {n}." for n in range(3)]

@@ -41,6 +41,16 @@ _GATHER_S = 0.01
 _ATTENTION = "glider_matmul"
 
 
+class NotANumber(BackendError):
+    """The model computes numbers that are none: whatever it would answer was not computed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the model's numbers for this prompt are not finite",
+            hint="its weights are damaged, or too large for this precision",
+        )
+
+
 @dataclass(slots=True)
 class Job:
     """A request on its way: its prompt as tokens, and the future to end."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from glider.backends._torch import DType, Job, TorchBackend, halving
+from glider.backends._torch import DType, Job, NotANumber, TorchBackend, halving
 from glider.backends.base import Capabilities
 from glider.backends.labels import Distribution, label_logprobs
 from glider.core.errors import BackendError, Refused, SetupError, Unavailable
@@ -128,6 +128,8 @@ class _Reading:
     shared: int = 0
 
     def outcome(self) -> Generation | BackendError:
+        if any(math.isnan(value) for seen in self.seen.values() for value in seen.values()):
+            return NotANumber()
         found = label_logprobs(self.labels, self.seen[""], self.seen.get)
         if found is None or max(found.values()) == -math.inf:
             return BackendError("the model's tokens cannot spell these labels")

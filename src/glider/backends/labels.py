@@ -8,13 +8,10 @@ doubt, and callers may want to see it.
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from glider.core.generation import Labels
+from glider.core.generation import Labels, is_log_probability
 
 Distribution = Mapping[str, float]
 """Token text to natural-log probability; the likeliest tokens, not always all."""
-
-PROBABLE = 0.01
-"""The highest number that passes for a log-probability: 0, and what rounding adds to a sum."""
 
 
 def label_logprobs(
@@ -39,7 +36,7 @@ def label_logprobs(
     todo: list[tuple[str, float, Distribution]] = [("", 0.0, first)]
     while todo:
         prefix, logprob, distribution = todo.pop()
-        if not all(_is_probable(value) for value in distribution.values()):
+        if not all(map(is_log_probability, distribution.values())):
             return None
         reached: dict[str, float] = {}
         for token, token_logprob in distribution.items():
@@ -62,10 +59,6 @@ def label_logprobs(
                 return None
             todo.append((begun, logprob + mass, below))
     return found
-
-
-def _is_probable(value: object) -> bool:
-    return isinstance(value, int | float) and value <= PROBABLE  # NaN is not.
 
 
 def _add(a: float, b: float) -> float:

@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from glider.backends._torch import DType, Job, TorchBackend, halving
+from glider.backends._torch import DType, Job, NotANumber, TorchBackend, halving
 from glider.backends.base import Capabilities
 from glider.backends.labels import Distribution, from_answer
 from glider.core.errors import Refused, Unavailable
@@ -100,7 +100,7 @@ class TransformersBackend(TorchBackend):
             logits_processor=LogitsProcessorList([choose]),
         )
         for row in rows:
-            row.job.end(row.generation())
+            row.job.end(NotANumber() if row.broken else row.generation())
         return []
 
     @cached_property
@@ -142,6 +142,8 @@ class _Row:
         self._lengths: list[int] = [0]
         self._spread: dict[int, Distribution] = {}
         self._finish: str | None = None
+        self.broken = False
+        """The model's numbers were none."""
         self._random = torch.Generator().manual_seed(self.job.request.decoding.seed)
         if self._matcher is not None:
             self._matcher.reset()
@@ -155,7 +157,8 @@ class _Row:
         request = self.job.request
         if self.job.future.cancelled():
             self._finish = "stop"
-        if self._finish is not None:
+        self.broken = self.broken or bool(logits.isnan().any())
+        if self.broken or self._finish is not None:
             return self._ends[0]
         if request.labels is not None:
             answer = request.opening + self._backend.vocabulary.text(self._ids)

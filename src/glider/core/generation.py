@@ -70,7 +70,8 @@ class Generation:
     """The whole answer, the request's opening included."""
     finish: Literal["stop", "length"] = "stop"
     label_logprobs: Mapping[str, float] | None = None
-    """Natural-log probability of each label, unconstrained; None where not asked or not known."""
+    """Natural-log probability of each label, unconstrained; None where not asked or not known, or
+    where one of the numbers is no probability: what the others are is then not known either."""
     constrained: bool = False
     """The grammar was enforced while decoding."""
     adjusted: tuple[str, ...] = ()
@@ -79,3 +80,16 @@ class Generation:
     usage: Usage = field(default_factory=Usage)
     """Tokens and money of every attempt, as far as they are known; seconds of the last."""
     retries: int = 0
+
+    def __post_init__(self) -> None:
+        known = self.label_logprobs
+        if known is not None and not all(map(is_log_probability, known.values())):
+            object.__setattr__(self, "label_logprobs", None)
+
+
+def is_log_probability(value: object) -> bool:
+    """A number of at most 0, or what rounding adds to a sum; -inf is one, NaN is not."""
+    return isinstance(value, int | float) and value <= _ROUNDING
+
+
+_ROUNDING = 0.01

@@ -18,7 +18,6 @@ from glider.backends import open_backend
 from glider.backends.base import Backend
 from glider.backends.composed import ComposedFuture
 from glider.backends.in_flight import in_flight
-from glider.backends.labels import PROBABLE
 from glider.core.criteria import Criterion
 from glider.core.errors import (
     BackendError,
@@ -483,16 +482,12 @@ def _tasks(work: Work) -> tuple[JudgeTask, ...]:
 def _spread(answer: Generation, labels: Mapping[str, int]) -> tuple[dict[int, float], float] | None:
     """Probability of each score, summing to 1, and the share of all that lay on them.
 
-    None where a number is no probability: nothing is made up of the others.
-
     Args:
         labels: how each score is written in this format, a letter perhaps.
     """
     if answer.label_logprobs is None:
         return None
     logprobs = answer.label_logprobs
-    if not all(value <= PROBABLE for value in logprobs.values()):  # NaN is not, either.
-        return None
     raw = {score: math.exp(logprobs.get(text, -math.inf)) for text, score in labels.items()}
     mass = sum(raw.values())
     if mass <= 0:
