@@ -26,7 +26,7 @@ HELPFUL = Criterion(
 # Scores that begin one another, a negative one and a gap: what a rubric may also look like.
 FAITHFUL = Criterion(
     name="faithful",
-    question="Is everything in the {output} stated in the {context}? Answer for {braces} too.",
+    question="Is everything in the {output} stated in the {context}? Answer for { braces } too.",
     rubric=Rubric(levels={-1: "No.", 1: "In part.", 10: "Yes."}),
 )
 FLUENT = Criterion(
