@@ -15,7 +15,7 @@ from pathlib import Path
 
 from glider.bench.held_out import EXPOSURES
 from glider.bench.results import Figure, Results
-from glider.bench.standing import Board
+from glider.bench.standing import Standings
 
 SHIPPED = Path(__file__).resolve().parent / "results" / "trust" / "results.json"
 SYSTEM = "nano, expected"
@@ -47,7 +47,7 @@ class Compared:
 
 def compared(shipped: Results, new: Results) -> Iterator[Compared]:
     """The mean over all sets and over each group that the shipped results have."""
-    before, after = Board(shipped), Board(new)
+    before, after = Standings(shipped), Standings(new)
     for group in ("", *EXPOSURES):
         figure = before.aggregate(SYSTEM, group)
         if figure is not None:

@@ -49,7 +49,7 @@ from glider.bench.markdown import markdown
 from glider.bench.results import Difference, Figure, Results
 from glider.bench.scored import Reading
 from glider.bench.settings import BenchSettings
-from glider.bench.standing import Board
+from glider.bench.standing import Standings
 from glider.bench.table import ALL, FigureSettings
 from glider.gold.sets import LabelledSet, load_set
 from glider.judging.settings import JudgeSettings
@@ -386,8 +386,8 @@ class Group:
     """What was found about base and nano over one group of sets."""
 
     def __init__(self, results: Results, part: str) -> None:
-        self.board, self.part = Board(results), part
-        self.base, self.nano = (_first_reading(self.board, name) for name in (BASE, NANO))
+        self.standings, self.part = Standings(results), part
+        self.base, self.nano = (_first_reading(self.standings, name) for name in (BASE, NANO))
 
     @property
     def lead(self) -> str:
@@ -396,31 +396,31 @@ class Group:
 
     def whole(self, system: str) -> Figure | None:
         """The mean over the group's sets."""
-        return self.board.aggregate(system, self.part)
+        return self.standings.aggregate(system, self.part)
 
     def over(self, other: str) -> Difference | None:
         """The leading judge less another system."""
-        return _less(self.board.results, self.lead, other, self.part)
+        return _less(self.standings.results, self.lead, other, self.part)
 
     @cached_property
     def over_rules(self) -> Difference | None:
         """The lead over that simple rule over which it is smallest."""
-        found = [d for rule in self.board.of_kind("baseline") if (d := self.over(rule))]
+        found = [d for rule in self.standings.of_kind("baseline") if (d := self.over(rule))]
         return min(found, key=lambda d: d.value or 0.0, default=None)
 
     @cached_property
     def over_people(self) -> Difference | None:
         """The lead over one person, on the sets that several people rated."""
-        return next((d for s in self.board.of_kind("people") if (d := self.over(s))), None)
+        return next((d for s in self.standings.of_kind("people") if (d := self.over(s))), None)
 
     def readable(self, system: str) -> Figure | None:
         """The share of items with an answer that could be read."""
-        return self.board.figure(ALL, system, "coverage", self.part)
+        return self.standings.figure(ALL, system, "coverage", self.part)
 
 
-def _first_reading(board: Board, name: str) -> str:
+def _first_reading(standings: Standings, name: str) -> str:
     """What a judge is called in the results; empty where it was not measured."""
-    judges = board.of_kind("judge")
+    judges = standings.of_kind("judge")
     return next((s for s in (f"{name}, expected", name) if s in judges), "")
 
 
@@ -451,7 +451,7 @@ def page(
     report = markdown(results, title="Benchmarks")
     head, _, rest = report.partition("\n\n")
     made = results.settings["made_by"]
-    judges = {system.partition(", ")[0] for system in Board(results).of_kind("judge")}
+    judges = {system.partition(", ")[0] for system in Standings(results).of_kind("judge")}
     listed = "\n".join(
         f"- **{one.name}**: {one.what}." for one in SURVEYS["whole"].systems if one.name in judges
     )
@@ -590,7 +590,7 @@ def group_table(groups: Sequence[Group]) -> str:
         own = group.whole(group.lead) if group.lead else None
         if own is None:
             continue
-        people = [group.whole(s) for s in group.board.of_kind("people")]
+        people = [group.whole(s) for s in group.standings.of_kind("people")]
         rule, person = group.over_rules, group.over_people
         rows.append(
             [
@@ -611,7 +611,7 @@ def group_table(groups: Sequence[Group]) -> str:
 def readable_table(groups: Sequence[Group]) -> str:
     """One row for each judge, one column for each group."""
     rows = []
-    for system in groups[0].board.of_kind("judge"):
+    for system in groups[0].standings.of_kind("judge"):
         if not system.endswith(", greedy"):  # the same answers, read in another way
             cells = [_percent(found) if (found := g.readable(system)) else "–" for g in groups]
             rows.append([system.removesuffix(", expected"), *cells])
@@ -651,17 +651,17 @@ def highlight_table(found: Results) -> str:
 
 def ways_table(survey: str, found: Results) -> str:
     """One row for each way of asking and reading."""
-    board = Board(found)
-    parts = [part for part in _GROUPS if board.aggregate(board.lead or "", part)]
-    plain = _first_reading(board, NANO)
+    standings = Standings(found)
+    parts = [part for part in _GROUPS if standings.aggregate(standings.lead or "", part)]
+    plain = _first_reading(standings, NANO)
     heads = ["judge", "how", "read", "sets", "items", *(_GROUPS[part] for part in parts)]
     rows = []
     for one in SURVEYS[survey].systems:
-        for system in board.of_kind("judge"):
+        for system in standings.of_kind("judge"):
             if system.partition(", ")[0] != one.name:
                 continue
-            whole, read = board.aggregate(system), board.figure(ALL, system, "coverage")
-            same = board.aggregate(f"{one.name}, expected")
+            whole, read = standings.aggregate(system), standings.figure(ALL, system, "coverage")
+            same = standings.aggregate(f"{one.name}, expected")
             if whole is None or (whole is not same and same and whole.value == same.value):
                 continue  # a winner named by two orders has one reading
             if read is not None and not read.judged:
@@ -674,7 +674,7 @@ def ways_table(survey: str, found: Results) -> str:
                     f"{read.judged} of {read.asked}" if read else "–",
                     _sets(whole),
                     f"{whole.n}",
-                    *(_cell(board.aggregate(system, part)) for part in parts),
+                    *(_cell(standings.aggregate(system, part)) for part in parts),
                     _interval(less, signed=True) if system != plain else "",
                 ]
             )
@@ -683,11 +683,11 @@ def ways_table(survey: str, found: Results) -> str:
 
 def orders_table(found: Results) -> str:
     """What each order of the answer costs, and how good it is."""
-    board, times = Board(found), found.settings["times"]
+    standings, times = Standings(found), found.settings["times"]
     rows = []
     for one in _ORDERS:
-        system = _first_reading(board, one.name)
-        whole, read = board.aggregate(system), board.figure(ALL, system, "coverage")
+        system = _first_reading(standings, one.name)
+        whole, read = standings.aggregate(system), standings.figure(ALL, system, "coverage")
         if whole is None or read is None:
             continue
         clock, processor = (60 * read.judged / seconds for seconds in times[one.name])
@@ -700,7 +700,7 @@ def orders_table(found: Results) -> str:
                 f"{processor:.1f}",
                 _sets(whole),
                 _cell(whole),
-                _interval(_less(found, system, _first_reading(board, NANO), ""), signed=True),
+                _interval(_less(found, system, _first_reading(standings, NANO), ""), signed=True),
             ]
         )
     heads = ["judge", "how", "read", "a minute", "a minute, processor", "sets", "all sets"]

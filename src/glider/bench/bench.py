@@ -63,11 +63,11 @@ class Benched:
         """
         from glider.bench.markdown import markdown
         from glider.bench.page import page
-        from glider.bench.standing import Board
+        from glider.bench.standing import Standings
 
         write_json(self.out / "results.json", self.results.model_dump(mode="json"))
         write_whole(self.out / "report.md", markdown(self.results))
-        lead = Board(self.results).lead
+        lead = Standings(self.results).lead
         answers = answers_of(self.out, lead) if lead else ()
         write_whole(self.out / "report.html", page(self.results, answers))
         return self.out / "report.html"

@@ -16,7 +16,7 @@ from glider.bench.answers import Answers, Disagreement
 from glider.bench.charts import drawings
 from glider.bench.held_out import EXPOSURES
 from glider.bench.results import Difference, Figure, Results, Split
-from glider.bench.standing import Board, Side, metric_of, side_of, title_of
+from glider.bench.standing import Side, Standings, metric_of, side_of, title_of
 from glider.pages import svg
 from glider.pages.charts import Chart
 from glider.pages.marks import excerpt
@@ -31,7 +31,7 @@ _ALL_SETS: dict[str, Any] = {"reference": 0.0, "reference_label": "random answer
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Standing:
     """Where the leading judge stands to something else."""
 
     kind: str
@@ -49,13 +49,13 @@ class SetLine:
     exposure: str
     figure: Figure
     metric: str
-    rule: Verdict | None
-    person: Verdict | None
+    rule: Standing | None
+    person: Standing | None
     coverage: Figure | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class SetSection:
     """Everything about one set."""
 
     name: str
@@ -69,13 +69,13 @@ class Section:
     splits: Sequence[tuple[str, int, Markup]]
     """By what, into how many, the plot."""
     charts: Sequence[Chart]
-    differences: Sequence[tuple[Difference, Verdict]]
+    differences: Sequence[tuple[Difference, Standing]]
     difference_of: str
-    disagreements: Sequence["Shown"]
+    disagreements: Sequence["ShownDisagreement"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class ShownDisagreement:
     """A disagreement with its texts."""
 
     found: Disagreement
@@ -95,31 +95,31 @@ def page(results: Results, answers: Sequence[Answers] = ()) -> str:
         answers: of judges, as far as they are at hand; charts and disagreements are shown of the
             judge that leads.
     """
-    board = Board(results)
-    by_set = {a.scored.benchmark: a for a in answers if a.scored.system == board.lead}
+    standings = Standings(results)
+    by_set = {a.scored.benchmark: a for a in answers if a.scored.system == standings.lead}
     return render(
         "bench/page.html",
-        title=words.heading(board),
-        facts=_facts(board),
+        title=words.heading(standings),
+        facts=_facts(standings),
         results=results,
-        lead=board.lead,
-        label=board.label,
+        lead=standings.lead,
+        label=standings.label,
         ends=words.ends,
         rounded_down=words.rounded_down,
-        sentences=list(words.sentences(board)),
+        sentences=list(words.sentences(standings)),
         reading=words.READING,
-        glance=_glance(board),
-        lines=list(_lines(board)),
-        overall=list(_overall(board)),
-        sections=[_section(board, name, by_set.get(name)) for name in board.benchmarks],
+        glance=_glance(standings),
+        lines=list(_lines(standings)),
+        overall=list(_overall(standings)),
+        sections=[_section(standings, name, by_set.get(name)) for name in standings.benchmarks],
     )
 
 
-def _facts(board: Board) -> dict[str, str]:
-    results, judges = board.results, board.of_kind("judge")
+def _facts(standings: Standings) -> dict[str, str]:
+    results, judges = standings.results, standings.of_kind("judge")
     return {
         "Judge" if len(judges) == 1 else "Judges": "; ".join(judges),
-        "Sets": count(len(board.benchmarks)),
+        "Sets": count(len(standings.benchmarks)),
         "Items": count(sum(len(ids) for ids in results.samples.values())),
         "Date": date(results.made_at),
         "Seed": str(results.settings.get("seed", "")),
@@ -129,80 +129,84 @@ def _facts(board: Board) -> dict[str, str]:
 # The leading judge ------------------------------------------------------------------------------
 
 
-def _glance(board: Board) -> Markup | None:
+def _glance(standings: Standings) -> Markup | None:
     """Judge, best rule and one person on one axis; None where there is no figure."""
-    lead = board.lead
+    lead = standings.lead
     if lead is None:
         return None
     others: list[Figure | None]
-    if len(board.benchmarks) == 1:
-        benchmark = board.benchmarks[0]
-        own = board.main(benchmark, lead)
-        others = [board.best("baseline", benchmark), board.best("people", benchmark)]
+    if len(standings.benchmarks) == 1:
+        benchmark = standings.benchmarks[0]
+        own = standings.main(benchmark, lead)
+        others = [standings.best("baseline", benchmark), standings.best("people", benchmark)]
         title, marks = (title_of(own.metric), _reference(own.metric)) if own else ("", {})
     else:
-        own = board.aggregate(lead)
+        own = standings.aggregate(lead)
         # People are known on some sets only: their mean over those is no match for the others.
-        others = [words.best_rule(board)]
+        others = [words.best_rule(standings)]
         title, marks = "All sets together", _ALL_SETS
     if own is None or own.value is None:
         return None
     names = {"judge": lead, "baseline": "best simple rule", "people": "one person"}
-    rows = [_row(board, f, names[board.kind(f.system)]) for f in (own, *others) if f is not None]
+    rows = [
+        _row(standings, f, names[standings.kind(f.system)]) for f in (own, *others) if f is not None
+    ]
     return svg.forest(rows, title=title, headings=False, **marks)
 
 
-def _lines(board: Board) -> Iterator[SetLine]:
-    lead = board.lead
-    for name in board.benchmarks if lead else ():
+def _lines(standings: Standings) -> Iterator[SetLine]:
+    lead = standings.lead
+    for name in standings.benchmarks if lead else ():
         assert lead is not None
-        own = board.main(name, lead)
+        own = standings.main(name, lead)
         if own is None:
             continue
-        rule, person = board.against_rules(name, lead), board.against_people(name, lead)
+        rule, person = standings.against_rules(name, lead), standings.against_people(name, lead)
         yield SetLine(
             name=name,
-            title=_title(board, name),
-            exposure=board.about(name).get("exposure") or "",
+            title=_title(standings, name),
+            exposure=standings.about(name).get("exposure") or "",
             figure=own,
             metric=title_of(own.metric),
             rule=rule
-            and Verdict(
+            and Standing(
                 _KINDS[rule[1]],
-                words.verdict_of_rule(board, name, lead, rule[0].system, rule[1]),
-                f"{board.label(rule[0].system)}: {number(rule[0].value or 0.0)}",
+                words.verdict_of_rule(standings, name, lead, rule[0].system, rule[1]),
+                f"{standings.label(rule[0].system)}: {number(rule[0].value or 0.0)}",
             ),
             person=person
-            and Verdict(
+            and Standing(
                 _KINDS[person[1]], words.COMPARED[person[1]], number(person[0].value or 0.0)
             ),
-            coverage=board.figure(name, lead, "coverage"),
+            coverage=standings.figure(name, lead, "coverage"),
         )
 
 
-def _overall(board: Board) -> Iterator[Markup]:
+def _overall(standings: Standings) -> Iterator[Markup]:
     """The aggregate of every system, and the leading judge's main metrics set by set."""
-    if len(board.benchmarks) < 2:
+    if len(standings.benchmarks) < 2:
         return
-    wholes = [f for s in _ordered(board) if (f := board.aggregate(s)) is not None]
+    wholes = [f for s in _ordered(standings) if (f := standings.aggregate(s)) is not None]
     if wholes:
-        some = {f.system: "" if board.everywhere(f) else " (some sets only)" for f in wholes}
-        rows = [_row(board, f, board.label(f.system) + some[f.system]) for f in wholes]
+        some = {f.system: "" if standings.everywhere(f) else " (some sets only)" for f in wholes}
+        rows = [_row(standings, f, standings.label(f.system) + some[f.system]) for f in wholes]
         title = "All sets together: random is 0, perfect is 1"
         yield svg.forest(rows, title=title, **_ALL_SETS)
-    lead = board.lead
+    lead = standings.lead
     if lead is None:
         return
-    kinds = [(f, e) for e in EXPOSURES if (f := board.aggregate(lead, e)) is not None]
+    kinds = [(f, e) for e in EXPOSURES if (f := standings.aggregate(lead, e)) is not None]
     if kinds:
-        rows = [_row(board, f, exposure[:1].upper() + exposure[1:]) for f, exposure in kinds]
+        rows = [_row(standings, f, exposure[:1].upper() + exposure[1:]) for f, exposure in kinds]
         title = f"{lead}: by what was trained on"
         yield svg.forest(rows, title=title, first="Sets", **_ALL_SETS)
     by_metric: dict[str, list[svg.ForestRow]] = {}
-    for name in board.benchmarks:
-        own = board.main(name, lead)
+    for name in standings.benchmarks:
+        own = standings.main(name, lead)
         if own is not None:
-            by_metric.setdefault(own.metric, []).append(_row(board, own, _title(board, name)))
+            by_metric.setdefault(own.metric, []).append(
+                _row(standings, own, _title(standings, name))
+            )
     for metric, rows in by_metric.items():
         # One set alone is in the table above.
         if len(rows) > 1:
@@ -213,14 +217,14 @@ def _overall(board: Board) -> Iterator[Markup]:
 # One set ----------------------------------------------------------------------------------------
 
 
-def _section(board: Board, name: str, answers: Answers | None) -> Section:
-    about, metrics = board.about(name), board.metrics(name)
-    n = len(board.results.samples.get(name, ()))
-    differences = [d for d in board.results.differences if d.benchmark == name]
-    plots = [plot for metric in metrics if (plot := _systems(board, name, metric)) is not None]
-    return Section(
+def _section(standings: Standings, name: str, answers: Answers | None) -> SetSection:
+    about, metrics = standings.about(name), standings.metrics(name)
+    n = len(standings.results.samples.get(name, ()))
+    differences = [d for d in standings.results.differences if d.benchmark == name]
+    plots = [plot for metric in metrics if (plot := _systems(standings, name, metric)) is not None]
+    return SetSection(
         name=name,
-        title=_title(board, name),
+        title=_title(standings, name),
         facts={
             "Name": name,
             "Items": count(n) if n else "",
@@ -233,48 +237,48 @@ def _section(board: Board, name: str, answers: Answers | None) -> Section:
         note=str(about.get("note", "")),
         plots=plots,
         others=", ".join(title_of(metric) for metric in metrics[1:]),
-        splits=list(_splits(board, name, metrics[0])) if metrics else [],
+        splits=list(_splits(standings, name, metrics[0])) if metrics else [],
         charts=drawings(answers, pairs=about.get("kind") == "pairs") if answers else [],
-        differences=[(d, _tested(board, d)) for d in differences],
+        differences=[(d, _tested(standings, d)) for d in differences],
         difference_of=title_of(differences[0].metric) if differences else "",
         disagreements=[_shown(found) for found in answers.worst] if answers else [],
     )
 
 
-def _systems(board: Board, name: str, metric: str) -> Markup | None:
-    found = [board.figure(name, system, metric) for system in _ordered(board)]
-    rows = [_row(board, figure, board.label(figure.system)) for figure in found if figure]
+def _systems(standings: Standings, name: str, metric: str) -> Markup | None:
+    found = [standings.figure(name, system, metric) for system in _ordered(standings)]
+    rows = [_row(standings, figure, standings.label(figure.system)) for figure in found if figure]
     which = words.runs(metric)
     title = title_of(metric) + (f" ({which})" if which else "")
     return svg.forest(rows, title=title, **_reference(metric)) if rows else None
 
 
-def _splits(board: Board, name: str, metric: str) -> Iterator[tuple[str, int, Markup]]:
+def _splits(standings: Standings, name: str, metric: str) -> Iterator[tuple[str, int, Markup]]:
     """The leading judge's figures by part and by subset."""
     by: Split
     for by in get_args(Split):
         rows = [
-            _row(board, f, f.part)
-            for f in board.results.figures
-            if (f.benchmark, f.system, f.metric) == (name, board.lead, metric)
+            _row(standings, f, f.part)
+            for f in standings.results.figures
+            if (f.benchmark, f.system, f.metric) == (name, standings.lead, metric)
             and (f.protocol, f.by) == ("strict", by)
             and f.part
         ]
         if rows:
-            title = f"{board.lead}: {title_of(metric)} by {by}"
+            title = f"{standings.lead}: {title_of(metric)} by {by}"
             plot = svg.forest(rows, title=title, first=by.capitalize(), **_reference(metric))
             yield by, len(rows), plot
 
 
-def _tested(board: Board, d: Difference) -> Verdict:
-    other = board.label(d.b)
+def _tested(standings: Standings, d: Difference) -> Standing:
+    other = standings.label(d.b)
     if d.value is None:
-        return Verdict("", "no test", other)
+        return Standing("", "no test", other)
     side = side_of(d)
-    return Verdict(_KINDS[side], words.TESTED[side], other)
+    return Standing(_KINDS[side], words.TESTED[side], other)
 
 
-def _shown(found: Disagreement) -> Shown:
+def _shown(found: Disagreement) -> ShownDisagreement:
     item = found.item
     judged = {field.name for field in item.sample.judged}
     if item.is_pair:
@@ -286,7 +290,7 @@ def _shown(found: Disagreement) -> Shown:
         people, judge = short(round(item.gold, 2)), number(found.score)
         scale = f"on a scale of {short(low)} to {short(high)}"
     ratings = [short(round(rating, 2)) for rating in item.ratings]
-    return Shown(
+    return ShownDisagreement(
         found=found,
         first=" ".join(item.sample.judged[0].text.split())[:160] or "(empty)",
         people=people,
@@ -303,18 +307,22 @@ def _shown(found: Disagreement) -> Shown:
 # Parts ------------------------------------------------------------------------------------------
 
 
-def _ordered(board: Board) -> list[str]:
-    return [*board.of_kind("judge"), *board.of_kind("baseline"), *board.of_kind("people")]
+def _ordered(standings: Standings) -> list[str]:
+    return [
+        *standings.of_kind("judge"),
+        *standings.of_kind("baseline"),
+        *standings.of_kind("people"),
+    ]
 
 
-def _row(board: Board, figure: Figure, label: str) -> svg.ForestRow:
+def _row(standings: Standings, figure: Figure, label: str) -> svg.ForestRow:
     return svg.ForestRow(
         label=label,
         value=figure.value,
         low=figure.low,
         high=figure.high,
         n=figure.n,
-        kind=board.kind(figure.system),
+        kind=standings.kind(figure.system),
         note=figure.undefined,
     )
 
@@ -326,5 +334,5 @@ def _reference(metric: str) -> dict[str, Any]:
     return {"reference": known.chance, "reference_label": "random answers"}
 
 
-def _title(board: Board, name: str) -> str:
-    return str(board.about(name).get("title") or name)
+def _title(standings: Standings, name: str) -> str:
+    return str(standings.about(name).get("title") or name)

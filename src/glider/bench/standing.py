@@ -1,8 +1,8 @@
 """Who leads, and is it better than simple rules and as good as people: read from the results.
 
-An answer is *surely above* or *surely below* only if a paired test, corrected for all tests of the
-table, says so; people rate other rows than judges do, so with them two intervals have to lie apart.
-Everything else is *not told apart*: too little data, not a draw.
+A system is *above* or *below* another only if a paired test, corrected for all tests of the table
+(Holm), is significant; people rate other rows than judges do, so with them two intervals must not
+overlap. Everything else is *not told apart*: too little data, not a draw.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _SURE = 0.05
 
 
 @dataclass(frozen=True)
-class Board:
+class Standings:
     """Results by benchmark and system."""
 
     results: Results

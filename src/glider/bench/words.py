@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from glider.bench.results import Figure
-from glider.bench.standing import Board, Side, apart, better, title_of
+from glider.bench.standing import Side, Standings, apart, better, title_of
 from glider.pages.words import number
 
 NBSP = "\N{NBSP}"
@@ -31,25 +31,25 @@ READING = (
 )
 
 
-def heading(board: Board) -> str:
+def heading(standings: Standings) -> str:
     """The title of the page."""
-    who = {board.judge(system) for system in board.of_kind("judge")}
+    who = {standings.judge(system) for system in standings.of_kind("judge")}
     if not who:
         return "What simple rules reach"
     return f"How far to trust {'this judge' if len(who) == 1 else 'these judges'}"
 
 
-def sentences(board: Board) -> Iterator[str]:
+def sentences(standings: Standings) -> Iterator[str]:
     """What a reader should know first."""
-    lead = board.lead
-    n = sum(len(ids) for ids in board.results.samples.values())
-    many = len(board.benchmarks)
-    systems = board.of_kind("judge")
+    lead = standings.lead
+    n = sum(len(ids) for ids in standings.results.samples.values())
+    many = len(standings.benchmarks)
+    systems = standings.of_kind("judge")
     if lead is None:
         yield f"No judge was measured, only simple rules, on {_of(many, 'set')}."
         return
     sets = f"from {many} sets" if many > 1 else "from one set"
-    one = len({board.judge(system) for system in systems}) == 1
+    one = len({standings.judge(system) for system in systems}) == 1
     who = _of(len(systems), "judge")
     if one and len(systems) > 1:
         who = f"One judge, read in {len(systems)} ways,"
@@ -59,8 +59,12 @@ def sentences(board: Board) -> Iterator[str]:
             f"The highest is {lead}. It was chosen as the best of {len(systems)} by the same data, "
             "so its figure is slightly too high."
         )
-    yield from _of_one(board, board.benchmarks[0], lead) if many == 1 else _of_many(board, lead)
-    coverages = [board.figure(b, lead, "coverage") for b in board.benchmarks]
+    yield from (
+        _of_one(standings, standings.benchmarks[0], lead)
+        if many == 1
+        else _of_many(standings, lead)
+    )
+    coverages = [standings.figure(b, lead, "coverage") for b in standings.benchmarks]
     asked = sum(f.asked for f in coverages if f)
     judged = sum(f.judged for f in coverages if f)
     if asked:
@@ -68,16 +72,18 @@ def sentences(board: Board) -> Iterator[str]:
         yield f"It judged {share} of the {asked:,} items it was asked about."
 
 
-def best_rule(board: Board) -> Figure | None:
+def best_rule(standings: Standings) -> Figure | None:
     """The baseline that stands highest over all sets; none that is known on some of them only."""
-    rules = [board.aggregate(system) for system in board.of_kind("baseline")]
-    known = [f for f in rules if f and f.value is not None and board.everywhere(f)]
+    rules = [standings.aggregate(system) for system in standings.of_kind("baseline")]
+    known = [f for f in rules if f and f.value is not None and standings.everywhere(f)]
     return max(known, key=lambda f: f.value or 0.0, default=None)
 
 
-def verdict_of_rule(board: Board, benchmark: str, system: str, rule: str, side: Side) -> str:
+def verdict_of_rule(
+    standings: Standings, benchmark: str, system: str, rule: str, side: Side
+) -> str:
     """Where a system stands to a rule, in the words of a test if there was one."""
-    tested = board.difference(benchmark, system, rule) is not None
+    tested = standings.difference(benchmark, system, rule) is not None
     return (TESTED if tested else COMPARED)[side]
 
 
@@ -98,8 +104,8 @@ def runs(metric: str) -> str:
     return {"lower": "lower is better", "middle": "0.5 is best"}.get(better(metric), "")
 
 
-def _of_one(board: Board, benchmark: str, lead: str) -> Iterator[str]:
-    own = board.main(benchmark, lead)
+def _of_one(standings: Standings, benchmark: str, lead: str) -> Iterator[str]:
+    own = standings.main(benchmark, lead)
     if own is None or own.value is None:
         yield f"There is no figure for it: {own.undefined if own else 'none was made'}."
         return
@@ -108,37 +114,54 @@ def _of_one(board: Board, benchmark: str, lead: str) -> Iterator[str]:
         f"Its {_inside(title_of(own.metric))} is {number(own.value)}{_reach(own)}"
         f"{which.get(better(own.metric), '')}."
     )
-    rules, people = board.against_rules(benchmark, lead), board.against_people(benchmark, lead)
+    rules, people = (
+        standings.against_rules(benchmark, lead),
+        standings.against_people(benchmark, lead),
+    )
     if rules:
-        rule, side = rules
-        said = verdict_of_rule(board, benchmark, lead, rule.system, side)
-        yield f"Against the best simple rule ({board.label(rule.system)}, {_value(rule)}): {said}."
+        yield _against_rule(standings, rules[0], rules[1], benchmark, lead)
     if people:
-        yield (f"Against one person ({_value(people[0])} with the others): {COMPARED[people[1]]}.")
+        yield _compared(f"one person, at {_value(people[0])} with the others", people[1])
 
 
-def _of_many(board: Board, lead: str) -> Iterator[str]:
-    own = board.aggregate(lead)
+def _of_many(standings: Standings, lead: str) -> Iterator[str]:
+    own = standings.aggregate(lead)
     if own is not None and own.value is not None:
         yield (
             f"Over all sets it reaches {number(own.value)}{_reach(own)}, where random answers get "
             "0 and perfect agreement with people gets 1."
         )
-        best = best_rule(board)
+        best = best_rule(standings)
         if best is not None:
-            said = COMPARED[apart(own, best)]
-            yield (
-                f"Against the best simple rule ({board.label(best.system)}, {_value(best)}): "
-                f"{said}."
-            )
-    rules = [(b, board.against_rules(b, lead)) for b in board.benchmarks]
-    told = [verdict_of_rule(board, b, lead, f[0].system, f[1]) for b, f in rules if f]
+            yield _against_rule(standings, best, apart(own, best))
+    rules = [(b, standings.against_rules(b, lead)) for b in standings.benchmarks]
+    told = [verdict_of_rule(standings, b, lead, f[0].system, f[1]) for b, f in rules if f]
     if told:
         yield f"Set by set, against the best simple rule there: {_tally(told)}."
-    people = [board.against_people(b, lead) for b in board.benchmarks]
+    people = [standings.against_people(b, lead) for b in standings.benchmarks]
     told = [COMPARED[found[1]] for found in people if found]
     if told:
         yield f"Set by set, against one person: {_tally(told)}."
+
+
+def _against_rule(
+    standings: Standings, rule: Figure, side: Side, benchmark: str = "", lead: str = ""
+) -> str:
+    what = f"the best simple rule, {standings.label(rule.system)}, at {_value(rule)}"
+    tested = standings.difference(benchmark, lead, rule.system) is not None
+    return _tested(what, side) if tested else _compared(what, side)
+
+
+def _tested(what: str, side: Side) -> str:
+    if side == "not told apart":
+        return f"There is no significant difference from {what}."
+    return f"It is {TESTED[side]} than {what}."
+
+
+def _compared(what: str, side: Side) -> str:
+    if side == "not told apart":
+        return f"Its interval overlaps that of {what}."
+    return f"It is {COMPARED[side]} than {what}: the two intervals do not overlap."
 
 
 def _tally(told: Sequence[str]) -> str:

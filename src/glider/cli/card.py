@@ -86,7 +86,7 @@ def main_figures(results: "Results") -> "list[Measured]":
     Beside the means stands what the highest judge has over every other system.
     """
     from glider.bench.results import Difference, Figure, estimate_of
-    from glider.bench.standing import Board
+    from glider.bench.standing import Standings
     from glider.release.model_card import Measured
 
     def mean(one: Figure | Difference, system: str, what: str) -> Measured:
@@ -94,17 +94,19 @@ def main_figures(results: "Results") -> "list[Measured]":
         over = one.method.partition(",")[0] or "mean"
         return Measured(over, system, what, estimate_of(one))
 
-    board = Board(results)
+    standings = Standings(results)
     found = [
         Measured(one.benchmark, one.system, one.metric, estimate_of(one))
-        for benchmark in board.benchmarks
-        for system in board.systems
-        if (one := board.main(benchmark, system)) is not None
+        for benchmark in standings.benchmarks
+        for system in standings.systems
+        if (one := standings.main(benchmark, system)) is not None
     ]
-    means = [one for system in board.systems if (one := board.aggregate(system)) is not None]
+    means = [
+        one for system in standings.systems if (one := standings.aggregate(system)) is not None
+    ]
     if len(found) <= _MOST_ROWS or not means:
         return found
-    apart = [one for one in results.overall if not one.part and board.lead in (one.a, one.b)]
+    apart = [one for one in results.overall if not one.part and standings.lead in (one.a, one.b)]
     return [
         *(mean(one, one.system, "aggregate: 0 random, 1 perfect") for one in means),
         *(mean(one, f"{one.a} less {one.b}", "difference of aggregates") for one in apart),

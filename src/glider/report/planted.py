@@ -50,7 +50,7 @@ class PlantedFault(Frozen):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class JudgedFault:
     """What became of one fault; None is not judged."""
 
     fault: PlantedFault
@@ -70,7 +70,7 @@ class Verdict:
 class PlantedFigures:
     """How many faults a judge found and how many clean texts it blamed, 95 % intervals (Wilson)."""
 
-    verdicts: Sequence[Verdict]
+    verdicts: Sequence[JudgedFault]
     found: Estimate | Undefined
     blamed: Estimate | Undefined
     below_twin: Estimate | Undefined
@@ -131,7 +131,7 @@ def figures_of(
     faults: Sequence[PlantedFault], judged: Mapping[tuple[str, str], tuple[int, Judgment | None]]
 ) -> PlantedFigures:
     """The figures from each text's row and judgment, by its id and criterion."""
-    verdicts = [_verdict(fault, judged) for fault in faults]
+    verdicts = [_judged_fault(fault, judged) for fault in faults]
     n = len(verdicts)
     failed = sum(v.score is None for v in verdicts)
     twins_failed = sum(v.twin_score is None for v in verdicts)
@@ -148,12 +148,12 @@ def figures_of(
     )
 
 
-def _verdict(
+def _judged_fault(
     fault: PlantedFault, judged: Mapping[tuple[str, str], tuple[int, Judgment | None]]
-) -> Verdict:
+) -> JudgedFault:
     row, own = judged.get((fault.sample, fault.criterion), (None, None))
     twin_row, twin = judged.get((fault.twin, fault.criterion), (None, None))
-    return Verdict(
+    return JudgedFault(
         fault=fault,
         row=row,
         score=own.score if own else None,

@@ -14,7 +14,7 @@ from glider.bench.charts import drawings
 from glider.bench.page import page
 from glider.bench.results import Difference, Figure, Results
 from glider.bench.scored import Scored, scored
-from glider.bench.standing import Board, apart, side_of
+from glider.bench.standing import Standings, apart, side_of
 from glider.core.criteria import Criterion
 from glider.core.judgments import Failure, Judgment
 from glider.core.samples import Sample
@@ -92,13 +92,13 @@ def test_people_are_told_apart_by_intervals_that_do_not_touch(other, metric, sid
 
 
 def test_the_judge_that_leads():
-    board = Board(results(figure("a", 0.3), figure("b", 0.4), figure("length", 0.9)))
-    assert board.lead == "b"
+    standings = Standings(results(figure("a", 0.3), figure("b", 0.4), figure("length", 0.9)))
+    assert standings.lead == "b"
     errors = (figure(s, v, metric="mae") for s, v in (("a", 0.3), ("b", 0.4)))
-    assert Board(results(*errors)).lead == "a"
+    assert Standings(results(*errors)).lead == "a"
     whole = [figure(s, v, benchmark="all", metric="aggregate") for s, v in (("a", 0.3), ("b", 0.2))]
-    assert Board(results(figure("a", 0.3), figure("b", 0.4), *whole)).lead == "a"
-    assert Board(results(figure("length", 0.3))).lead is None
+    assert Standings(results(figure("a", 0.3), figure("b", 0.4), *whole)).lead == "a"
+    assert Standings(results(figure("length", 0.3))).lead is None
 
 
 # Words ------------------------------------------------------------------------------------------
@@ -115,10 +115,10 @@ def test_one_judge_on_one_set():
     assert "One judge scored 100 items from one set that people had scored before." in words
     assert "Its Pearson's r is 0.40 (95 % interval 0.35 to 0.45, 100 items)." in words
     assert (
-        "Against the best simple rule (Length (longer is better), 0.10): significantly better."
+        "It is significantly better than the best simple rule, Length (longer is better), at 0.10."
         in words
     )
-    assert "Against one person (0.70 with the others): worse." in words
+    assert "It is worse than one person, at 0.70 with the others: the two intervals" in words
     assert "It judged 97.0 % of the 100 items it was asked about." in words
     assert "no spread" in words
     assert "too high" not in words
@@ -128,7 +128,7 @@ def test_what_the_data_cannot_tell_is_said():
     found = results(figure("nano", 0.4), figure("length", 0.38), differences=[difference("nano", "length", 0.02)])  # fmt: skip
     words = said(page(found))
     assert (
-        "Against the best simple rule (Length (longer is better), 0.38): no significant difference."
+        "There is no significant difference from the best simple rule, Length (longer is better), at 0.38."
         in words
     )
     assert "significantly better" not in words.partition("How to read")[0]
