@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from glider._version import __version__ as __version__
 
 TYPE_CHECKING = False  # as in `typing`, which takes longer to import than all else here
 if TYPE_CHECKING:
     from typing import Any
 
+    from glider.audit.file import audit_file as audit_file
     from glider.backends import open_backend as open_backend
     from glider.batch.file import JudgedFile as JudgedFile
     from glider.batch.file import judge_file as judge_file
     from glider.batch.outcomes import write_outcomes as write_outcomes
+    from glider.bench.bench import bench_sets as bench_sets
+    from glider.bench.settings import BenchSettings as BenchSettings
+    from glider.calibration.calibrate import calibrate as calibrate
+    from glider.calibration.calibrate import plan_labels as plan_labels
     from glider.core.criteria import Criterion as Criterion
     from glider.core.criteria import Rubric as Rubric
     from glider.core.errors import BackendError as BackendError
@@ -38,15 +41,18 @@ if TYPE_CHECKING:
     from glider.corpus.make import make_data as make_data
     from glider.data.library import load_criterion as load_criterion
     from glider.data.settings import RowSettings as RowSettings
+    from glider.gate.gate import gate_run as gate_run
     from glider.judging.judge import Judge as Judge
     from glider.judging.pairs import PairTask as PairTask
     from glider.judging.settings import JudgeSettings as JudgeSettings
+    from glider.report.write import write_report as write_report
     from glider.training.run import train as train
 
 # Where each name lives; imported when first used, so `import glider` stays fast. No name is one of
 # our packages: `glider.audit` is the package, whatever was imported before.
 _HOMES = {
     "BackendError": "glider.core.errors",
+    "BenchSettings": "glider.bench.settings",
     "Comparison": "glider.core.judgments",
     "Criterion": "glider.core.criteria",
     "DataError": "glider.core.errors",
@@ -72,21 +78,27 @@ _HOMES = {
     "SetupError": "glider.core.errors",
     "Span": "glider.core.judgments",
     "TaskError": "glider.core.errors",
+    "audit_file": "glider.audit.file",
+    "bench_sets": "glider.bench.bench",
+    "calibrate": "glider.calibration.calibrate",
+    "gate_run": "glider.gate.gate",
     "judge_file": "glider.batch.file",
     "load_criterion": "glider.data.library",
     "make_data": "glider.corpus.make",
     "open_backend": "glider.backends",
+    "plan_labels": "glider.calibration.calibrate",
     "train": "glider.training.run",
     "write_outcomes": "glider.batch.outcomes",
+    "write_report": "glider.report.write",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'glider' has no attribute {name!r}")
+    from glider.core.lazy import attribute
+
+    return attribute(__name__, _HOMES, name)
 
 
 def __dir__() -> list[str]:

@@ -73,7 +73,7 @@ class Benched:
         return self.out / "report.html"
 
 
-def bench(
+def bench_sets(
     names: str | Sequence[str],
     out: str | Path | None = None,
     *,

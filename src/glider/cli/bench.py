@@ -85,8 +85,7 @@ def bench(
         return
     if not names and out is None:
         raise SetupError("name a set", hint="`glider bench --list` shows them")
-    from glider.bench.bench import Benched, figures_of
-    from glider.bench.bench import bench as run_bench
+    from glider.bench.bench import Benched, bench_sets, figures_of
 
     if not names:
         _show(Benched(out, figures_of(out, how, seed=settings.seed)), as_json)
@@ -94,7 +93,7 @@ def bench(
     bars = _Bars()
     with downloading() as download:
         try:
-            found = run_bench(
+            found = bench_sets(
                 names,
                 out,
                 settings=settings,

@@ -21,12 +21,12 @@ def demo(
 
     from glider.cli.judge import judge_with_progress
     from glider.cli.outcome import show
-    from glider.cli.report import write_report
     from glider.data.library import load_criterion
     from glider.data.settings import RowSettings
     from glider.demo.texts import FILE, planted_faults
     from glider.judging.settings import JudgeSettings
     from glider.report.planted import write_planted
+    from glider.report.write import write_report
     from glider.store.run import samples
 
     with as_file(files("glider.demo") / FILE) as path:
@@ -39,7 +39,7 @@ def demo(
     show_summary(judged.summary)
     write_planted(judged.run, planted_faults())
     _show_planted(judged.run)
-    write_report(judged.run, judged.run / "report.html")
+    say("report:", str(write_report(judged.run)))
     say("run:", str(judged.run))
 
 

@@ -48,7 +48,7 @@ def gate(
     `glider gate runs/new --check 'mean_score:tone >= 3.5' --check 'coverage >= 95%'`
     """
     from glider.gate import render
-    from glider.gate.gate import gate as run_gate
+    from glider.gate.gate import gate_run
 
     reads = [path / "results.json", path / "audit.json", *run_files(path)]
     if path.is_file():
@@ -57,7 +57,7 @@ def gate(
         reads += run_files(baseline)
     check_target(junit, reads=reads, flag="--junit")
     check_target(markdown, reads=[*reads, junit], flag="--markdown")
-    found = run_gate(path, check or [], baseline=baseline, cluster=cluster, system=system)
+    found = gate_run(path, check or [], baseline=baseline, cluster=cluster, system=system)
     print(render.table(found.answers, lenient=lenient), file=sys.stderr)
     if junit is not None:
         write_whole(junit, render.junit(found.name, found.answers, lenient=lenient))

@@ -1,17 +1,21 @@
-"""Fail a build when a judge's figures are not surely good enough."""
+"""Fail a build when a judge's figures are not shown to be good enough."""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from glider.gate.gate import GateAnswer, gate_run
     from glider.gate.outcomes import assert_gate
 
-__all__ = ["assert_gate"]
+_HOMES = {
+    "GateAnswer": "glider.gate.gate",
+    "assert_gate": "glider.gate.outcomes",
+    "gate_run": "glider.gate.gate",
+}
+__all__ = ["GateAnswer", "assert_gate", "gate_run"]
 
 
 # pytest imports this package at every start, in projects that never judge anything.
 def __getattr__(name: str) -> Any:
-    if name == "assert_gate":
-        from glider.gate.outcomes import assert_gate
+    from glider.core.lazy import attribute
 
-        return assert_gate
-    raise AttributeError(f"module 'glider.gate' has no attribute {name!r}")
+    return attribute(__name__, _HOMES, name)

@@ -26,7 +26,7 @@ class GateAnswer:
         return all(answer.passes(lenient=lenient) for answer in self.answers)
 
 
-def gate(
+def gate_run(
     path: str | Path,
     checks: Sequence[str | Check],
     *,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from glider.cli.report import write_report
 from glider.core.judgments import Comparison, Failure, Highlight, Judgment, Usage
 from glider.report.summary import Tallies, summarise
+from glider.report.write import write_report
 
 write_run = runpy.run_path(str(Path(__file__).with_name("example_run.py")))["write_run"]
 
@@ -131,7 +131,7 @@ def test_a_report_makes_the_figures_anew_and_keeps_what_only_the_run_knew(tmp_pa
     write_run(run, rows=8)
     if before is not None:
         (run / "summary.json").write_text(json.dumps(before), "utf-8")
-    write_report(run, run / "report.html")
+    write_report(run)
     assert json.loads((run / "summary.json").read_bytes()) == summarise(run) | kept
     page = (run / "report.html").read_text("utf-8")
     assert ("stopped before its end" in page) != kept["finished"]
