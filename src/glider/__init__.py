@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from glider.batch.outcomes import write_outcomes as write_outcomes
     from glider.bench.bench import bench_sets as bench_sets
     from glider.bench.settings import BenchSettings as BenchSettings
+    from glider.calibration.calibrate import apply_calibration as apply_calibration
     from glider.calibration.calibrate import calibrate as calibrate
     from glider.calibration.calibrate import plan_labels as plan_labels
+    from glider.calibration.model import CalibrationSettings as CalibrationSettings
+    from glider.calibration.settings import LabelSettings as LabelSettings
     from glider.core.criteria import Criterion as Criterion
     from glider.core.criteria import Rubric as Rubric
     from glider.core.errors import BackendError as BackendError
@@ -53,6 +56,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BackendError": "glider.core.errors",
     "BenchSettings": "glider.bench.settings",
+    "CalibrationSettings": "glider.calibration.model",
     "Comparison": "glider.core.judgments",
     "Criterion": "glider.core.criteria",
     "DataError": "glider.core.errors",
@@ -66,6 +70,7 @@ _HOMES = {
     "JudgedFile": "glider.batch.file",
     "Judgment": "glider.core.judgments",
     "JudgmentFailed": "glider.core.judgments",
+    "LabelSettings": "glider.calibration.settings",
     "ManifestMismatch": "glider.core.errors",
     "ModelFileError": "glider.core.errors",
     "Outcome": "glider.core.judgments",
@@ -78,6 +83,7 @@ _HOMES = {
     "SetupError": "glider.core.errors",
     "Span": "glider.core.judgments",
     "TaskError": "glider.core.errors",
+    "apply_calibration": "glider.calibration.calibrate",
     "audit_file": "glider.audit.file",
     "bench_sets": "glider.bench.bench",
     "calibrate": "glider.calibration.calibrate",
