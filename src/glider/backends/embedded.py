@@ -57,15 +57,26 @@ class _Answer:
     usage: dict[str, Any] = field(default_factory=dict)
     """Empty until it is whole."""
     error: dict[str, Any] | None = None
+    read: int = 0
+    """Tokens of the prompt that were not in the cache."""
 
-    def take(self, chunk: dict[str, Any]) -> None:
+    def take(self, chunk: dict[str, Any]) -> tuple[int, int]:
+        """Add a piece; returns the tokens that were read and written for it."""
+        before = self.read
+        progress = chunk.get("prompt_progress")
+        if progress is not None:
+            self.read = progress["processed"] - progress["cache"]
+        written = 0
         self.error = self.error or chunk.get("error")
         self.usage = chunk.get("usage") or self.usage
         for choice in chunk.get("choices", ()):
-            self.text += choice["delta"].get("content") or ""
+            piece = choice["delta"].get("content") or ""
+            self.text += piece
+            written += bool(piece)
             self.finish = choice["finish_reason"] or self.finish
-            written = (choice.get("logprobs") or {}).get("content", [])
-            self.tokens += [_token(item) for item in written]
+            told = (choice.get("logprobs") or {}).get("content", [])
+            self.tokens += [_token(item) for item in told]
+        return self.read - before, written
 
 
 class EmbeddedBackend(Backend):
@@ -136,6 +147,7 @@ class EmbeddedBackend(Backend):
         except RuntimeError as exc:
             raise ModelFileError(f"the engine cannot load {file.path}") from exc
         self._slots = slots
+        self._read, self._written = [0] * slots, [0] * slots
         self._waiting: list[_Job] = []
         self._changed = threading.Condition()
         self._closed = False
@@ -147,6 +159,11 @@ class EmbeddedBackend(Backend):
         ]
         for worker in self._workers:
             worker.start()
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Tokens read, those of a cache not counted, and written since it was opened."""
+        return sum(self._read), sum(self._written)
 
     def submit(self, request: GenerationRequest) -> "Future[Generation]":
         prompt = "\n".join(message.content for message in request.messages)
@@ -264,10 +281,12 @@ class EmbeddedBackend(Backend):
         messages = list(body["messages"])
         if opening:
             messages.append({"role": "assistant", "content": opening})
-        answer = _Answer()
+        answer, slot = _Answer(), body["id_slot"]
 
         def take(chunk: dict[str, Any]) -> bool:
-            answer.take(chunk)
+            read, written = answer.take(chunk)
+            self._read[slot] += read
+            self._written[slot] += written
             return self._closed or job.future.cancelled()
 
         if not (self._closed or job.future.cancelled()):

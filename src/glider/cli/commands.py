@@ -16,6 +16,7 @@ PANELS = {
         "report": "glider.cli.report",
         "criteria": "glider.cli.criteria",
         "models": "glider.cli.criteria",
+        "doctor": "glider.cli.doctor",
     },
     "How far to believe a judge": {
         "bench": "glider.cli.bench",

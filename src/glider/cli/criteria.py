@@ -30,19 +30,29 @@ def criteria(
     print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=90).rstrip())
 
 
-def models() -> None:
-    """List the models known by name, and which of them are on this machine."""
-    from glider.models.catalog import CATALOG, DEFAULT, cache_dir
+def models(
+    verify: bool = typer.Option(
+        False, "--verify", help="Read every byte of what is here and check its hash."
+    ),
+) -> None:
+    """List the models known by name, and which of them are on this machine.
 
-    for name, model in CATALOG.items():
-        file = cache_dir() / "models" / name / f"{name}.{model.requantise}.gguf"
-        here = (
-            "here" if file.is_file() else f"fetched on first use, {model.size_bytes / 1e6:.0f} MB"
-        )
-        default = "  (default)" if name == DEFAULT else ""
-        print(f"embedded/{name}{default}  {model.licence}  {here}")
+    Exit 4: with --verify, a file is damaged; the next use makes it again.
+    """
+    from glider.models.known import known_models
+
+    damaged = False
+    for model in known_models(verify=verify):
+        size = f"{model.size_bytes / 1e6:.0f} MB"
+        told = {"here": "here, verified" if verify else "here", "damaged": "DAMAGED"}
+        state = told.get(model.state, f"fetched on first use, {size}")
+        default = "  (default)" if model.is_default else ""
+        print(f"embedded/{model.name}{default}  {model.licence}  {state}")
+        damaged = damaged or model.state == "damaged"
+    if damaged:
+        raise typer.Exit(4)
     print("embedded/PATH.gguf  any other llama.cpp model")
-    print("embedded/FOLDER     your own adapter: merged into its base once")
+    print("embedded/FOLDER     your own adapter or training: merged into its base once")
     print("openai/MODEL        any OpenAI-compatible endpoint (--base-url)")
     print("hf/ORG/NAME         a Hugging Face model or folder (extra: torch)")
     print("fast/NAME           scores without reasons, many at a time (extra: torch)")

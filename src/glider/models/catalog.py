@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from glider.core.errors import ModelFileError, RunError, UnknownName
 from glider.core.locks import lock
 from glider.models.fetch import HubFile, Progress, Source, Wheels, fetch, sha256_of
+from glider.models.receipts import file_sha256
 
 if TYPE_CHECKING:
     from glider.models.adapters import Folder
@@ -183,7 +184,7 @@ def find(name: str, progress: Progress | None = None) -> ModelFile:
     if name.endswith(".gguf"):
         if not path.is_file():
             raise ModelFileError(f"no model file {path}")
-        return ModelFile(name=path.stem, path=path, sha256=sha256_of(path))
+        return ModelFile(name=path.stem, path=path, sha256=file_sha256(path))
     if name not in CATALOG and is_adapter(path):
         # One place for each folder, so that what is trained again takes the place of the old.
         place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
@@ -277,7 +278,7 @@ def _kept(model: Model, folder: Path, progress: Progress) -> ModelFile:
 
     def there() -> ModelFile | None:
         known = _receipt(receipt)
-        if known is None or not path.is_file() or known != (source, sha256_of(path)):
+        if known is None or not path.is_file() or known != (source, file_sha256(path)):
             return None
         return ModelFile(name=model.name, path=path, sha256=known[1])
 
