@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from glider.core.base import content_hash
 from glider.core.criteria import Criterion
-from glider.core.errors import BadRecord, CriterionError
+from glider.core.errors import BadRecord, CriterionError, DataError
 from glider.core.judgments import Span
 from glider.core.samples import Sample
 from glider.data.clusters import ALONE, Clusters
@@ -25,6 +25,7 @@ from glider.data.own_criteria import criterion_of
 from glider.data.presets import PRESETS
 from glider.data.rows import BadRow, Row, open_rows
 from glider.gold.items import Item, Loaded, Notes
+from glider.gold.sets import OWN
 
 if TYPE_CHECKING:
     from glider.gold.sets import LabelledSet
@@ -36,8 +37,16 @@ OUTSIDE_SCALE = "a label outside its scale"
 """In a set's notes, where labels were left out for it."""
 
 
+PAIR_LABELS = (0, 0.5, 1)
+"""The first output is better, neither, the second."""
+
+
 class Unfit(ValueError):
     """The record gives no item; the message says why, in words that many records share."""
+
+
+class OffPairScale(Unfit):
+    """The label of a pair is none of 0, 0.5 and 1."""
 
 
 Shape = Callable[[Mapping[str, Any]], list[dict[str, Any]]]
@@ -51,7 +60,8 @@ def read(labelled: "LabelledSet", path: Path, *, shape: Shape | None = None) -> 
         shape: for a file in other columns (`gold.foreign`).
 
     Raises:
-        DataError: the file as a whole cannot be read.
+        DataError: the file as a whole cannot be read, or a person's own pairs have labels on
+            another scale.
     """
     plain = PRESETS["record"]
     columns = replace(
@@ -78,6 +88,16 @@ def read(labelled: "LabelledSet", path: Path, *, shape: Shape | None = None) -> 
                 raise Unfit("an id used before under the same criterion")
             seen.add(name)
             items.append(item)
+        except OffPairScale as exc:
+            if labelled.family == OWN:
+                # One 2 among the labels says that a 1 is the first output's.
+                raise DataError(
+                    f"{exc}: the labels are on another scale, and none is used",
+                    path=path.name,
+                    line=row.line,
+                    hint="0: the first output is better; 1: the second; 0.5: a tie",
+                ) from None
+            notes.add("left out, a label of a pair that is not 0, 1 or 0.5", row.line)
         except (Unfit, BadRecord, CriterionError) as exc:
             place = f":{row.line}: "
             notes.add(f"left out, {str(exc).partition(place)[2] or exc}", row.line)
@@ -188,8 +208,8 @@ def _item(
     if criterion is None:
         raise Unfit("no criterion, and the set has no question for its part")
     scale = _scale(data, criterion, pair)
-    if pair and gold not in (0, 0.5, 1):
-        raise Unfit("a label of a pair that is not 0, 1 or 0.5")
+    if pair and gold not in PAIR_LABELS:
+        raise OffPairScale(f"a label of a pair that is not 0, 1 or 0.5, but {gold:g}")
     if not scale[0] <= gold <= scale[1]:
         raise Unfit(OUTSIDE_SCALE)
     by_column = labelled.cluster and labelled.cluster not in (SHARED, ALONE)

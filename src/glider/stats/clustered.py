@@ -74,14 +74,14 @@ def clustered_mean(
 
 def mean_variance(values: Floats, group: Ints, n_groups: int) -> float:
     """Variance of the mean of n values in G clusters, at least that of n independent ones."""
-    robust = _robust_variance(values, group, n_groups)
+    robust = robust_variance(values, group, n_groups)
     if n_groups == len(values):
         return robust
     return max(robust, float(values.var(ddof=1)) / len(values))
 
 
-def _robust_variance(values: Floats, group: Ints, n_groups: int) -> float:
-    """CR1: times G / (G - 1)."""
+def robust_variance(values: Floats, group: Ints, n_groups: int) -> float:
+    """Variance of the mean of n values in G clusters: CR1, times G / (G - 1)."""
     residual = sums(values - values.mean(), group, n_groups) / len(values)
     return float(n_groups / (n_groups - 1) * (residual @ residual))
 
@@ -121,7 +121,7 @@ def effective_size(hits: Bools, group: Ints, n_groups: int) -> float:
     share = float(hits.mean())
     if share in (0.0, 1.0):
         return float(n_groups)  # no spread tells how alike a cluster is: take the worst case
-    variance = _robust_variance(hits.astype(np.float64), group, n_groups)
+    variance = robust_variance(hits.astype(np.float64), group, n_groups)
     size = min(float(n), share * (1 - share) / variance) if variance > 0 else float(n)
     return size * few_clusters_factor(n, n_groups)
 

@@ -7,7 +7,8 @@ and the plain mean of the labels is left.
 
 It rests on one thing: the labelled items are a random draw from the set. Where the judge's help
 cannot be measured, the labels are left alone: labels all alike, fewer than three clusters of them,
-or fewer than fifteen clusters without a label (their spread is hardly known).
+or fewer than fifteen clusters of others, and fewer than of labelled ones (the spread of the judge's
+scores there is hardly known).
 
 Arrays of labelled items have shape (n,), of the others (m,); equal cluster codes in both mean the
 same cluster. Small samples: Student's t, and a residual variance that pays for the tuned power.
@@ -21,7 +22,7 @@ from glider.stats.clustered import (
     clustered_mean,
     clustered_share,
     codes,
-    mean_variance,
+    robust_variance,
 )
 from glider.stats.clustered import sums as cluster_sums
 from glider.stats.estimates import Estimate, Undefined
@@ -31,8 +32,8 @@ from glider.stats.statistic import ANY, SHARE, Floats, Ints
 FEWEST_OF_A_KIND = 5
 """With fewer passes (or fails) than this among the labels, no variance can be believed."""
 _FEWEST_OTHERS = 15
-"""Clusters without a label below which the spread of the judge's scores there is hardly known: of
-5, a 95 % interval holds the truth 91 times in 100 (tests/numeric/test_prediction_powered.py)."""
+"""So many clusters of items without a label are enough, or as many as there are of labelled ones:
+of five beside 25, a 95 % interval with the judge's help holds the truth 91 times in 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def prediction_powered_mean(
         return Powered(classical, classical)
     if (
         df < 1
-        or codes(other_clusters)[1] < _FEWEST_OTHERS
+        or codes(other_clusters)[1] < min(n_labelled, _FEWEST_OTHERS)
         or np.ptp(labels) == 0
         or (tuned and np.ptp(judged) == 0)
     ):
@@ -93,7 +94,8 @@ def prediction_powered_mean(
     mean = float(labels.mean() + power * (others.mean() - judged.mean()))
     pull = (label - power * near) * np.sqrt(n_labelled / df) + power * far
     half = t_quantile(df) * float(np.sqrt(pull @ pull))
-    alone = t_quantile(n_labelled - 1) * float(np.sqrt(mean_variance(labels, *codes(clusters))))
+    # Like with like: neither half has the floor of `clustered_mean`.
+    alone = t_quantile(n_labelled - 1) * float(np.sqrt(robust_variance(labels, *codes(clusters))))
     if half < 1e-9 * alone:
         return Powered(classical, classical)
     method = f"prediction-powered (PPI++, lambda {power:.2f}), Student t, 95 %"

@@ -117,6 +117,16 @@ def test_the_kind_of_own_labels_shows_in_the_records(tmp_path, records, kind):
     assert own_set(write(tmp_path / "x.jsonl", records)).kind == kind
 
 
+@pytest.mark.parametrize("labels", [(1, 2), (0, 1, 1.5), (-1, 1)])
+def test_labels_of_own_pairs_on_another_scale_are_refused(tmp_path, labels):
+    """A 1 of 1 and 2 is the first output's: read as 0, 0.5, 1 it would be the second's."""
+    records = [record(n, labels[n % len(labels)], outputs=["a", "b"]) for n in range(6)]
+    own = own_set(write(tmp_path / "x.jsonl", records))
+    with pytest.raises(DataError, match="on another scale") as caught:
+        own.load(tmp_path)
+    assert "0.5: a tie" in caught.value.hint
+
+
 def test_own_labels_without_a_question_need_one(tmp_path):
     plain = [{"id": str(n), "output": f"t{n}", "label": n, "scale": [1, 5]} for n in (1, 2, 3, 4)]
     path = write(tmp_path / "x.jsonl", plain)
