@@ -1,0 +1,167 @@
+"""Reasons held against notes, texts, scores and facts."""
+
+import numpy as np
+import pytest
+
+from glider.bench.claims import claims
+from glider.bench.explanations import (
+    agreement_figures,
+    explanation_figures,
+    is_well_formed,
+    reading_tasks,
+    word_likeness,
+)
+from glider.core.criteria import Criterion
+from glider.core.judgments import Failure, Judgment
+from glider.core.samples import Sample
+from glider.core.tasks import JudgeTask
+from glider.gold.items import Item
+
+CRITERION = Criterion(
+    name="quality",
+    question="Is the {output} good?",
+    rubric={1: "bad", 2: "poor", 3: "fair", 4: "good", 5: "very good"},
+)
+SUBJECTS = ("harbour cranes", "violin strings", "rye bread", "glacier moraines", "tax returns",
+            "bee hives", "chess openings", "steam engines", "coral reefs", "sonnet forms")  # fmt: skip
+
+
+def item(n, *, note=None, text=None):
+    subject = SUBJECTS[n % len(SUBJECTS)]
+    return Item(
+        sample=Sample.of(text or f"This text number {n} tells of {subject} at some length.", input=f"Tell {n}"),
+        criterion=CRITERION, gold=3, scale=(1, 5), part="", cluster=str(n),
+        reason=note or f"It explains {subject} number {n} well.",
+    )  # fmt: skip
+
+
+def judgment(of, score, reasoning):
+    task = JudgeTask(of.sample, of.criterion)
+    return Judgment(
+        task_id=task.id, sample_id=of.sample.id, criterion="quality", judge="j", score=score,
+        normalized=(score - 1) / 4, expected=float(score), score_probs=None, mass=None,
+        reasoning=reasoning, highlights=(), raw_text="",
+    )  # fmt: skip
+
+
+def values(figures):
+    return {figure.metric: figure for figure in figures}
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "text", "expected"),
+    [
+        ('It says "we open at nine" which is wrong.', "We open at nine.", [("quoted", True)]),
+        ('It says "we close at nine".', "We open at nine.", [("quoted", False)]),
+        ("The response is an empty submission.", "A full answer with many words.", [("empty", False)]),
+        ("The answer is empty.", "", [("empty", True)]),
+        ("The answer is not empty.", "A full answer with many words.", []),
+        ("It does not mention Paris.", "London is the capital.", [("missing", True)]),
+        ("It does not mention London.", "London is the capital.", [("missing", False)]),
+        ('It fails to mention "the refund".', "You get the refund.", [("missing", False)]),
+        ("It has only two sentences.", "One. Two.", [("counted", True)]),
+        ("It has only 40 words.", "One. Two.", [("counted", False)]),
+        ("It is written in Chinese.", "我们九点开门。", [("language", True)]),
+        ("It is written in Chinese.", "We open at nine.", [("language", False)]),
+        ("It is clear and short.", "We open at nine.", []),
+        ("It's a dog's life, isn't it?", "We open at nine.", []),
+    ],
+)  # fmt: skip
+def test_claims(reasoning, text, expected):
+    found = claims(reasoning, Sample.of(text, input="When do you open?"))
+    assert [(claim.kind, claim.holds) for claim in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("reasoning", "well"),
+    [
+        ("It answers the question.", True),
+        ("It answers the question", False),  # no end
+        ("It answersthequestionandleavesoutnothingthatwasaskedforatall.", False),  # glued words
+        ("Good good good.", False),
+        ("it is so good that it is so good that it is so good that.", False),
+        ("答案是对的。", False),  # the text is English
+        ("Das ist richtig.", True),
+        ("…", False),
+    ],
+)
+def test_well_formed(reasoning, well):
+    assert is_well_formed(reasoning, Sample.of("We open at nine.")) is well
+
+
+def test_a_reason_in_the_texts_own_script_is_well_formed():
+    assert is_well_formed("答案是对的。", Sample.of("答案是对的，开门是九点。"))
+
+
+def test_likeness_is_one_of_the_same_words_and_zero_of_others():
+    assert word_likeness(["a red cat"], ["red a cat", "blue dogs"])[0] == pytest.approx([1.0, 0.0])
+
+
+def test_reasons_about_their_text_are_told_from_reasons_about_anything():
+    items = [item(n) for n in range(40)]
+    about = {
+        n: judgment(
+            i, 3, f"Number {n} on {SUBJECTS[n % 10]} is clear." if n % 8 else "It is clear."
+        )
+        for n, i in enumerate(items)
+    }
+    same = {n: judgment(i, 3, "The answer is clear and good.") for n, i in enumerate(items)}
+    found = values(explanation_figures("b", "s", items, about, rng=np.random.default_rng(0)))
+    none = values(explanation_figures("b", "s", items, same, rng=np.random.default_rng(0)))
+    for metric in ("reason specific to the note", "reason specific to the text"):
+        assert found[metric].value > 0.9
+        assert found[metric].low > 0.8
+        assert none[metric].value == pytest.approx(0.5, abs=0.05) or none[metric].undefined
+
+
+def test_failures_stay_in_the_denominator():
+    items = [item(n) for n in range(20)]
+    half = {n: judgment(i, 3, "It is clear.") for n, i in enumerate(items) if n % 2}
+    figure = values(explanation_figures("b", "s", items, half, rng=np.random.default_rng(0)))[
+        "reason well formed"
+    ]
+    assert (figure.value, figure.n, figure.judged) == (0.5, 20, 10)
+
+
+def test_claims_are_counted_over_the_reasons_that_make_one():
+    items = [item(n) for n in range(20)]
+    said = {
+        n: judgment(i, 3, "The response is an empty submission." if n < 5 else f'It says "text number {n}".')
+        for n, i in enumerate(items)
+    }  # fmt: skip
+    figure = values(explanation_figures("b", "s", items, said, rng=np.random.default_rng(0)))[
+        "reason true"
+    ]
+    assert figure.value == pytest.approx(15 / 20)
+    assert figure.low < 0.75 < figure.high
+
+
+def test_a_second_reading_is_blind_and_dealt_out_reasons_agree_less():
+    items = [item(n) for n in range(30)]
+    told = {1: "bad", 2: "poor", 3: "fair", 4: "good", 5: "very good"}
+    outcomes = {n: judgment(i, n % 5 + 1, f"It is {told[n % 5 + 1]}.") for n, i in enumerate(items)}
+    read = {}
+    for key, task in reading_tasks(items, outcomes, rng=np.random.default_rng(0)):
+        (field,) = task.sample.fields
+        level = next(s for s, t in told.items() if field.text == f"It is {t}.")
+        assert "number" not in field.text  # nothing of the judged text
+        read[key] = judgment(items[key[0]], level, "")
+    assert sum(shuffled for _, shuffled in read) == 30
+    figures = values(agreement_figures("b", "s", items, outcomes, read))
+    own = figures["reason agrees with its score"]
+    dealt = figures["dealt-out reason agrees with the score"]
+    assert own.value == 1.0
+    assert dealt.value < 0.8
+
+
+def test_an_unread_reason_agrees_with_nothing():
+    items = [item(n) for n in range(12)]
+    outcomes = {n: judgment(i, 3, "Fair.") for n, i in enumerate(items)}
+    task = JudgeTask(items[0].sample, CRITERION)
+    failed = Failure(
+        task_id=task.id, sample_id="x", criterion="quality", judge="j", stage="read",
+        code="unreadable", message="", retryable=False,
+    )  # fmt: skip
+    read = {(n, False): judgment(items[n], 3, "") if n < 6 else failed for n in range(12)}
+    (own, _) = agreement_figures("b", "s", items, outcomes, read)
+    assert own.value == 0.5
