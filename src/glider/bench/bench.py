@@ -7,12 +7,19 @@ different times, and a killed bench goes on.
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glider.batch.run import OnOutcome
 from glider.bench.choose import Chosen, choose
-from glider.bench.collect import answers_of, bench_runs, collect, judge_deletions, recorded
+from glider.bench.collect import (
+    answers_of,
+    bench_runs,
+    collect,
+    judge_deletions,
+    judge_reasons,
+    recorded,
+)
 from glider.bench.held_out import HeldOut
 from glider.bench.results import Results
 from glider.bench.run import READINGS, judge_items, run_folder
@@ -277,6 +284,8 @@ def judge_sets(
     with settings.open(progress) as judge:
         if how.deletion and not judge.format.explains:
             raise SetupError("--deletion needs highlights", hint="--explain asks for them")
+        if how.reader is not None and not judge.format.explains:
+            raise SetupError("--reader needs reasons", hint="--explain asks for them")
         for each in chosen:
             labelled = each.labelled
             assert each.folder is not None
@@ -299,6 +308,16 @@ def judge_sets(
             )  # fmt: skip
             if how.deletion:
                 _judge_deletions(judge, run_folder(out, system, labelled.name), settings.seed)
+    if how.reader is not None:
+        # Opened after the judge is closed: two models need not fit side by side.
+        bare = replace(
+            settings, model=how.reader, format=None, order=None, samples=1, explain=None,
+            strategies=(), aspects=(), jury=(),
+        )  # fmt: skip
+        with bare.open(progress) as reader:
+            for each in chosen:
+                folder = run_folder(out, system, each.labelled.name)
+                judge_reasons(reader, folder, seed=settings.seed)
 
 
 def _check_folder(

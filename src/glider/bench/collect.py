@@ -16,6 +16,12 @@ from glider.bench.answers import Answers
 from glider.bench.baselines import BASELINES
 from glider.bench.ceiling import SYSTEM as PEOPLE
 from glider.bench.ceiling import human
+from glider.bench.explanations import (
+    Readings,
+    agreement_figures,
+    explanation_figures,
+    read_reasons,
+)
 from glider.bench.held_out import Exposure, HeldOut
 from glider.bench.highlights import (
     FIRST_SENTENCE,
@@ -41,6 +47,7 @@ from glider.store.manifest import Manifest
 from glider.store.run import load_manifest, outcomes
 
 _DELETIONS = "deletions.json"
+_READINGS = "readings.json"
 _STAND_INS = (RANDOM_SPANS, FIRST_SENTENCE)
 _REASONING = "mr_ben_reasoning"
 """The set whose spans are first wrong steps."""
@@ -209,6 +216,21 @@ def judge_deletions(judge: Streams, folder: Path, *, seed: int) -> None:
     write_whole(path, found.model_dump_json() + "\n")
 
 
+def judge_reasons(reader: Streams, folder: Path, *, seed: int) -> None:
+    """Have the reasons of a run read by a second model, if this one has not done so yet.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    path = folder / _READINGS
+    if path.exists() and Readings.model_validate_json(path.read_bytes()).reader == reader.id:
+        return
+    items = items_from_run(folder)
+    rng = _rng(seed, folder.name)
+    found = read_reasons(reader, items, dict(outcomes(folder)), rng=rng)
+    write_whole(path, found.model_dump_json() + "\n")
+
+
 def answers_of(out: Path, system: str) -> list[Answers]:
     """A judge's answers on each set, with the worst disagreements; `system` as in the results."""
     found = []
@@ -249,7 +271,7 @@ class _Found:
             own += [each.system for each in read if each.system not in own]
             items = items_from_run(run.folder)
             # They hang on no reading: shown once, with the first.
-            self._highlights(run, read[0].system, items)
+            self._explanations(run, read[0].system, items)
             if not read[0].judged.all():
                 self._lost(run, asked=len(items))
             most = max(most, items, key=len)
@@ -292,9 +314,9 @@ class _Found:
         self.scored.append(Scored.of(labelled.name, name, items, scores))
         self.kinds[name] = "baseline"
 
-    def _highlights(self, run: BenchRun, system: str, items: Sequence[Item]) -> None:
+    def _explanations(self, run: BenchRun, system: str, items: Sequence[Item]) -> None:
         """Only where the judge was asked to explain; else a run's texts are not even held."""
-        if not any(_quotes(outcome) for _, outcome in outcomes(run.folder)):
+        if not any(_explained(outcome) for _, outcome in outcomes(run.folder)):
             return
         found = dict(outcomes(run.folder))
         name = run.labelled.name
@@ -302,6 +324,11 @@ class _Found:
         figures, differences = against_people(name, system, items, found, rng=rng)
         self.figures += figures
         self.differences += differences
+        self.figures += explanation_figures(name, system, items, found, rng=rng)
+        if (run.folder / _READINGS).exists():
+            read = Readings.model_validate_json((run.folder / _READINGS).read_bytes())
+            self.figures += agreement_figures(name, system, items, found, read)
+            self.notes.append(f"{name}: the reasons of {system} were read by {read.reader}")
         if (run.folder / _DELETIONS).exists():
             again = Deletions.model_validate_json((run.folder / _DELETIONS).read_bytes())
             figures, differences = score_moved(name, system, items, again, rng=rng)
@@ -315,5 +342,5 @@ def _rng(seed: int, benchmark: str) -> np.random.Generator:
     return np.random.default_rng([seed, zlib.crc32(benchmark.encode())])
 
 
-def _quotes(outcome: Outcome) -> bool:
-    return isinstance(outcome, Judgment) and bool(outcome.highlights)
+def _explained(outcome: Outcome) -> bool:
+    return isinstance(outcome, Judgment) and bool(outcome.highlights or outcome.reasoning)

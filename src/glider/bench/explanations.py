@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 
 from glider.bench.claims import claims
 from glider.bench.results import Figure
+from glider.bench.run import Streams
 from glider.bench.scored import cluster_codes
+from glider.core.base import Frozen
 from glider.core.criteria import Criterion
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.samples import Field, Sample
@@ -229,19 +231,47 @@ def reading_tasks(
                 yield (n, shuffled), _reading_task(items[n], outcome.reasoning or "", n)
 
 
+class Readings(Frozen):
+    """What a second model took the reasons of a run for."""
+
+    reader: str
+    """Model and format of the second model."""
+    rows: tuple[int, ...]
+    """Item of each reading."""
+    dealt_out: tuple[bool, ...]
+    """The reason was another item's."""
+    scores: tuple[int | None, ...]
+    """The level it speaks for; None where the reading failed."""
+
+
+def read_reasons(
+    reader: Streams, items: Sequence[Item], outcomes: Outcomes, *, rng: np.random.Generator
+) -> Readings:
+    """Have every reason of a run read by a second model, once as its own and once dealt out."""
+    tasks = list(reading_tasks(items, outcomes, rng=rng))
+    scores: list[int | None] = [None] * len(tasks)
+    for place, outcome in reader.stream((place, task) for place, (_, task) in enumerate(tasks)):
+        if isinstance(outcome, Judgment):
+            scores[place] = outcome.score
+    return Readings(
+        reader=reader.id,
+        rows=tuple(row for (row, _), _ in tasks),
+        dealt_out=tuple(dealt for (_, dealt), _ in tasks),
+        scores=tuple(scores),
+    )
+
+
 def agreement_figures(
-    benchmark: str,
-    system: str,
-    items: Sequence[Item],
-    outcomes: Outcomes,
-    read: Mapping[tuple[int, bool], Judgment | Failure],
+    benchmark: str, system: str, items: Sequence[Item], outcomes: Outcomes, read: Readings
 ) -> list[Figure]:
     """How often a reason speaks for the score it stands beside, and how often a dealt-out one does.
 
-    Args:
-        read: what the second model answered to `reading_tasks`. A failed reading agrees with
-            nothing.
+    A reading that failed agrees with nothing.
     """
+    found = {
+        (row, dealt): score
+        for row, dealt, score in zip(read.rows, read.dealt_out, read.scores, strict=True)
+    }
     single = [n for n, item in enumerate(items) if not item.is_pair]
     judged = sum(isinstance(outcomes.get(n), Judgment) for n in single)
     where = {"benchmark": benchmark, "system": system, "asked": len(single), "judged": judged}
@@ -250,8 +280,8 @@ def agreement_figures(
         (False, "reason agrees with its score"),
         (True, "dealt-out reason agrees with the score"),
     ):
-        numbers = single if not shuffled else [n for n in single if (n, True) in read]
-        values = [_agrees(items[n], outcomes.get(n), read.get((n, shuffled))) for n in numbers]
+        numbers = single if not shuffled else [n for n in single if (n, True) in found]
+        values = [_agrees(items[n], outcomes.get(n), found.get((n, shuffled))) for n in numbers]
         estimate: Estimate | Undefined = (
             clustered_share(np.array(values, np.bool_), cluster_codes([items[n] for n in numbers]))
             if values
@@ -261,13 +291,11 @@ def agreement_figures(
     return figures
 
 
-def _agrees(
-    item: Item, outcome: Judgment | Failure | Comparison | None, read: Judgment | Failure | None
-) -> bool:
-    if not isinstance(outcome, Judgment) or not isinstance(read, Judgment):
+def _agrees(item: Item, outcome: Judgment | Failure | Comparison | None, read: int | None) -> bool:
+    if not isinstance(outcome, Judgment) or read is None:
         return False
     rubric = item.criterion.rubric
-    apart = abs(rubric.normalize(outcome.score) - rubric.normalize(read.score))
+    apart = abs(rubric.normalize(outcome.score) - rubric.normalize(read))
     return apart <= AGREES_WITHIN + 1e-9
 
 

@@ -234,7 +234,7 @@ class _Shown:
             for (benchmark, system), own in by_row.items()
         ]
         table = _table(["benchmark", "system", *metrics], rows, left=2)
-        return ["## Highlights and more", table] if rows else []
+        return ["## Reasons, marks and more", table] if rows else []
 
     def differences(self) -> list[str]:
         tested = [d for d in self.results.differences if d.p_adjusted is not None]

@@ -41,6 +41,14 @@ class BenchSettings:
             ("--deletion",),
         ),
     ] = False
+    reader: Annotated[
+        str | None,
+        Flag(
+            "A second model that reads each reason, without the text and the score: does it speak "
+            "for its score?",
+            "How to ask",
+        ),
+    ] = None
     baselines: Annotated[
         bool,
         Flag("Simple rules beside the judge.", _FIGURES, ("--baselines/--no-baselines",)),

@@ -5,10 +5,11 @@ import pytest
 
 from glider.bench.claims import claims
 from glider.bench.explanations import (
+    Readings,
     agreement_figures,
     explanation_figures,
     is_well_formed,
-    reading_tasks,
+    read_reasons,
     word_likeness,
 )
 from glider.core.criteria import Criterion
@@ -136,32 +137,53 @@ def test_claims_are_counted_over_the_reasons_that_make_one():
     assert figure.low < 0.75 < figure.high
 
 
+class Reader:
+    """Reads the level's own word; cannot read what has none."""
+
+    id = "reader"
+    told = {1: "bad", 2: "poor", 3: "fair", 4: "good", 5: "very good"}
+
+    def __init__(self):
+        self.seen = []
+
+    def stream(self, tasks):
+        for key, task in tasks:
+            (field,) = task.sample.fields
+            self.seen.append(field.text)
+            level = next((s for s, t in self.told.items() if field.text == f"It is {t}."), None)
+            if level is None:
+                yield (
+                    key,
+                    Failure(
+                        task_id=task.id, sample_id="x", criterion="quality", judge="reader",
+                        stage="read", code="unreadable", message="", retryable=False,
+                    ),
+                )  # fmt: skip
+            else:
+                yield key, judgment(item(0), level, "")
+
+
 def test_a_second_reading_is_blind_and_dealt_out_reasons_agree_less():
     items = [item(n) for n in range(30)]
-    told = {1: "bad", 2: "poor", 3: "fair", 4: "good", 5: "very good"}
-    outcomes = {n: judgment(i, n % 5 + 1, f"It is {told[n % 5 + 1]}.") for n, i in enumerate(items)}
-    read = {}
-    for key, task in reading_tasks(items, outcomes, rng=np.random.default_rng(0)):
-        (field,) = task.sample.fields
-        level = next(s for s, t in told.items() if field.text == f"It is {t}.")
-        assert "number" not in field.text  # nothing of the judged text
-        read[key] = judgment(items[key[0]], level, "")
-    assert sum(shuffled for _, shuffled in read) == 30
+    outcomes = {
+        n: judgment(i, n % 5 + 1, f"It is {Reader.told[n % 5 + 1]}.") for n, i in enumerate(items)
+    }
+    reader = Reader()
+    read = read_reasons(reader, items, outcomes, rng=np.random.default_rng(0))
+    assert all("number" not in text for text in reader.seen)  # nothing of the judged text
+    assert sum(read.dealt_out) == 30
     figures = values(agreement_figures("b", "s", items, outcomes, read))
     own = figures["reason agrees with its score"]
     dealt = figures["dealt-out reason agrees with the score"]
     assert own.value == 1.0
+    assert own.low < 1.0
     assert dealt.value < 0.8
 
 
 def test_an_unread_reason_agrees_with_nothing():
     items = [item(n) for n in range(12)]
-    outcomes = {n: judgment(i, 3, "Fair.") for n, i in enumerate(items)}
-    task = JudgeTask(items[0].sample, CRITERION)
-    failed = Failure(
-        task_id=task.id, sample_id="x", criterion="quality", judge="j", stage="read",
-        code="unreadable", message="", retryable=False,
-    )  # fmt: skip
-    read = {(n, False): judgment(items[n], 3, "") if n < 6 else failed for n in range(12)}
+    outcomes = {n: judgment(i, 3, "It is fair." if n < 6 else "Hm.") for n, i in enumerate(items)}
+    read = read_reasons(Reader(), items, outcomes, rng=np.random.default_rng(0))
     (own, _) = agreement_figures("b", "s", items, outcomes, read)
     assert own.value == 0.5
+    assert Readings.model_validate_json(read.model_dump_json()) == read
