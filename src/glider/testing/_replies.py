@@ -1,11 +1,10 @@
-"""What the fake server says, and which requests it spoils: settings and requests in, bytes out.
+"""What the fake server says, and which requests it spoils: settings and requests in, replies out.
 
-Knows no sockets: `server` reads and writes them, and is where the public names are.
+Knows no HTTP: `server` reads and writes them, and is where the public names are.
 """
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import json
 import random
@@ -124,64 +123,58 @@ def check_always(name: str | None) -> None:
 # ---- replies ------------------------------------------------------------------------------------
 
 
-def _http(status: str, body: bytes, *, kind: str = "application/json", extra: str = "") -> bytes:
-    """A whole reply. `extra` is header lines, each ended by CRLF."""
-    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{extra}"
-    return head.encode("ascii") + b"\r\n" + body
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back: a status, a body and its kind."""
+
+    status: int
+    body: bytes
+    kind: str = "application/json"
+    retry_after: str | None = None
 
 
-def json_reply(status: str, value: object, *, extra: str = "") -> bytes:
-    """A whole reply with a value as its body; `extra` as in `_http`."""
-    return _http(status, json.dumps(value).encode("ascii"), extra=extra)
+def json_reply(status: int, value: object, *, retry_after: str | None = None) -> Reply:
+    """A reply with a value as its body."""
+    return Reply(status, json.dumps(value).encode("ascii"), retry_after=retry_after)
 
 
-def error_reply(status: str, message: str, code: str, *, extra: str = "") -> bytes:
+def error_reply(status: int, message: str, code: str, *, retry_after: str | None = None) -> Reply:
     """An error in OpenAI's form as a reply, {"error": {"message", "type", "param", "code"}}."""
-    number = int(status[:3])
-    family = {401: "authentication_error", 429: "rate_limit_error"}.get(number)
+    family = {401: "authentication_error", 429: "rate_limit_error"}.get(status)
     error = {
         "message": message,
-        "type": family or ("server_error" if number >= 500 else "invalid_request_error"),
+        "type": family or ("server_error" if status >= 500 else "invalid_request_error"),
         "param": None,
         "code": code,
     }
-    return json_reply(status, {"error": error}, extra=extra)
+    return json_reply(status, {"error": error}, retry_after=retry_after)
 
 
-UNAUTHORIZED: Final = error_reply("401 Unauthorized", "Incorrect API key.", "invalid_api_key")
+UNAUTHORIZED: Final = error_reply(401, "Incorrect API key.", "invalid_api_key")
 
-_FIXED: Final[dict[str, bytes]] = {
+_FIXED: Final[dict[str, Reply]] = {
     "rate_limited": error_reply(
-        "429 Too Many Requests",
-        "Rate limit reached for requests.",
-        "rate_limit_exceeded",
-        extra="Retry-After: 0.05\r\n",
+        429, "Rate limit reached for requests.", "rate_limit_exceeded", retry_after="0.05"
     ),
-    "overloaded": error_reply(
-        "503 Service Unavailable", "The engine is currently overloaded.", "overloaded"
-    ),
-    "server_error": error_reply(
-        "500 Internal Server Error", "The server had an error.", "internal_error"
-    ),
-    "empty": _http("200 OK", b""),
-    "html": _http(
-        "200 OK",
+    "overloaded": error_reply(503, "The engine is currently overloaded.", "overloaded"),
+    "server_error": error_reply(500, "The server had an error.", "internal_error"),
+    "empty": Reply(200, b""),
+    "html": Reply(
+        200,
         b"<!DOCTYPE html>\n<html><head><title>Gateway</title></head>"
         b"<body><h1>Please wait</h1><p>You will be redirected.</p></body></html>\n",
-        kind="text/html; charset=utf-8",
+        "text/html",
     ),
-    "wrong_shape": json_reply("200 OK", {"object": "status", "status": "ok", "data": []}),
+    "wrong_shape": json_reply(200, {"object": "status", "status": "ok", "data": []}),
     "unauthorized": UNAUTHORIZED,
     "too_long": error_reply(
-        "400 Bad Request",
+        400,
         "This model's maximum context length is 8192 tokens. "
         "However, your messages resulted in 9001 tokens.",
         "context_length_exceeded",
     ),
     "not_found": error_reply(
-        "404 Not Found",
-        "The model does not exist or you do not have access to it.",
-        "model_not_found",
+        404, "The model does not exist or you do not have access to it.", "model_not_found"
     ),
 }
 """Faults that are one reply, the same for every request."""
@@ -245,7 +238,7 @@ class _Refused(Exception):
 
 
 class Desk:
-    """Takes requests in and hands replies out, and counts both. Knows no sockets.
+    """Takes requests in and hands replies out, and counts both.
 
     Used from one event loop only, so nothing is locked. Every request ends in exactly one of
     answered, faults, refused, crashed and abandoned, or is still in hand.
@@ -255,8 +248,6 @@ class Desk:
         self.settings = settings
         self.always = settings.always
         self.crash: Exception | None = None
-        self.stopping = False
-        self.open: set[asyncio.Transport] = set()
         self.connections = 0
         self.in_hand = 0
         self.abandoned = 0
@@ -266,14 +257,14 @@ class Desk:
         self._refused = 0
         self._crashed = 0
         self._duplicates = 0
-        self._ids: set[bytes] = set()
+        self._ids: set[str] = set()
         self._faults = dict.fromkeys(FAULTS + ALWAYS_ONLY, 0)
         self._serial = 0
         self._created = int(time.time())
         self._draw = FaultPlan(
             rate=settings.fault_rate, faults=settings.faults, seed=settings.seed
         ).draw
-        self._key = None if settings.api_key is None else b"Bearer " + settings.api_key.encode()
+        self._key = None if settings.api_key is None else f"Bearer {settings.api_key}"
         self._ready: dict[tuple[bool, str | None], tuple[bytes, int]] = {}
 
     def stats(self) -> dict[str, Any]:
@@ -292,14 +283,14 @@ class Desk:
             "duplicates": self._duplicates,
         }
 
-    def allows(self, authorization: bytes | None) -> bool:
+    def allows(self, authorization: str | None) -> bool:
         return self._key is None or authorization == self._key
 
-    def refuse_key(self) -> bytes:
+    def refuse_key(self) -> Reply:
         self._faults["unauthorized"] += 1
         return UNAUTHORIZED
 
-    def arrive(self, request_id: bytes | None) -> None:
+    def arrive(self, request_id: str | None) -> None:
         """A completion was asked for."""
         self._requests += 1
         if request_id is not None:
@@ -319,7 +310,7 @@ class Desk:
     def count(self, fault: str) -> None:
         self._faults[fault] += 1
 
-    def reply(self, fault: str | None, chat: bool, body: bytes) -> tuple[bytes, bool]:
+    def reply(self, fault: str | None, chat: bool, body: bytes) -> tuple[Reply, bool]:
         """The whole reply to a request in hand, and whether `fault` had its way."""
         if fault is not None and fault in _FIXED:
             self._faults[fault] += 1
@@ -328,29 +319,29 @@ class Desk:
             whole = self._completion(fault, chat, body)
         except _Refused as exc:
             self._refused += 1
-            return error_reply("400 Bad Request", str(exc), "invalid_request"), False
+            return error_reply(400, str(exc), "invalid_request"), False
         except Exception as exc:  # noqa: BLE001 - an answer function may fail in any way
             # From the caller's `answer`: told to the client now, and to its owner on leaving.
             self._crashed += 1
             self.crash = self.crash or exc
             message = f"answer raised {type(exc).__name__}: {exc}"
-            return error_reply("500 Internal Server Error", message, "answer_raised"), False
+            return error_reply(500, message, "answer_raised"), False
         if fault is None:
             self._answered += 1
         else:
             self._faults[fault] += 1
         return whole, True
 
-    def models(self) -> bytes:
+    def models(self) -> Reply:
         model = {
             "id": self.settings.model or "fake-judge",
             "object": "model",
             "created": self._created,
             "owned_by": "glider",
         }
-        return json_reply("200 OK", {"object": "list", "data": [model]})
+        return json_reply(200, {"object": "list", "data": [model]})
 
-    def _completion(self, fault: str | None, chat: bool, body: bytes) -> bytes:
+    def _completion(self, fault: str | None, chat: bool, body: bytes) -> Reply:
         answer = self.settings.answer
         # Reading JSON costs more than all the rest together, so it is done only when the reply
         # depends on it. A key found in the raw bytes is a reason to look, no proof.
@@ -377,9 +368,7 @@ class Desk:
             tokens,
             prompt_tokens + tokens,
         )
-        return (
-            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-        ) % (len(payload), payload)
+        return Reply(200, payload)
 
     def _read_and_choose(self, fault: str | None, chat: bool, body: bytes) -> tuple[bytes, int]:
         try:

@@ -17,14 +17,13 @@ TLS, and no address but 127.0.0.1. It gives one choice whatever `n` says, and do
 that a request makes sense: a constant answer is sent without reading the JSON it answers.
 
 The convention to know: delay and faults touch the two completion endpoints only, so /health,
-/v1/models and /stats can be trusted on the worst day. Standard library only.
+/v1/models and /stats can be trusted on the worst day. HTTP is aiohttp's.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import functools
 import http.client
 import json
 import os
@@ -42,6 +41,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, cast
 
+from aiohttp import web
+
 from glider.testing._replies import (
     ALWAYS_ONLY,
     ALWAYS_ONLY_HELP,
@@ -52,6 +53,7 @@ from glider.testing._replies import (
     Answer,
     Desk,
     FaultPlan,
+    Reply,
     Settings,
     check_always,
     error_reply,
@@ -62,237 +64,109 @@ __all__ = ["ALWAYS_ONLY", "FAULTS", "NONSENSE", "Answer", "FakeServer", "FaultPl
 
 _HOST: Final = "127.0.0.1"
 _BACKLOG: Final = 1024  # A client that opens 256 connections at once must not wait for SYN retries.
-_MAX_HEAD: Final = 64 * 1024  # bytes
 _MAX_BODY: Final = 64 * 1024 * 1024  # bytes
 _DRIP_S: Final = 1.0
+_SHUTDOWN_S: Final = 0.01
 _START_S: Final = 30.0  # Longest wait for a thread to start, or for a process to end.
 
 # Linger for 0 s: closing then sends RST at once and throws away what was not sent.
 _RESET: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
-# ---- connections: bytes in, bytes out ----------------------------------------------------------
+class _Endpoint:
+    """Answers one HTTP request after another, well or badly, as the desk decides."""
 
-
-def _field(head: bytes, lower: bytes, name: bytes) -> bytes | None:
-    """A header's value. `name` is lower case between CRLF and colon, `lower` is head.lower()."""
-    start = lower.find(name)
-    if start < 0:
-        return None
-    start += len(name)
-    end = head.find(b"\r\n", start)
-    return (head[start:] if end < 0 else head[start:end]).strip()
-
-
-class _Connection(asyncio.Protocol):
-    """One client connection: one request at a time, kept open between them.
-
-    A Protocol with a hand-written reader and no task per request, since the fake must not be
-    the slow part of a measurement.
-    """
-
-    __slots__ = (
-        "_body",
-        "_buffer",
-        "_busy",
-        "_chat",
-        "_desk",
-        "_fault",
-        "_in_hand",
-        "_last",
-        "_loop",
-        "_needed",
-        "_timer",
-        "_used",
-        "transport",
-    )
-
-    transport: asyncio.Transport
-
-    def __init__(self, desk: Desk, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._loop = loop
-        self._buffer = bytearray()
-        self._needed = 0  # Bytes before it is worth looking again.
-        self._busy = False  # A reply is being waited for or dripped.
-        self._in_hand = False  # The desk counts a request of ours.
-        self._used = False
-        self._last = False  # Close after the next reply.
-        self._timer: asyncio.TimerHandle | None = None
-        self._fault: str | None = None
-        self._chat = True
-        self._body = b""
+        self._used: set[object] = set()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)
-        if self._desk.stopping:
-            self.transport.abort()
-            return
-        self._desk.open.add(self.transport)
-        self._socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """The reply to a request; of a completion it may be none, or half of one."""
+        desk, method, path = self._desk, request.method, request.path
+        if method not in ("GET", "POST"):
+            return _last(error_reply(405, "only GET and POST", "bad_http"))
+        if method == "POST" and request.content_length is None:
+            return _last(error_reply(411, "send the body with a Content-Length", "bad_http"))
+        if (request.content_length or 0) > _MAX_BODY:
+            return _last(error_reply(413, f"body above {_MAX_BODY} bytes", "bad_http"))
+        body = await request.content.read()
+        if method == "POST" and path in ("/v1/chat/completions", "/v1/completions"):
+            return await self._completion(request, path == "/v1/chat/completions", body)
+        if method == "GET" and path == "/v1/models":
+            allowed = desk.allows(request.headers.get("Authorization"))
+            return _sent(desk.models() if allowed else UNAUTHORIZED)
+        if method == "GET" and path == "/health":
+            return _sent(json_reply(200, {"status": "ok"}))
+        if method == "GET" and path == "/stats":
+            return _sent(json_reply(200, desk.stats()))
+        return _sent(error_reply(404, f"no {method} {path} here", "unknown_url"))
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._desk.open.discard(self.transport)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._in_hand:
-            self._in_hand = False
-            self._desk.in_hand -= 1
-            self._desk.abandoned += 1
-
-    def data_received(self, data: bytes) -> None:
-        if self._busy or self._buffer:
-            self._buffer += data
-            if len(self._buffer) > _MAX_HEAD + _MAX_BODY:
-                self.transport.abort()
-            elif not self._busy and len(self._buffer) >= self._needed:
-                self._take_buffer()
-        else:
-            self._read(data)
-
-    def _take_buffer(self) -> None:
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        self._read(data)
-
-    def _read(self, data: bytes) -> None:
-        """Handle the request at the start of `data`, or keep it until it is whole."""
-        head_end = data.find(b"\r\n\r\n")
-        if head_end > _MAX_HEAD or (head_end < 0 and len(data) > _MAX_HEAD):
-            self._reject("431 Request Header Fields Too Large", "headers too long")
-            return
-        if head_end < 0:
-            self._wait_for(len(data) + 1, data)
-            return
-        head = data[:head_end]
-        lower = head.lower()
-        words = head.partition(b"\r\n")[0].split(b" ")
-        if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
-            self._reject("400 Bad Request", "not an HTTP/1.1 request")
-            return
-        method, target, version = words
-
-        size = 0
-        length = _field(head, lower, b"\r\ncontent-length:")
-        if length is not None:
-            if not length.isdigit():
-                self._reject("400 Bad Request", "Content-Length is not a number")
-                return
-            size = int(length)
-        elif method == b"POST":
-            self._reject("411 Length Required", "send the body with a Content-Length")
-            return
-        if size > _MAX_BODY:
-            self._reject("413 Content Too Large", f"body above {_MAX_BODY} bytes")
-            return
-        end = head_end + 4 + size
-        if len(data) < end:
-            self._wait_for(end, data)
-            return
-        if len(data) > end:
-            self._buffer += data[end:]
-        self._needed = 0
-
-        connection = _field(head, lower, b"\r\nconnection:")
-        if connection is not None and b"close" in connection.lower():
-            self._last = True
-        elif version == b"HTTP/1.0":
-            self._last = connection is None or b"keep-alive" not in connection.lower()
-        self._route(method, target.partition(b"?")[0], head, lower, data[head_end + 4 : end])
-
-    def _route(self, method: bytes, path: bytes, head: bytes, lower: bytes, body: bytes) -> None:
+    async def _completion(
+        self, request: web.BaseRequest, chat: bool, body: bytes
+    ) -> web.StreamResponse:
         desk = self._desk
-        if method == b"POST" and path in (b"/v1/chat/completions", b"/v1/completions"):
-            if not self._used:
-                self._used = True
-                desk.connections += 1
-            desk.arrive(_field(head, lower, b"\r\nx-request-id:"))
-            if not desk.allows(_field(head, lower, b"\r\nauthorization:")):
-                self._send(desk.refuse_key())
-                return
-            self._fault = desk.admit()
-            self._chat = path == b"/v1/chat/completions"
-            self._body = body
-            self._busy = self._in_hand = True
-            delay_s = desk.settings.delay_s
-            if delay_s > 0:
-                self._timer = self._loop.call_later(delay_s, self._finish)
-            else:
-                self._finish()
-        elif method == b"GET" and path == b"/v1/models":
-            allowed = desk.allows(_field(head, lower, b"\r\nauthorization:"))
-            self._send(desk.models() if allowed else UNAUTHORIZED)
-        elif method == b"GET" and path == b"/health":
-            self._send(json_reply("200 OK", {"status": "ok"}))
-        elif method == b"GET" and path == b"/stats":
-            self._send(json_reply("200 OK", desk.stats()))
-        elif method in (b"GET", b"POST"):
-            asked = f"{method.decode('latin-1')} {path.decode('latin-1')}"
-            self._send(error_reply("404 Not Found", f"no {asked} here", "unknown_url"))
-        else:
-            self._reject("405 Method Not Allowed", "only GET and POST")
-
-    def _finish(self) -> None:
-        """Reply to the request in hand, well or badly, as was decided when it arrived."""
-        self._timer = None
-        self._in_hand = False
-        desk, fault = self._desk, self._fault
-        desk.in_hand -= 1
+        if request.protocol not in self._used:
+            self._used.add(request.protocol)
+            desk.connections += 1
+        desk.arrive(request.headers.get("X-Request-Id"))
+        if not desk.allows(request.headers.get("Authorization")):
+            return _sent(desk.refuse_key())
+        fault = desk.admit()
+        try:
+            if desk.settings.delay_s > 0:
+                await asyncio.sleep(desk.settings.delay_s)
+        except asyncio.CancelledError:
+            desk.abandoned += 1
+            raise
+        finally:
+            desk.in_hand -= 1
+        transport = request.transport
+        if transport is None:
+            desk.abandoned += 1
+            return web.Response()  # Nobody is there to see it.
         if fault == "reset":
             desk.count(fault)
-            self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self.transport.abort()
-            return
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            transport.abort()
+            return web.Response()
         if fault == "drip":
             desk.count(fault)
-            # No length, so the body has no end until the connection has one; and spaces, which
-            # JSON allows, so that no parser can give up early.
-            self.transport.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
-            )
-            self._timer = self._loop.call_later(_DRIP_S, self._drip)
-            return
-        self._busy = False
-        whole, had_its_way = desk.reply(fault, self._chat, self._body)
-        self._body = b""
+            return await _drip(request)
+        reply, had_its_way = desk.reply(fault, chat, body)
         if fault == "half_json" and had_its_way:
-            body_start = whole.index(b"\r\n\r\n") + 4
-            whole = whole[: body_start + (len(whole) - body_start) // 2]
-            self._last = True
-        self._send(whole)
+            half = web.StreamResponse(headers={"Content-Length": str(len(reply.body))})
+            half.content_type = reply.kind
+            await half.prepare(request)
+            await half.write(reply.body[: len(reply.body) // 2])
+            transport.close()
+            return half
+        return _sent(reply)
 
-    def _drip(self) -> None:
-        self.transport.write(b" ")
-        self._timer = self._loop.call_later(_DRIP_S, self._drip)
 
-    def _send(self, reply: bytes) -> None:
-        self.transport.write(reply)
-        if self._last:
-            self._buffer.clear()
-            self.transport.close()
-        elif self._buffer:
-            # Not called directly: a client that sends many requests at once must not deepen
-            # the stack by one reply each.
-            self._busy = True
-            self._loop.call_soon(self._next)
+def _sent(reply: Reply) -> web.Response:
+    headers = {"Retry-After": reply.retry_after} if reply.retry_after else None
+    return web.Response(
+        status=reply.status, body=reply.body, content_type=reply.kind, headers=headers
+    )
 
-    def _next(self) -> None:
-        self._busy = False
-        if not self.transport.is_closing():
-            self._take_buffer()
 
-    def _reject(self, status: str, message: str) -> None:
-        """Refuse what cannot be read, and hang up: where the next request starts is unknown."""
-        self._last = True
-        self._send(error_reply(status, message, "bad_http", extra="Connection: close\r\n"))
+def _last(reply: Reply) -> web.Response:
+    """Hangs up after it: where the next request starts is unknown."""
+    response = _sent(reply)
+    response.force_close()
+    return response
 
-    def _wait_for(self, needed: int, data: bytes) -> None:
-        self._buffer += data
-        self._needed = needed
 
-    def _socket(self) -> socket.socket:
-        return cast(socket.socket, self.transport.get_extra_info("socket"))
+async def _drip(request: web.BaseRequest) -> web.StreamResponse:
+    """Spaces, which JSON allows, so that no parser can give up early; until the client leaves."""
+    response = web.StreamResponse()
+    response.content_type = "application/json"
+    response.force_close()
+    await response.prepare(request)
+    while True:
+        await asyncio.sleep(_DRIP_S)
+        await response.write(b" ")
 
 
 # ---- running -----------------------------------------------------------------------------------
@@ -314,28 +188,20 @@ def _listen(port: int) -> socket.socket:
 
 async def _serve(desk: Desk, listener: socket.socket, stop: asyncio.Event) -> None:
     """Serve until `stop`, then drop every connection and leave nothing open."""
-    loop = asyncio.get_running_loop()
+    server = web.Server(
+        _Endpoint(desk),
+        handler_cancellation=True,  # A client that left is not answered.
+        access_log=None,
+        lingering_time=0.0,
+    )
+    runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
     try:
-        server = await loop.create_server(
-            functools.partial(_Connection, desk, loop), sock=listener, backlog=_BACKLOG
-        )
-    except BaseException:
-        listener.close()
-        raise
-    try:
+        await runner.setup()
+        await web.SockSite(runner, listener, backlog=_BACKLOG).start()
         await stop.wait()
     finally:
-        desk.stopping = True
-        # A connection just accepted has a task of its own: closing under it would leak its socket.
-        while greeting := asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.wait(greeting)
-        server.close()
-        for transport in list(desk.open):
-            transport.abort()
-        while desk.open:
-            await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        await server.wait_closed()
+        await runner.cleanup()
+        listener.close()
 
 
 class FakeServer:
