@@ -14,7 +14,7 @@ from glider.core.errors import RunError, SetupError, UnknownName
 from glider.corpus.data_card import read_record
 from glider.corpus.examples import read_examples, read_tasks
 from glider.formats import make_format
-from glider.studies.selection import select
+from glider.studies import SelectionSettings, select
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
@@ -64,7 +64,7 @@ def test_a_folder_that_is_not_empty_is_refused_before_the_work(kind, own):
 def test_a_selection_has_a_record_of_its_own_for_the_card_of_a_judge(own, tmp_path):
     whole, part = tmp_path / "whole", tmp_path / "part"
     run("--set", own, "--out", whole, "--dev", 0.2)
-    select(whole, part, by="random", size=10, model="")
+    select(whole, part, SelectionSettings(by="random", size=10, model=""))
     every, chosen = read_record(whole), read_record(part)
     assert every.train.examples == 40 and chosen.train.examples == 10
     assert sum(chosen.train.by_label.values()) == 10

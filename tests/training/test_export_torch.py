@@ -21,7 +21,7 @@ from glider.models.adapters import Adapter, Layout  # noqa: E402
 from glider.models.catalog import cache_dir, find  # noqa: E402
 from glider.models.dequantise import to_hf_folder  # noqa: E402
 from glider.models.requantise import requantise  # noqa: E402
-from glider.release.export import copy_adapter, merge, to_gguf  # noqa: E402
+from glider.release.weights import copy_adapter, merge, to_gguf  # noqa: E402
 
 BASE = "smollm2-135m-instruct"
 

@@ -12,9 +12,10 @@ pytest.importorskip("trl", reason="training needs trl")
 
 from glider.core.errors import DataError, ManifestMismatch, RunError, SetupError, UnknownName
 from glider.corpus.examples import format_of, read_examples
-from glider.studies.draws import by_ifd, d3, dependability, ifd, upd
-from glider.studies.losses import TorchLosses
-from glider.studies.selection import Measure, select
+from glider.studies import SelectionSettings, select
+from glider.studies.selecting.draws import by_ifd, d3, dependability, ifd, upd
+from glider.studies.selecting.losses import TorchLosses
+from glider.studies.selecting.select import Measure
 from glider.training.base_model import find_base
 
 
@@ -36,7 +37,7 @@ def measured(folder):
 
 
 def test_the_examples_of_the_highest_ifd_are_kept_in_their_order(tiny, data, tmp_path):
-    found = select(data, tmp_path / "out", by="ifd", size=12, model=str(tiny))
+    found = select(data, tmp_path / "out", SelectionSettings(by="ifd", size=12, model=str(tiny)))
     every = list(read_examples(data / "train.jsonl.gz"))
     values = ifd(TorchLosses.of(find_base(str(tiny))), every)
     told = measured(tmp_path / "out")
@@ -57,7 +58,7 @@ def test_the_examples_of_the_highest_ifd_are_kept_in_their_order(tiny, data, tmp
 def test_d3_takes_what_is_difficult_and_unlike(tiny, data, tmp_path):
     import numpy as np
 
-    select(data, tmp_path / "out", by="d3", size=12, model=str(tiny))
+    select(data, tmp_path / "out", SelectionSettings(by="d3", size=12, model=str(tiny)))
     every = list(read_examples(data / "train.jsonl.gz"))
     model = TorchLosses.of(find_base(str(tiny)))
     losses = model(every)
@@ -70,18 +71,20 @@ def test_d3_takes_what_is_difficult_and_unlike(tiny, data, tmp_path):
 
 
 def test_another_size_is_drawn_of_the_same_measures(tiny, data, tmp_path, monkeypatch):
-    select(data, tmp_path / "out", by="ifd", size=12, model=str(tiny))
+    select(data, tmp_path / "out", SelectionSettings(by="ifd", size=12, model=str(tiny)))
     monkeypatch.setattr(TorchLosses, "of", lambda base: pytest.fail("measured again"))
     before = set(ids(tmp_path / "out"))
-    found = select(data, tmp_path / "out", by="ifd", size=5, model=str(tiny), resume=True)
+    found = select(
+        data, tmp_path / "out", SelectionSettings(by="ifd", size=5, model=str(tiny)), resume=True
+    )
     assert found.size == 5 and set(ids(tmp_path / "out")) < before
 
 
 def test_killed_it_goes_on_with_what_was_measured(tiny, data, tmp_path):
     write(data / "train.jsonl.gz", toy(1500))
     out = tmp_path / "out"
-    how = {"by": "ifd", "size": 20, "model": str(tiny)}
-    process = forked.process(select, data, out, **how)
+    how = SelectionSettings(by="ifd", size=20, model=str(tiny))
+    process = forked.process(select, data, out, how)
     journal = out / "measures.jsonl"
     try:
         while not (journal.exists() and journal.stat().st_size) and process.is_alive():
@@ -93,15 +96,17 @@ def test_killed_it_goes_on_with_what_was_measured(tiny, data, tmp_path):
     kept = journal.read_bytes().rpartition(b"\n")[0]
     assert kept and not (out / "train.jsonl.gz").exists()
     with pytest.raises(RunError, match="is not empty"):
-        select(data, out, **how)
-    found = select(data, out, **how, resume=True)
+        select(data, out, how)
+    found = select(data, out, how, resume=True)
     assert journal.read_bytes().startswith(kept)
     assert len(measured(out)) == 1500 and found.size == len(ids(out))
 
 
 def test_a_random_draw_asks_no_model(data, tmp_path):
     one, same, _other = (
-        select(data, tmp_path / f"{n}", by="random", size=7, model="nope", seed=seed)
+        select(
+            data, tmp_path / f"{n}", SelectionSettings(by="random", size=7, model="nope", seed=seed)
+        )
         for n, seed in enumerate((1, 1, 2))
     )
     assert one == same and one.model == ""
@@ -111,13 +116,18 @@ def test_a_random_draw_asks_no_model(data, tmp_path):
 
 def test_mistakes(tiny, data, tmp_path):
     with pytest.raises(SetupError, match="of 40: there are no more"):
-        select(data, tmp_path / "out", by="random", size=40, model="")
+        select(data, tmp_path / "out", SelectionSettings(by="random", size=40, model=""))
     with pytest.raises(UnknownName, match="no model called 'nope'"):
-        select(data, tmp_path / "out", by="ifd", size=4, model="nope")
+        select(data, tmp_path / "out", SelectionSettings(by="ifd", size=4, model="nope"))
     assert not (tmp_path / "out").exists()
-    select(data, tmp_path / "out", by="random", size=4, model="")
+    select(data, tmp_path / "out", SelectionSettings(by="random", size=4, model=""))
     with pytest.raises(ManifestMismatch, match="seed: 0 before, 1 now"):
-        select(data, tmp_path / "out", by="random", size=4, model="", seed=1, resume=True)
+        select(
+            data,
+            tmp_path / "out",
+            SelectionSettings(by="random", size=4, model="", seed=1),
+            resume=True,
+        )
     (data / "manifest.json").unlink()
     with pytest.raises(DataError, match="no manifest of examples"):
-        select(data, tmp_path / "out2", by="random", size=4, model="")
+        select(data, tmp_path / "out2", SelectionSettings(by="random", size=4, model=""))

@@ -26,7 +26,8 @@ from glider.core.errors import (
     SetupError,
     UnknownName,
 )
-from glider.studies.tail_patch import Patch, checkpoint_of, tail_patch
+from glider.studies import PatchSettings, tail_patch
+from glider.studies.tail_patching.start import start_of
 from glider.training.run import train
 
 app = typer.Typer()
@@ -77,9 +78,10 @@ def half(tiny, data, tmp_path_factory):
     return out
 
 
-def patched(tiny, run, data, out, **options):
-    return tail_patch(run, data=data, out=out, how=Patch(steps=STEPS, per_set=40), metric="loss",
-                      changes=(f"base={tiny}", *FASTER), **options)  # fmt: skip
+def patched(tiny, run, data, out, *, only=(), boost=(), **options):
+    settings = PatchSettings(steps=STEPS, per_set=40, metric="loss", only=tuple(only), boost=tuple(boost),
+                             changes=(f"base={tiny}", *FASTER))  # fmt: skip
+    return tail_patch(run, data=data, out=out, settings=settings, **options)
 
 
 def test_it_tells_help_from_harm_and_goes_on_by_set(tiny, run, data, tmp_path):
@@ -102,8 +104,8 @@ def test_it_tells_help_from_harm_and_goes_on_by_set(tiny, run, data, tmp_path):
     weights = yaml.safe_load((out / "mixture.yaml").read_text())["sets"]
     assert weights.keys() == {"one", "twin", "upside"} and weights["twin"] == {}
     with pytest.raises(ManifestMismatch, match="settings.steps: 60 before, 9 now"):
-        tail_patch(run, data=data, out=out, how=Patch(steps=9), metric="loss", resume=True,
-                   changes=(f"base={tiny}", *FASTER))  # fmt: skip
+        settings = PatchSettings(steps=9, metric="loss", changes=(f"base={tiny}", *FASTER))
+        tail_patch(run, data=data, out=out, settings=settings, resume=True)
 
 
 @pytest.mark.slow
@@ -148,24 +150,25 @@ def test_the_command(tiny, run, data, tmp_path):
 
 
 def test_a_checkpoint_is_the_last_or_the_one_that_is_named(run, half):
-    assert checkpoint_of(run).weights == run / "1-sft" / "model"
-    assert checkpoint_of(run).recipe.start == str(run / "1-sft" / "model")
-    last = checkpoint_of(half)
+    assert start_of(run).weights == run / "1-sft" / "model"
+    assert start_of(run).recipe.start == str(run / "1-sft" / "model")
+    last = start_of(half)
     assert last.weights.name == "checkpoint-15"
     assert last.recipe.base == str(last.weights) and last.recipe.start is None
-    assert checkpoint_of(half / "1-sft" / "checkpoint-3").weights.name == "checkpoint-3"
-    assert last.stage.dev is None and checkpoint_of(half, ["stages.0.batch=2"]).stage.batch == 2
+    assert start_of(half / "1-sft" / "checkpoint-3").weights.name == "checkpoint-3"
+    assert last.stage.dev is None and start_of(half, ["stages.0.batch=2"]).stage.batch == 2
 
 
 def test_what_was_trained_whole_goes_on_as_it_is(tiny, half, data, tmp_path):
     """Of its base it takes the tokenizer alone."""
-    last = checkpoint_of(half)
-    assert checkpoint_of(half, [f"base={tiny}"]).recipe == last.recipe
+    last = start_of(half)
+    assert start_of(half, [f"base={tiny}"]).recipe == last.recipe
     with pytest.raises(SetupError, match="base may only say where tiny-llama is"):
-        checkpoint_of(half, [f"base={build(tmp_path / 'other')}"])
+        start_of(half, [f"base={build(tmp_path / 'other')}"])
     out = tmp_path / "patch"
-    tail_patch(half, data=data, out=out, how=Patch(steps=1, per_set=20), metric="loss", only=["one"],
-               changes=[f"base={tiny}", "stages.0.learning_rate=1e-12"])  # fmt: skip
+    settings = PatchSettings(steps=1, per_set=20, metric="loss", only=("one",),
+                             changes=(f"base={tiny}", "stages.0.learning_rate=1e-12"))  # fmt: skip
+    tail_patch(half, data=data, out=out, settings=settings)
     before, after = (
         {name: score["expected"] for name, score in json.loads(path.read_text())["scores"].items()}
         for path in (out / "before.json", out / "sets" / "one.json")

@@ -32,7 +32,9 @@ from glider.core.generation import Decoding, GenerationRequest
 from glider.core.tasks import JudgeTask
 from glider.formats import make_format
 from glider.gold.own import own_labels
-from glider.studies.tune import Plan, load, read_labels, recipe_of
+from glider.studies.tuning.folder import load
+from glider.studies.tuning.labels import read_labels
+from glider.studies.tuning.plan import TuningPlan, recipe_of
 from glider.training.predict import level_probabilities, load_to_ask
 from glider.training.recipe import parse_recipe
 from glider.training.tokens import Coder
@@ -121,7 +123,7 @@ def test_the_whole_way(tiny, tmp_path):
     # What was kept is the base and an adapter that says something else.
     start, base, made = load(str(tiny))
     labels = read_labels(_labelled(path), path.parent, made, folds=2)
-    plan = Plan.model_validate_json((out / "plan.json").read_bytes())
+    plan = TuningPlan.model_validate_json((out / "plan.json").read_bytes())
     recipe = recipe_of(plan, start, name="x", seed=0)
     asked = [one for each in labels.asked for one in each]
     says = {

@@ -1,18 +1,18 @@
 """`glider tail-patch`: which training set helps which development sets, and weights from it."""
 
-import json
 from pathlib import Path
 
 import typer
 
+from glider.cli.flags import from_flags
 from glider.cli.options import interrupted
-from glider.cli.show import say
-from glider.core.errors import SetupError
+from glider.cli.show import print_json, say
+from glider.studies.tail_patching.settings import PatchSettings
 
-_DATA, _MEASURE, _OUT = "Data and settings", "Measuring", "Output"
-_METRICS = ("pearson", "accuracy", "loss")
+_OUT = "Output"
 
 
+@from_flags
 def tail_patch(
     run: Path = typer.Argument(
         ...,
@@ -25,36 +25,10 @@ def tail_patch(
         "--data",
         metavar="EXAMPLES",
         help="Folder that `glider data` made.",
-        rich_help_panel=_DATA,
+        rich_help_panel="Data and settings",
     ),
-    only: list[str] = typer.Option(
-        None, help="A training set; may be given again [all].", rich_help_panel=_DATA
-    ),
-    steps: int = typer.Option(
-        100,
-        min=1,
-        help="Updates on each set at most, and no more than the recipe's epochs.",
-        rich_help_panel=_DATA,
-    ),
-    changes: list[str] = typer.Option(
-        None,
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change a setting of the run's recipe: stages.0.learning_rate=1e-4.",
-        rich_help_panel=_DATA,
-    ),
-    metric: str = typer.Option(
-        "pearson", help="pearson, accuracy or loss of the score.", rich_help_panel=_MEASURE
-    ),
-    per_set: int = typer.Option(
-        40, min=2, help="Development examples of each set at most.", rich_help_panel=_MEASURE
-    ),
-    boost: list[str] = typer.Option(
-        None,
-        help="A category whose two best sets get the largest weight; may be given again.",
-        rich_help_panel=_MEASURE,
-    ),
-    seed: int = typer.Option(0, help="Of every draw.", rich_help_panel=_MEASURE),
+    *,
+    settings: PatchSettings,
     out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
     resume: bool = typer.Option(
         False, "--resume", help="Go on with --out, after the last set.", rich_help_panel=_OUT
@@ -68,27 +42,22 @@ def tail_patch(
     Writes tail-patch.md, tail-patch.json and mixture.yaml, which `glider data` reads: the same
     mixture with FLAMe's weights. Killed at any moment, it goes on with --resume.
     """
-    if metric not in _METRICS:
-        raise SetupError(f"--metric is one of {', '.join(_METRICS)}; got {metric!r}")
     from glider.studies import tail_patch as patch
+    from glider.studies.tail_patching.weights import table
 
     try:
-        found = patch.tail_patch(
+        found = patch(
             run,
             data=data,
             out=out,
-            how=patch.Patch(steps=steps, per_set=per_set, seed=seed),
-            metric=metric,  # type: ignore[arg-type]
-            only=only or (),
-            boost=boost or (),
-            changes=changes or (),
+            settings=settings,
             resume=resume,
-            say=lambda what: say("", what),
+            notify=lambda text: say("", text),
         )
     except KeyboardInterrupt:
         raise interrupted(out) from None
     if as_json:
-        print(json.dumps(found.model_dump(mode="json"), ensure_ascii=False, indent=1))
+        print_json(found.model_dump(mode="json"), indent=1)
     else:
-        print(patch.table(found))
+        print(table(found))
     say("weights:", str(out / "mixture.yaml"))

@@ -1,67 +1,37 @@
 """`glider tune`: a person's own labels to an adapter, if it is shown to be better."""
 
-import json
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from glider.cli.card import card_of
+from glider.cli.flags import from_flags
 from glider.cli.options import interrupted
 from glider.cli.show import say
-from glider.core.errors import RunError, SetupError
-from glider.gold.own import own_labels
-from glider.store.atomic import write_json
+from glider.core.errors import SetupError
+from glider.studies.tuning.settings import TuningSettings
 
 if TYPE_CHECKING:
     from glider.bench.results import Difference, Figure, Results
-    from glider.studies.tune import Labels, Start
-    from glider.training.folder import TrainingResult
+    from glider.studies.tuning.run import Tuned
 
 Keep = Literal["ask", "yes", "no"]
-_LABELS, _HOW, _OUT = "Labels", "Training", "Output"
+_OUT = "Output"
 _NOT_SHOWN = 5
 """Exit code."""
 
 
+@from_flags
 def tune(
     labels: Path = typer.Argument(
         ...,
         metavar="LABELS",
         help="Your labels: 50 to some thousands, as `glider data --set FILE` takes them.",
     ),
-    criterion: str = typer.Option(
-        None,
-        "--criterion",
-        "-c",
-        help="What was asked, if the records do not say: a name or a file.",
-        rich_help_panel=_LABELS,
-    ),
-    preset: str = typer.Option(
-        None,
-        help="judgements, prometheus, ultrafeedback, helpsteer [told by the columns].",
-        rich_help_panel=_LABELS,
-    ),
-    model: str = typer.Option(
-        None,
-        "--model",
-        "-m",
-        help="Catalogue name, adapter's folder, finished training, or a model's folder [the model "
-        "that comes with Glider].",
-        rich_help_panel=_HOW,
-    ),
-    folds: int = typer.Option(
-        5, min=2, max=20, help="Parts the prompts are cut into.", rich_help_panel=_HOW
-    ),
-    minutes: float = typer.Option(
-        30.0, min=0.1, help="Train for about so long in all.", rich_help_panel=_HOW
-    ),
-    seed: int = typer.Option(0, help="Of folds, trainings and resamples.", rich_help_panel=_HOW),
+    *,
+    settings: TuningSettings,
     out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
     keep: str = typer.Option(
         "ask",
@@ -82,94 +52,40 @@ def tune(
     it was comes with its interval, beside the length of the text and one answer for all. Only then
     all labels are trained on and OUT/adapter is kept. Exit 5: no gain is shown, nothing is kept.
     """
-    from glider.training.base_model import needs_torch
+    from glider.studies import tune as train_and_compare
 
     if keep not in get_args(Keep):
         raise SetupError(f"--keep takes {', '.join(get_args(Keep))}, not {keep!r}")
-    needs_torch()
+    began = time.monotonic()
+
+    def decide(results: "Results", agreed: bool) -> bool:
+        _show(results)
+        return (agreed and keep == "ask") or _wanted(keep, results)
+
     try:
-        _tune(labels, criterion, preset, model, folds, minutes, seed, out, keep, resume, as_json)
+        done = train_and_compare(
+            labels,
+            out,
+            settings,
+            decide=decide,
+            resume=resume,
+            notify=lambda text: say("", text),
+            progress=_Progress(),
+        )
     except (KeyboardInterrupt, typer.Abort):
         raise interrupted(out) from None
-
-
-def _tune(
-    path: Path,
-    criterion: str | None,
-    preset: str | None,
-    model: str | None,
-    folds: int,
-    minutes: float,
-    seed: int,
-    out: Path,
-    keep: str,
-    resume: bool,
-    as_json: bool,
-) -> None:
-    from glider.bench.gain import gain, gains, is_shown
-    from glider.models.catalog import DEFAULT
-    from glider.studies.tune import Tuning, load, read_labels
-
-    began = time.monotonic()
-    labelled = own_labels(path, preset=preset, criterion=criterion)
-    start, base, coder = load(model or DEFAULT)
-    labels = read_labels(labelled, path.parent, coder, folds=folds, seed=seed)
-    for note in labels.notes:
-        say("[yellow]labels[/]:", note)
-    say(
-        "[bold]tuning[/]",
-        f"{model or DEFAULT} on {len(labels.items)} labels of {labels.n_prompts} prompts, "
-        f"{folds} folds",
-    )
-    with Tuning(
-        out, labels, start, coder, base, folds=folds, minutes=minutes, seed=seed, resume=resume,
-        tell=lambda what: say("", what), progress=_Progress(),
-    ) as tuning:  # fmt: skip
-        untuned = tuning.untuned()
-        plan = tuning.plan()
-        frozen = f", the lower {plan.frozen_layers} layers frozen" if plan.frozen_layers else ""
-        say(
-            "[bold]plan[/]",
-            f"each label seen {plan.epochs:g} times{frozen}; about {plan.minutes:g} minutes in all",
-        )
-        results = gains(
-            labelled,
-            labels.items,
-            labels.fold,
-            tuned=tuning.tuned(),
-            untuned=untuned,
-            settings={
-                "model": base.name,
-                "folds": folds,
-                "labels": len(labels.items),
-                "prompts": labels.n_prompts,
-                "plan": plan.model_dump(mode="json"),
-            },
-            notes=labels.notes,
-            seed=seed,
-        )
-        shown = is_shown(gain(results))
-        agreed = keep == "ask" and resume and _was_agreed(out)
-        results = _with(results, shown=shown, kept=agreed or None)
-        write_json(out / "tune.json", results.model_dump(mode="json"))
-        _show(results)
-        wanted = agreed or _wanted(keep, shown, len(labels.items))
-        results = _with(results, shown=shown, kept=wanted)
-        write_json(out / "tune.json", results.model_dump(mode="json"))
-        if wanted:
-            _keep(out, tuning.final(), labels, start, results)
+    if done.adapter is not None:
+        _show_kept(done)
     if as_json:
-        print(results.model_dump_json(indent=1))
+        print(done.results.model_dump_json(indent=1))
     say("", f"{(time.monotonic() - began) / 60:.1f} minutes")
-    if not wanted and not shown:
+    if done.adapter is None and not done.shown:
         raise typer.Exit(_NOT_SHOWN)
 
 
-# What is asked of the person
-
-
-def _wanted(keep: str, shown: bool, n: int) -> bool:
+def _wanted(keep: str, results: "Results") -> bool:
     """Whether to train on all labels and keep that."""
+    shown, n = bool(results.settings["shown"]), results.settings["labels"]
     if keep == "ask" and sys.stdin.isatty():
         return typer.confirm(f"Train on all {n} labels and keep the adapter?", default=shown)
     if keep == "ask":
@@ -179,54 +95,15 @@ def _wanted(keep: str, shown: bool, n: int) -> bool:
     return keep == "yes"
 
 
-def _was_agreed(out: Path) -> bool:
-    """It was to be kept, before the tuning was interrupted; who said no may be asked again."""
-    try:
-        found = json.loads((out / "tune.json").read_text("utf-8"))
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError) as exc:
-        raise RunError(f"{out / 'tune.json'} is damaged: {exc}") from exc
-    return bool(found["settings"]["kept"])
-
-
-# What is kept
-
-
-def _keep(
-    out: Path, done: "TrainingResult", labels: "Labels", start: "Start", results: "Results"
-) -> None:
-    import shutil
-
-    from glider.bench.results import estimate_of
+def _show_kept(done: "Tuned") -> None:
     from glider.models.catalog import base_named
-    from glider.release.export import copy_adapter
-    from glider.release.model_card import Measured
 
-    folder = out / "adapter"
-    if not folder.exists():
-        measured = [
-            Measured(f"{one.benchmark}, cross-validated", one.system, one.metric, estimate_of(one))
-            for one in results.figures
-        ]
-        run = done.folder.parent.parent
-        card = partial(
-            card_of,
-            name=out.resolve().name,
-            base=done.base,
-            kind="adapter",
-            run=run,
-            measured=measured,
-        )
-        copy_adapter(done.folder, folder, card=card)
-    for checkpoint in done.folder.parent.glob("checkpoint-*"):
-        shutil.rmtree(checkpoint, ignore_errors=True)
-    say("[bold green]kept[/]", str(folder))
+    say("[bold green]kept[/]", str(done.adapter))
     if base_named(done.base) is not None:
-        asked = "record" if labels.labelled.part else "CRITERION"
-        say("use it:", f"glider judge FILE -c {asked} --model {folder}")
+        asked = "record" if done.criterion_in_records else "CRITERION"
+        say("use it:", f"glider judge FILE -c {asked} --model {done.adapter}")
     else:
-        say("use it:", f"glider export {folder} --to hf --base {start.base} --out FOLDER")
+        say("use it:", f"glider export {done.adapter} --to hf --base {done.base} --out FOLDER")
 
 
 # What is shown
@@ -247,6 +124,9 @@ class _Progress:
 
 def _show(results: "Results") -> None:
     """The table of figures, the gain that decides, and which rules are not surely beaten."""
+    from rich.console import Console
+    from rich.table import Table
+
     from glider.bench.gain import UNTUNED, gain, is_shown
     from glider.bench.standing import title_of
 
@@ -269,7 +149,7 @@ def _show(results: "Results") -> None:
     for one in results.differences:
         of_rule = one.b != UNTUNED and one.metric == decides.metric and one.value is not None
         if of_rule and not is_shown(one):
-            say("[yellow]not surely better than[/]", f"{one.b}: {_interval(one)}")
+            say("[yellow]not significantly better than[/]", f"{one.b}: {_interval(one)}")
 
 
 def _interval(one: "Figure | Difference", *, digits: int = 3) -> str:
@@ -278,7 +158,3 @@ def _interval(one: "Figure | Difference", *, digits: int = 3) -> str:
     if one.low is None or one.high is None:
         return f"{one.value:.{digits}f}, no interval"
     return f"{one.value:.{digits}f} [{one.low:.{digits}f}, {one.high:.{digits}f}]"
-
-
-def _with(results: "Results", **more: Any) -> "Results":
-    return results.model_copy(update={"settings": {**results.settings, **more}})

@@ -18,7 +18,7 @@ _STAGE_HIDDEN = {"train", "dev", "evaluate", "checkpoint"}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class CardFigure:
     """One figure of a benchmark."""
 
     benchmark: str
@@ -41,7 +41,7 @@ class About:
     """`result.json` of the training: stage, step and figures of the model that was kept."""
     hours: float | None = None
     data: DataRecord | None = None
-    measured: Sequence[Measured] = ()
+    measured: Sequence[CardFigure] = ()
     check: str = ""
     """What the export's own check found, in words."""
     sha256: str = ""

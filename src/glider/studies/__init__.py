@@ -1,1 +1,53 @@
-"""Trainings that answer a question: tune, tail-patch, selection, self-rationalization."""
+"""Studies on top of training: own labels, a choice of examples, patches, a judge's own answers."""
+
+from typing import TYPE_CHECKING, Any
+
+from glider.core.lazy import attribute
+
+if TYPE_CHECKING:
+    from glider.studies.rationalizing.run import MadePairs, rationalize
+    from glider.studies.rationalizing.settings import AnswererSettings, RationalizationSettings
+    from glider.studies.selecting.select import Selection, select
+    from glider.studies.selecting.settings import SelectionSettings
+    from glider.studies.tail_patching.run import tail_patch
+    from glider.studies.tail_patching.settings import PatchSettings
+    from glider.studies.tail_patching.weights import TailPatch
+    from glider.studies.tuning.run import Tuned, tune
+    from glider.studies.tuning.settings import TuningSettings
+
+_RATIONALIZING, _SELECTING = "glider.studies.rationalizing.run", "glider.studies.selecting.select"
+_TUNING, _PATCHING = "glider.studies.tuning.run", "glider.studies.tail_patching"
+_HOMES = {
+    "AnswererSettings": "glider.studies.rationalizing.settings",
+    "MadePairs": _RATIONALIZING,
+    "PatchSettings": f"{_PATCHING}.settings",
+    "RationalizationSettings": "glider.studies.rationalizing.settings",
+    "Selection": _SELECTING,
+    "SelectionSettings": "glider.studies.selecting.settings",
+    "TailPatch": f"{_PATCHING}.weights",
+    "Tuned": _TUNING,
+    "TuningSettings": "glider.studies.tuning.settings",
+    "rationalize": _RATIONALIZING,
+    "select": _SELECTING,
+    "tail_patch": f"{_PATCHING}.run",
+    "tune": _TUNING,
+}
+__all__ = [
+    "AnswererSettings",
+    "MadePairs",
+    "PatchSettings",
+    "RationalizationSettings",
+    "Selection",
+    "SelectionSettings",
+    "TailPatch",
+    "Tuned",
+    "TuningSettings",
+    "rationalize",
+    "select",
+    "tail_patch",
+    "tune",
+]
+
+
+def __getattr__(name: str) -> Any:
+    return attribute(__name__, _HOMES, name)

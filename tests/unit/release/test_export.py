@@ -16,8 +16,9 @@ from glider.corpus.data_card import DataRecord
 from glider.corpus.examples import Example, Turn, write_lines
 from glider.models.adapters import WEIGHTS, Adapter, open_weights, sha256
 from glider.models.tensor_files import open_tensors
-from glider.release.export import copy_adapter, merge, score_requests, to_gguf
-from glider.release.model_card import About, Measured, hours, model_card
+from glider.release.check import score_requests
+from glider.release.model_card import About, CardFigure, hours, model_card
+from glider.release.weights import copy_adapter, merge, to_gguf
 from glider.stats.estimates import Estimate, Undefined
 from glider.training.folder import TrainingManifest
 
@@ -238,8 +239,8 @@ def test_a_card_says_what_is_known():
             manifest=MANIFEST, kept={"step": 40, "metrics": {"pearson": 0.512}}, hours=1.25,
             data=DATA, sha256="beef",
             measured=[
-                Measured("summeval", "nano", "pearson", Estimate(0.4, 0.3, 0.5, 100, 0, "BCa")),
-                Measured("qags", "nano", "accuracy", Undefined("one class", 7, 0)),
+                CardFigure("summeval", "nano", "pearson", Estimate(0.4, 0.3, 0.5, 100, 0, "BCa")),
+                CardFigure("qags", "nano", "accuracy", Undefined("one class", 7, 0)),
             ],
         )
     )  # fmt: skip

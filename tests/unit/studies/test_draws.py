@@ -9,7 +9,7 @@ from unit.corpus.cases import item, labelled
 from glider.core.errors import SetupError
 from glider.corpus.from_items import example_of
 from glider.formats import make_format
-from glider.studies.draws import (
+from glider.studies.selecting.draws import (
     TokenLosses,
     by_ifd,
     d3,
@@ -18,7 +18,7 @@ from glider.studies.draws import (
     random_selection,
     upd,
 )
-from glider.studies.losses import TorchLosses
+from glider.studies.selecting.losses import TorchLosses
 
 
 def examples(n, name="toy"):

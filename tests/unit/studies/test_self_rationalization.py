@@ -28,17 +28,9 @@ from glider.corpus.from_items import example_of, task_of
 from glider.formats import make_format
 from glider.store.folder import kept_folder
 from glider.store.manifest import Manifest
-from glider.studies.self_rationalization import (
-    Answers,
-    Pairing,
-    Read,
-    ask,
-    majority,
-    paired,
-    questions,
-    right_levels,
-    write_pairs,
-)
+from glider.studies.rationalizing.asking import Answers, ask, questions
+from glider.studies.rationalizing.pairing import ReadAnswer, majority, paired, right_levels
+from glider.studies.rationalizing.preferences import Pairing, write_pairs
 
 FORM = make_format("nano", order="reason-first")
 SET = labelled()
@@ -46,7 +38,7 @@ FIVE = (1, 2, 3, 4, 5)
 
 
 @pytest.mark.parametrize(
-    ("scores", "right", "levels", "margin", "came_to", "scored"),
+    ("scores", "right", "levels", "margin", "outcome", "scored"),
     [
         ([4, 2, 4, 3], {4}, FIVE, 2, "pairs", (4, 2)),
         ([4, 3, 3, 5], {4}, FIVE, 2, "wrong by less than the margin", None),
@@ -65,15 +57,15 @@ FIVE = (1, 2, 3, 4, 5)
         ([2, 5], {2, 3}, FIVE, 2, "pairs", (2, 5)),
     ],
 )
-def test_a_table_of_answers(scores, right, levels, margin, came_to, scored):
-    answers = [Read(score, f"answer {n}") for n, score in enumerate(scores)]
+def test_a_table_of_answers(scores, right, levels, margin, outcome, scored):
+    answers = [ReadAnswer(score, f"answer {n}") for n, score in enumerate(scores)]
     found = paired(answers, right, levels, margin=margin, most=1, rng=Random(0))
-    assert found.came_to == came_to
+    assert found.outcome == outcome
     assert [(a.score, b.score) for a, b in found.pairs] == ([scored] if scored else [])
 
 
 def test_no_answer_is_in_two_pairs():
-    answers = [Read(score, f"answer {n}") for n, score in enumerate([5, 1, 5, 2, 5, 3])]
+    answers = [ReadAnswer(score, f"answer {n}") for n, score in enumerate([5, 1, 5, 2, 5, 3])]
     found = paired(answers, {5}, FIVE, margin=2, most=9, rng=Random(0)).pairs
     assert len(found) == 3
     assert len({one.text for two in found for one in two}) == 6

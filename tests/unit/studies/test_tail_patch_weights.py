@@ -8,17 +8,14 @@ import yaml
 from glider.corpus.data_card import DATA_RECORD
 from glider.corpus.examples import Example
 from glider.corpus.mixture import Mixture
-from glider.studies.tail_patch import (
-    Development,
-    Effect,
+from glider.studies.tail_patching.effects import Effect, categories, effect
+from glider.studies.tail_patching.measuring import Development, Score
+from glider.studies.tail_patching.weights import (
     PatchedSet,
-    Score,
     TailPatch,
     best_of,
     bundles_of,
-    categories,
     draws_of,
-    effect,
     mixture,
     table,
 )

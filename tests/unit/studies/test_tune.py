@@ -8,7 +8,8 @@ import pytest
 from unit.corpus.cases import item, labelled
 
 from glider.core.errors import RunError, SetupError
-from glider.studies.tune import Labels, Start, folds_of, planned, recipe_of, starting_point
+from glider.studies.tuning.labels import Labels, folds_of
+from glider.studies.tuning.plan import StartingModel, plan_tuning, recipe_of, starting_point
 from glider.training.recipe import load_recipe
 from glider.training.start import with_lora_of
 
@@ -60,7 +61,7 @@ def labels(n):
     [(50, 10, 8), (100, 10, 8), (200, 5, 8), (499, 2, 8), (500, 2, 16), (2000, 2, 16)],
 )
 def test_a_thousand_examples_are_seen(n, epochs, batch):
-    plan = planned(labels(n), folds=5, layers=30, seconds=1, minutes=60, goes_on=False)
+    plan = plan_tuning(labels(n), folds=5, layers=30, seconds=1, minutes=60, has_adapter=False)
     assert (plan.epochs, plan.batch, plan.frozen_layers) == (
         pytest.approx(epochs, abs=0.01),
         batch,
@@ -69,7 +70,7 @@ def test_a_thousand_examples_are_seen(n, epochs, batch):
 
 
 @pytest.mark.parametrize(
-    ("minutes", "goes_on", "epochs", "frozen"),
+    ("minutes", "has_adapter", "epochs", "frozen"),
     [
         # 100 labels, ten times each, 4 folds, a pass of 6 s. 5 starts of 15 s and the pass itself are
         # 81 s; 4 * 10 * 3 * 6 s = 720 s through all layers, 480 s through the upper half.
@@ -82,15 +83,17 @@ def test_a_thousand_examples_are_seen(n, epochs, batch):
         (7.35, True, 5, 0),
     ],
 )
-def test_it_is_made_to_be_in_time(minutes, goes_on, epochs, frozen):
-    plan = planned(labels(100), folds=4, layers=30, seconds=6, minutes=minutes, goes_on=goes_on)
+def test_it_is_made_to_be_in_time(minutes, has_adapter, epochs, frozen):
+    plan = plan_tuning(
+        labels(100), folds=4, layers=30, seconds=6, minutes=minutes, has_adapter=has_adapter
+    )
     assert (plan.epochs, plan.frozen_layers) == (epochs, frozen)
     assert plan.minutes <= minutes + 0.1
 
 
 def test_too_little_time_is_told_before_it_is_spent():
     with pytest.raises(SetupError, match="some 2 minutes on this machine, not 1 ") as caught:
-        planned(labels(100), folds=4, layers=30, seconds=6, minutes=1, goes_on=False)
+        plan_tuning(labels(100), folds=4, layers=30, seconds=6, minutes=1, has_adapter=False)
     assert "--minutes" in caught.value.hint
 
 
@@ -105,13 +108,13 @@ def adapter(folder: Path, base: str) -> Path:
 
 
 def test_a_model_that_learnt_nothing_yet_starts_as_it_is(tmp_path):
-    assert starting_point("smollm2-135m-instruct") == Start("smollm2-135m-instruct", None)
-    assert starting_point(str(tmp_path)) == Start(str(tmp_path), None)
+    assert starting_point("smollm2-135m-instruct") == StartingModel("smollm2-135m-instruct", None)
+    assert starting_point(str(tmp_path)) == StartingModel(str(tmp_path), None)
 
 
-def test_an_adapter_goes_on_with_what_it_learnt(tmp_path):
+def test_an_adapter_has_adapter_with_what_it_learnt(tmp_path):
     mine = adapter(tmp_path / "mine", "smollm2-135m-instruct")
-    assert starting_point(str(mine)) == Start("smollm2-135m-instruct", mine)
+    assert starting_point(str(mine)) == StartingModel("smollm2-135m-instruct", mine)
 
 
 def test_a_finished_training_is_its_result(tmp_path):
@@ -119,9 +122,9 @@ def test_a_finished_training_is_its_result(tmp_path):
     mine = adapter(run / "1-sft" / "model", "smollm2-135m-instruct")
     found = {"folder": "1-sft/model", "kind": "adapter", "base": "x", "metrics": {}}
     (run / "result.json").write_text(json.dumps(found))
-    assert starting_point(str(run)) == Start("smollm2-135m-instruct", mine)
+    assert starting_point(str(run)) == StartingModel("smollm2-135m-instruct", mine)
     (mine / "adapter_config.json").unlink()
-    assert starting_point(str(run)) == Start(str(mine), None)
+    assert starting_point(str(run)) == StartingModel(str(mine), None)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +140,7 @@ def test_a_folder_with_another_result_is_no_training(tmp_path, found, says):
 def test_the_recipes_that_go_on_do_so_from_the_shipped_adapter():
     """A tuning's and the shipped ones: by the adapter's settings, or saying the same."""
     start = starting_point("glider-nano")
-    plan = planned(labels(100), folds=4, layers=30, seconds=6, minutes=60, goes_on=True)
+    plan = plan_tuning(labels(100), folds=4, layers=30, seconds=6, minutes=60, has_adapter=True)
     for recipe in (
         recipe_of(plan, start, name="x", seed=0),
         load_recipe("nano-reasons"),

@@ -1,7 +1,7 @@
 """A part of the examples, chosen: a folder of examples to a smaller one that is trained on.
 
 manifest.json      examples, model, what is measured; written once
-measures.jsonl     what was measured, an example a line; a killed selection goes on with it
+measures.jsonl     what was measured, an example a line; a killed selection resumes with it
 train.jsonl.gz     the chosen examples, in the order they were in
 dev.jsonl.gz, tasks.jsonl.gz, held-out.json    as they were
 selection.json, card.md    what was chosen; data-manifest.json, the record for a model's card
@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -33,9 +33,9 @@ from glider.store.atomic import replacing, write_json, write_whole
 from glider.store.folder import kept_folder
 from glider.store.journal import Journal
 from glider.store.manifest import Manifest
-from glider.studies.draws import (
+from glider.studies.selecting.draws import (
+    Draw,
     Floats,
-    Selected,
     by_ifd,
     d3,
     dependability,
@@ -43,9 +43,11 @@ from glider.studies.draws import (
     random_selection,
     upd,
 )
+from glider.studies.selecting.settings import SelectionSettings
 from glider.training.base_model import BaseModel, find_base
 
 By = Literal["ifd", "d3", "random"]
+_WAYS = get_args(By)
 
 _AT_ONCE = 64
 """Examples that are measured between two looks at the clock."""
@@ -85,38 +87,38 @@ class Selection(Frozen):
 def select(
     data: Path,
     out: Path,
+    settings: SelectionSettings,
     *,
-    by: By,
-    size: int,
-    model: str,
-    seed: int = 0,
     resume: bool = False,
-    say: Callable[[str], None] = lambda _what: None,
+    notify: Callable[[str], None] = lambda _text: None,
 ) -> Selection:
-    """Choose `size` training examples of the folder `data` and write the folder `out`.
+    """Choose training examples of the folder `data` and write the folder `out`.
 
     Over the same measures another size may be chosen with `resume`.
 
     Args:
-        model: whose losses decide: a name as `base` of a recipe. Not asked for a random draw.
-        seed: of a random draw.
+        notify: told now and then how far it is.
 
     Raises:
         DataError: `data` is no folder of examples, or damaged.
-        SetupError: there are not more than `size` examples.
+        SetupError: no such way to choose, or there are not more than `size` examples.
         RunError, ManifestMismatch: as `kept_folder`; or the disk is full.
         MissingExtra, ModelFileError: the model cannot be loaded.
     """
-    form = required_format(data)
+    if settings.by not in _WAYS:
+        raise SetupError(f"--by is one of {', '.join(_WAYS)}; got {settings.by!r}")
+    by: By = settings.by  # type: ignore[assignment]
+    size, seed = settings.size, settings.seed
+    asked = required_format(data)
     examples = list(read_examples(data / "train.jsonl.gz"))
     if size >= len(examples):
         raise SetupError(f"{size} examples cannot be chosen of {len(examples)}: there are no more")
-    base = None if by == "random" else find_base(model)
+    base = None if by == "random" else find_base(settings.model)
     name = f"{base.name}@{base.revision}" if base else ""
     manifest = Manifest.of(
         run_id=time.strftime("%Y%m%d-%H%M%S", time.gmtime()),
         judge=name,
-        settings={**form, "by": by, **({"seed": seed} if base is None else {})},
+        settings={**asked, "by": by, **({"seed": seed} if base is None else {})},
         criteria={},
         input_path=data.resolve().name,
         input_sha256=hash_of(data),
@@ -125,9 +127,9 @@ def select(
         if base is None:
             drawn = random_selection(examples, size, seed=seed)
         else:
-            drawn = _drawn(_measures(examples, base, out, by, say), examples, by, size)
+            drawn = _drawn(_measures(examples, base, out, by, notify), examples, by, size)
         if len(drawn.chosen) < size:
-            say(f"only {len(drawn.chosen)} of {size} are worth drawing")
+            notify(f"only {len(drawn.chosen)} of {size} are worth drawing")
         chosen = [examples[number] for number in sorted(drawn.chosen)]
         found = _counted(chosen, examples, drawn, by, name)
         for file in _AS_THEY_WERE:
@@ -158,7 +160,7 @@ def _record(data: Path) -> DataRecord | None:
 
 
 def _measures(
-    examples: Sequence[Example], base: BaseModel, out: Path, by: By, say: Callable[[str], None]
+    examples: Sequence[Example], base: BaseModel, out: Path, by: By, notify: Callable[[str], None]
 ) -> dict[str, Measure]:
     """Every example's measure; those that are in the journal are not measured again."""
     with Journal(out / "measures.jsonl", Measure) as journal:
@@ -176,12 +178,12 @@ def _measures(
             if now - told > 10 or done == len(missing):
                 told = now
                 rate = f"{60 * done / now:,.0f} a minute"
-                say(f"{done:,} of {len(missing):,} examples measured, {rate}")
+                notify(f"{done:,} of {len(missing):,} examples measured, {rate}")
     return known
 
 
 def _measuring(base: BaseModel, by: By) -> Callable[[Sequence[Example]], list[Measure]]:
-    from glider.studies.losses import TorchLosses
+    from glider.studies.selecting.losses import TorchLosses
 
     model = TorchLosses.of(base)
 
@@ -207,9 +209,7 @@ def _written(embedding: Floats | None) -> str:
     return base64.b64encode(embedding.astype("<f2").tobytes()).decode()
 
 
-def _drawn(
-    measures: dict[str, Measure], examples: Sequence[Example], by: By, size: int
-) -> Selected:
+def _drawn(measures: dict[str, Measure], examples: Sequence[Example], by: By, size: int) -> Draw:
     mine = [measures[example.id] for example in examples]
     values = [np.nan if one.value is None else one.value for one in mine]
     if by == "ifd":
@@ -220,7 +220,7 @@ def _drawn(
 
 
 def _counted(
-    chosen: Sequence[Example], every: Sequence[Example], drawn: Selected, by: By, model: str
+    chosen: Sequence[Example], every: Sequence[Example], drawn: Draw, by: By, model: str
 ) -> Selection:
     def beside(kind: Callable[[Example], str]) -> dict[str, tuple[int, int]]:
         taken, there = Counter(map(kind, chosen)), Counter(map(kind, every))

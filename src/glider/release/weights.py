@@ -6,16 +6,12 @@ the Hugging Face folder is the base's with its weights in bf16, which vLLM and t
 """
 
 import json
-import random
 import shutil
 from collections.abc import Callable
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from glider.core.errors import EmptySplit, ModelFileError, NoChatTemplate
-from glider.core.generation import Decoding, GenerationRequest, Labels, Message
-from glider.corpus.examples import Example, read_examples
+from glider.core.errors import ModelFileError, NoChatTemplate
 from glider.models.adapters import (
     CONFIG,
     WEIGHTS,
@@ -103,7 +99,7 @@ def to_gguf(base: Path, weights: Path, out: Path, kind: str, progress: Progress)
 def copy_adapter(adapter: Path, out: Path, *, card: str | Callable[[Path], str] = "") -> None:
     """Write an adapter in bf16, without its training's leftovers; its base by name, not by place.
 
-    The form it was trained in goes along.
+    The format it was trained in goes along.
 
     Args:
         card: the model card, or what writes it of the folder with the new weights in it.
@@ -127,48 +123,6 @@ def copy_adapter(adapter: Path, out: Path, *, card: str | Callable[[Path], str] 
             write_bf16(file, {name: weights.shape(name) for name in weights.names}, weights.read)
         _copy_form(adapter, new)
         _write_card(new, card if isinstance(card, str) else card(new))
-
-
-def score_requests(path: Path, n: int, *, seed: int) -> list[tuple[GenerationRequest, str]]:
-    """What to ask of a model to compare its scores: examples' prompts, each with its cluster.
-
-    Where an answer reasons before its score, the example's own reasoning is given. At most `n` are
-    drawn, from as many clusters as there are.
-
-    Raises:
-        DataError: the file is missing, damaged or holds no examples.
-        EmptySplit: no example asks for a score among numbers.
-    """
-    clusters: dict[str, list[GenerationRequest]] = {}
-    for example in read_examples(path):
-        if (request := _request(example)) is not None:
-            clusters.setdefault(example.cluster, []).append(request)
-    if not clusters:
-        raise EmptySplit("dev", f"{path.name} has no example with a score to read")
-    rng = random.Random(seed)
-    heaps = [(cluster, rng.sample(heap, len(heap))) for cluster, heap in sorted(clusters.items())]
-    rng.shuffle(heaps)
-    # The first of each cluster, then the second of each.
-    rounds = zip_longest(*([(request, name) for request in heap] for name, heap in heaps))
-    return [one for around in rounds for one in around if one is not None][:n]
-
-
-def _request(example: Example) -> GenerationRequest | None:
-    labels, opening = example.labels, example.opening
-    if not labels or not all(label.lstrip("-").isdigit() for label in labels):
-        return None
-    if not opening.endswith(example.after):
-        before, after, _ = example.completion.rpartition(example.after)
-        if not after:
-            return None
-        opening += before + after
-    return GenerationRequest(
-        id=example.id,
-        messages=tuple(Message(turn.role, turn.content) for turn in example.messages),
-        opening=opening,
-        labels=Labels(texts=labels, after=example.after),
-        decoding=Decoding(max_tokens=max(map(len, labels))),
-    )
 
 
 def _copy_form(weights: Path, new: Path) -> None:

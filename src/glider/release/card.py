@@ -3,13 +3,17 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from glider.bench.results import Difference, Figure, Results, estimate_of
+from glider.bench.standing import Standings
 from glider.core.errors import DataError
-
-if TYPE_CHECKING:
-    from glider.bench.results import Results
-    from glider.release.model_card import Measured
+from glider.corpus.data_card import DataRecord
+from glider.models.adapters import sha256
+from glider.models.catalog import CATALOG, base_named, is_adapter
+from glider.release.model_card import About, CardFigure, hours, model_card
+from glider.training.folder import curve, load_manifest
 
 _MOST_ROWS = 40
 """Figures that a card shows one by one; of more it shows the means."""
@@ -22,8 +26,8 @@ def card_of(
     base: str,
     kind: str,
     run: Path | None,
-    data: Any = None,
-    measured: "Sequence[Measured]" = (),
+    data: DataRecord | None = None,
+    measured: Sequence[CardFigure] = (),
     check: str = "",
 ) -> str:
     """The card as Markdown.
@@ -32,13 +36,10 @@ def card_of(
         base: as the training called it; empty where nobody says.
         kind: adapter, hf or gguf.
         run: folder of the training, if it is known.
-        data: the `DataRecord` of what was trained on.
+        data: the record of what was trained on.
+        measured: figures of a bench.
+        check: what the export's own check found.
     """
-    from glider.models.adapters import sha256
-    from glider.models.catalog import CATALOG, base_named, is_adapter
-    from glider.release.model_card import About, hours, model_card
-    from glider.training.folder import curve, load_manifest
-
     known = base_named(base)
     return model_card(
         About(
@@ -62,16 +63,12 @@ def _plain_name(name: str) -> str:
     return Path(name).name if Path(name).is_absolute() else name
 
 
-def bench_results(path: Path) -> "Results":
+def bench_results(path: Path) -> Results:
     """The results of `glider bench` in a file.
 
     Raises:
         DataError: it cannot be read, or is something else.
     """
-    from pydantic import ValidationError
-
-    from glider.bench.results import Results
-
     try:
         return Results.model_validate_json(path.read_bytes())
     except OSError as exc:
@@ -80,23 +77,20 @@ def bench_results(path: Path) -> "Results":
         raise DataError("no results of `glider bench`", path=str(path)) from exc
 
 
-def main_figures(results: "Results") -> "list[Measured]":
+def main_figures(results: Results) -> list[CardFigure]:
     """Of each benchmark the main metric; where those are many, the means of all systems.
 
     Beside the means stands what the highest judge has over every other system.
     """
-    from glider.bench.results import Difference, Figure, estimate_of
-    from glider.bench.standing import Standings
-    from glider.release.model_card import Measured
 
-    def mean(one: Figure | Difference, system: str, what: str) -> Measured:
+    def mean(one: Figure | Difference, system: str, what: str) -> CardFigure:
         # Not every system answers every benchmark; the method begins with how many they were.
         over = one.method.partition(",")[0] or "mean"
-        return Measured(over, system, what, estimate_of(one))
+        return CardFigure(over, system, what, estimate_of(one))
 
     standings = Standings(results)
     found = [
-        Measured(one.benchmark, one.system, one.metric, estimate_of(one))
+        CardFigure(one.benchmark, one.system, one.metric, estimate_of(one))
         for benchmark in standings.benchmarks
         for system in standings.systems
         if (one := standings.main(benchmark, system)) is not None

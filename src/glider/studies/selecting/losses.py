@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from glider.corpus.examples import Example
-from glider.studies.draws import Floats, TokenLosses
+from glider.studies.selecting.draws import Floats, TokenLosses
 from glider.training.base_model import BaseModel, load_as_it_is, load_tokenizer
 from glider.training.tokens import Coder
 
@@ -68,13 +68,13 @@ class TorchLosses:
             tokens, mask = self._padded([ids[n] for n in batch])
             first = min(len(rows[n][0]) for n in batch) - 1
             with torch.inference_mode():
-                told = self._model(
+                output = self._model(
                     input_ids=tokens,
                     attention_mask=mask,
                     output_hidden_states=True,
                     logits_to_keep=tokens.shape[1] - first,
                 )
-            logits, last = told.logits, told.hidden_states[-1]
+            logits, last = output.logits, output.hidden_states[-1]
             before = tokens.shape[1] - logits.shape[1]
             for row, number in enumerate(batch):
                 start, end = len(rows[number][0]), len(ids[number])

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from glider.bench.results import Figure, Results
-from glider.cli.card import bench_results, main_figures
+from glider.release.card import bench_results, main_figures
 
 TRUST = Path(__file__).parents[3] / "benchmarks/results/trust/results.json"
 

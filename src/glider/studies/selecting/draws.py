@@ -47,7 +47,7 @@ class Losses(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Selected:
+class Draw:
     """What was drawn."""
 
     chosen: list[int]
@@ -58,12 +58,12 @@ class Selected:
     """What was never in the draw, by reason."""
 
 
-def random_selection(examples: Sequence[Example], size: int, *, seed: int = 0) -> Selected:
+def random_selection(examples: Sequence[Example], size: int, *, seed: int = 0) -> Draw:
     """`size` examples at random: what every other selection is compared with."""
     _check(size)
     numbers = range(len(examples))
     chosen = sorted(Random(f"{seed}:selection").sample(numbers, min(size, len(examples))))
-    return Selected(chosen, [1.0] * len(examples))
+    return Draw(chosen, [1.0] * len(examples))
 
 
 # Instruction-following difficulty
@@ -93,7 +93,7 @@ def by_ifd(
     size: int,
     *,
     most_deviations: float = MOST_DEVIATIONS,
-) -> Selected:
+) -> Draw:
     """The `size` examples of the highest IFD, without those above 1 and the outliers of their set.
 
     Args:
@@ -122,7 +122,7 @@ def by_ifd(
             else:
                 kept.append(number)
     kept.sort(key=lambda n: (-values[n], n))
-    return Selected(kept[:size], list(values), dropped)
+    return Draw(kept[:size], list(values), dropped)
 
 
 # Difficulty, diversity, dependability
@@ -155,9 +155,7 @@ def dependability(example: Example) -> float:
     return max(example.soft)
 
 
-def d3(
-    difficulty: Sequence[float], embeddings: Floats, trust: Sequence[float], size: int
-) -> Selected:
+def d3(difficulty: Sequence[float], embeddings: Floats, trust: Sequence[float], size: int) -> Draw:
     """Greedy k-centre: each next one is far from what is drawn, times its other two merits.
 
     Args:
@@ -185,7 +183,7 @@ def d3(
         # 1 - cosine; the first is drawn for its merit alone.
         distance = np.minimum(distance, np.maximum(0.0, 1 - unit @ unit[best]))
         distance[best] = 0.0
-    return Selected(chosen, merit.tolist())
+    return Draw(chosen, merit.tolist())
 
 
 def _check(size: int) -> None:

@@ -1,0 +1,70 @@
+"""What quantising does to a judge's scores: the same prompts asked of two files."""
+
+import random
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from glider.bench.shift import Shift, answers, shift
+from glider.core.errors import EmptySplit
+from glider.core.generation import Decoding, GenerationRequest, Labels, Message
+from glider.corpus.examples import Example, read_examples
+
+
+def score_requests(path: Path, n: int, *, seed: int) -> list[tuple[GenerationRequest, str]]:
+    """What to ask of a model to compare its scores: examples' prompts, each with its cluster.
+
+    Where an answer reasons before its score, the example's own reasoning is given. At most `n` are
+    drawn, from as many clusters as there are.
+
+    Raises:
+        DataError: the file is missing, damaged or holds no examples.
+        EmptySplit: no example asks for a score among numbers.
+    """
+    clusters: dict[str, list[GenerationRequest]] = {}
+    for example in read_examples(path):
+        if (request := _request(example)) is not None:
+            clusters.setdefault(example.cluster, []).append(request)
+    if not clusters:
+        raise EmptySplit("dev", f"{path.name} has no example with a score to read")
+    rng = random.Random(seed)
+    heaps = [(cluster, rng.sample(heap, len(heap))) for cluster, heap in sorted(clusters.items())]
+    rng.shuffle(heaps)
+    # The first of each cluster, then the second of each.
+    rounds = zip_longest(*([(request, name) for request in heap] for name, heap in heaps))
+    return [one for around in rounds for one in around if one is not None][:n]
+
+
+def _request(example: Example) -> GenerationRequest | None:
+    labels, opening = example.labels, example.opening
+    if not labels or not all(label.lstrip("-").isdigit() for label in labels):
+        return None
+    if not opening.endswith(example.after):
+        before, after, _ = example.completion.rpartition(example.after)
+        if not after:
+            return None
+        opening += before + after
+    return GenerationRequest(
+        id=example.id,
+        messages=tuple(Message(turn.role, turn.content) for turn in example.messages),
+        opening=opening,
+        labels=Labels(texts=labels, after=example.after),
+        decoding=Decoding(max_tokens=max(map(len, labels))),
+    )
+
+
+def compared(
+    plain: Path, made: Path, asked: list[tuple[GenerationRequest, str]], *, seed: int
+) -> Shift:
+    """How the scores of one GGUF differ from those of another, which is the plainer one."""
+    from glider.backends.embedded import EmbeddedBackend
+
+    found = []
+    for path in (plain, made):
+        # Bare scores are read in one slot; more would only take memory.
+        with EmbeddedBackend(str(path), slots=1) as engine:
+            found.append(answers(engine, [request for request, _ in asked]))
+    before, after = found
+    rng = np.random.default_rng(seed)
+    return shift(before, after, [cluster for _, cluster in asked], rng=rng)

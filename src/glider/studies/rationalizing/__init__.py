@@ -1,0 +1,1 @@
+"""Self-Rationalization: a judge learns from its own right and wrong answers."""

@@ -1,0 +1,73 @@
+"""How a judge's own answers are asked for, and which of them make pairs."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, get_args
+
+from glider.core.errors import SetupError
+from glider.core.settings import Flag
+from glider.judging.settings import ModelSettings
+
+Choice = Literal["correct", "majority"]
+_ASK, _PAIR = "How to ask", "Pairs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswererSettings(ModelSettings):
+    """The model whose answers are paired."""
+
+    model: Annotated[
+        str,
+        Flag("Run folder of a training, or a model as in `glider judge`.", names=("--model", "-m")),
+    ] = field()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RationalizationSettings:
+    """How answers are asked for, and which of them make pairs."""
+
+    samples: Annotated[int, Flag("Answers to each prompt.", _ASK, min=2)] = 8
+    """The paper's number is not known to us."""
+    temperature: Annotated[
+        float,
+        Flag("How freely answers are drawn; 1 is the model's own distribution.", _ASK, min=0.01),
+    ] = 1.0
+    limit: Annotated[
+        int | None,
+        Flag(
+            "Training prompts, drawn; of the development prompts the same share [all].",
+            _ASK,
+            min=1,
+        ),
+    ] = None
+    order: Annotated[str | None, Flag("score-first or reason-first.", _ASK)] = None
+    seed: Annotated[int, Flag("Of every draw.", _ASK)] = 0
+    max_tokens: Annotated[int | None, Flag("Longest answer.", _ASK, min=1)] = None
+    choose: Annotated[
+        str,
+        Flag(
+            "Which answers are right: correct (people's score) or majority (the most common).",
+            _PAIR,
+        ),
+    ] = "correct"
+    margin: Annotated[
+        float,
+        Flag(
+            "How far off a wrong score is at least, in levels of 1 to 5; 2 is half of any scale.",
+            _PAIR,
+            min=0.0,
+            max=4.0,
+        ),
+    ] = 2.0
+    """At least 2 was better than at least 1 in the paper."""
+    pairs: Annotated[int, Flag("Most pairs of one prompt.", _PAIR, min=1)] = 1
+
+    def check(self) -> None:
+        """Look whether the settings mean something.
+
+        Raises:
+            SetupError: no such choice.
+        """
+        if self.choose not in get_args(Choice):
+            raise SetupError(
+                f"--choose is one of {', '.join(get_args(Choice))}; got {self.choose!r}"
+            )

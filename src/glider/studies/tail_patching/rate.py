@@ -1,0 +1,57 @@
+"""All patched sets rated: what each did to every category of development sets."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from glider.studies.tail_patching.effects import Effect, effect
+from glider.studies.tail_patching.measuring import Development, Scores
+from glider.studies.tail_patching.settings import PatchSettings
+from glider.studies.tail_patching.weights import PatchedSet, best_of, bundles_of, draws_of
+
+
+def rated_sets(
+    before: Scores,
+    after: Mapping[str, Scores],
+    dev: Development,
+    families: Mapping[str, Sequence[str]],
+    settings: PatchSettings,
+    *,
+    sizes: Mapping[str, tuple[int, int]],
+) -> dict[str, PatchedSet]:
+    """Effects, ratings and weights of the patched sets, best first.
+
+    Args:
+        after: training set to the development examples after its patch.
+        families: category to its development sets.
+        sizes: training set to its examples and the updates that were made.
+    """
+
+    def changed(name: str, sets: Collection[str]) -> Effect:
+        return effect(before, after[name], dev, sets, settings.metric, seed=settings.seed)
+
+    own: dict[str, Effect | None] = {}
+    effects: dict[str, dict[str, Effect]] = {}
+    measured = {name for sets in families.values() for name in sets}
+    for name in after:
+        own[name] = changed(name, [name]) if name in measured else None
+        others = {family: [s for s in sets if s != name] for family, sets in families.items()}
+        effects[name] = {family: changed(name, sets) for family, sets in others.items() if sets}
+    boosted = {name for family in settings.boost for name in best_of(effects, family)}
+    rated: dict[str, PatchedSet] = {}
+    for name, (examples, updates) in sizes.items():
+        ratings = {family: one.rating for family, one in effects[name].items()}
+        bundles = bundles_of(ratings)
+        rated[name] = PatchedSet(
+            examples=examples,
+            updates=updates,
+            own=own[name],
+            effects=effects[name],
+            total=sum(ratings.values()),
+            bundles=bundles,
+            draws=draws_of(bundles, boosted=name in boosted),
+        )
+
+    def best_first(name: str) -> tuple[float, float, str]:
+        values = [one.value or 0.0 for one in effects[name].values()]
+        return -rated[name].total, -sum(values) / max(1, len(values)), name
+
+    return {name: rated[name] for name in sorted(rated, key=best_first)}
