@@ -56,8 +56,8 @@ def page(result: dict[str, Any]) -> str:
     blocks = [
         "# What sways glider-nano",
         f"Made by `benchmarks/audit.py` on {machine(made)}, "
-        f"{made['date'][:10]}: {nano.subjects} texts of the demo under `faithfulness`, scores "
-        f"alone, read by {_ENGINES[engine]}, {nano.asked:,} judgments "
+        f"{made['date'][:10]}: {nano.subjects} texts of `glider audit --demo` under "
+        f"`faithfulness`, scores alone, read by {_ENGINES[engine]}, {nano.asked:,} judgments "
         f"({nano.asked - nano.judged:,} failed). *base* is the "
         "same model before it was trained. What each number means, and what is too far: "
         "[audit.md](audit.md). The audit of your own judge on your own texts is one command.",

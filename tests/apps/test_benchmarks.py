@@ -98,7 +98,9 @@ def test_audit(tmp_path):
     page = tmp_path / "audit-nano.md"
     subprocess.run([sys.executable, script, *words, f"--docs={page}"], check=True)
     told = page.read_text("utf-8")
-    assert told.startswith("# What sways glider-nano") and "2 texts of the demo" in told
+    assert (
+        told.startswith("# What sways glider-nano") and "2 texts of `glider audit --demo`" in told
+    )
     assert told.count("\n## ") == 13
     kept = (tmp_path / "audit.json").read_text("utf-8")
     assert str(tmp_path) not in kept and str(ROOT) not in kept

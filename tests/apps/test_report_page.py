@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from glider.core.criteria import Criterion
+from glider.core.judgments import Judgment
+from glider.core.samples import Sample
+from glider.core.tasks import JudgeTask
 from glider.report import build_report
+from glider.store.manifest import Manifest
+from glider.store.run import RunFolder
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.filterwarnings("error")
@@ -140,6 +146,32 @@ def test_a_bar_of_a_card_shows_its_rows(visit, report):
     failure = page.locator("button[data-failure]").first
     failure.click()
     assert set(column(page, "score")) == {"Failed"}
+
+
+def test_criteria_of_one_name_are_told_apart(visit, tmp_path):
+    levels = ({0: "No.", 1: "Yes."}, {1: "Bad.", 9: "Good."})
+    criteria = [Criterion(name="quality", question=f"Good {n}?", rubric=levels[n]) for n in (0, 1)]
+    manifest = Manifest.of(
+        run_id="run", judge="scripted/x nano", settings={}, criteria={"(record)": ""},
+        input_path="rows.jsonl", input_sha256="0",
+    )  # fmt: skip
+    with RunFolder.create(tmp_path / "run", manifest, []) as run:
+        for row in range(6):
+            task = JudgeTask(Sample.of("x", id=f"s{row}"), criteria[row % 2])
+            run.record_sample(row, task.sample, task.criterion)
+            run.record(row, Judgment(task_id=task.id, sample_id=task.sample.id, criterion="quality",
+                                     judge="x", score=1, normalized=1 - row % 2))  # fmt: skip
+    build_report(tmp_path / "run", tmp_path / "report.html")
+    page = visit(tmp_path / "report.html")
+    assert column(page, "criterion") == ["quality, 1 of 2", "quality, 2 of 2"] * 3
+    page.locator(".card", has_text="quality, 2 of 2").locator("button[data-score='1']").click()
+    assert column(page, "id") == ["s1", "s3", "s5"]
+    page.locator("tbody a").first.click()
+    words = page.inner_text("dialog")
+    assert "quality, 2 of 2" in words and "on a scale of 1 to 9" in words and "Bad." in words
+    page.keyboard.press("Escape")
+    page.click("#f-clear")
+    assert len(column(page, "id")) == 6
 
 
 def test_keys_move_open_and_close(visit, report):
