@@ -128,15 +128,15 @@ def format_of(data: Path) -> dict[str, str] | None:
     """The format that a folder's examples ask in, as its manifest says; None where none says it.
 
     Returns:
-        `format`, and where they were chosen `order` and `layout`.
+        `format`, and where they were chosen `order`, `layout` and `reason_words`.
     """
     try:
         settings = json.loads((data / "manifest.json").read_text("utf-8"))["settings"]
         chosen = {"format": settings["format"]}
-        chosen |= {key: settings.get(key) for key in ("order", "layout")}
+        chosen |= {key: settings.get(key) for key in ("order", "layout", "reason_words")}
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return {key: value for key, value in chosen.items() if value is not None}
+    return {key: str(value) for key, value in chosen.items() if value is not None}
 
 
 # Files

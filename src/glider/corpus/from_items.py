@@ -186,6 +186,7 @@ def reason_of(
             level=None if item.is_pair else (item.gold - low) / (high - low),
             lang=item.lang,
             swapped=swapped,
+            words=format.reason_words,
         ),
     )
     task = task_of(item, swapped=swapped)

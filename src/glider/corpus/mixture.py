@@ -28,6 +28,8 @@ class Mixture(Frozen):
     format: str = "nano"
     order: str | None = None
     layout: str | None = None
+    reason_words: int | None = Field(default=None, ge=1)
+    """Most words of a reason; nano's 30 without it."""
     sets: Mapping[str, Share] = Field(default_factory=dict)
     """Name to share; without any, every set that may be trained on."""
     leave_out: tuple[str, ...] = ("hhh_alignment",)
@@ -73,8 +75,12 @@ def format_for(settings: Mixture) -> Format:
         UnknownName: no such format.
         SetupError: the format does not take the settings.
     """
-    options = {"order": settings.order, "layout": settings.layout}
+    options: dict[str, str | int | None] = {
+        "order": settings.order,
+        "layout": settings.layout,
+        "reason_words": settings.reason_words,
+    }
     given = {name: value for name, value in options.items() if value is not None}
     if given and settings.format != "nano":
-        raise SetupError(f"order and layout are for the nano format, not {settings.format!r}")
+        raise SetupError(f"{', '.join(given)}: for the nano format, not {settings.format!r}")
     return make_format(settings.format, **given)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from glider.formats.nano import REASON_CHARS, REASON_WORDS, WORD_CHARS
+from glider.formats.grammar import LONGEST_UNSPACED
 from glider.text.defuse import defuse
 from glider.text.words import words
 
@@ -30,6 +30,8 @@ class About:
     lang: str = "en"
     swapped: bool = False
     """The pair is shown in the other order."""
+    words: int = 30
+    """Most words of the reason."""
 
     @property
     def of_pair(self) -> bool:
@@ -212,21 +214,21 @@ def _tidy(sentence: str, lang: str) -> str:
     return line
 
 
-def _fits(text: str) -> bool:
+def _fits(text: str, words: int) -> bool:
     parts = text.split(" ")
     return (
-        len(text) <= REASON_CHARS
-        and len(parts) <= REASON_WORDS
-        and all(len(part) <= WORD_CHARS for part in parts)
+        len(text) <= 8 * words
+        and len(parts) <= words
+        and all(len(part) <= LONGEST_UNSPACED for part in parts)
     )
 
 
 def _chosen(sentences: list[str], about: About) -> str:
     """As many whole sentences as fit; below the top label one that names a fault comes first."""
     joiner = "" if about.lang in ("zh", "ja") else " "
-    if _fits(whole := joiner.join(sentences)):
+    if _fits(whole := joiner.join(sentences), about.words):
         return whole
-    pieces = [_shortened(sentence, about.lang) for sentence in sentences]
+    pieces = [_shortened(sentence, about) for sentence in sentences]
     order = [n for n, piece in enumerate(pieces) if piece]
     if not order:
         raise Unclear("no sentence that is short enough")
@@ -235,7 +237,7 @@ def _chosen(sentences: list[str], about: About) -> str:
     kept: list[int] = []
     for n in order:
         trial = sorted([*kept, n])
-        if not _fits(joiner.join(pieces[k] or "" for k in trial)):
+        if not _fits(joiner.join(pieces[k] or "" for k in trial), about.words):
             break
         kept = trial
     text = joiner.join(pieces[n] or "" for n in kept)
@@ -250,13 +252,13 @@ def _rank(sentence: str, *, is_first: bool) -> int:
     return 1 if _POINTS_BACK.match(sentence) and not is_first else 0
 
 
-def _shortened(sentence: str, lang: str) -> str | None:
+def _shortened(sentence: str, about: About) -> str | None:
     """The sentence, or as many of its clauses as fit; None where its first clause is too long."""
-    if _fits(sentence):
+    if _fits(sentence, about.words):
         return sentence
     for end in reversed([match.start() for match in _CLAUSE_END.finditer(sentence)]):
-        clause = _tidy(sentence[:end], lang)
-        if _fits(clause) and _stands_alone(clause):
+        clause = _tidy(sentence[:end], about.lang)
+        if _fits(clause, about.words) and _stands_alone(clause):
             return clause
     return None
 

@@ -62,6 +62,9 @@ class Format(ABC):
     quotes_always: bool = False
     """Its grammar leaves no answer without a quote, where the judged text has one to give."""
 
+    reason_words: int = 30
+    """Most words of a reason that is learnt in it."""
+
     @abstractmethod
     def render(self, task: JudgeTask) -> Prompt:
         """The task as messages; the same bytes every time.

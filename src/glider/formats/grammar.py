@@ -14,6 +14,10 @@ _MAX_CHARS = 60_000
 """What can be quoted of all texts together; llguidance refuses a grammar from 80,000 on."""
 
 _LONGEST_WORD = 40
+LONGEST_UNSPACED = 120
+"""Of scripts without spaces a word is as long as a sentence."""
+_WORDS_TO_END = 15
+"""Words beyond a reason's bound to end a sentence with."""
 _ON_LINE = "[^\\n]"
 
 
@@ -25,6 +29,27 @@ def literal(text: str) -> str:
 def one_of(texts: Sequence[str]) -> str:
     """An alternative of literals, longest first."""
     return " | ".join(literal(t) for t in sorted(texts, key=len, reverse=True))
+
+
+def reason_chars(words: int) -> int:
+    """Most characters of a reason of so many words."""
+    return 8 * (words + _WORDS_TO_END)
+
+
+def bounded_reason(words: int) -> str:
+    """A Lark terminal: one line of so many words, and where it ends inside a sentence, its end.
+
+    Bounded in words, since small models slip into counting, where a word is a digit; and in what
+    stands without a space, since a model that may not begin another word glues it to the last one.
+    """
+    latin, other = "[!-ɏ]", r"[^\s!-ɏ]"
+    begun = rf"{latin}{{0,{_LONGEST_WORD - 1}}}"
+    unspaced = rf"{begun}{other}\S{{0,{LONGEST_UNSPACED}}}"
+    word = rf"({begun}{latin}|{unspaced})"
+    inside = rf"({begun}|{unspaced})[^\s.!?。！？]"
+    within = rf"{word}( {word}){{0,{words - 1}}}"
+    beyond = rf"({word} ){{{words - 1}}}{inside}( {inside}){{0,{_WORDS_TO_END - 1}}}( {word})?"
+    return rf"/{within}|{beyond}/ & /[^\n]{{1,{reason_chars(words)}}}/"
 
 
 # A wide gap ends a line too: with words on both edges, no quote of legal length could cross it.

@@ -11,24 +11,20 @@ it is fixed within a run and recorded.
 from collections.abc import Mapping
 from typing import Literal, get_args
 
+from glider.core.criteria import Rubric
 from glider.core.errors import MissingPart, ReadError, SetupError
 from glider.core.generation import Grammar, Labels, Message
 from glider.core.tasks import JudgeTask
 from glider.formats.base import Format, Prompt, Reading, legal_score, shown_texts
-from glider.formats.grammar import one_of, quote_rules
+from glider.formats.grammar import QUOTE_CHARS, bounded_reason, one_of, quote_rules, reason_chars
 
 Order = Literal["score-first", "reason-first"]
 Layout = Literal["criterion-first", "sample-first"]
 
 _SYSTEM = "You are a strict, fair judge of text."
-REASON_CHARS = 240
 REASON_WORDS = 30
-WORD_CHARS = 120
+"""Most words of a reason, unless more are recorded with the model."""
 MAX_QUOTES = 2
-_WORDS = rf"\S{{1,{WORD_CHARS}}}( \S{{1,{WORD_CHARS}}}){{0,{REASON_WORDS - 1}}}"
-_MAX_TOKENS = 960
-"""Enough for the longest reason and quotes in any script: up to three tokens a character are spent
-on those a tokenizer does not know, so an answer held to the grammar is never cut."""
 
 
 class NanoFormat(Format):
@@ -43,11 +39,13 @@ class NanoFormat(Format):
         order: Order = "score-first",
         explain: bool = True,
         layout: Layout = "criterion-first",
+        reason_words: int = REASON_WORDS,
     ) -> None:
         """Choose the order of the answer and of the prompt.
 
         Args:
             explain: ask for quotes and a reason; False gives the bare score, in one token.
+            reason_words: most words of a reason; a sentence that is begun may still be ended.
         """
         if order not in get_args(Order) or layout not in get_args(Layout):
             raise SetupError(
@@ -57,17 +55,24 @@ class NanoFormat(Format):
         if order == "reason-first" and not explain:
             raise SetupError("reason-first answers have a reason; use score-first without one")
         self.order, self.layout = order, layout
-        self.explains = explain
+        if reason_words < 1:
+            raise SetupError(f"reason_words is 1 or more; got {reason_words}")
+        self.explains, self.reason_words = explain, reason_words
         self.reasons_before_score = order == "reason-first"
 
     @property
     def id(self) -> str:
-        return f"nano/{self.order}/{self.layout}" + ("" if self.explains else "/bare")
+        if not self.explains:
+            return f"nano/{self.order}/{self.layout}/bare"
+        longer = f"/{self.reason_words}-words" if self.reason_words != REASON_WORDS else ""
+        return f"nano/{self.order}/{self.layout}{longer}"
 
     def bare(self) -> "NanoFormat | None":
         if self.order == "reason-first":
             return None
-        return NanoFormat(order=self.order, layout=self.layout, explain=False)
+        return NanoFormat(
+            order=self.order, layout=self.layout, explain=False, reason_words=self.reason_words
+        )
 
     def shown(self, task: JudgeTask) -> dict[str, str]:
         return shown_texts(task.sample, {f.name: f.name for f in task.sample.fields})
@@ -93,9 +98,19 @@ class NanoFormat(Format):
             opening="Score: " if score_first else "Reason: ",
             grammar=self._grammar(task, shown),
             labels=Labels(texts=tuple(map(str, rubric.scores)), after="Score: "),
-            max_tokens=_MAX_TOKENS if self.explains else max(len(str(s)) for s in rubric.scores),
+            max_tokens=self._most_tokens(rubric),
             whole_at_limit=not self.explains,
         )
+
+    def _most_tokens(self, rubric: Rubric) -> int:
+        """Enough for the longest answer in any script.
+
+        Up to three tokens a character are spent on those that a tokenizer does not know, so an
+        answer held to the grammar is never cut.
+        """
+        if not self.explains:
+            return max(len(str(score)) for score in rubric.scores)
+        return 3 * reason_chars(self.reason_words) + MAX_QUOTES * QUOTE_CHARS[1]
 
     def grammar(self, task: JudgeTask) -> Grammar:
         return self._grammar(task, self.shown(task))
@@ -110,8 +125,7 @@ class NanoFormat(Format):
             if any_text
             else '"Quotes: none\\n"'
         )
-        # Bounded in words too: small models slip into counting, where a word is a digit.
-        reason = f"REASON: /{_WORDS}/ & /[^\\n]{{1,{REASON_CHARS}}}/"
+        reason = f"REASON: {bounded_reason(self.reason_words)}"
         if self.order == "score-first":
             start = f'start: ({score}) "\\n" {quotes} "Reason: " REASON'
         else:

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from glider.backends import open_backend
 from glider.backends.base import Backend
@@ -404,7 +404,9 @@ class Judge:
 
 def default_format(backend: Backend) -> str | Format:
     """The form a model was trained in: what is recorded with it, else what its name tells."""
-    recorded = dict(backend.form or {})
+    recorded: dict[str, Any] = dict(backend.form or {})
+    if "reason_words" in recorded:
+        recorded["reason_words"] = int(recorded["reason_words"])
     form = recorded.pop("format", None) or _named_format(backend.id)
     if form == "nano":
         # Reason first always explains; a backend that cannot is told so by the judge.

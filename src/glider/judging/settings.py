@@ -282,8 +282,11 @@ class JudgeSettings(ModelSettings):
                     f"--order, --layout and --no-explain are for the nano format, not {name!r}"
                 )
             return name
-        if self.format is None and isinstance(default, NanoFormat):
-            given = {"order": default.order, "layout": default.layout, **given}
+        if isinstance(default, NanoFormat):
+            # How much a model writes is its own, whatever it is asked.
+            given["reason_words"] = default.reason_words
+            if self.format is None:
+                given = {"order": default.order, "layout": default.layout, **given}
         explains = given.get("order") == "reason-first" if self.explain is None else self.explain
         if not explains or (isinstance(default, Format) and not default.explains):
             given["explain"] = False

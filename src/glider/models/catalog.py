@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 FORM = "glider.json"
 """In a folder of weights that Glider trained: the form they were trained to be asked in."""
+_FORM_KEYS = ("format", "order", "layout", "reason_words")
 _ARRIVING = ".arriving-"
 _NO_ROOM = "free some space, or set GLIDER_CACHE to another folder"
 _WAIT = 0.5
@@ -57,6 +58,8 @@ class GgufModel:
     kept_bytes: int
     """As it is kept, about."""
     licence: str
+    form: Mapping[str, str] | None = None
+    """As `trained_form`: what it is asked in, where that is not the usual form."""
     tied: bool = False
     """Its embeddings are its output matrix too, and the file stores both."""
 
@@ -73,6 +76,8 @@ class AdapterModel:
     """Of the adapter (`glider.models.adapters.sha256`); None: a user's own, whatever it is."""
     requantise: str
     licence: str
+    form: Mapping[str, str] | None = None
+    """As `GgufModel.form`."""
 
     @property
     def size_bytes(self) -> int:
@@ -91,7 +96,7 @@ class ModelFile:
     path: Path
     sha256: str
     form: Mapping[str, str] | None = None
-    """As `trained_form` of the adapter in it."""
+    """As `trained_form`."""
 
     @property
     def hf_folder(self) -> Path:
@@ -137,6 +142,7 @@ CATALOG: dict[str, Model] = {
         requantise="q8_0",
         kept_bytes=531_067_712,
         licence="Apache-2.0",
+        form={"format": "nano", "reason_words": "60"},
         tied=True,
     ),
     "qwen2.5-coder-1.5b-instruct": GgufModel(
@@ -153,6 +159,7 @@ CATALOG: dict[str, Model] = {
         requantise="q8_0",
         kept_bytes=1_646_000_000,
         licence="Apache-2.0",
+        form={"format": "nano", "reason_words": "60"},
         tied=True,
     ),
 }
@@ -195,7 +202,9 @@ def find(name: str, progress: Progress | None = None) -> ModelFile:
         raise UnknownName(
             "model", name, list(CATALOG), hint="or give a .gguf file or an adapter's folder"
         )
-    return _kept(CATALOG[name], cache_dir() / "models" / name, tell)
+    known = CATALOG[name]
+    kept = _kept(known, cache_dir() / "models" / name, tell)
+    return replace(kept, form=known.form)
 
 
 def _silently(_what: str, _done: int, _all: int) -> None:
@@ -216,7 +225,8 @@ def trained_form(folder: Path) -> dict[str, str] | None:
     """The form a folder's weights were trained to be asked in, as their training recorded it.
 
     Returns:
-        `format`, and where they were not the usual ones `order` and `layout`; None: no record.
+        `format`, and where they were not the usual ones `order`, `layout` and `reason_words`;
+        None: no record.
 
     Raises:
         ModelFileError: the record is damaged.
@@ -224,7 +234,10 @@ def trained_form(folder: Path) -> dict[str, str] | None:
     file = folder / FORM
     try:
         found = json.loads(file.read_text("utf-8"))
-        return {str(key): str(found[key]) for key in ("format", "order", "layout") if key in found}
+        form = {str(key): str(found[key]) for key in _FORM_KEYS if key in found}
+        if int(form.get("reason_words", 1)) < 1:
+            raise ValueError("reason_words is 1 or more")
+        return form
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as exc:

@@ -3,7 +3,7 @@
 import pytest
 
 from glider.corpus.rationales import About, Unclear, cleaned, quoted
-from glider.formats.nano import REASON_CHARS, REASON_WORDS
+from glider.formats.nano import REASON_WORDS
 
 LONG = "The first part is well made and shows what the author wanted to say in quite a few words. "
 
@@ -78,7 +78,7 @@ def test_a_kept_reason_fits_the_answer():
     text = " ".join(f"Sentence {n} of this text is not long, but there are many." for n in range(9))
     kept = cleaned(text, graded(0.5))
     assert text.startswith(kept) and kept.endswith("many.")
-    assert len(kept) <= REASON_CHARS and len(kept.split()) <= REASON_WORDS
+    assert len(kept) <= 8 * REASON_WORDS and len(kept.split()) <= REASON_WORDS
 
 
 def test_control_tokens_cannot_enter_an_answer():

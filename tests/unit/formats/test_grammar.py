@@ -11,8 +11,9 @@ from format_cases import CASES, HOSTILE
 from glider.core.judgments import Span
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
+from glider.formats import make_format
 from glider.formats.base import Reading
-from glider.formats.grammar import QUOTE_CHARS, quotable, quote_rules
+from glider.formats.grammar import QUOTE_CHARS, bounded_reason, quotable, quote_rules
 from glider.text.spans import place
 
 llguidance = pytest.importorskip("llguidance")
@@ -281,3 +282,42 @@ def test_real_texts_compile_and_can_be_quoted():
                 assert Span(field="output", start=spans[0].start, end=spans[0].end) in spans
                 quoted += 1
     assert quoted > 2 * RECORDS
+
+
+BOUNDED = "start: REASON\nREASON: " + bounded_reason(4)
+
+
+@pytest.mark.parametrize(
+    ("text", "legal"),
+    [
+        ("One.", True),
+        ("One two three four", True),
+        ("One two three four and so on to its end.", True),  # the sentence is ended
+        ("One two three. Four and five more.", True),
+        ("One two three four. Five", False),  # no sentence is begun behind the bound
+        ("One two three four five. Six", False),
+        ("One two three four" + " word" * 15, True),
+        ("One two three four" + " word" * 16, False),
+        ("x" * 40, True),
+        ("doesnotleaveout," * 3, False),  # glued, where no space may come
+        ("这是一句没有空格的话，它比四十个字母要长得多，" * 4, True),
+        ("GPT-4的回答是对的，但它没有说明为什么会这样，也没有给出任何例子。" * 3, True),
+        ("", False),
+        ("a\nb", False),
+        ("a  b", False),
+    ],
+)
+def test_a_reason_is_bounded_in_words_and_may_end_its_sentence(text, legal):
+    assert accepts(BOUNDED, text) == legal
+
+
+def test_how_long_a_reason_may_be_is_said_with_the_format():
+    task = next(iter(CASES.values())).task("The cat sat on the mat.")
+    short, long = make_format("nano"), make_format("nano", reason_words=60)
+    assert long.id == "nano/score-first/criterion-first/60-words"
+    assert short.id == "nano/score-first/criterion-first"
+    assert long.render(task).max_tokens > short.render(task).max_tokens
+    reason = "It names the fields and says what each of them is for. " * 4
+    said = answered(CASES["nano-score-first"], task, reasoning=reason.strip())
+    assert accepts(long.grammar(task).lark, said) and not accepts(short.grammar(task).lark, said)
+    assert long.bare().id == short.bare().id  # what is read of a bare score has no reason

@@ -332,6 +332,7 @@ def test_a_model_is_asked_in_the_form_its_name_tells(model, form):
     [
         ({"format": "nano"}, "nano/score-first/criterion-first"),
         ({"format": "nano", "order": "reason-first", "layout": "sample-first"}, "nano/reason-first/sample-first"),
+        ({"format": "nano", "reason_words": "60"}, "nano/score-first/criterion-first/60-words"),
         ({"format": "prometheus"}, "prometheus"),
         (None, "glider"),
     ],

@@ -140,9 +140,12 @@ def test_an_adapter_brings_the_form_it_was_trained_in(cache, tmp_path):
     assert find(str(folder)).form is None
     (folder / "glider.json").write_text('{"format": "nano", "order": "reason-first"}')
     assert find(str(folder)).form == {"format": "nano", "order": "reason-first"}
-    (folder / "glider.json").write_text("[")
-    with pytest.raises(ModelFileError, match=r"glider.json is damaged"):
-        find(str(folder))
+    (folder / "glider.json").write_text('{"format": "nano", "reason_words": 60}')
+    assert find(str(folder)).form == {"format": "nano", "reason_words": "60"}
+    for damaged in ("[", '{"reason_words": "many"}', '{"reason_words": 0}'):
+        (folder / "glider.json").write_text(damaged)
+        with pytest.raises(ModelFileError, match=r"glider.json is damaged"):
+            find(str(folder))
 
 
 def test_a_full_disk_leaves_nothing_half_written(cache):
