@@ -38,12 +38,13 @@ def demo(
         show(outcome, texts[row], load_criterion(outcome.criterion).rubric)
     show_summary(judged.summary)
     write_planted(judged.run, planted_faults())
-    _show_planted(judged.run)
+    show_planted(judged.run)
     say("report:", str(write_report(judged.run)))
     say("run:", str(judged.run))
 
 
-def _show_planted(run: Path) -> None:
+def show_planted(run: Path) -> None:
+    """Print what the judge of a run made of its planted faults."""
     from glider.report.planted import RULE, planted_figures
     from glider.stats.estimates import Estimate
 

@@ -1,6 +1,6 @@
 """Charts as inline SVG from plain numbers: nothing is computed here that a reader would quote.
 
-Every function is pure and gives HTML that needs `charts.css` beside `page.css`, no script and no
+Every function is pure and gives HTML that needs `style.css`, no script and no
 request. Colours are the page's own variables, so light, dark and print follow. An interval and a
 forest plot stretch with the page by percentages, so their words keep their size on a phone; the
 square charts are drawn on a field 320 units wide, about one unit to a pixel there.
@@ -54,7 +54,7 @@ class Bin:
     predicted: float
     """Mean of the predictions."""
     observed: float
-    """Mean of what came out."""
+    """Mean of what was observed."""
     low: float
     high: float
     n: int
@@ -228,7 +228,7 @@ def reliability(
     across: str = "judge's probability",
     up: str = "share that was right",
 ) -> Markup:
-    """What the judge foretold against what came out, with intervals; on the diagonal both agree.
+    """What the judge predicted against what was observed, with intervals; on the diagonal both agree.
 
     The bars below show how many items stand behind each point.
     """
@@ -244,7 +244,7 @@ def reliability(
     for each in bins:
         x = place.x(each.predicted)
         said = (
-            f"foretold {number(each.predicted)}, came out {number(each.observed)} "
+            f"predicted {number(each.predicted)}, observed {number(each.observed)} "
             f"({number(each.low)} to {number(each.high)}), n = {each.n:,}"
         )
         tall = max(30 * each.n / most, 1)
@@ -318,9 +318,9 @@ def scatter(
     seed: int = 0,
     most: int = MOST_POINTS,
 ) -> Markup:
-    """Human label across, judge's score up, one dot an item, shaken a little so that all show.
+    """Human label across, judge's score up, one dot an item, jittered so that all show.
 
-    Beyond `most` items a random sample of them is drawn; `scatter_note` says so. The shaking is at
+    Beyond `most` items a random sample of them is drawn; `scatter_note` says so. The jitter is at
     most 1.5 % of the scale and the same for the same seed.
     """
     rng = random.Random(seed)
@@ -350,7 +350,7 @@ def scatter(
 def scatter_note(n: int, most: int = MOST_POINTS) -> str:
     """How much of `n` items a scatter shows."""
     said = f"{n:,} items" if n <= most else f"{most:,} of {n:,} items, drawn at random"
-    return f"{said}, moved a little so that equal ones show."
+    return f"{said}, jittered so that equal ones show."
 
 
 # Parts ------------------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def test_reliability_points_stand_on_the_diagonal_where_both_agree():
     for point in points(html):
         x, y = float(point.get("cx")) - 54, 10 + 256 - float(point.get("cy"))
         assert x == pytest.approx(y, abs=0.2)
-    assert "foretold 0.25, came out 0.25 (0.25 to 0.25), n = 5" in html
+    assert "predicted 0.25, observed 0.25 (0.25 to 0.25), n = 5" in html
 
 
 def test_risk_rises_to_the_right_and_the_bound_is_named():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from glider.cli.demo import CRITERIA
+from glider.cli.demo import CRITERIA, show_planted
 from glider.core.errors import RunError
 from glider.core.judgments import Judgment
 from glider.demo.texts import FILE, planted_faults
@@ -90,7 +90,7 @@ def test_of_two_levels_only_the_lower_finds():
 # In a run ---------------------------------------------------------------------------------------
 
 
-def test_a_run_with_faults_written_down_shows_them(tmp_path):
+def test_a_run_with_faults_written_down_shows_them(tmp_path, capsys):
     run = tmp_path / "run"
     made = write_run(run)
     assert planted_figures(run) is None
@@ -101,6 +101,10 @@ def test_a_run_with_faults_written_down_shows_them(tmp_path):
     (verdict,) = planted_figures(run).verdicts
     assert (verdict.row, verdict.score, verdict.twin_score) == (row, own.score, twin.score)
     assert verdict.found == (own.score <= 3)
+    show_planted(run)
+    told = capsys.readouterr().err
+    count = "1 of 1 (100% [21%, 100%])" if verdict.found else "0 of 1 (0% [0%, 79%])"
+    assert f"Planted faults found: {count}" in told and "How it is counted" in told
     build_report(run, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text("utf-8")
     assert f'<a href="#row={row}&amp;criterion=faithfulness">{own.score}</a>' in page
