@@ -228,7 +228,7 @@ def reliability(
     across: str = "judge's probability",
     up: str = "share that was right",
 ) -> Markup:
-    """What the judge predicted against what was observed, with intervals; on the diagonal both agree.
+    """Predicted against observed, with intervals; on the diagonal both agree.
 
     The bars below show how many items stand behind each point.
     """
