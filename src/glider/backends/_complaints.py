@@ -26,6 +26,8 @@ from glider.core.errors import (
 
 _QUOTED_CHARS = 300
 _DEEPEST = 6
+_SECRET_CHARS = 8
+"""What is shorter is no secret, and may be part of any word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -354,7 +356,7 @@ def _counts(complaint: Complaint) -> tuple[int | None, int | None]:
 
 
 def _quoted(message: str, secret: str) -> str:
-    if secret:
+    if len(secret) >= _SECRET_CHARS:
         message = message.replace(secret, "***")
     message = " ".join(message.split()) or "no reason given"
     return message if len(message) <= _QUOTED_CHARS else message[:_QUOTED_CHARS] + "..."

@@ -89,7 +89,7 @@ class TorchBackend(Backend):
     ) -> None:
         loaded = load(str(model), revision=revision, dtype=dtype, device=device)
         self.id = f"{provider}/{loaded.name}@{loaded.revision}"
-        self.form = loaded.form
+        self.trained_format = loaded.trained_format
         self.model: Any = loaded.model
         self.tokenizer: Any = loaded.tokenizer
         config = loaded.model.config.get_text_config()
@@ -229,7 +229,7 @@ class Loaded:
     tokenizer: Any
     name: str
     revision: str
-    form: Mapping[str, str] | None
+    trained_format: Mapping[str, str] | None
 
 
 def wait_asleep() -> None:
@@ -283,7 +283,7 @@ def load(model: str, *, revision: str | None, dtype: DType, device: str | None) 
     plain: Any = GenerationConfig
     network.generation_config = plain(eos_token_id=ends, pad_token_id=ends[0])
     return Loaded(
-        network.to(device).eval(), tokenizer, weights.name, weights.revision, weights.form
+        network.to(device).eval(), tokenizer, weights.name, weights.revision, weights.trained_format
     )
 
 

@@ -66,7 +66,7 @@ class Backend(ABC):
     """provider/model@revision: enough to ask the same weights again."""
     limits: Limits
     capabilities: Capabilities
-    form: Mapping[str, str] | None = None
+    trained_format: Mapping[str, str] | None = None
     """What is recorded with the weights of how they were trained to be asked; nothing to a backend,
     all to `default_format`."""
 

@@ -123,7 +123,7 @@ class EmbeddedBackend(Backend):
         context = min(context_tokens or 4096, trained)
         cores = threads or _cores()
         self.id = f"embedded/{file.name}@{file.sha256[:12]}"
-        self.form = file.form
+        self.trained_format = file.trained_format
         self.limits = Limits(in_flight=_IN_FLIGHT, context_tokens=context)
         self.capabilities = Capabilities(grammar=True, label_logprobs=True, prefix_cache=True)
         self._control_tokens = control_tokens(header)

@@ -97,7 +97,7 @@ class Format(ABC):
         """Field name to text as the prompt shows it; same length as the original."""
 
     def bare(self) -> "Format | None":
-        """The same form asked for the score alone; None where it always explains."""
+        """The same format asked for the score alone; None where it always explains."""
         return None if self.explains else self
 
     @property

@@ -1,4 +1,4 @@
-"""Our own form for small models: short, and in two orders.
+"""Our own format for small models: short, and in two orders.
 
 *Score first*: the score's whole distribution is read in one forward pass; quotes and a reason
 follow only when asked for. *Reason first*: reason, quotes, then the score.

@@ -51,7 +51,7 @@ _TRAINED_FORMATS = {
     "prometheus": "prometheus",
     "flow-judge": "flow-judge",
 }
-"""Judges, by a word in their name, and the form they were trained in; the first that fits."""
+"""Judges, by a word in their name, and the format they were trained in; the first that fits."""
 
 
 @dataclass
@@ -404,7 +404,7 @@ class Judge:
 
 def default_format(backend: Backend) -> str | Format:
     """The form a model was trained in: what is recorded with it, else what its name tells."""
-    recorded: dict[str, Any] = dict(backend.form or {})
+    recorded: dict[str, Any] = dict(backend.trained_format or {})
     if "reason_words" in recorded:
         recorded["reason_words"] = int(recorded["reason_words"])
     form = recorded.pop("format", None) or _named_format(backend.id)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from glider.models.adapters import Folder
 
 FORM = "glider.json"
-"""In a folder of weights that Glider trained: the form they were trained to be asked in."""
+"""In a folder of weights that Glider trained: the format they were trained to be asked in."""
 _FORM_KEYS = ("format", "order", "layout", "reason_words")
 _ARRIVING = ".arriving-"
 _NO_ROOM = "free some space, or set GLIDER_CACHE to another folder"
@@ -58,8 +58,8 @@ class GgufModel:
     kept_bytes: int
     """As it is kept, about."""
     licence: str
-    form: Mapping[str, str] | None = None
-    """As `trained_form`: what it is asked in, where that is not the usual form."""
+    trained_format: Mapping[str, str] | None = None
+    """As `trained_format`: what it is asked in, where that is not the usual form."""
     tied: bool = False
     """Its embeddings are its output matrix too, and the file stores both."""
 
@@ -76,8 +76,8 @@ class AdapterModel:
     """Of the adapter (`glider.models.adapters.sha256`); None: a user's own, whatever it is."""
     requantise: str
     licence: str
-    form: Mapping[str, str] | None = None
-    """As `GgufModel.form`."""
+    trained_format: Mapping[str, str] | None = None
+    """As `GgufModel.trained_format`."""
 
     @property
     def size_bytes(self) -> int:
@@ -95,8 +95,8 @@ class ModelFile:
     name: str
     path: Path
     sha256: str
-    form: Mapping[str, str] | None = None
-    """As `trained_form`."""
+    trained_format: Mapping[str, str] | None = None
+    """As `trained_format`."""
 
     @property
     def hf_folder(self) -> Path:
@@ -142,7 +142,7 @@ CATALOG: dict[str, Model] = {
         requantise="q8_0",
         kept_bytes=531_067_712,
         licence="Apache-2.0",
-        form={"format": "nano", "reason_words": "60"},
+        trained_format={"format": "nano", "reason_words": "60"},
         tied=True,
     ),
     "qwen2.5-coder-1.5b-instruct": GgufModel(
@@ -159,7 +159,7 @@ CATALOG: dict[str, Model] = {
         requantise="q8_0",
         kept_bytes=1_646_000_000,
         licence="Apache-2.0",
-        form={"format": "nano", "reason_words": "60"},
+        trained_format={"format": "nano", "reason_words": "60"},
         tied=True,
     ),
 }
@@ -197,14 +197,14 @@ def find(name: str, progress: Progress | None = None) -> ModelFile:
         place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
         model = user_adapter(path)
         kept = _kept(model, cache_dir() / "models" / f"{model.name}-{place}", tell)
-        return replace(kept, form=trained_form(path))
+        return replace(kept, trained_format=trained_format(path))
     if name not in CATALOG:
         raise UnknownName(
             "model", name, list(CATALOG), hint="or give a .gguf file or an adapter's folder"
         )
     known = CATALOG[name]
     kept = _kept(known, cache_dir() / "models" / name, tell)
-    return replace(kept, form=known.form)
+    return replace(kept, trained_format=known.trained_format)
 
 
 def _silently(_what: str, _done: int, _all: int) -> None:
@@ -221,8 +221,8 @@ def is_adapter(folder: Path) -> bool:
     return (folder / "adapter_config.json").is_file()
 
 
-def trained_form(folder: Path) -> dict[str, str] | None:
-    """The form a folder's weights were trained to be asked in, as their training recorded it.
+def trained_format(folder: Path) -> dict[str, str] | None:
+    """The format a folder's weights were trained to be asked in, as their training recorded it.
 
     Returns:
         `format`, and where they were not the usual ones `order`, `layout` and `reason_words`;

@@ -30,7 +30,7 @@ from glider.models.catalog import (
     base_named,
     find,
     is_adapter,
-    trained_form,
+    trained_format,
 )
 from glider.models.fetch import Progress
 
@@ -51,8 +51,8 @@ class TorchWeights:
     name: str
     revision: str
     """Hash of the content, of 12 hexadecimal digits; of a hub model its commit."""
-    form: Mapping[str, str] | None = None
-    """As `trained_form`."""
+    trained_format: Mapping[str, str] | None = None
+    """As `trained_format`."""
 
     @property
     def hub_revision(self) -> str:
@@ -110,13 +110,13 @@ class ResolvedModel:
             assert self.path is not None
             name = self.path.resolve().name
             return TorchWeights(
-                str(self.path), name, folder_hash(self.path), trained_form(self.path)
+                str(self.path), name, folder_hash(self.path), trained_format(self.path)
             )
         from glider.models.dequantise import to_hf_folder
 
         file = self.gguf(progress)
         to_hf_folder(file.path, file.hf_folder)
-        return TorchWeights(str(file.hf_folder), file.name, file.sha256[:12], file.form)
+        return TorchWeights(str(file.hf_folder), file.name, file.sha256[:12], file.trained_format)
 
     @property
     def adapter(self) -> Path | None:

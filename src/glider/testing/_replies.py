@@ -139,7 +139,7 @@ def json_reply(status: int, value: object, *, retry_after: str | None = None) ->
 
 
 def error_reply(status: int, message: str, code: str, *, retry_after: str | None = None) -> Reply:
-    """An error in OpenAI's form as a reply, {"error": {"message", "type", "param", "code"}}."""
+    """An error as OpenAI writes it as a reply, {"error": {"message", "type", "param", "code"}}."""
     family = {401: "authentication_error", 429: "rate_limit_error"}.get(status)
     error = {
         "message": message,

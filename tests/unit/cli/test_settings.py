@@ -12,7 +12,7 @@ from glider.judging.settings import JudgeSettings
 def recorded(monkeypatch):
     """A model whose name says GLIDER and whose record says otherwise."""
     backend = ScriptedBackend([], model="my-glider")
-    backend.form = {"format": "nano", "order": "reason-first"}
+    backend.trained_format = {"format": "nano", "order": "reason-first"}
     monkeypatch.setattr(backends, "open_backend", lambda model, **_: backend)
 
 

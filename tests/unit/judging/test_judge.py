@@ -339,7 +339,7 @@ def test_a_model_is_asked_in_the_form_its_name_tells(model, form):
 )  # fmt: skip
 def test_what_is_recorded_with_a_model_goes_before_its_name(recorded, form):
     backend = ScriptedBackend([], model="my-glider-tuned")
-    backend.form = recorded
+    backend.trained_format = recorded
     assert Judge(backend).format.id == form
 
 

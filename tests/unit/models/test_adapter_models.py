@@ -137,11 +137,11 @@ def test_a_user_s_adapter_trained_again_takes_the_old_one_s_place(cache, tmp_pat
 
 def test_an_adapter_brings_the_form_it_was_trained_in(cache, tmp_path):
     folder = write_adapter(tmp_path / "my-glider")
-    assert find(str(folder)).form is None
+    assert find(str(folder)).trained_format is None
     (folder / "glider.json").write_text('{"format": "nano", "order": "reason-first"}')
-    assert find(str(folder)).form == {"format": "nano", "order": "reason-first"}
+    assert find(str(folder)).trained_format == {"format": "nano", "order": "reason-first"}
     (folder / "glider.json").write_text('{"format": "nano", "reason_words": 60}')
-    assert find(str(folder)).form == {"format": "nano", "reason_words": "60"}
+    assert find(str(folder)).trained_format == {"format": "nano", "reason_words": "60"}
     for damaged in ("[", '{"reason_words": "many"}', '{"reason_words": 0}'):
         (folder / "glider.json").write_text(damaged)
         with pytest.raises(ModelFileError, match=r"glider.json is damaged"):

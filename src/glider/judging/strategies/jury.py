@@ -42,9 +42,9 @@ class Jury(Judge):
 
     @property
     def id(self) -> str:
-        """The models, and the forms they are asked in."""
-        models, forms = zip(*(juror.id.rsplit(" ", 1) for juror in self.jurors), strict=True)
-        return f"jury({'|'.join(models)}) {'|'.join(dict.fromkeys(forms))}"
+        """The models, and the formats they are asked in."""
+        models, formats = zip(*(juror.id.rsplit(" ", 1) for juror in self.jurors), strict=True)
+        return f"jury({'|'.join(models)}) {'|'.join(dict.fromkeys(formats))}"
 
     @property
     def in_flight(self) -> int:
