@@ -17,7 +17,7 @@ from glider.core.judgments import outcome_from
 from glider.formats.nano import NanoFormat
 from glider.judging.strategies import STRATEGIES, with_strategies
 from glider.judging.strategies.asking import Mean
-from glider.judging.strategies.base import plain
+from glider.judging.strategies.base import plain, spent_on
 from glider.judging.strategies.jury import Jury
 from glider.judging.strategies.parts import Decompose, scenarios
 
@@ -554,6 +554,18 @@ def test_failures_are_not_held_back_for_ever(ordered):
     assert sorted(key for key, _ in stream) == list(range(1, 2_000))
 
 
+class Metered(ScriptedBackend):
+    """Counts what it answers."""
+
+    completion_tokens = 0
+
+    def submit(self, request):
+        future = super().submit(request)
+        if future.exception() is None:
+            self.completion_tokens += future.result().usage.completion_tokens
+        return future
+
+
 NAMES = sorted(set(STRATEGIES.names()) - {"mean"})
 
 
@@ -587,7 +599,7 @@ def test_no_outcome_is_lost_or_doubled_whatever_fails(
             return PairTask(sample, CRITERION, "output 1", "output 2")
         return JudgeTask(Sample.of(f"a {number}", input=f"q {number}", id=str(number)), CRITERION)
 
-    backend = ScriptedBackend(script)
+    backend = Metered(script)
     backend.capabilities = Capabilities(prefix_cache=prefix_cache)
     judge = with_strategies(Judge(backend, format=NanoFormat()), names)
     given_back = list(judge.stream(((k, work(k)) for k in range(n)), ordered=ordered))
@@ -598,3 +610,6 @@ def test_no_outcome_is_lost_or_doubled_whatever_fails(
         assert outcome.judge == judge.id
         assert isinstance(outcome, Comparison) is pairs
         assert outcome_from(outcome.model_dump(mode="json")) == outcome
+    # What failed was paid for as well, and nothing is counted twice.
+    spent = spent_on(outcome for _, outcome in given_back)
+    assert spent.completion_tokens == backend.completion_tokens
