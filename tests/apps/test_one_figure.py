@@ -16,7 +16,7 @@ from glider.bench.settings import BenchSettings
 from glider.calibration.calibrate import calibrate
 from glider.cli.show import show_summary
 from glider.formats.nano import NanoFormat
-from glider.gate.gate import gate
+from glider.gate.gate import gate_run
 from glider.judging.judge import Judge
 from glider.report.html import build_report
 from glider.report.summary import summarise
@@ -60,7 +60,7 @@ def ends(figure):
 def test_of_a_run(run, prompts, tmp_path, capsys):
     summary = summarise(run)
     row = summary["criteria"]["quality"]
-    checked = gate(run, ["mean_score >= 1", "coverage >= 0", "coverage:quality >= 0",
+    checked = gate_run(run, ["mean_score >= 1", "coverage >= 0", "coverage:quality >= 0",
                          "pass_rate:quality@3 >= 0"])  # fmt: skip
     mean, coverage, own_coverage, passed = (a.measured.figure for a in checked.answers)
     assert (row["low"], row["high"]) == (mean.low, mean.high)
@@ -78,7 +78,7 @@ def test_of_a_run(run, prompts, tmp_path, capsys):
     )
 
     alone = calibrate(run).finding("labels_alone")
-    of_labels = gate(write_labels_as_scores(tmp_path, prompts), ["mean_score >= 1"]).answers[0]
+    of_labels = gate_run(write_labels_as_scores(tmp_path, prompts), ["mean_score >= 1"]).answers[0]
     assert (alone.value, alone.low, alone.high) == (
         of_labels.measured.figure.value, of_labels.measured.figure.low, of_labels.measured.figure.high,
     )  # fmt: skip
@@ -125,8 +125,8 @@ def test_of_own_labels(run, prompts, tmp_path):
         if f.metric == "pearson" and not f.part and f.protocol == "strict" and f.benchmark == "mine"
     )
     assert pearson.value is not None and pearson.low is not None, pearson.undefined
-    checked = gate(run, ["coverage >= 0"]).answers[0].measured.figure
+    checked = gate_run(run, ["coverage >= 0"]).answers[0].measured.figure
     assert (benched.value, benched.low, benched.high) == (checked.value, checked.low, checked.high)
     (tmp_path / "b" / "results.json").write_text(results.model_dump_json())
-    again = gate(tmp_path / "b", ["coverage:mine >= 0"]).answers[0].measured.figure
+    again = gate_run(tmp_path / "b", ["coverage:mine >= 0"]).answers[0].measured.figure
     assert (again.low, again.high) == (checked.low, checked.high)

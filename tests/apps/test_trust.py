@@ -150,7 +150,7 @@ def test_highlights_have_a_table_of_their_own(trust, tmp_path):
     assert cells[9].startswith("0.92 [") and cells[11].startswith("+")  # 11 of 12 scores moved
     assert page.index("## Highlights") < page.index("## By benchmark")
     assert (
-        "surely better than random spans on 1 of 1 sets, twice as good (which was wanted) on 1."
+        "significantly better (Holm) than random spans on 1 of 1 sets, twice as good (which was wanted) on 1."
         in page.partition("## ")[0]
     )
     assert trust.EXPLAINED in (tmp_path / "trust/marked.manifests.jsonl").read_text()

@@ -26,6 +26,6 @@ def test_every_figure_is_explained_and_the_python_runs(tmp_path):
     found.save(run / "calibration.json")
     (snippet,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     subprocess.run(
-        [sys.executable, "-W", "error", "-c", snippet + "\nassert row == 199 and applied.score"],
+        [sys.executable, "-W", "error", "-c", snippet + "\nassert each.row == 199 and each.applied.score"],
         cwd=tmp_path, check=True, timeout=60,
     )  # fmt: skip

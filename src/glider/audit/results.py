@@ -89,7 +89,7 @@ class Audit(Frozen):
     failures: dict[str, int]
     """`stage/code` to how many judgments were lost by it; of pairs each order counts."""
     notes: tuple[str, ...] = ()
-    """What to know before the numbers are believed."""
+    """What to know before relying on the numbers."""
     probes: tuple[ProbeReport, ...]
 
     @property

@@ -129,7 +129,7 @@ class _Shown:
         return (min if lower else max)(known, key=lambda pair: pair[0])[1]
 
     def _mark(self, benchmark: str, system: str, best: Figure | None) -> str:
-        """An arrow where the judge is surely above or below the row's best baseline."""
+        """An arrow where the judge is significantly above or below the row's best baseline."""
         difference = best and self.better.get((benchmark, system, best.system))
         if not difference or difference.value is None or difference.p_adjusted is None:
             return ""

@@ -1,4 +1,4 @@
-"""`glider audit`: what sways this judge that should not; exit 6 where it surely goes too far."""
+"""`glider audit`: what sways this judge that should not; exit 6 beyond a bound."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass

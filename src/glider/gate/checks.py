@@ -77,7 +77,7 @@ class Answer:
         return finding(figure, self.check.op, self.check.bound)
 
     def passes(self, *, lenient: bool = False) -> bool:
-        """By default only if it surely holds; `lenient`: unless it is surely broken."""
+        """The whole interval keeps to the bound; `lenient`: not all of it breaks it."""
         return self.finding == "holds" or (lenient and self.finding == "unclear")
 
     @property

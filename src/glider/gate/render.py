@@ -127,7 +127,9 @@ def _cells(answer: Answer, lenient: bool) -> tuple[str, ...]:
 def _verdict(answers: Sequence[Answer], lenient: bool) -> str:
     good = sum(answer.passes(lenient=lenient) for answer in answers)
     rule = (
-        "lenient: only what is surely broken fails" if lenient else "only what surely holds passes"
+        "lenient: a check fails where its whole interval breaks the bound"
+        if lenient
+        else "a check passes where its whole interval keeps to the bound"
     )
     return f"{good} of {len(answers)} checks passed ({rule})"
 

@@ -30,7 +30,7 @@ from glider.stats.quantiles import t_quantile
 from glider.stats.statistic import ANY, SHARE, Floats, Ints
 
 FEWEST_OF_A_KIND = 5
-"""With fewer passes (or fails) than this among the labels, no variance can be believed."""
+"""With fewer passes (or fails) than this among the labels, no variance can be measured."""
 _FEWEST_OTHERS = 15
 """So many clusters of items without a label are enough, or as many as there are of labelled ones:
 of five beside 25, a 95 % interval with the judge's help holds the truth 91 times in 100."""
