@@ -67,8 +67,8 @@ class Backend(ABC):
     limits: Limits
     capabilities: Capabilities
     trained_format: Mapping[str, str] | None = None
-    """What is recorded with the weights of how they were trained to be asked; nothing to a backend,
-    all to `default_format`."""
+    """The format that the weights were trained in, as recorded with them; for
+    `glider.judging.judge.default_format`."""
 
     @abstractmethod
     def submit(self, request: GenerationRequest) -> "Future[Generation]":

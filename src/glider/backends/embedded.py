@@ -311,8 +311,8 @@ class EmbeddedBackend(Backend):
         for worker in self._workers:
             worker.join()
         if self._engine is not None:
-            # An engine that is let go before its loop has begun waits for ever (xllamacpp); it
-            # tells its metrics only from within the loop.
+            # xllamacpp waits for ever for an engine that is freed before its loop has begun; the
+            # loop alone answers for metrics.
             self._engine.handle_metrics()
         self._engine = None
 

@@ -1,6 +1,6 @@
 """Which sets a word means: a name, a kind, a family, a YAML file, or a person's own labels.
 
-A file of labelled records in the judgements format is a set by itself: what is asked comes from its
+A file of labelled records in the record format is a set by itself: what is asked comes from its
 records, or from a criterion given beside it.
 """
 

@@ -35,7 +35,7 @@ class DataSettings:
     preset: Annotated[
         str | None,
         Flag(
-            "Columns of your own files: judgements, prometheus, ultrafeedback, helpsteer [told by "
+            "Columns of your own files: record, prometheus, ultrafeedback, helpsteer [told by "
             "their columns].",
             _FROM,
         ),

@@ -28,11 +28,11 @@ from glider.core.base import content_hash
 from glider.core.errors import DataError, UnknownName
 from glider.data.rows import open_rows, peeked
 from glider.gold.items import Loaded
-from glider.gold.judgements import read
+from glider.gold.records import read
 from glider.gold.sets import OWN, LabelledSet, own_name
 
 if TYPE_CHECKING:
-    from glider.gold.judgements import Shape
+    from glider.gold.records import Shape
 
 FOREIGN = ("prometheus", "ultrafeedback", "helpsteer")
 _ASPECTS = ("instruction_following", "honesty", "truthfulness", "helpfulness")
@@ -41,7 +41,7 @@ _LEVELS = range(1, 6)
 
 
 def guess(columns: Iterable[str]) -> str | None:
-    """Whose columns these are; None for the judgements format and for others."""
+    """Whose columns these are; None for Glider's own records and for others."""
     names = {name.removeprefix("orig_") for name in columns}
     if {"instruction", "completions"} <= names:
         return "ultrafeedback"
@@ -60,7 +60,7 @@ def foreign_set(preset: str, path: Path) -> LabelledSet:
         DataError: the file is not there or holds no record.
     """
     if preset not in FOREIGN:
-        raise UnknownName("preset", preset, ["judgements", *FOREIGN])
+        raise UnknownName("preset", preset, ["record", *FOREIGN])
     first, _ = peeked(open_rows(path))
     if first is None:
         raise DataError("no records", path=str(path))

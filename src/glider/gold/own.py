@@ -1,4 +1,4 @@
-"""A person's own file of labels as a set, in the judgements format or another project's columns."""
+"""A person's own file of labels as a set: Glider's records, or another project's columns."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +8,7 @@ from glider.core.errors import DataError, SetupError
 from glider.data.library import load_criterion
 from glider.data.rows import Row, open_rows, peeked
 from glider.gold.foreign import foreign_set, guess
-from glider.gold.judgements import SHARED, key_at
+from glider.gold.records import SHARED, key_at
 from glider.gold.sets import OWN, Kind, LabelledSet, Question, own_name
 
 _DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
@@ -42,8 +42,8 @@ def own_labels(
     first, _ = peeked(open_rows(path))
     if first is None:
         raise DataError("no records", path=str(path))
-    columns = preset or guess(first.data) or "judgements"
-    if columns == "judgements":
+    columns = preset or guess(first.data) or "record"
+    if columns in ("record", "judgements"):  # what 0.1 called it
         return own_set(path, load_criterion(criterion) if criterion else None)
     return foreign_set(columns, path)
 

@@ -31,7 +31,7 @@ READERS: Registry[Callable[["LabelledSet", Path], Loaded]] = Registry(
     kind="reader of labelled data",
     group="glider.readers",
     builtin={
-        "judgements": "glider.gold.judgements:read",
+        "judgements": "glider.gold.records:read",
         "glider-suite": "glider.gold.suite:read",
         "prometheus": "glider.gold.foreign:read_prometheus",
         "ultrafeedback": "glider.gold.foreign:read_ultrafeedback",
@@ -58,6 +58,7 @@ class LabelledSet(Frozen):
     hub: str = ""
     """Hugging Face data set it can be fetched from: `owner/name`."""
     reader: str = "judgements"
+    """How its file is read: `judgements` is the name that 0.1 gave to Glider's own records."""
     kind: Kind
     family: str
     """What is judged: short answers, summaries, translation, pairs, ..."""

@@ -403,13 +403,13 @@ class Judge:
 
 
 def default_format(backend: Backend) -> str | Format:
-    """The form a model was trained in: what is recorded with it, else what its name tells."""
+    """The format a model was trained in: as recorded with it, or as its name says."""
     recorded: dict[str, Any] = dict(backend.trained_format or {})
     if "reason_words" in recorded:
         recorded["reason_words"] = int(recorded["reason_words"])
     form = recorded.pop("format", None) or _named_format(backend.id)
     if form == "nano":
-        # Reason first always explains; a backend that cannot is told so by the judge.
+        # Reason first always explains; Judge refuses a backend that cannot.
         explains = recorded.get("order") == "reason-first" or backend.capabilities.explanations
         return make_format(form, explain=explains, **recorded)
     return form

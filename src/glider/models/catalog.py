@@ -29,9 +29,9 @@ from glider.models.receipts import file_sha256
 if TYPE_CHECKING:
     from glider.models.adapters import Folder
 
-FORM = "glider.json"
+FORMAT_FILE = "glider.json"
 """In a folder of weights that Glider trained: the format they were trained to be asked in."""
-_FORM_KEYS = ("format", "order", "layout", "reason_words")
+_FORMAT_KEYS = ("format", "order", "layout", "reason_words")
 _ARRIVING = ".arriving-"
 _NO_ROOM = "free some space, or set GLIDER_CACHE to another folder"
 _WAIT = 0.5
@@ -231,10 +231,10 @@ def trained_format(folder: Path) -> dict[str, str] | None:
     Raises:
         ModelFileError: the record is damaged.
     """
-    file = folder / FORM
+    file = folder / FORMAT_FILE
     try:
         found = json.loads(file.read_text("utf-8"))
-        form = {str(key): str(found[key]) for key in _FORM_KEYS if key in found}
+        form = {str(key): str(found[key]) for key in _FORMAT_KEYS if key in found}
         if int(form.get("reason_words", 1)) < 1:
             raise ValueError("reason_words is 1 or more")
         return form

@@ -20,7 +20,7 @@ from glider.models.adapters import (
     open_weights,
     replace_in_gguf,
 )
-from glider.models.catalog import FORM, base_named, is_adapter
+from glider.models.catalog import FORMAT_FILE, base_named, is_adapter
 from glider.models.fetch import Progress
 from glider.models.tensor_files import TensorFile, open_tensors, write_bf16
 from glider.store.atomic import new_folder, replacing
@@ -126,8 +126,8 @@ def copy_adapter(adapter: Path, out: Path, *, card: str | Callable[[Path], str] 
 
 
 def _copy_form(weights: Path, new: Path) -> None:
-    if (weights / FORM).exists():
-        shutil.copyfile(weights / FORM, new / FORM)
+    if (weights / FORMAT_FILE).exists():
+        shutil.copyfile(weights / FORMAT_FILE, new / FORMAT_FILE)
 
 
 def _write_card(folder: Path, card: str) -> None:

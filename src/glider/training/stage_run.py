@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from glider.corpus.examples import format_of
-from glider.models.catalog import FORM
+from glider.models.catalog import FORMAT_FILE
 from glider.store.atomic import new_folder, write_json
 from glider.training.base_model import (
     BaseModel,
@@ -227,4 +227,4 @@ def _keep_model(
         copy_model(there[step], new, coder.tokenizer)
         asked = run.format or format_of(data.train.folder)
         if asked:
-            write_json(new / FORM, dict(asked))
+            write_json(new / FORMAT_FILE, dict(asked))

@@ -17,7 +17,7 @@ from glider.core.errors import DataError, SetupError
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
 from glider.formats import FORMATS, make_format
-from glider.gold.judgements import Unfit
+from glider.gold.records import Unfit
 from glider.gold.sets import LabelledSet, load_set, shipped
 from glider.gold.suite import fetch, taken_apart
 

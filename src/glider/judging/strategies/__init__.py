@@ -29,7 +29,7 @@ STRATEGIES: Registry[Callable[[], Strategy]] = Registry(
 
 
 def with_strategies(judge: Judge, strategies: Sequence[str | Strategy]) -> Judge:
-    """The judge going about its work by strategies: the first sees the task as it was given.
+    """The judge with strategies around it; the first one sees the task as it was given.
 
     Args:
         strategies: names, or strategies with options of their own.

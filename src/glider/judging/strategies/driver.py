@@ -1,4 +1,4 @@
-"""StrategyJudge: a Judge that goes about its works by a strategy.
+"""StrategyJudge: a Judge that applies a strategy to each task.
 
 It is a Judge in every way: lazy, bounded, one outcome per key, a failed judgment a value. Judges
 nest, so strategies compose: the outermost sees the task as it was given, each one beneath what the
@@ -84,7 +84,7 @@ class StrategyJudge(Judge):
         return _Running(self, work).begin()
 
     def close(self) -> None:
-        """Let the judge beneath go."""
+        """Close the judge beneath."""
         self.inner.close()
 
 

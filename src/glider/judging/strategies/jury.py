@@ -106,7 +106,7 @@ class Jury(Judge):
         return attributed(whole, work, judge=self.id, steps=tuple(steps), usage=Usage())
 
     def close(self) -> None:
-        """Let every juror go."""
+        """Close every juror."""
         for juror in self.jurors:
             juror.close()
 

@@ -14,7 +14,7 @@ from glider.corpus.from_items import Unusable, example_of, level_of
 from glider.corpus.splits import components
 from glider.formats import make_format
 from glider.gold.items import Item
-from glider.gold.judgements import OUTSIDE_SCALE
+from glider.gold.records import OUTSIDE_SCALE
 from glider.gold.sets import LabelledSet
 from glider.training.tokens import Coder, Encoded
 
