@@ -79,3 +79,19 @@ def test_every_flag_in_the_readme_exists():
         ).stdout  # fmt: skip
         for flag in used:
             assert flag in told, f"{command} {flag}"
+
+
+def test_what_where_to_add_names_is_there():
+    """Every file, every table of names, and an entry point group for each of these."""
+    page = (ROOT / "docs/where-to-add.md").read_text("utf-8")
+    sections = re.split(r"^## ", page, flags=re.M)[1:]
+    assert len(sections) == 8 and all(len(one.strip().splitlines()) == 5 for one in sections)
+    files = re.findall(r"`((?:src|tests|docs)/[\w./-]+)`", page)
+    assert len(files) > 20
+    for name in files:
+        assert (ROOT / name).exists(), name
+    for table, name in re.findall(r"`([A-Z]{2,})`[^.]*?of `(src/[\w./]+)`", page):
+        assert f"{table}: Registry[" in (ROOT / name).read_text("utf-8"), name
+    source = "".join(path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py"))
+    for group in re.findall(r"`(glider\.\w+)`", page):
+        assert f'group="{group}"' in source, group

@@ -480,7 +480,7 @@ def test_a_model_that_memory_does_not_hold(tiny, data, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB")
 
     monkeypatch.setattr(trainer.StageTrainer, "_move_model_to_device", too_large, raising=False)
-    with pytest.raises(OutOfMemory, match="does not hold the model") as caught:
+    with pytest.raises(OutOfMemory, match="the model does not fit into it") as caught:
         train(recipe_of(tiny, dev=None), data=data, out=tmp_path / "run")
     assert caught.value.step == 0 and "smaller base" in caught.value.hint
 

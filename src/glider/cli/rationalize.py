@@ -35,7 +35,7 @@ def rationalize(
     """Let a judge answer its training prompts several times, and pair right with wrong answers.
 
     Writes preferences-train.jsonl.gz (and -dev), which a preference stage of `glider train` reads,
-    card.md and result.json. Killed at any moment, it goes on with --resume; over the same answers
+    card.md and result.json. Killed at any moment, it continues with --resume; over the same answers
     --choose, --margin and --pairs may then be others, --samples and --limit larger.
     """
     from glider.studies import rationalize as make_pairs

@@ -25,7 +25,7 @@ def select(
 ) -> None:
     """Choose a part of the training examples, as a folder that `glider train` reads.
 
-    Development examples stay as they are. Killed at any moment, it goes on with --resume.
+    Development examples stay as they are. Killed at any moment, it continues with --resume.
     """
     from glider.studies import select as choose
 

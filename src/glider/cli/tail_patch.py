@@ -40,7 +40,7 @@ def tail_patch(
     """Train a checkpoint a little further on each set alone, and measure all development sets.
 
     Writes tail-patch.md, tail-patch.json and mixture.yaml, which `glider data` reads: the same
-    mixture with FLAMe's weights. Killed at any moment, it goes on with --resume.
+    mixture with FLAMe's weights. Killed at any moment, it continues with --resume.
     """
     from glider.studies import tail_patch as patch
     from glider.studies.tail_patching.weights import table

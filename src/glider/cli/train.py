@@ -2,7 +2,6 @@
 
 import json
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +53,7 @@ def train(
 ) -> None:
     """Train a judge from a recipe: SFT, preference stages, LoRA or all weights.
 
-    Killed at any moment, it goes on with --resume. Several GPUs: `accelerate launch
+    Killed at any moment, it continues with --resume. Several GPUs: `accelerate launch
     --config_file FILE -m glider.training.run RECIPE --data DIR --out DIR`.
     """
     from glider.training.recipe import load_recipe
@@ -67,18 +66,11 @@ def train(
         return
     if out is None:
         raise SetupError("name a folder for the run with --out")
-    from glider.training.processes import others, starts_others
-    from glider.training.run import train as run
+    from glider.training import train as run
 
     progress = _Progress(as_json=as_json)
-    words = [recipe, "--out", str(out), *(["--resume"] if resume else [])]
-    for folder in data:
-        words += ["--data", str(folder)]
-    for change in changes or ():
-        words += ["--set", change]
     try:
-        with others(settings, words) if starts_others(settings) else nullcontext():
-            result = run(settings, data=data, out=out, resume=resume, progress=progress)
+        result = run(settings, data=data, out=out, resume=resume, progress=progress)
     except KeyboardInterrupt:
         raise interrupted(out) from None
     if as_json:
@@ -119,7 +111,7 @@ class _Progress:
 def _dry_run(recipe: "Recipe", data: list[Path], *, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from glider.training.forecast import dry_run as forecast
+    from glider.training import dry_run as forecast
 
     found = forecast(recipe, data)
     settings = found.recipe.model_dump(mode="json")

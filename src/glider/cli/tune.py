@@ -123,7 +123,7 @@ class _Progress:
 
 
 def _show(results: "Results") -> None:
-    """The table of figures, the gain that decides, and which rules are not surely beaten."""
+    """The table of figures, the gain that decides, and which rules are not significantly beaten."""
     from rich.console import Console
     from rich.table import Table
 

@@ -148,7 +148,7 @@ def paraphrased(item: Item, rng: Random, *, set_name: str) -> Item:
         )
     else:
         frame, level = rng.choice(_FRAMES), rng.choice(_LEVELS)
-        if item.is_pair:  # asked in its pairwise form, which goes on after the question
+        if item.is_pair:  # asked pairwise, which continues after the question
             frame, level = rng.choice(_FRAMES[3:]), "{}"
         question = criterion.question.strip()
         if question[-1].isalnum():

@@ -180,7 +180,7 @@ def record(
 
 def _title(labelled: LabelledSet) -> str:
     if labelled.labels_by == labelled.licence == "not told":
-        return f"{labelled.title}; who labelled it and its licence are not told"
+        return f"{labelled.title}; who labelled it and its licence are not given"
     return f"{labelled.title}; labels by {labelled.labels_by}; {labelled.licence}"
 
 

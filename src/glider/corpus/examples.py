@@ -62,7 +62,7 @@ class Example(Prompted):
     """What follows the opening."""
     whole: bool
     """The answer ends here, so the end of the turn is learnt too. False of a bare score (or score
-    and quotes alone), after which an answer may go on."""
+    and quotes alone), after which an answer may continue."""
     soft: tuple[float, ...] | None = None
     """Probability of each of `labels`; None where all of it is on `score`."""
 

@@ -127,11 +127,11 @@ def example_of(
     only_marks = marks and reason is None and bool(item.spans) and not format.reasons_before_score
     used = format if reason is not None or only_marks else format.bare()
     if used is None:
-        raise Unusable(f"no reason, which the form {format.name} always writes")
+        raise Unusable(f"no reason, which the format {format.name} always writes")
     try:
         prompt = used.render(task)
     except (TaskError, SetupError) as exc:
-        raise Unusable(f"cannot be asked in the form {format.name} ({exc.code})") from exc
+        raise Unusable(f"cannot be asked in the format {format.name} ({exc.code})") from exc
     phrases = phrases_of(item, task, used) if used.explains else ()
     written = _UNWRITTEN if only_marks else reason
     target = used.target(Reading(score=score, reasoning=written, phrases=phrases), task)

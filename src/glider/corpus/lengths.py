@@ -39,7 +39,7 @@ def why_not_askable(item: Item, format: Format, *, limit: int | None, tokens: To
     try:
         prompt = asking.render(task_of(item))
     except (TaskError, SetupError) as exc:
-        return f"cannot be asked in the form {format.name} ({exc.code})"
+        return f"cannot be asked in the format {format.name} ({exc.code})"
     size = sum(tokens(m.content) for m in prompt.messages) + _TEMPLATE_TOKENS
     return TOO_LONG if limit is not None and size > limit else None
 

@@ -35,7 +35,7 @@ def make_data(
     """Make the folder `out` of examples, whole or not at all.
 
     Args:
-        notify: told each step, and how much was left out for which reason.
+        notify: called with each step, and how much was left out for which reason.
 
     Raises:
         RunError: the folder is not empty, the disk is full or cannot be written.

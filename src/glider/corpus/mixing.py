@@ -61,7 +61,7 @@ def mix(
     Args:
         against: benchmark sets that must not be in training.
         tokens: how many tokens a text is; estimated from its letters if not given.
-        notify: told each step, and how much was left out for which reason.
+        notify: called with each step, and how much was left out for which reason.
 
     Raises:
         EmptySplit: nothing is left of one.
@@ -97,7 +97,7 @@ def mix(
     for line in _left_out(own, counts, notes):
         notify(line)
     if not sides[0]:
-        raise EmptySplit("train", _why(counts), hint="what was left out, and why, is told above")
+        raise EmptySplit("train", _why(counts), hint="what was left out, and why, is printed above")
     if settings.dev and not sides[1]:
         raise EmptySplit(
             "dev",

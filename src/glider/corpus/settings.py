@@ -35,8 +35,8 @@ class DataSettings:
     preset: Annotated[
         str | None,
         Flag(
-            "Columns of your own files: record, prometheus, ultrafeedback, helpsteer [told by "
-            "their columns].",
+            "Columns of your own files: record, prometheus, ultrafeedback, helpsteer [guessed "
+            "from their columns].",
             _FROM,
         ),
     ] = None

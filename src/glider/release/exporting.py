@@ -59,8 +59,8 @@ def export(
     Args:
         source: folder of a finished training, of an adapter, or of a model trained whole.
         out: folder to make; of gguf the file.
-        notify: told what is doubtful: another base, or a file that is not checked.
-        fetching: told how far the base's fetching and the conversion are.
+        notify: called with what is doubtful: another base, or a file that is not checked.
+        fetching: called with how far the base's fetching and the conversion are.
 
     Raises:
         SetupError: settings that do not fit together, or no base that is known.

@@ -101,7 +101,7 @@ def _use(about: About) -> list[str]:
         f"glider judge data.jsonl --criterion helpfulness --model {model}",
         "```",
         "",
-        "Ask it in the form it was trained in; Glider does. Meant for scoring many texts under "
+        "Ask it in the format it was trained in; Glider does. Meant for scoring many texts under "
         "stated criteria, where somebody has compared it with people on texts of that kind first "
         "(`glider bench`, `glider calibrate`).",
     ]

@@ -50,7 +50,7 @@ class Bench:
 
     @classmethod
     def of(cls, examples: Sequence[Example], tasks: Mapping[str, ExampleTask]) -> "Bench":
-        """Make items of examples; those without levels, or of which no task is told, are none."""
+        """Make items of examples; those without levels, or of which no task is known, are none."""
         found: dict[str, list[tuple[Example, ...]]] = defaultdict(list)
         for group in together(examples, tasks):
             if group[0].labels is not None and group[0].id in tasks:

@@ -65,9 +65,9 @@ def to_disk(folder: Path) -> None:
 
 def is_disk_error(error: Exception) -> bool:
     """A disk that takes no more, as the system, torch or safetensors put it."""
-    told = f"{type(error).__name__} {error}"
+    message = f"{type(error).__name__} {error}"
     return isinstance(error, OSError) or any(
-        sign in told for sign in ("PytorchStreamWriter", "SafetensorError", "file write failed")
+        sign in message for sign in ("PytorchStreamWriter", "SafetensorError", "file write failed")
     )
 
 

@@ -1,4 +1,4 @@
-"""A training run is a folder; killed at any moment, it goes on where its last checkpoint stands.
+"""A training run is a folder; killed at any moment, it resumes from its last checkpoint.
 
     manifest.json          recipe, base model, hashes of data and code, versions; written once
     metrics.jsonl          one line per update, per measurement and per event; only ever grows
@@ -85,7 +85,7 @@ def result(out: Path) -> TrainingResult:
         return TrainingResult(out / found["folder"], found["kind"], found["base"], found["metrics"])
     except OSError as exc:
         raise RunError(
-            f"{out} is no finished training", hint="go on with `glider train ... --resume`"
+            f"{out} is no finished training", hint="continue with `glider train ... --resume`"
         ) from exc
     except ValueError as exc:
         raise RunError(f"{file} is damaged: {exc}") from exc
@@ -151,7 +151,7 @@ class TrainingFolder:
         except OSError as exc:
             raise RunError(
                 f"cannot write to {self.out}: {exc.strerror}",
-                hint="the last checkpoint is whole; free some space and go on with --resume",
+                hint="the last checkpoint is whole; free some space and continue with --resume",
             ) from exc
         if self._progress is not None:
             self._progress(line)

@@ -29,7 +29,7 @@ class named_out_of_memory:
             return
         if self.trainer is None:
             raise OutOfMemory(
-                "memory ran out before the first update: it does not hold the model",
+                "memory ran out before the first update: the model does not fit into it",
                 step=0,
                 hint="--dry-run tells what is needed; take a smaller base, or several cards "
                 "(docs/training.md)",
@@ -40,7 +40,7 @@ class named_out_of_memory:
         raise OutOfMemory(
             f"memory ran out in update {step}, with passes of {now} tokens",
             step=step,
-            hint=f"go on with --resume and --set stages.{number}.batch_tokens="
+            hint=f"continue with --resume and --set stages.{number}.batch_tokens="
             f"{max(64, now // 2)} (the result stays the same), or recompute_activations=true",
         ) from error
 
@@ -48,10 +48,10 @@ class named_out_of_memory:
 def _is_memory(error: BaseException) -> bool:
     import torch
 
-    told = str(error)
+    message = str(error)
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
         isinstance(error, RuntimeError)
-        and ("can't allocate memory" in told or "not enough memory" in told)
+        and ("can't allocate memory" in message or "not enough memory" in message)
     )
 
 

@@ -16,7 +16,10 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import IO
+
+import yaml
 
 from glider.core.errors import GliderError, RunError
 from glider.training.recipe import Recipe
@@ -31,6 +34,28 @@ def starts_others(recipe: Recipe) -> bool:
 
 
 @contextmanager
+def started_others(
+    recipe: Recipe, *, data: Path | Sequence[Path], out: Path, resume: bool
+) -> Iterator[None]:
+    """`others` for a training, where the recipe asks for any; else nothing.
+
+    Raises:
+        RunError: as `others`.
+    """
+    if not starts_others(recipe):
+        yield
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        resolved = Path(folder) / "recipe.yaml"
+        resolved.write_text(yaml.safe_dump(recipe.model_dump(mode="json")), "utf-8")
+        words = [str(resolved), "--out", str(out), *(["--resume"] if resume else [])]
+        for each in [data] if isinstance(data, Path) else data:
+            words += ["--data", str(each)]
+        with others(recipe, words):
+            yield
+
+
+@contextmanager
 def others(recipe: Recipe, words: Sequence[str]) -> Iterator[None]:
     """Start all processes but the first, which is this one, for as long as the context lasts.
 
@@ -38,7 +63,7 @@ def others(recipe: Recipe, words: Sequence[str]) -> Iterator[None]:
         words: what `python -m glider.training.run` is called with.
 
     Raises:
-        RunError: one of them ended before this one; with the error it told.
+        RunError: one of them ended before this one; with the error it printed.
     """
     place = {
         "WORLD_SIZE": str(recipe.processes),
@@ -72,8 +97,8 @@ def others(recipe: Recipe, words: Sequence[str]) -> Iterator[None]:
             for process, log in started:
                 if _code(process) not in (None, 0):
                     raise RunError(
-                        f"one of {recipe.processes} processes ended: {_told(log, process)}",
-                        hint="--resume goes on from the last checkpoint",
+                        f"one of {recipe.processes} processes ended: {_error_of(log, process)}",
+                        hint="--resume continues from the last checkpoint",
                     ) from exc
             raise
 
@@ -107,8 +132,8 @@ def _code(process: subprocess.Popen[bytes]) -> int | None:
         return None
 
 
-def _told(log: IO[bytes], process: subprocess.Popen[bytes]) -> str:
-    """The error that `run.main` told, else the last line."""
+def _error_of(log: IO[bytes], process: subprocess.Popen[bytes]) -> str:
+    """The error that `run.main` printed, else the last line."""
     if process.returncode < 0:
         return f"killed by {signal.Signals(-process.returncode).name}"
     log.seek(0)

@@ -50,7 +50,7 @@ class Lora(RecipePart):
 
 
 class Recipe(RecipePart):
-    """One training: a model, and stages that each go on from the one before."""
+    """One training: a model, and stages that each start from the one before."""
 
     name: str = "own"
     """What the result is called."""

@@ -34,6 +34,7 @@ from glider.training.folder import (
     result,
 )
 from glider.training.machine import place
+from glider.training.processes import started_others
 from glider.training.recipe import Recipe, load_recipe
 from glider.training.stage_data import Folders, StageData, stage_data
 from glider.training.stage_run import run_stage
@@ -54,7 +55,7 @@ def train(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> TrainingResult:
-    """Run a recipe to its end.
+    """Run a recipe to its end, in as many processes as it asks for on this machine's processors.
 
     Args:
         data: folders of examples and pairs, as `glider data` and `glider rationalize` make them.
@@ -72,6 +73,18 @@ def train(
         RunError: `out` holds something, is in use or cannot be written.
     """
     needs_torch()
+    with started_others(recipe, data=data, out=out, resume=resume):
+        return _train(recipe, data, out, format, resume, progress)
+
+
+def _train(
+    recipe: Recipe,
+    data: Folders,
+    out: Path,
+    format: Mapping[str, str] | None,
+    resume: bool,
+    progress: Progress | None,
+) -> TrainingResult:
     from accelerate import PartialState
 
     rank, processes = place()

@@ -55,13 +55,13 @@ def with_lora_of(recipe: Recipe, adapter: Path) -> Recipe:
             "start names an adapter, and the recipe has no lora", hint="--set lora={} takes its own"
         )
     # `all-linear` stands for names that only the model knows.
-    told = wanted.model_dump(exclude_unset=True, exclude={"targets"})
+    given = wanted.model_dump(exclude_unset=True, exclude={"targets"})
     if isinstance(wanted.targets, tuple):
-        told["targets"] = tuple(sorted(wanted.targets))
-    other = [key for key, value in told.items() if value != getattr(there, key)]
+        given["targets"] = tuple(sorted(wanted.targets))
+    other = [key for key, value in given.items() if value != getattr(there, key)]
     if other:
         said = ", ".join(
-            f"lora.{key} is {told[key]}, the adapter's {getattr(there, key)}" for key in other
+            f"lora.{key} is {given[key]}, the adapter's {getattr(there, key)}" for key in other
         )
         own = (shlex.quote(f"lora.{key}={there.model_dump(mode='json')[key]}") for key in other)
         raise RecipeError(
@@ -93,7 +93,7 @@ def lora_of(adapter: Path) -> Lora:
 
 
 def check_fits(adapter: Path, base: BaseModel) -> None:
-    """Raise where the adapter surely belongs to another base.
+    """Raise where the adapter clearly belongs to another base.
 
     A folder may be called anything, so only names of the catalogue tell bases of one shape apart.
 

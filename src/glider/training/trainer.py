@@ -1,4 +1,4 @@
-"""TRL's trainers, told to do things our way. Needs torch and trl: imported inside functions only.
+"""TRL's trainers, made to do things our way. Needs torch and trl: imported inside functions only.
 
 What is theirs: the optimizer, the schedule, FSDP and DDP, the preference losses, resuming. What is
 ours: which examples make an update and which passes it is made of, the supervised loss, what is
@@ -205,8 +205,8 @@ class StageTrainer:
         examples = self.work.updates.examples(step - 1)
         tokens = sum(len(self.work.train[index]) for index in examples)
         line: dict[str, Any] = {"stage": self.work.name, "step": step}
-        told = ("loss", "learning_rate", "grad_norm")
-        line |= {key: _plain(logs[key]) for key in told if key in logs}
+        shown = ("loss", "learning_rate", "grad_norm")
+        line |= {key: _plain(logs[key]) for key in shown if key in logs}
         line |= self._update_metrics()
         line |= {
             "tokens": tokens,
@@ -302,7 +302,7 @@ class StageTrainer:
             raise CannotSave(
                 f"cannot save the checkpoint of step {step}: {said(exc)}",
                 step=step,
-                hint="the one before is untouched; free some space and go on with --resume",
+                hint="the one before is untouched; free some space and continue with --resume",
             ) from exc
         finally:
             if main:
@@ -319,7 +319,7 @@ class StageTrainer:
 
 
 def trainer_class(stage: Stage) -> type[StageTrainer]:
-    """TRL's trainer of a stage, told to do things our way."""
+    """TRL's trainer of a stage, made to do things our way."""
     theirs: Any = stage.trl().trainer
     return type("StageTrainer", (StageTrainer, theirs), {})
 

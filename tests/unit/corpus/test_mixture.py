@@ -283,7 +283,7 @@ def test_what_was_left_out_is_said_benchmarks_first(tmp_path):
 
 def test_an_empty_split_says_why_before_it_is_an_error(tmp_path):
     told = []
-    with pytest.raises(EmptySplit, match="told above"):
+    with pytest.raises(EmptySplit, match="printed above"):
         mix([source(tmp_path, "one", rows(8))], (), Mixture(max_prompt_tokens=64, dev=0),
             notify=told.append)  # fmt: skip
     assert told[-1] == "left out: 8 a prompt that is too long"

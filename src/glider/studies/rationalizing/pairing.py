@@ -68,7 +68,7 @@ def paired(
     """Right answers beside wrong ones.
 
     Args:
-        right: scores that count as right; empty where it cannot be told.
+        right: scores that count as right; empty where nobody knows.
         levels: the rubric's, rising.
         margin: least distance of a wrong score from every right one, in levels of 1 to 5.
         most: pairs at most; which answers make them is drawn.

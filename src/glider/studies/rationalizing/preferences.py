@@ -166,7 +166,7 @@ class Rationalized(Frozen):
 
     version: int = 1
     model: str
-    """Model with revision, and form with options."""
+    """Model with revision, and format with options."""
     temperature: float
     pairing: dict[str, Any]
     splits: dict[str, PairFigures]

@@ -39,7 +39,7 @@ class MadePairs:
     lost: Mapping[str, int]
     """Answers that may still come, by the code of what failed: `resume` asks for them."""
     reasons_first: bool
-    """The reason leads to the score; else pairs teach the score and how it is told."""
+    """The reason leads to the score; else pairs teach the score and how it is explained."""
 
 
 def rationalize(
@@ -59,7 +59,7 @@ def rationalize(
         data: folder that `make_data` made.
         resume: keep the answers in `out`, ask for what is missing, make the pairs anew.
         progress: called with the answers that are there, of how many that were missing.
-        fetching: told how far the fetching of a model is.
+        fetching: called with how far the fetching of a model is.
 
     Raises:
         DataError: `data` is no folder of examples, or damaged.
@@ -108,7 +108,7 @@ def rationalize(
         with kept_folder(out, manifest, resume=resume), Answers(out) as answers:
             if not judge.format.reasons_before_score:
                 notify(
-                    "the reason follows the score, so pairs teach the score and how it is told; "
+                    "the reason follows the score, so pairs teach the score and how to explain it; "
                     "--order reason-first lets the reason decide"
                 )
             every = [question for one in prompts.values() for question in one.questions]

@@ -97,7 +97,7 @@ def select(
     Over the same measures another size may be chosen with `resume`.
 
     Args:
-        notify: told now and then how far it is.
+        notify: called now and then with how far it is.
 
     Raises:
         DataError: `data` is no folder of examples, or damaged.
@@ -167,7 +167,7 @@ def _measures(
         known = {measure.id: measure for measure in journal.before}
         missing = [example for example in examples if example.id not in known]
         measure = _measuring(base, by) if missing else None
-        began, told = time.monotonic(), 0.0
+        began, shown = time.monotonic(), 0.0
         for start in range(0, len(missing), _AT_ONCE):
             assert measure is not None
             for found in measure(missing[start : start + _AT_ONCE]):
@@ -175,8 +175,8 @@ def _measures(
                 known[found.id] = found
             done = min(start + _AT_ONCE, len(missing))
             now = time.monotonic() - began
-            if now - told > 10 or done == len(missing):
-                told = now
+            if now - shown > 10 or done == len(missing):
+                shown = now
                 rate = f"{60 * done / now:,.0f} a minute"
                 notify(f"{done:,} of {len(missing):,} examples measured, {rate}")
     return known

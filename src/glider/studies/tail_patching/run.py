@@ -67,7 +67,7 @@ def tail_patch(
         run: a training, finished or not, or one of its checkpoints.
         data: folder of examples, with a development part.
         resume: continue `out`; sets that are done are not trained again.
-        notify: told each step.
+        notify: called with each step.
 
     Raises:
         RunError, SetupError, DataError, TrainingError: as `run.train`; what is done is kept.

@@ -72,7 +72,7 @@ class TuningFolder:
 
         Args:
             minutes: how long everything may take; of one that is resumed, the plan stays.
-            notify: told what was done.
+            notify: called with what was done.
             progress: called with every line of the trainings' metrics.
 
         Raises:

@@ -44,7 +44,7 @@ class Tuned:
     adapter: Path | None
     """What is kept."""
     base: str
-    """The model that the adapter goes on."""
+    """The model that the adapter is for."""
     criterion_in_records: bool
     """The labels say themselves what was asked."""
 
@@ -71,7 +71,7 @@ def tune(
         out: folder of the tuning; `out/adapter` is what is kept.
         decide: asked once the figures are there.
         resume: continue the tuning in `out`.
-        notify: told what is done.
+        notify: called with what is done.
         progress: called with every line of the trainings' metrics.
 
     Raises:

@@ -22,7 +22,7 @@ class TuningSettings:
     ] = None
     preset: Annotated[
         str | None,
-        Flag("record, prometheus, ultrafeedback, helpsteer [told by the columns].", _LABELS),
+        Flag("record, prometheus, ultrafeedback, helpsteer [guessed from the columns].", _LABELS),
     ] = None
     model: Annotated[
         str | None,
