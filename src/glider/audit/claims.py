@@ -22,6 +22,7 @@ from glider.audit.shapes import (
     with_outputs,
 )
 from glider.audit.wordings import irrelevant
+from glider.judging.pairs import opposed
 
 _NO_PAIRS = "no two outputs to compare"
 _NO_TEXTS = "no text to judge"
@@ -178,7 +179,7 @@ def _more_flips(trial: Trial) -> float | None:
         first, turned = trial.p_first(role), trial.p_first(f"{role}, turned")
         if first is None or turned is None:
             return None
-        flips.append((first > 0.5) != (1 - turned > 0.5))
+        flips.append(opposed(first, 1 - turned))
     return float(flips[0]) - float(flips[1])
 
 

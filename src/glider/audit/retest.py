@@ -59,8 +59,13 @@ class Retest(Probe):
 def _changed(trial: Trial) -> float | None:
     if trial.subject.is_pair:
         first, again = trial.p_first("once"), trial.p_first("again")
-        return None if first is None or again is None else float((first > 0.5) != (again > 0.5))
+        # The winner, or that there is none.
+        return None if first is None or again is None else float(_side(first) != _side(again))
     return trial.changed("once", "again")
+
+
+def _side(p_first: float) -> int:
+    return (p_first > 0.5) - (p_first < 0.5)
 
 
 def _distance(trial: Trial) -> float | None:

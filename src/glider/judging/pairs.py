@@ -70,10 +70,14 @@ class PairTask:
             second=self.second,
             preferred=preferred,
             p_first=p_first,
-            # An order that sees no difference names no winner.
-            flipped=min(shares) < 0.5 < max(shares) if len(shares) == 2 else None,
+            flipped=opposed(*shares) if len(shares) == 2 else None,
             orders=tuple(named),
         )
+
+
+def opposed(one: float, other: float) -> bool:
+    """Two probabilities that the first is better name different winners; an even one names none."""
+    return min(one, other) < 0.5 < max(one, other)
 
 
 def _renamed(outcome: Judgment | Failure, names: Mapping[str, str]) -> Judgment | Failure:

@@ -286,6 +286,19 @@ def test_a_moody_judge_fails_the_retest(tmp_path):
     assert findings["retest.changed"].verdict == "fail"
 
 
+def test_from_a_tie_to_a_winner_is_another_answer_whichever_wins(tmp_path):
+    seen = set()
+
+    def undecided_first(asked):
+        order = tuple(asked.pair)
+        first = order not in seen
+        seen.add(order)
+        return 0.5 if first else 0.3 if "lvl4" in order[0] else 0.7
+
+    findings = found(tmp_path, undecided_first, "retest", text_pairs(N))
+    assert findings["retest.changed"].value == 1.0
+
+
 def test_a_bare_judge_has_no_highlights_and_is_told_how(tmp_path):
     findings = found(tmp_path, ideal, "highlights")
     assert all("--explain" in finding.undefined for finding in findings.values())

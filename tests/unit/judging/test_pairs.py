@@ -10,7 +10,7 @@ from glider.core.errors import Unavailable
 from glider.core.generation import Generation
 from glider.core.judgments import Comparison, JudgmentFailed
 from glider.formats.nano import NanoFormat
-from glider.judging.pairs import ranking, round_robin
+from glider.judging.pairs import opposed, ranking, round_robin
 
 CRITERION = Criterion(
     name="short", question="Is the {output} short?", rubric={0: "long", 1: "short"}
@@ -70,6 +70,12 @@ def test_an_order_that_sees_no_difference_names_no_winner(p_first_shown, p_first
 
     comparison = compared(script)
     assert comparison.flipped is flipped
+
+
+def test_opposed_names_no_order_first():
+    table = [(0.6, 0.3), (0.5, 0.7), (0.5, 0.3), (0.5, 0.5), (0.7, 0.6)]
+    assert [opposed(a, b) for a, b in table] == [True, False, False, False, False]
+    assert all(opposed(a, b) == opposed(b, a) for a, b in table)
 
 
 def test_an_order_that_fails_leaves_the_other_and_no_claim_about_flips():

@@ -24,7 +24,7 @@ from glider.core.generation import Generation, Labels
 from glider.core.judgments import Comparison, Cut, Failure, Judgment, Step
 from glider.formats.grammar import literal, one_of
 from glider.judging.judge import Work
-from glider.judging.pairs import PairTask
+from glider.judging.pairs import PairTask, opposed
 from glider.judging.strategies.base import (
     Course,
     Plan,
@@ -169,7 +169,7 @@ def _one_comparison(
         update={
             "preferred": preferred,
             "p_first": p_first,
-            "flipped": min(shares) < 0.5 < max(shares) if len(shares) == 2 else None,
+            "flipped": opposed(*shares) if len(shares) == 2 else None,
             "orders": tuple(orders),
             "steps": (),
         }
