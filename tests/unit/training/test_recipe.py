@@ -25,8 +25,8 @@ MINIMAL = {"base": "m", "stages": [{"kind": "sft", "learning_rate": 1e-3}]}
 
 def test_what_is_shipped_can_be_read():
     assert shipped() == [
-        "glider-3.8b", "judge-8b-lora", "nano", "nano-reasons", "nano-self-rationalization",
-        "small",
+        "glider-3.8b", "judge-8b-lora", "medium", "nano", "nano-reasons", "nano-self-rationalization",
+        "small", "small-decay",
     ]  # fmt: skip
     for name in shipped():
         assert load_recipe(name).stages
