@@ -111,6 +111,15 @@ def test_no_command_writes_over_what_it_reads(glider, run, rows, tmp_path, words
     assert everything(tmp_path) == before
 
 
+@pytest.mark.parametrize("name", ["results.json", "report.md", "report.html"])
+def test_a_bench_writes_over_nobodys_report(glider, rows, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    refused = glider("bench", rows, "-m", "openai/f", "-c", "conciseness", "--out", ".", code=3)
+    assert f"has a {name} already" in refused.stderr
+    assert (tmp_path / name).read_text() == "mine"
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_command_that_is_refused_leaves_an_older_result(glider, rows, tmp_path):
     glider(*JUDGE, rows, "--run", "run", "-o", "res.csv")
     before = (tmp_path / "res.csv").read_bytes()

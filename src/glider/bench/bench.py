@@ -323,6 +323,13 @@ def judge_sets(
 def _check_folder(
     out: Path, system: str, chosen: Sequence[Chosen], held_out: HeldOut | None, resume: bool
 ) -> None:
+    if not (out / "runs").is_dir():
+        for name in ("results.json", "report.md", "report.html"):
+            if (out / name).exists():
+                raise RunError(
+                    f"{out} is no folder of a bench, and has a {name} already",
+                    hint="name another --out",
+                )
     if any(out.glob("runs/*/*/manifest.json")):
         now = held_out.sha256 if held_out else None
         if any(run.held_out != now for run in bench_runs(out)):

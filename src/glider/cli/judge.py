@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,8 +90,12 @@ def judge(
         raise SetupError("give a data file, or one text with --output", hint="glider judge --help")
     json_lines = as_json or not is_terminal()
     if output is not None:
-        if out is not None or run is not None:
-            raise SetupError("--run and --out are for a file; one text is printed")
+        of_a_file = (run, out, fail_on, resume, retry_failures, single_order)
+        if any(of_a_file) or replace(rows, seed=None) != RowSettings():
+            raise SetupError(
+                "--output judges one text, which has no rows, no run and no file of outcomes",
+                hint="leave out the flags of `Data` and `Run`, or give a file",
+            )
         _judge_one(settings, output, input, context, reference, criterion or [], json_lines)
         return
     if input or context or reference:

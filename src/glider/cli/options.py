@@ -15,9 +15,7 @@ import typer
 from glider.cli.show import say
 from glider.core.errors import SetupError
 
-DATA, JUDGE, STRATEGY, ASK, ENDPOINT, RUN = (
-    "Data", "Judge", "Strategy", "How to ask", "Endpoint", "Run",
-)  # fmt: skip
+DATA, ASK, RUN = "Data", "How to ask", "Run"
 
 
 def _option(help: str, panel: str, *names: str) -> typer.models.OptionInfo:

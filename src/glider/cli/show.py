@@ -110,6 +110,17 @@ def _listed(counts: Mapping[str, int]) -> str:
     return "  ".join(f"{label}: {n}" for label, n in counts.items())
 
 
+_shown: "list[Progress]" = []
+
+
+def _show_alone(bar: "Progress") -> None:
+    """Start a bar in the place of the one before: a terminal has room for one that moves."""
+    for before in _shown:
+        before.stop()
+    _shown[:] = [bar]
+    bar.start()
+
+
 class RunProgress:
     """How far a run is: a live bar on a terminal, a line now and then in a pipe."""
 
@@ -153,7 +164,7 @@ class RunProgress:
             transient=True,
         )
         self._task = self._bar.add_task("", total=self.total, rate=0.0, failed=0)
-        self._bar.start()
+        _show_alone(self._bar)
 
     def close(self) -> None:
         """Stop showing."""
@@ -189,7 +200,7 @@ class Download:
                 self._bar = Progress(
                     TextColumn("{task.description}"), BarColumn(), DownloadColumn(), console=_err()
                 )
-                self._bar.start()
+                _show_alone(self._bar)
             if self._bar is None:
                 size = f" ({total / 1e6:.0f} MB)" if total > 10_000 else ""
                 _err().print(what + size)
