@@ -14,6 +14,7 @@ import threading
 import httpx2
 import pytest
 
+from glider.testing import _http
 from glider.testing import server as fake
 from glider.testing.server import ALWAYS_ONLY, FAULTS, NONSENSE, FakeServer, FaultPlan
 
@@ -210,7 +211,7 @@ def test_drip_outlasts_a_client(monkeypatch):
     with FakeServer(always="drip") as server:
         with pytest.raises(httpx2.ReadTimeout):
             post(server, timeout=0.3)
-        monkeypatch.setattr(fake, "_DRIP_S", 0.01)
+        monkeypatch.setattr(_http, "_DRIP_S", 0.01)
         with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
             sock.sendall(request_bytes())
             got = b""
