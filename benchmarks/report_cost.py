@@ -25,10 +25,11 @@ from typing import Any
 import numpy as np
 from common import facts, parser, save, settings, span, table
 
+from glider.bench.benchmark import FigureSettings
 from glider.bench.markdown import markdown
 from glider.bench.page import page
 from glider.bench.scored import Scored
-from glider.bench.table import FigureSettings, measure
+from glider.bench.table import measure
 from glider.core.base import content_hash
 from glider.gold.sets import LabelledSet
 

@@ -41,6 +41,7 @@ from common import HERE, facts, machine, table, with_data
 
 from glider.backends import BACKENDS
 from glider.bench.bench import judge_sets, measurable
+from glider.bench.benchmark import FigureSettings
 from glider.bench.choose import choose
 from glider.bench.collect import bench_runs, collect
 from glider.bench.held_out import EXPOSURES, HeldOut
@@ -50,7 +51,7 @@ from glider.bench.results import Difference, Figure, Results
 from glider.bench.scored import Reading
 from glider.bench.settings import BenchSettings
 from glider.bench.standing import Standings
-from glider.bench.table import ALL, FigureSettings
+from glider.bench.table import ALL
 from glider.gold.sets import LabelledSet, load_set
 from glider.judging.settings import JudgeSettings
 from glider.store.manifest import Manifest

@@ -12,7 +12,8 @@ import numpy as np
 from glider.audit.measure import effect
 from glider.audit.probe import Effect, Probe, Rng, Subject, Trial
 from glider.audit.shapes import grade, singles, text_of, with_output
-from glider.bench.highlights import marked, pushed, without
+from glider.bench.deletions import pushed, without
+from glider.bench.highlights import marked
 from glider.core.judgments import Judgment
 
 _NONE = "the judge gave no highlights; a judge that writes only scores gives them with --explain"

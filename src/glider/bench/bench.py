@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glider.batch.run import OnOutcome
+from glider.bench.benchmark import FigureSettings
 from glider.bench.choose import Chosen, choose
 from glider.bench.collect import (
     answers_of,
@@ -25,7 +26,6 @@ from glider.bench.results import Results
 from glider.bench.run import READINGS, judge_items, run_folder
 from glider.bench.scored import Reading
 from glider.bench.settings import BenchSettings
-from glider.bench.table import FigureSettings
 from glider.core.criteria import Criterion
 from glider.core.errors import DataError, RunError, SetupError
 from glider.data.library import load_criterion

@@ -14,8 +14,10 @@ import numpy as np
 
 from glider.bench.answers import Answers
 from glider.bench.baselines import BASELINES
+from glider.bench.benchmark import FigureSettings, SystemKind
 from glider.bench.ceiling import SYSTEM as PEOPLE
 from glider.bench.ceiling import human
+from glider.bench.deletions import Deletions, deletions, score_moved
 from glider.bench.explanations import (
     Readings,
     agreement_figures,
@@ -25,17 +27,14 @@ from glider.bench.explanations import (
 from glider.bench.held_out import Exposure, HeldOut
 from glider.bench.highlights import (
     FIRST_SENTENCE,
-    Deletions,
     against_people,
-    deletions,
     first_errors,
-    score_moved,
 )
 from glider.bench.highlights import RANDOM as RANDOM_SPANS
 from glider.bench.results import Difference, Figure, Lost, Results
 from glider.bench.run import READINGS, Outcome, Streams, items_from_run, scored_run
 from glider.bench.scored import Reading, Scored
-from glider.bench.table import FigureSettings, SystemKind, measure
+from glider.bench.table import measure
 from glider.core.errors import MissingExtra, RunError
 from glider.core.judgments import Judgment
 from glider.gold.items import Item

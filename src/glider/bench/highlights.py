@@ -1,8 +1,8 @@
 """Do a judge's highlights show what decided the score?
 
-Three questions. Is a quoted phrase really in the text? Does it cover the words that people marked?
-And does the score move when the highlighted words are taken out? The last two mean something only
-beside words taken at random: in a short text much is marked by people, so that any words hit.
+Is a quoted phrase really in the text, and does it cover the words that people marked? The latter
+means something only beside words taken at random: in a short text much is marked by people, so that
+any words hit. Whether the score moves without the highlighted words is asked in `deletions.py`.
 
 The unit is the word (`glider.text.words`: in scripts without spaces a letter); a word counts as
 marked when any letter of it is. Counts are added up over the items before dividing (micro average),
@@ -11,20 +11,15 @@ so an item weighs as its words do. Pairs are left out: nobody has marked spans i
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glider.bench.results import Difference, Figure
-from glider.bench.run import Outcome, Streams
+from glider.bench.run import Outcome
 from glider.bench.scored import cluster_codes
-from glider.core.base import Frozen
 from glider.core.judgments import Judgment, Span
-from glider.core.samples import Field, Sample
-from glider.core.tasks import JudgeTask
 from glider.gold.items import Item
-from glider.judging.judge import Work
 from glider.stats.classification import matthews
 from glider.stats.estimates import Estimate, Undefined, proportion
 from glider.stats.overlap import f1, precision, recall, substring_rate
@@ -34,7 +29,6 @@ from glider.stats.resampling import (
     paired_difference,
     paired_permutation,
 )
-from glider.stats.statistic import mean_of
 from glider.text.words import word_places
 
 Bools = NDArray[np.bool_]
@@ -69,7 +63,7 @@ def _inside(spans: Iterable[Span], field: str) -> list[tuple[int, int]]:
     return [(span.start, span.end) for span in spans if span.field == field]
 
 
-def _highlighted(outcome: Outcome | None, field: str) -> list[tuple[int, int]]:
+def highlighted_places(outcome: Outcome | None, field: str) -> list[tuple[int, int]]:
     """Every place of every highlight, in the order the judge named them."""
     if not isinstance(outcome, Judgment):
         return []
@@ -142,7 +136,7 @@ def _count(
     for n in chosen:
         field = items[n].sample.judged[0]
         human = marked(field.text, _human(items[n]))
-        own = marked(field.text, _highlighted(outcomes.get(n), field.name))
+        own = marked(field.text, highlighted_places(outcomes.get(n), field.name))
         first = marked(field.text, [first_sentence(field.text)])
         by_chance = own.sum() * human.sum() / max(len(human), 1)
         rows.append(
@@ -214,144 +208,7 @@ def _share(
     return bootstrap(substring_rate.on(counts), clusters, rng=rng)
 
 
-# ---- the deletion test
-
-
-class Deletions(Frozen):
-    """What a judge said of texts without their highlighted words, and without as many others.
-
-    Scores are places on the rubric in 0..1: the expected one where the judge tells probabilities,
-    else the level.
-    """
-
-    rows: tuple[int, ...]
-    """Numbers of the items that were tried."""
-    before: tuple[float, ...]
-    after: tuple[tuple[float | None, float | None], ...]
-    """Highlighted words out, other words out; None where that text could not be judged."""
-    skipped: int
-    """Judged items without a placed highlight, or where it leaves no other place for such runs."""
-
-
-def deletions(
-    judge: Streams,
-    items: Sequence[Item],
-    outcomes: Mapping[int, Outcome],
-    *,
-    rng: np.random.Generator,
-) -> Deletions:
-    """Judge each text again without its highlighted words, and without as many random ones.
-
-    The random words are the highlighted runs pushed round the text by a drawn distance at which
-    they touch no highlighted word.
-
-    Args:
-        judge: the judge that gave `outcomes`.
-        outcomes: by the item's number; what highlights and first scores are taken from.
-    """
-    tasks: list[tuple[int, Work]] = []
-    tried: list[int] = []
-    skipped = 0
-    for n, item in enumerate(items):
-        outcome = outcomes.get(n)
-        if item.is_pair or not isinstance(outcome, Judgment):
-            continue
-        field = item.sample.judged[0]
-        own = marked(field.text, _highlighted(outcome, field.name))
-        control = pushed(own, rng)
-        if control is None:
-            skipped += 1
-            continue
-        for place, mask in enumerate((own, control)):
-            shorter = _with_text(item.sample, field, without(field.text, mask))
-            tasks.append((2 * len(tried) + place, JudgeTask(shorter, item.criterion)))
-        tried.append(n)
-    after: list[list[float | None]] = [[None, None] for _ in tried]
-    for key, outcome in judge.stream(tasks):
-        if isinstance(outcome, Judgment):
-            after[key // 2][key % 2] = _place(outcome, items[tried[key // 2]])
-    return Deletions(
-        rows=tuple(tried),
-        before=tuple(_place(outcomes[n], items[n]) for n in tried),
-        after=tuple((own, other) for own, other in after),
-        skipped=skipped,
-    )
-
-
-def score_moved(
-    benchmark: str,
-    system: str,
-    items: Sequence[Item],
-    found: Deletions,
-    *,
-    rng: np.random.Generator,
-) -> tuple[list[Figure], list[Difference]]:
-    """How far the score moves when words are taken out, in shares of the rubric's width.
-
-    Means of |after - before|: of the highlighted words, of as many others, and the difference;
-    above 0 the highlights tell where the score comes from. Items of which one of the two texts
-    could not be judged are left out.
-    """
-    after = np.array(found.after, np.float64).reshape(-1, 2)
-    kept = np.isfinite(after).all(axis=1)
-    size = np.abs(after - np.array(found.before)[:, None])[kept]
-    clusters = cluster_codes([items[n] for n in found.rows])[kept]
-    asked = len(found.rows) + found.skipped
-    where: dict[str, Any] = {"benchmark": benchmark, "metric": "score moved"}
-
-    def of(values: Floats) -> Estimate | Undefined:
-        if not len(values):
-            return Undefined("no text could be shortened and judged again", 0, asked)
-        return bootstrap(mean_of(values), clusters, rng=rng, skipped=asked - len(values))
-
-    figures = [
-        Figure.of(of(size[:, k]), system=name, asked=asked, judged=len(size), **where)
-        for k, name in enumerate((system, RANDOM))
-    ]
-    surplus = of(size[:, 0] - size[:, 1])
-    plain = Difference(a=system, b=RANDOM, value=None, n=surplus.n, **where)
-    if isinstance(surplus, Undefined):
-        return figures, [plain.model_copy(update={"undefined": surplus.reason})]
-    ends = {name: getattr(surplus, name) for name in ("value", "low", "high", "method")}
-    return figures, [plain.model_copy(update=ends)]
-
-
-def without(text: str, mask: Bools) -> str:
-    """The text without its masked words and what stands between neighbours of them."""
-    places = word_places(text)
-    kept: list[str] = []
-    at = 0
-    n = 0
-    while n < len(places):
-        if not mask[n]:
-            n += 1
-            continue
-        last = n
-        while last + 1 < len(places) and mask[last + 1]:
-            last += 1
-        start, end = places[n][0], places[last][1]
-        before = text[at:start]
-        # One space stays where the words stood between two.
-        kept.append(before.rstrip(" ") if text[end : end + 1].isspace() else before)
-        at, n = end, last + 1
-    return "".join([*kept, text[at:]])
-
-
-def pushed(mask: Bools, rng: np.random.Generator) -> Bools | None:
-    """The mask moved round by a random distance so that it touches none of itself, or None."""
-    if not mask.any():
-        return None
-    apart = [d for d in range(1, len(mask)) if not (np.roll(mask, d) & mask).any()]
-    return np.roll(mask, int(rng.choice(apart))) if apart else None
-
-
-def _with_text(sample: Sample, field: Field, text: str) -> Sample:
-    changed = field.model_copy(update={"text": text})
-    fields = tuple(changed if f is field else f for f in sample.fields)
-    return Sample(id=sample.id, fields=fields, metadata=sample.metadata)
-
-
-def _place(outcome: Outcome | None, item: Item) -> float:
+def place_on_rubric(outcome: Outcome | None, item: Item) -> float:
     """The score in 0..1 of the rubric."""
     assert isinstance(outcome, Judgment)
     score = outcome.score if outcome.expected is None else outcome.expected
@@ -401,12 +258,12 @@ def first_errors(
 
 
 def _says_right(outcome: Outcome | None, item: Item) -> bool:
-    return isinstance(outcome, Judgment) and _place(outcome, item) > 0.5
+    return isinstance(outcome, Judgment) and place_on_rubric(outcome, item) > 0.5
 
 
 def _same_step(outcome: Outcome | None, item: Item) -> bool:
     field = item.sample.judged[0]
-    own = _highlighted(outcome, field.name)
+    own = highlighted_places(outcome, field.name)
     starts = [match.start() for match in _STEP.finditer(field.text)]
     if not own or not starts:
         return False

@@ -10,9 +10,10 @@ from functools import cache, cached_property
 from typing import Any, Literal
 
 from glider.bench.baselines import BASELINES
+from glider.bench.benchmark import SystemKind
 from glider.bench.metrics import METRICS, Metric
 from glider.bench.results import Difference, Figure, Results
-from glider.bench.table import ALL, SystemKind
+from glider.bench.table import ALL
 from glider.core.errors import UnknownName
 
 Side = Literal["above", "below", "not told apart"]

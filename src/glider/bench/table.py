@@ -9,47 +9,31 @@ are made of it, and it is what goes into the aggregate.
 """
 
 import math
-import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from glider._version import __version__
+from glider.bench.benchmark import Benchmark, FigureSettings, PairedTest, Share, SystemKind, cleaned
 from glider.bench.held_out import EXPOSURES, Exposure
-from glider.bench.metrics import METRICS, Metric, MetricOfScores
-from glider.bench.results import Difference, Figure, Protocol, Results, Split
+from glider.bench.results import Difference, Figure, Results
 from glider.bench.scored import Scored
 from glider.gold.sets import LabelledSet
 from glider.stats.clustered import clustered_share
-from glider.stats.estimates import Degenerate, Estimate, Undefined
+from glider.stats.estimates import Degenerate
 from glider.stats.multiplicity import holm
-from glider.stats.resampling import bootstrap, paired_difference, paired_permutation
-from glider.stats.statistic import Ints
 
-SystemKind = Literal["judge", "baseline", "people"]
 ALL = "all"
 """Where a figure is about all benchmarks together."""
-_MANY_FAILED = 0.2
-_MOST_PARTS = 24
 _PER_TEST = 25
 """Permutations for each test of the table, so that the smallest p survives Holm's correction."""
 _MOST_PERMUTATIONS = 99_999
 _RARE = 4
 """So many permutations as large as what was seen, at most, ask for more of them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FigureSettings:
-    """How figures are made."""
-
-    seed: int = 0
-    n_resamples: int = 999
-    n_permutations: int = 999
 
 
 def measure(
@@ -93,16 +77,16 @@ def measure(
         kept, odd = cleaned(each)
         told.update(dict.fromkeys(odd))
         by_benchmark[each.benchmark].append(kept)
-    found, tests = list(figures), list[_Test]()
-    shares: dict[str, dict[str, _Share]] = defaultdict(dict)
-    gaps: dict[tuple[str, str], dict[str, _Share]] = defaultdict(dict)
+    found, tests = list(figures), list[PairedTest]()
+    shares: dict[str, dict[str, Share]] = defaultdict(dict)
+    gaps: dict[tuple[str, str], dict[str, Share]] = defaultdict(dict)
     # The products are of a thousand rows and six columns: threads cost more than they win, and on a
     # busy machine they wait for each other (half the processor time: benchmarks/report_cost.py).
     with threadpool_limits(1, user_api="blas"):
         for name, systems in by_benchmark.items():
             # In one order throughout: who is compared with whom decides the sign of a difference.
             systems.sort(key=lambda each: place[each.system])
-            bench = _Benchmark(name, sets[name], systems, kinds, readings or {}, settings)
+            bench = Benchmark(name, sets[name], systems, kinds, readings or {}, settings)
             found += bench.figures()
             compared = bench.differences()
             tests += compared
@@ -146,321 +130,6 @@ def measure(
     )
 
 
-def cleaned(scored: Scored) -> tuple[Scored, list[str]]:
-    """Only the items that can be measured, each once, and what was wrong with the others."""
-    notes = []
-    low, high = np.array(scored.scales).T[:, scored.part] if len(scored) else np.empty((2, 0))
-    missing = ~np.isfinite(scored.gold)
-    with np.errstate(invalid="ignore"):
-        outside = ~missing & ((scored.gold < low) | (scored.gold > high))
-    _, first = np.unique(np.array(scored.ids, dtype=object).astype(str), return_index=True)
-    again = np.ones(len(scored), np.bool_)
-    again[first] = False
-    for found, what in (
-        (missing, "without a label"),
-        (outside, "with a label outside its scale"),
-        (again & ~missing & ~outside, "with an id that was there before"),
-    ):
-        if count := int(found.sum()):
-            notes.append(f"{scored.benchmark}: {count} of {len(scored)} items {what}, left out")
-    bad = missing | outside | again
-    return (scored.only(~bad) if bad.any() else scored), notes
-
-
-@dataclass(frozen=True, slots=True)
-class _Share:
-    """Where a system stands between random (0) and perfect (1) on one benchmark."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-    judged: int
-
-
-@dataclass
-class _Benchmark:
-    """The systems on one benchmark."""
-
-    name: str
-    labelled: LabelledSet
-    systems: Sequence[Scored]
-    kinds: Mapping[str, SystemKind]
-    readings: Mapping[str, str]
-    settings: FigureSettings
-    _measured: dict[tuple[str, str], MetricOfScores] = field(default_factory=dict)
-    _main: dict[str, Estimate | Undefined] = field(default_factory=dict)
-
-    @property
-    def metrics(self) -> list[Metric]:
-        return [METRICS.get(name) for name in self.labelled.metrics]
-
-    def figures(self) -> list[Figure]:
-        figures = []
-        for scored in self.systems:
-            figures.append(self._coverage(scored))
-            for metric in self.metrics:
-                figures += self._of(metric, scored)
-            figures += self._split(self.metrics[0], scored)
-        return figures
-
-    def _of(self, metric: Metric, scored: Scored) -> list[Figure]:
-        measured = self._ready(metric, scored)
-        estimate = self._estimate(measured, scored)
-        if metric is self.metrics[0]:
-            self._main[scored.system] = estimate
-        figures = [self._figure(estimate, metric, scored, "strict", measured)]
-        lost = scored.n_judged < len(scored) and metric.failure != "left out"
-        if lost and self._kind(scored) != "baseline":
-            judged = scored.only(scored.judged)
-            measured = MetricOfScores(metric, judged, "judged only")
-            estimate = self._estimate(measured, judged)
-            figures.append(self._figure(estimate, metric, scored, "judged only", measured))
-        return figures
-
-    def _split(self, metric: Metric, scored: Scored) -> list[Figure]:
-        """One figure for each part and each named subset."""
-        if self._kind(scored) == "baseline":
-            return []
-        figures = []
-        for by, codes, names in _splits(scored):
-            if len(names) > _MOST_PARTS:
-                continue
-            for code, name in names.items():
-                inside = scored.only(codes == code)
-                measured = MetricOfScores(metric, inside)
-                estimate = self._estimate(measured, inside)
-                figure = self._figure(estimate, metric, inside, "strict", measured)
-                figures.append(figure.model_copy(update={"part": name, "by": by}))
-        return figures
-
-    def _coverage(self, scored: Scored) -> Figure:
-        where: dict[str, Any] = {"metric": "coverage", **self._where(scored)}
-        try:
-            return Figure.of(clustered_share(scored.judged, scored.cluster), **where)
-        except Degenerate as reason:
-            return Figure.of(Undefined(str(reason), 0, 0), **where)
-
-    def _figure(
-        self, estimate: Estimate | Undefined, metric: Metric, scored: Scored,
-        protocol: Protocol, measured: MetricOfScores,
-    ) -> Figure:  # fmt: skip
-        figure = Figure.of(estimate, metric=metric.name, protocol=protocol, **self._where(scored))
-        return figure.model_copy(update={"n": measured.rows.size})
-
-    def _where(self, scored: Scored) -> dict[str, Any]:
-        return {
-            "benchmark": self.name,
-            "system": scored.system,
-            "asked": len(scored),
-            "judged": scored.n_judged,
-        }
-
-    def _ready(self, metric: Metric, scored: Scored) -> MetricOfScores:
-        key = metric.name, scored.system
-        if key not in self._measured:
-            self._measured[key] = MetricOfScores(metric, scored)
-        return self._measured[key]
-
-    def _estimate(self, measured: MetricOfScores, scored: Scored) -> Estimate | Undefined:
-        found = bootstrap(
-            measured.statistic,
-            scored.cluster,
-            rng=self._rng(),
-            n_resamples=self.settings.n_resamples,
-            skipped=len(scored) - scored.n_judged,
-        )
-        if isinstance(found, Estimate) or not measured.metric.share or measured.undefined:
-            return found
-        try:
-            value = measured.statistic()
-        except Degenerate:
-            return found
-        clusters = scored.cluster[measured.rows]
-        if value not in (0.0, 1.0) or np.ptp(clusters) == 0:
-            return found
-        # Resamples of all alike are all alike; the exact interval knows that more may come.
-        exact = clustered_share(np.full(len(clusters), value == 1), clusters)
-        return replace(exact, skipped=found.skipped)
-
-    def _rng(self) -> np.random.Generator:
-        # The same stream for every system: they are measured under the same resamples.
-        return np.random.default_rng([self.settings.seed, zlib.crc32(self.name.encode())])
-
-    def _kind(self, scored: Scored) -> SystemKind:
-        return self.kinds.get(scored.system, "judge")
-
-    def differences(self) -> list["_Test"]:
-        """Judges by their main reading against each other and every baseline, and own readings."""
-        judges = [s for s in self.systems if self._kind(s) == "judge"]
-        baselines = [s for s in self.systems if self._kind(s) == "baseline"]
-        tests = []
-        for place, a in enumerate(judges):
-            for b in judges[place + 1 :]:
-                mains = self._main_of(a) == a.system and self._main_of(b) == b.system
-                if mains or self._main_of(a) == self._main_of(b):
-                    tests.append(self._test(a, b))
-            if self._main_of(a) == a.system:
-                tests += [self._test(a, b) for b in baselines]
-        return tests
-
-    def _main_of(self, scored: Scored) -> str:
-        return self.readings.get(scored.system, scored.system)
-
-    def _test(self, a: Scored, b: Scored) -> "_Test":
-        metric = self.metrics[0]
-        where: dict[str, Any] = {
-            "benchmark": self.name, "metric": metric.name, "a": a.system, "b": b.system,
-        }  # fmt: skip
-        if a.ids == b.ids:
-            first, second = self._ready(metric, a), self._ready(metric, b)
-        else:
-            a, b = _shared(a, b)
-            first, second = MetricOfScores(metric, a), MetricOfScores(metric, b)
-        for system, measured in ((where["a"], first), (where["b"], second)):
-            if measured.undefined:
-                reason = f"{system}: {measured.undefined}"
-                return _Test(Difference(value=None, n=len(a), undefined=reason, **where))
-        found = paired_difference(
-            first.statistic, second.statistic, a.cluster, rng=self._rng(),
-            n_resamples=self.settings.n_resamples,
-        )  # fmt: skip
-        if isinstance(found, Undefined):
-            return _Test(Difference(value=None, n=len(a), undefined=found.reason, **where))
-        difference = Difference(
-            value=found.value, low=found.low, high=found.high, n=len(a), method=found.method,
-            **where,
-        )  # fmt: skip
-        exchange = MetricOfScores.exchange(metric, a, b)
-
-        def p(n_permutations: int) -> float:
-            return paired_permutation(
-                exchange, a.cluster, rng=self._rng(), n_permutations=n_permutations
-            )
-
-        return _Test(difference, p, metric.best - first.chance())
-
-    def shares(self) -> dict[str, _Share]:
-        """Each system's main metric, mapped linearly so that random is 0 and perfect is 1.
-
-        A system that gives every item the same score, or judged none, told as much as a random
-        one: 0. A value that has no interval counts as it is.
-        """
-        metric = self.metrics[0]
-        found = {}
-        for scored in self.systems:
-            estimate, measured = self._main[scored.system], self._ready(metric, scored)
-            if not measured.parts or metric.better == "middle":
-                continue
-            if isinstance(estimate, Undefined):
-                try:
-                    (value,) = (
-                        (0.0,) if measured.all_silent else measured.shares(measured.statistic())
-                    )
-                except Degenerate:
-                    continue
-                found[scored.system] = _Share(value, value, value, len(scored), scored.n_judged)
-                continue
-            value, *ends = measured.shares(estimate.value, estimate.low, estimate.high)
-            found[scored.system] = _Share(value, min(ends), max(ends), len(scored), scored.n_judged)
-        return found
-
-    def gaps(self, tests: Sequence["_Test"]) -> dict[tuple[str, str], _Share]:
-        """How far a judge stands above another system, between random (0) and perfect (1).
-
-        Paired on the items both saw; where there is no paired interval (one of them says nothing,
-        or people, whose rows are ratings) by the intervals of the two.
-        """
-        shares = self.shares()
-        people = [s.system for s in self.systems if self._kind(s) == "people"]
-        judges = [s for s in self.systems if self._kind(s) == "judge"]
-        mains = [s.system for s in judges if self._main_of(s) == s.system]
-        found = {
-            (a, b): _less(shares[a], shares[b])
-            for a, b in (
-                *((t.difference.a, t.difference.b) for t in tests),
-                *((judge, other) for judge in mains for other in people),
-            )
-            if a in shares and b in shares
-        }
-        for test in tests:
-            d, pair = test.difference, (test.difference.a, test.difference.b)
-            if pair in found and d.value is not None and d.low is not None and d.high is not None:
-                low, high = sorted((d.low / test.width, d.high / test.width))
-                found[pair] = replace(
-                    found[pair], value=d.value / test.width, low=low, high=high, n=d.n
-                )
-        return found
-
-    def notes(self) -> list[str]:
-        """What is odd about the labels, and about the answers."""
-        notes = []
-        first = self.systems[0]
-        if len(set(first.cluster.tolist())) == 1:
-            notes.append(
-                f"{self.name}: all items are of one cluster, so there are no intervals and no tests"
-            )
-        if self.labelled.kind == "pairs" and (ties := int((first.gold == 0.5).sum())):
-            notes.append(
-                f"{self.name}: {ties} of {len(first)} pairs are ties in the labels; no accuracy "
-                "rests on them"
-            )
-        for by, _, names in _splits(first):
-            if len(names) > _MOST_PARTS:
-                notes.append(
-                    f"{self.name}: {len(names)} {by}s, too many for figures of each (at most "
-                    f"{_MOST_PARTS})"
-                )
-        left_out: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for metric in self.metrics:
-            for why in self._ready(metric, first).left_out.items():
-                left_out[why].append(metric.title)
-        for (part, reason), titles in left_out.items():
-            where = f" of {part}" if len(first.parts) > 1 else ""
-            notes.append(f"{self.name}: no {', '.join(titles)}{where}: {reason}")
-        for scored in self.systems:
-            lost = len(scored) - scored.n_judged
-            if lost > _MANY_FAILED * len(scored) and self._kind(scored) == "judge":
-                notes.append(
-                    f"{self.name}: {scored.system} did not judge {lost} of {len(scored)} items "
-                    f"({lost / len(scored):.0%})"
-                )
-            measured = self._ready(self.metrics[0], scored)
-            silent = [part for part in measured.silent if part not in measured.unjudged]
-            if silent and self._kind(scored) == "judge":
-                every = len(silent) == len(scored.parts)
-                where = "" if every else f" of {', '.join(silent)}"
-                notes.append(f"{self.name}: {scored.system} gives every item{where} the same score")
-        return notes
-
-
-def _splits(scored: Scored) -> Iterator[tuple[Split, Ints, dict[int, str]]]:
-    """Ways to divide the items: what the pieces are called, and codes with names; two at least."""
-    ways: list[tuple[Split, Ints | None, tuple[str, ...]]] = [
-        ("part", scored.part, scored.parts),
-        ("subset", scored.group, scored.groups),
-    ]
-    for by, codes, names in ways:
-        if codes is None:
-            continue
-        found = {code: names[code] for code in np.unique(codes).tolist() if names[code]}
-        if len(found) > 1:
-            yield by, codes, found
-
-
-def _shared(a: Scored, b: Scored) -> tuple[Scored, Scored]:
-    """Both on the items that both have, in the order of the first."""
-    place = {name: number for number, name in enumerate(b.ids)}
-    in_b = np.array([place.get(name, -1) for name in a.ids], np.int64)
-    a = a.only(in_b >= 0)
-    rows = in_b[in_b >= 0]
-    orders = None if b.orders is None else b.orders[rows]
-    levels = None if b.levels is None else b.levels[rows]
-    return a, replace(
-        a, system=b.system, score=b.score[rows], judged=b.judged[rows], orders=orders, levels=levels
-    )
-
-
 def _is_of_items(scored: Scored, kinds: Mapping[str, SystemKind]) -> bool:
     return kinds.get(scored.system, "judge") != "people"
 
@@ -480,18 +149,8 @@ def _described(labelled: LabelledSet, exposure: Exposure | None) -> dict[str, An
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Test:
-    """A difference, and its p from a number of permutations, where it can be tested."""
-
-    difference: Difference
-    p: Callable[[int], float] | None = None
-    width: float = 1.0
-    """From random to perfect, in the metric's own units."""
-
-
 def _tested(
-    tests: Sequence[_Test], others: Sequence[Difference], n_permutations: int
+    tests: Sequence[PairedTest], others: Sequence[Difference], n_permutations: int
 ) -> list[Difference]:
     """With p, and Holm's p over all tests of the table.
 
@@ -521,15 +180,6 @@ def _tested(
     ]
 
 
-def _less(a: _Share, b: _Share) -> _Share:
-    """One less the other, with the interval that follows from those of the two (MOVER)."""
-    value = a.value - b.value
-    below = math.hypot(a.value - a.low, b.high - b.value)
-    above = math.hypot(a.high - a.value, b.value - b.low)
-    n, judged = min(a.n, b.n), min(a.judged, b.judged)
-    return _Share(value, value - below, value + above, n, judged)
-
-
 def _groups(
     benchmarks: Iterable[str], exposures: Mapping[str, Exposure]
 ) -> dict[str, Sequence[str]]:
@@ -540,7 +190,7 @@ def _groups(
 
 
 def _aggregates(
-    system: str, shares: Mapping[str, _Share], groups: Mapping[str, Sequence[str]]
+    system: str, shares: Mapping[str, Share], groups: Mapping[str, Sequence[str]]
 ) -> Iterable[Figure]:
     """Themis' metric aggregation (arXiv 2502.02988): the mean of shares over each group."""
     for part, names in groups.items():
@@ -554,7 +204,7 @@ def _aggregates(
 
 
 def _overall(
-    pair: tuple[str, str], gaps: Mapping[str, _Share], groups: Mapping[str, Sequence[str]]
+    pair: tuple[str, str], gaps: Mapping[str, Share], groups: Mapping[str, Sequence[str]]
 ) -> Iterable[Difference]:
     """One system less another over each group, on the benchmarks that both saw."""
     a, b = pair
@@ -588,7 +238,7 @@ def _coverages(
             )  # fmt: skip
 
 
-def _mean(shares: Sequence[_Share]) -> dict[str, Any]:
+def _mean(shares: Sequence[Share]) -> dict[str, Any]:
     """Value, interval and method of a mean over benchmarks."""
     mean = sum(share.value for share in shares) / len(shares)
     # Benchmarks are independent samples; the interval of their mean follows from their own

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from glider.bench.answers import Answers
+from glider.bench.benchmark import FigureSettings
 from glider.bench.ceiling import human
 from glider.bench.page import page
 from glider.bench.scored import Scored, scored
-from glider.bench.table import FigureSettings, measure
+from glider.bench.table import measure
 from glider.core.criteria import Criterion, pairwise
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.samples import Sample

@@ -15,11 +15,11 @@ from cases import item
 
 from glider import Judge
 from glider.backends.scripted import ScriptedBackend
+from glider.bench.benchmark import FigureSettings
 from glider.bench.ceiling import human
 from glider.bench.collect import bench_runs, collect, recorded
 from glider.bench.run import items_from_run, judge_items, run_folder, scored_run
 from glider.bench.scored import Scored
-from glider.bench.table import FigureSettings
 from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import ManifestMismatch, RunError, Unavailable
 from glider.formats.nano import NanoFormat

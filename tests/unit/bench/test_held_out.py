@@ -7,10 +7,11 @@ import pytest
 from test_bench_run import labelled
 from test_metrics import table
 
+from glider.bench.benchmark import FigureSettings
 from glider.bench.held_out import HeldOut
 from glider.bench.markdown import markdown
 from glider.bench.page import page
-from glider.bench.table import ALL, FigureSettings, measure
+from glider.bench.table import ALL, measure
 from glider.core.errors import DataError
 from glider.gold.sets import load_set
 

@@ -5,17 +5,14 @@ import pytest
 from cases import failure, item, judgment
 
 from glider.backends.scripted import ScriptedBackend
+from glider.bench.deletions import Deletions, deletions, score_moved, without
 from glider.bench.highlights import (
     FIRST_SENTENCE,
     RANDOM,
-    Deletions,
     against_people,
-    deletions,
     first_errors,
     first_sentence,
     marked,
-    score_moved,
-    without,
 )
 from glider.core.criteria import Criterion, Rubric
 from glider.formats.nano import NanoFormat

@@ -7,9 +7,10 @@ import pytest
 from test_bench_run import labelled
 from test_metrics import NONE, table
 
+from glider.bench.benchmark import FigureSettings, cleaned
 from glider.bench.markdown import brief, markdown
 from glider.bench.results import Results
-from glider.bench.table import FigureSettings, cleaned, measure
+from glider.bench.table import measure
 
 QUICK = FigureSettings(n_resamples=199, n_permutations=199)
 RNG = np.random.default_rng(5)
