@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -156,3 +160,22 @@ def test_a_shipped_set_against_benchmarks(tmp_path):
     # Both orders of each pair: labels are even, and ties are half and half.
     assert sum(e.score == 0 for e in train) == len(train) / 2
     assert {e.soft for e in train} == {None, (0.5, 0.5)}
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+def test_interrupted_it_says_that_nothing_was_written(tmp_path):
+    """In the middle of reading: labels come from a pipe that nobody closes."""
+    os.mkfifo(tmp_path / "mine.jsonl")
+    # A background shell may have it ignored, and children inherit that.
+    listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    words = ["data", "--set", "mine.jsonl", "--out", "made"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{listen}from glider.cli.main import main; main()", *words],
+        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with open(tmp_path / "mine.jsonl", "w"):  # opens once somebody reads
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.strip() == "interrupted; nothing was written"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.jsonl"]

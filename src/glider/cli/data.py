@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from glider.cli.flags import from_flags
+from glider.cli.options import interrupted_whole
 from glider.cli.show import print_json, say
 from glider.core.errors import SetupError
 from glider.corpus.settings import DataSettings
@@ -41,9 +42,16 @@ def data(
     Benchmarks stay out of them. Of --preferences it writes preferences-train.jsonl.gz and, of what
     was chosen, train.jsonl.gz; both also for development.
     """
-    if preferences is not None:
-        _preferences(preferences, recipe, settings, out, as_json=as_json)
-        return
+    try:
+        if preferences is not None:
+            _preferences(preferences, recipe, settings, out, as_json=as_json)
+        else:
+            _examples(recipe, settings, out, as_json=as_json)
+    except KeyboardInterrupt:
+        raise interrupted_whole(out) from None
+
+
+def _examples(recipe: Path | None, settings: DataSettings, out: Path, *, as_json: bool) -> None:
     from glider.corpus.make import make_data
 
     given = {one.name: getattr(settings, one.name) for one in fields(settings)}

@@ -5,6 +5,7 @@ from pathlib import Path
 import typer
 
 from glider.cli.flags import from_flags
+from glider.cli.options import interrupted_whole
 from glider.cli.show import downloading, say
 from glider.release.settings import ExportSettings
 
@@ -35,14 +36,17 @@ def export(
     """
     from glider.release import export as write
 
-    with downloading() as download:
-        done = write(
-            source,
-            out,
-            settings,
-            notify=lambda text: say("[yellow]warning[/]:", text),
-            fetching=download,
-        )
+    try:
+        with downloading() as download:
+            done = write(
+                source,
+                out,
+                settings,
+                notify=lambda text: say("[yellow]warning[/]:", text),
+                fetching=download,
+            )
+    except KeyboardInterrupt:
+        raise interrupted_whole(out) from None
     kind = settings.quantise
     if done.check is not None:
         say(f"{kind} against f16:", str(done.check))

@@ -74,6 +74,13 @@ def resume_line(folder: Path, *flags: str) -> str:
     return shlex.join(["glider", *words, "--resume"])
 
 
+def interrupted_whole(out: Path) -> typer.Exit:
+    """Say what there is of a result that is written whole or not at all; the exit to raise."""
+    made = out.is_file() or (out.is_dir() and any(out.iterdir()))
+    say("[yellow]interrupted[/];", f"{out} is whole" if made else "nothing was written")
+    return typer.Exit(130)
+
+
 def interrupted(out: Path, told: str = "go on with:") -> typer.Exit:
     """Say what to type to go on with `--out`, and the exit to raise."""
     say("[yellow]interrupted[/];", told)

@@ -5,7 +5,7 @@ and last of what the making writes, so a folder without one was never begun.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
@@ -18,7 +18,28 @@ from glider.store.atomic import is_unfinished, write_json
 from glider.store.manifest import AnyManifest, read_manifest
 
 
-def hold(
+def refuse_begun(folder: Path, first: Iterable[str] = ()) -> None:
+    """Say that there is something in a folder already, before the work that it is made for.
+
+    Args:
+        first: files that may be there: all that the making writes before the manifest.
+
+    Raises:
+        RunError: there is, or it cannot be read.
+    """
+    begun = {".lock", *first}
+    try:
+        there = list(folder.iterdir()) if folder.is_dir() else []
+    except OSError as exc:
+        raise RunError(f"cannot read {folder}: {exc.strerror or exc}") from exc
+    if any(file.name not in begun and not is_unfinished(file) for file in there):
+        raise RunError(
+            f"{folder} is not empty",
+            hint="--resume continues what was begun; or name another folder",
+        )
+
+
+def lock_folder(
     folder: Path,
     manifest: AnyManifest,
     *,
@@ -26,7 +47,7 @@ def hold(
     kind: str = "run",
     first: Mapping[str, Any] | None = None,
 ) -> int:
-    """Make a folder and hold it, or hold one that is there to go on with it.
+    """Make a folder and lock it, or lock one that is there to continue it.
 
     Args:
         manifest: what fills the folder now; it must agree with what began it.
@@ -34,10 +55,10 @@ def hold(
         first: of a new folder, files to write before the manifest: name to plain data.
 
     Returns:
-        A file descriptor; closing it lets go of the folder, and so does the end of the process.
+        A file descriptor; closing it unlocks the folder, and so does the end of the process.
 
     Raises:
-        RunError: it holds something, is in use, is no such folder, or cannot be written.
+        RunError: there is something in it, it is in use, is no such folder, or cannot be written.
         ManifestMismatch: what differs, key by key.
     """
     first = first or {}
@@ -51,12 +72,7 @@ def hold(
                 )
         else:
             folder.mkdir(parents=True, exist_ok=True)
-            begun = {".lock", *first}
-            if any(f.name not in begun and not is_unfinished(f) for f in folder.iterdir()):
-                raise RunError(
-                    f"{folder} is not empty",
-                    hint="--resume goes on with what was begun; or name another folder",
-                )
+            refuse_begun(folder, first)
         held = lock(folder / ".lock")
     except OSError as exc:
         raise RunError(f"cannot write {folder}: {exc.strerror or exc}") from exc
@@ -72,11 +88,11 @@ def hold(
 
 
 @contextmanager
-def kept_folder(
+def locked_folder(
     folder: Path, manifest: AnyManifest, *, resume: bool, kind: str = "run"
 ) -> Iterator[None]:
-    """`hold`, for as long as the block lasts."""
-    held = hold(folder, manifest, resume=resume, kind=kind)
+    """`lock_folder`, for as long as the block lasts."""
+    held = lock_folder(folder, manifest, resume=resume, kind=kind)
     try:
         yield
     finally:

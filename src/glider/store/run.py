@@ -28,7 +28,7 @@ from glider.core.errors import DataError, GliderError, RunError, UnknownSchemaVe
 from glider.core.judgments import SCHEMA_VERSION, Comparison, Failure, Judgment, outcome_from
 from glider.core.samples import Sample
 from glider.store.atomic import replacing, write_json
-from glider.store.folder import hold
+from glider.store.folder import lock_folder
 from glider.store.journal import append_only, append_to, cut_broken_tail
 from glider.store.manifest import Manifest, read_manifest
 
@@ -77,7 +77,7 @@ class RunFolder:
         """
         # A folder whose making was cut short holds no outcome yet, and can be made anew.
         first = {"criteria.json": [c.model_dump(mode="json") for c in criteria]}
-        return cls(path, manifest, hold(path, manifest, resume=False, first=first))
+        return cls(path, manifest, lock_folder(path, manifest, resume=False, first=first))
 
     @classmethod
     def resume(cls, path: Path, manifest: Manifest, *, retry_failures: bool = False) -> Self:
@@ -94,7 +94,7 @@ class RunFolder:
         before = load_manifest(path)
         if before.input_sha256 is None:
             raise RunError("a run over standard input cannot be resumed")
-        held = hold(path, manifest, resume=True)
+        held = lock_folder(path, manifest, resume=True)
         return cls(path, before, held, retry_failures=retry_failures)
 
     def is_done(self, row: int, criterion: str, first: str = "", second: str = "") -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from glider._version import __version__
 from glider.core.errors import GliderError, SetupError
 from glider.models.quiet import quietly
-from glider.store.folder import kept_folder
+from glider.store.folder import locked_folder, refuse_begun
 from glider.store.manifest import installed
 from glider.training.base_model import (
     BaseModel,
@@ -72,6 +72,8 @@ def train(
         TrainingError: NaN, too little memory, a full disk; the last checkpoint is whole.
         RunError: `out` holds something, is in use or cannot be written.
     """
+    if not resume and place()[0] == 0:
+        refuse_begun(out)
     needs_torch()
     with started_others(recipe, data=data, out=out, resume=resume):
         return _train(recipe, data, out, format, resume, progress)
@@ -100,7 +102,7 @@ def _train(
     stages = stage_data(recipe, data, coder)
     manifest = _manifest(recipe, base, before, stages, processes)
     main = rank == 0
-    held = kept_folder(out, manifest, resume=resume, kind="training") if main else nullcontext()
+    held = locked_folder(out, manifest, resume=resume, kind="training") if main else nullcontext()
     run = TrainingFolder(out, format, resume=resume, main=main, progress=progress)
     with held, run, quietly():
         for work in stages:

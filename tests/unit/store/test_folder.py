@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from glider.core.errors import ManifestMismatch, RunError
-from glider.store.folder import kept_folder
+from glider.store.folder import locked_folder
 from glider.store.manifest import AnyManifest, Manifest
 
 
@@ -24,7 +24,7 @@ class Recipe(AnyManifest):
 
 
 def keep(folder, manifest, *, resume=False):
-    with kept_folder(folder, manifest, resume=resume, kind="cooking"):
+    with locked_folder(folder, manifest, resume=resume, kind="cooking"):
         pass
 
 
@@ -48,7 +48,7 @@ def test_what_cannot_be_gone_on_with(tmp_path):
         run_id="r", judge="j", settings={}, criteria={}, input_path="i", input_sha256=None
     )
     with pytest.raises(RunError, match="is no cooking: its manifest.json is another one"):
-        with kept_folder(tmp_path / "run", run, resume=False):
+        with locked_folder(tmp_path / "run", run, resume=False):
             pass
         keep(tmp_path / "run", Recipe(steps=3), resume=True)
 
@@ -56,7 +56,7 @@ def test_what_cannot_be_gone_on_with(tmp_path):
 PROGRAM = """
 import sys, time
 from pathlib import Path
-from glider.store.folder import kept_folder
+from glider.store.folder import locked_folder
 from glider.store.manifest import AnyManifest
 
 class Recipe(AnyManifest):
@@ -65,7 +65,7 @@ class Recipe(AnyManifest):
     def _decisive(self):
         return {"steps": self.steps}
 
-with kept_folder(Path(sys.argv[1]), Recipe(), resume=False):
+with locked_folder(Path(sys.argv[1]), Recipe(), resume=False):
     print("held", flush=True)
     time.sleep(60)
 """

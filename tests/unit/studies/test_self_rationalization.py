@@ -26,7 +26,7 @@ from glider.core.generation import Generation
 from glider.corpus.examples import ExampleTask, read_preferences, write_lines
 from glider.corpus.from_items import example_of, task_of
 from glider.formats import make_format
-from glider.store.folder import kept_folder
+from glider.store.folder import locked_folder
 from glider.store.manifest import Manifest
 from glider.studies.rationalizing.asking import Answers, ask, questions
 from glider.studies.rationalizing.pairing import ReadAnswer, majority, paired, right_levels
@@ -153,7 +153,7 @@ def run(data, out, script, *, resume=False, samples=2, limit=None, temperature=1
     every = [q for prompts in asked.values() for q in prompts.questions]
     backend = ScriptedBackend(script)
     with (
-        kept_folder(out, manifest(temperature=temperature), resume=resume),
+        locked_folder(out, manifest(temperature=temperature), resume=resume),
         Answers(out) as answers,
     ):
         lost = ask(backend, every, answers, samples=samples, temperature=temperature, seed=0)

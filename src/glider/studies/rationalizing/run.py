@@ -22,7 +22,7 @@ from pathlib import Path
 
 from glider.corpus.examples import hash_of, required_format
 from glider.judging.settings import JudgeSettings, Progress
-from glider.store.folder import kept_folder
+from glider.store.folder import locked_folder, refuse_begun
 from glider.store.manifest import Manifest
 from glider.studies.rationalizing.asking import Answers, ask, questions
 from glider.studies.rationalizing.preferences import Pairing, Rationalized, write_pairs
@@ -65,11 +65,13 @@ def rationalize(
         DataError: `data` is no folder of examples, or damaged.
         EmptySplit: there is no prompt, or the answers give no pair; they are kept.
         SetupError: settings that do not fit together.
-        RunError, ManifestMismatch: as `kept_folder`; or the disk is full.
+        RunError, ManifestMismatch: as `locked_folder`; or the disk is full.
         Refused: the engine takes none of the requests.
     """
     settings = settings or RationalizationSettings()
     settings.check()
+    if not resume:
+        refuse_begun(out)
     pairing = Pairing(
         samples=settings.samples,
         choose=settings.choose,  # type: ignore[arg-type]
@@ -105,7 +107,7 @@ def rationalize(
             input_path=data.resolve().name,
             input_sha256=hash_of(data),
         )
-        with kept_folder(out, manifest, resume=resume), Answers(out) as answers:
+        with locked_folder(out, manifest, resume=resume), Answers(out) as answers:
             if not judge.format.reasons_before_score:
                 notify(
                     "the reason follows the score, so pairs teach the score and how to explain it; "

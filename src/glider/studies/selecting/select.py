@@ -30,7 +30,7 @@ from glider.corpus.examples import (
     write_lines,
 )
 from glider.store.atomic import replacing, write_json, write_whole
-from glider.store.folder import kept_folder
+from glider.store.folder import locked_folder, refuse_begun
 from glider.store.journal import Journal
 from glider.store.manifest import Manifest
 from glider.studies.selecting.draws import (
@@ -102,13 +102,15 @@ def select(
     Raises:
         DataError: `data` is no folder of examples, or damaged.
         SetupError: no such way to choose, or there are not more than `size` examples.
-        RunError, ManifestMismatch: as `kept_folder`; or the disk is full.
+        RunError, ManifestMismatch: as `locked_folder`; or the disk is full.
         MissingExtra, ModelFileError: the model cannot be loaded.
     """
     if settings.by not in _WAYS:
         raise SetupError(f"--by is one of {', '.join(_WAYS)}; got {settings.by!r}")
     by: By = settings.by  # type: ignore[assignment]
     size, seed = settings.size, settings.seed
+    if not resume:
+        refuse_begun(out)
     asked = required_format(data)
     examples = list(read_examples(data / "train.jsonl.gz"))
     if size >= len(examples):
@@ -123,7 +125,7 @@ def select(
         input_path=data.resolve().name,
         input_sha256=hash_of(data),
     )
-    with kept_folder(out, manifest, resume=resume, kind="selection"):
+    with locked_folder(out, manifest, resume=resume, kind="selection"):
         if base is None:
             drawn = random_selection(examples, size, seed=seed)
         else:

@@ -30,7 +30,7 @@ from glider.core.base import Frozen
 from glider.core.errors import DataError, EmptySplit, SetupError, UnknownName
 from glider.corpus.examples import Example, hash_of, read_examples, write_lines
 from glider.store.atomic import new_folder, write_json, write_whole
-from glider.store.folder import kept_folder
+from glider.store.folder import locked_folder, refuse_begun
 from glider.store.manifest import Manifest
 from glider.studies.tail_patching.effects import categories
 from glider.studies.tail_patching.measuring import Development, Scores, development, scores
@@ -79,6 +79,8 @@ def tail_patch(
         raise SetupError(
             f"--metric is one of {', '.join(get_args(Metric))}; got {settings.metric!r}"
         )
+    if not resume:
+        refuse_begun(out)
     needs_torch()
     start = start_of(run, settings.changes)
     base = find_base(start.recipe.base, start.recipe.revision)
@@ -102,7 +104,7 @@ def tail_patch(
         if name not in families:
             raise UnknownName("category", name, list(families))
     manifest = _manifest(start, base, data, settings)
-    with kept_folder(out, manifest, resume=resume):
+    with locked_folder(out, manifest, resume=resume):
         copied = out / "start"
         if not complete:
             if not copied.exists():

@@ -20,7 +20,7 @@ from glider.core.base import content_hash
 from glider.core.errors import RunError
 from glider.corpus.examples import write_lines
 from glider.store.atomic import write_json
-from glider.store.folder import hold
+from glider.store.folder import lock_folder
 from glider.store.manifest import Manifest
 from glider.studies.tuning.labels import FORMAT, Labels
 from glider.studies.tuning.plan import (
@@ -88,7 +88,7 @@ class TuningFolder:
                 f"{out} is a tuning already",
                 hint="--resume continues it; --out names another folder",
             )
-        self._held = hold(out, self._manifest(), resume=begun, kind="tuning")
+        self._held = lock_folder(out, self._manifest(), resume=begun, kind="tuning")
 
     def __enter__(self) -> "TuningFolder":
         return self

@@ -22,6 +22,7 @@ from glider.release.card import card_of
 from glider.release.model_card import CardFigure
 from glider.release.weights import copy_adapter
 from glider.store.atomic import write_json
+from glider.store.folder import refuse_begun
 from glider.studies.tuning.folder import TuningFolder, load
 from glider.studies.tuning.labels import Labels, read_labels
 from glider.studies.tuning.settings import TuningSettings
@@ -81,6 +82,8 @@ def tune(
         TrainingError: NaN, too little memory, a full disk.
     """
     settings = settings or TuningSettings()
+    if not resume:
+        refuse_begun(out)
     needs_torch()
     model = settings.model or DEFAULT
     labelled = own_labels(labels, preset=settings.preset, criterion=settings.criterion)
