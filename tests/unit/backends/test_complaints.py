@@ -1,13 +1,17 @@
 """What endpoints say is wrong, in every envelope we know of: the words arrive, the meaning is seen."""
 
 import json
+from contextlib import suppress
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from glider.backends._complaints import Complaint, error_of, read_reply
 from glider.backends._openai_wire import Wire
 from glider.core.errors import (
     AccessRefused,
+    BackendError,
     BadResponse,
     Filtered,
     PromptTooLong,
@@ -350,3 +354,37 @@ def test_a_stream_that_nobody_asked_for_is_read():
     assert reply["choices"][0]["message"]["reasoning_content"] == "Hm."
     assert reply["choices"][0]["finish_reason"] == "length"
     assert reply["usage"]["prompt_tokens"] == 9
+
+
+WORDS = st.sampled_from(
+    [*("error", "errors", "detail", "message", "msg", "code", "status", "type", "loc", "param"),
+     *("metadata", "raw", "choices", "delta", "finish_reason", "details", "retryDelay", "n_ctx"),
+     *("max_tokens", "temperature 0", "[1, 5]", "at most 5", "{", "401", "429", "17s", "data: {}")]
+)  # fmt: skip
+REPLIES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.sampled_from([200, 302, 400, 402, 403, 404, 422, 429, 500]), REPLIES, st.booleans())
+@settings(deadline=None, max_examples=300)
+def test_whatever_an_endpoint_sends_is_an_answer_or_one_error(status, value, streams):
+    data = json.dumps(value).encode()
+    found = read_reply(status, b"data: " + data + b"\n\ndata: [DONE]\n" if streams else data)
+    if isinstance(found, Complaint):
+        assert isinstance(error_of(found), BackendError)
+        wire = Wire("m", "auto")
+        wire.adapt(found, wire.body(request()))
+    else:
+        assert status == 200
+        with suppress(BackendError):
+            Wire("m", "auto").answer(found, request(), {})
+
+
+@given(st.sampled_from([200, 400, 502]), st.binary(max_size=200))
+@settings(deadline=None, max_examples=200)
+def test_whatever_bytes_come_are_one_error(status, data):
+    found = read_reply(status, data)
+    assert isinstance(found, dict) or isinstance(error_of(found), BackendError)
