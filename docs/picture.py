@@ -3,8 +3,8 @@
     python docs/picture.py [RUN]
 
 RUN is the folder of a `glider demo` run; without it the demo is run first. Needs playwright and
-Chromium. The judgment is the first of a planted fault that the judge found; that it finds few of
-them stands in the report itself.
+Chromium. The judgment is of the planted fault that the judge found most clearly, by its expected
+value; that it finds few of them stands in the report itself.
 """
 
 import sys
@@ -29,7 +29,8 @@ def main(run: Path | None) -> None:
         if run is None:
             demo(folder)
         figures = planted_figures(folder)
-        found = next((v for v in figures.verdicts if v.found), None) if figures else None
+        all_found = [v for v in figures.verdicts if v.found] if figures else []
+        found = min(all_found, key=lambda v: v.expected or 0.0, default=None)
         if found is None:
             raise SystemExit(f"{folder}: no planted fault was found, so there is none to show")
         page = Path(name) / "report.html"
