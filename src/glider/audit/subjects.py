@@ -10,8 +10,10 @@ from glider.core.criteria import Criterion
 from glider.core.errors import CriterionError, GliderError
 from glider.core.samples import Sample
 from glider.data.columns import Columns, sample_from
+from glider.data.labels import label_of
 from glider.data.own_criteria import criterion_of
 from glider.data.rows import BadRow, Row
+from glider.data.values import Unfit
 
 _LABEL, _SCALE = "label", "scale"
 
@@ -36,6 +38,7 @@ def subjects(
 
     Raises:
         GliderError: no row holds one; why the first does not.
+        DataError: labels of pairs on another scale.
     """
     columns = replace(columns, kept=tuple(dict.fromkeys((*columns.kept, writers))))
     found: list[Subject] = []
@@ -96,8 +99,12 @@ def _own_outputs(written: Any, outputs: int, own: Collection[str]) -> tuple[bool
 
 def _gold(row: Row, sample: Sample, criterion: Criterion) -> float | None:
     """A row's label in 0..1 of its scale; of a pair 0, 0.5 or 1 as it stands."""
-    label, scale = row.data.get(_LABEL), row.data.get(_SCALE)
-    if isinstance(label, bool) or not isinstance(label, int | float):
+    scale, pair = row.data.get(_SCALE), len(sample.judged) == 2
+    try:
+        label = label_of(row.data.get(_LABEL), pair=pair, path=row.path, line=row.line)
+    except Unfit:
+        label = None
+    if label is None:
         return None
     low, high = criterion.rubric.low, criterion.rubric.high
     if len(sample.judged) > 1:

@@ -20,9 +20,11 @@ from glider.calibration.readings import Readings
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.data.clusters import Clusters
-from glider.data.columns import value_at
+from glider.data.columns import start_of, value_at
+from glider.data.labels import label_of
 from glider.data.presets import parse_maps
 from glider.data.rows import BadRow, open_rows
+from glider.data.values import Unfit
 from glider.stats.statistic import Bools, Floats, Ints
 from glider.store.run import AskedCriteria, load_manifest, outcomes, samples
 
@@ -120,6 +122,9 @@ class LabelledRun:
         clusters = Clusters.of(samples(run), cluster)
         notes += [clusters.note] if clusters.note else []
         kind, levels, criterion_id = _scale_of(run, name, judged)
+        if kind == "pairs":
+            for label in told.values():
+                label_of(label, pair=True, path=labels or str(run))
         ends = scale or (float(levels[0]), float(levels[-1]))
         _check_scale(told, dict(zip(order, ids, strict=True)), ends, given=scale is not None)
         return cls(
@@ -273,7 +278,7 @@ def _read_labels(
 ) -> dict[str, float]:
     given: dict[str, float] = {}
     empty = again = 0
-    for row in open_rows(file, encoding=encoding):
+    for row in open_rows(file, encoding=encoding, only=_asked(columns)):
         if isinstance(row, BadRow):
             raise row.error
         for needed in columns.values():
@@ -307,18 +312,19 @@ def _read_labels(
     return given
 
 
+def _asked(columns: Mapping[str, str]) -> set[str]:
+    return {name for path in columns.values() for name in (path, start_of(path))}
+
+
 def _number(value: Any, place: str) -> float | None:
     """A label as a number; None where there is none."""
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
     try:
-        label = float(value)
-    except (TypeError, ValueError):
+        return label_of(value, pair=False)
+    except Unfit:
         raise DataError(
             f"{place}: the label {str(value)[:40]!r} is not a number",
             hint="labels are scores of the rubric, or numbers on a scale of their own (--scale)",
         ) from None
-    return label if math.isfinite(label) else None
 
 
 def _check_scale(

@@ -188,6 +188,11 @@ class LiteralCriterion(Criterion):
         return self.question.strip()
 
 
+def as_text(words: str) -> str:
+    """A model's words in a question: braces around anything but the four names are text."""
+    return _BRACED.sub(lambda match: match[0] if match[1] else f"{{ {match[2]} }}", words)
+
+
 def names_a_field(question: str) -> bool:
     """The question has braces around one of the four names that every sample may have."""
     return any(f"{{{name}}}" in question for name in _ROLES)

@@ -13,6 +13,9 @@ from glider.core.criteria import Criterion
 from glider.core.judgments import Span
 from glider.core.samples import Sample
 
+OWN = "own labels"
+"""Family of a person's own files."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:

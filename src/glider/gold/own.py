@@ -69,7 +69,9 @@ def own_set(
         raise DataError("no records", path=str(path))
     data = [row.data for row in rows if isinstance(row, Row)]
     kind: Kind = "graded"
-    if isinstance(first.data.get("outputs"), list | tuple):
+    if isinstance(first.data.get("outputs"), list | tuple) or {"chosen", "rejected"} <= {
+        *first.data
+    }:
         kind = "pairs"
     elif len({str(record.get("label")) for record in data} - {"None", ""}) <= _MOST_CLASSES:
         kind = "classes"

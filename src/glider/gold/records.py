@@ -6,7 +6,10 @@
 places in `output`, `rationale` what people wrote. Any table that `data.rows` opens will do.
 
 A record without a usable label gives no item. Nothing is mended: a label outside its scale, an
-id that was used before, a highlight that lies outside the text are left out and counted.
+id that was used before, a highlight that lies outside the text are left out and counted. A pair
+with another label than 0, 0.5 and 1 refuses the file, which counts otherwise.
+
+A person's own file may have its texts under the names of other tools (`data.presets`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,16 +19,17 @@ from typing import TYPE_CHECKING, Any
 
 from glider.core.base import content_hash
 from glider.core.criteria import Criterion
-from glider.core.errors import BadRecord, CriterionError, DataError
+from glider.core.errors import BadRecord, CriterionError, SetupError
 from glider.core.judgments import Span
 from glider.core.samples import Sample
 from glider.data.clusters import ALONE, Clusters
-from glider.data.columns import Columns, sample_from, value_at
+from glider.data.columns import Columns, sample_from, start_of, value_at
+from glider.data.labels import label_of
 from glider.data.own_criteria import criterion_of
-from glider.data.presets import PRESETS
-from glider.data.rows import BadRow, Row, open_rows
-from glider.gold.items import Item, Loaded, Notes
-from glider.gold.sets import OWN
+from glider.data.presets import PRESETS, columns_for, use_of
+from glider.data.rows import BadRow, Row, open_rows, peeked
+from glider.data.values import Unfit
+from glider.gold.items import OWN, Item, Loaded, Notes
 
 if TYPE_CHECKING:
     from glider.gold.sets import LabelledSet
@@ -33,20 +37,13 @@ if TYPE_CHECKING:
 SHARED = "input and context"
 """In place of a column to cluster by: as the rows of a run (`data/clusters.py`)."""
 _LONGEST_KEY = 64
+_USED = (
+    "label", "criterion", "rubric", "scale", "annotators", "rationale", "lang", "meta", "kind",
+    "source", "label_source",
+)  # fmt: skip
+"""Columns of a labelled record beside its texts."""
 OUTSIDE_SCALE = "a label outside its scale"
 """In a set's notes, where labels were left out for it."""
-
-
-PAIR_LABELS = (0, 0.5, 1)
-"""The first output is better, neither, the second."""
-
-
-class Unfit(ValueError):
-    """The record gives no item; the message says why, in words that many records share."""
-
-
-class OffPairScale(Unfit):
-    """The label of a pair is none of 0, 0.5 and 1."""
 
 
 Shape = Callable[[Mapping[str, Any]], list[dict[str, Any]]]
@@ -60,20 +57,23 @@ def read(labelled: "LabelledSet", path: Path, *, shape: Shape | None = None) -> 
         shape: for a file in other columns (`gold.foreign`).
 
     Raises:
-        DataError: the file as a whole cannot be read, or a person's own pairs have labels on
-            another scale.
+        DataError: the file as a whole cannot be read, or its pairs have labels on another scale.
     """
-    plain = PRESETS["record"]
+    rows: Iterable[Row | BadRow] = open_rows(path)
+    columns, unused = PRESETS["record"], ""
+    if labelled.family == OWN and shape is None:
+        first, rows = peeked(rows)
+        columns, unused = _own_columns(first, labelled)
     columns = replace(
-        plain,
-        fields={name: at for name, at in plain.fields.items() if name not in labelled.hidden},
+        columns,
+        fields={name: at for name, at in columns.fields.items() if name not in labelled.hidden},
         kept=(),
     )
     notes = Notes()
     items: list[Item] = []
     asked: dict[str, Criterion | None] = {}
     seen: set[tuple[str, str]] = set()
-    for row in _shaped(open_rows(path), shape):
+    for row in _shaped(rows, shape):
         try:
             if isinstance(row, BadRow):
                 raise row.error
@@ -88,24 +88,26 @@ def read(labelled: "LabelledSet", path: Path, *, shape: Shape | None = None) -> 
                 raise Unfit("an id used before under the same criterion")
             seen.add(name)
             items.append(item)
-        except OffPairScale as exc:
-            if labelled.family == OWN:
-                # One 2 among the labels says that a 1 is the first output's.
-                raise DataError(
-                    f"{exc}: the labels are on another scale, and none is used",
-                    path=path.name,
-                    line=row.line,
-                    hint="0: the first output is better; 1: the second; 0.5: a tie",
-                ) from None
-            notes.add("left out, a label of a pair that is not 0, 1 or 0.5", row.line)
         except (Unfit, BadRecord, CriterionError) as exc:
             place = f":{row.line}: "
             notes.add(f"left out, {str(exc).partition(place)[2] or exc}", row.line)
-    told = notes.sentences()
+    told = (*([unused] if unused else []), *notes.sentences())
     if labelled.cluster in (SHARED, ALONE):
         items, note = _clustered(items, labelled.cluster)
         told = (*told, note) if note else told
     return Loaded(_apart_by_scale(items), told)
+
+
+def _own_columns(first: Row | None, labelled: "LabelledSet") -> tuple[Columns, str]:
+    """The columns of a person's own file, and what of it is not used."""
+    data = first.data if first is not None else {}
+    try:
+        columns = columns_for(data)
+    except SetupError:
+        columns = PRESETS["record"]
+    also = {start_of(path) for path in (labelled.part, labelled.cluster, labelled.group) if path}
+    use = replace(use_of(data, columns, {*_USED, *also}), advice="")
+    return columns, str(use) if use.unused else ""
 
 
 def _clustered(items: Sequence[Item], by: str) -> tuple[list[Item], str]:
@@ -182,12 +184,18 @@ def number(value: Any) -> float:
     Raises:
         Unfit: there is none, or it is no number.
     """
-    if value is None or value == "":
-        raise Unfit("no label")
+    return _given(value, pair=False)
+
+
+def _given(value: Any, *, pair: bool, row: Row | None = None) -> float:
     try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise Unfit("a label that is no number") from None
+        place = (row.path, row.line) if row is not None else ("", None)
+        label = label_of(value, pair=pair, path=place[0], line=place[1])
+    except Unfit as exc:
+        raise Unfit(f"a label that {exc}") from None
+    if label is None:
+        raise Unfit("no label")
+    return label
 
 
 def _item(
@@ -199,17 +207,17 @@ def _item(
     notes: Notes,
 ) -> Item:
     data = row.data
-    gold = number(data.get("label"))
+    label = data.get("label")
+    number(label)  # a record without one is not looked at further
     sample = sample_from(row, columns)
     pair = len(sample.judged) == 2
+    gold = _given(label, pair=pair and labelled.kind == "pairs", row=row)
     if pair is not (labelled.kind == "pairs"):
         raise Unfit("two outputs in a set that has no pairs" if pair else "not two outputs")
     criterion = asked or criterion_of(row)
     if criterion is None:
         raise Unfit("no criterion, and the set has no question for its part")
     scale = _scale(data, criterion, pair)
-    if pair and gold not in PAIR_LABELS:
-        raise OffPairScale(f"a label of a pair that is not 0, 1 or 0.5, but {gold:g}")
     if not scale[0] <= gold <= scale[1]:
         raise Unfit(OUTSIDE_SCALE)
     by_column = labelled.cluster and labelled.cluster not in (SHARED, ALONE)

@@ -20,12 +20,11 @@ from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import DataError, RubricError, SetupError, UnknownName
 from glider.core.plugins import Registry
 from glider.data.yaml_files import mapping, read_text
+from glider.gold.items import OWN as OWN
 from glider.gold.items import Item, Loaded, oddities
 
 Kind = Literal["graded", "classes", "pairs"]
 Use = Literal["train", "unseen", "licence"]
-OWN = "own labels"
-"""Family of a person's own files."""
 
 READERS: Registry[Callable[["LabelledSet", Path], Loaded]] = Registry(
     kind="reader of labelled data",

@@ -23,8 +23,9 @@ from glider.core.criteria import Criterion, LiteralCriterion, Rubric, names_a_fi
 from glider.core.errors import DataError, MissingExtra, RubricError, SetupError
 from glider.core.samples import Field, Role, Sample
 from glider.data.rows import BadRow, Row, open_rows
+from glider.data.values import Unfit
 from glider.gold.items import Item, Loaded, Notes
-from glider.gold.records import Unfit, group_at, key_at, number
+from glider.gold.records import group_at, key_at, number
 
 if TYPE_CHECKING:
     from glider.gold.sets import LabelledSet

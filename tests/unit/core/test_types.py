@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from glider import Criterion, Failure, JudgeTask, Judgment, Rubric, Sample
-from glider.core.criteria import LiteralCriterion, merged, pairwise
+from glider.core.criteria import LiteralCriterion, as_text, merged, pairwise
 from glider.core.errors import (
     MissingField,
     PromptTooLong,
@@ -108,6 +108,8 @@ def test_braces_name_a_field_or_the_question_is_refused(question, asked):
         with pytest.raises(MissingField) as caught:
             criterion.question_for(sample, labels)
         assert asked in str(caught.value)
+    written = Criterion(name="c", question=as_text(question), rubric=YES_NO)
+    assert "OUT" in written.question_for(sample, labels) or "output" not in question
     literal = LiteralCriterion(name="c", question=question, rubric=YES_NO)
     assert literal.question_for(sample, labels) == question
 

@@ -446,7 +446,7 @@ def test_ids():
         id_of({"output": "a"}, id="key")
 
 
-def test_metadata_is_kept_for_judgements_only():
+def test_metadata_is_kept_for_records_only():
     data = {"kind": "pointwise", "criterion": {}, "label": 2, "output": "a", "meta": {"x": 1}}
     data |= {"lang": "en", "extra": 1}
     kept = {"kind": "pointwise", "label": 2, "meta": {"x": 1}, "lang": "en"}

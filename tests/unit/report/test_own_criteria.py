@@ -57,7 +57,7 @@ def make_run(tmp_path):
             input_path="rows.jsonl", input_sha256="0",
         )  # fmt: skip
         first = list(open_rows(str(file)))[:upto]
-        columns = columns_for(rows[0], preset="judgements")
+        columns = columns_for(rows[0], preset="record")
         made = (
             RunFolder.resume(folder, manifest) if resume else RunFolder.create(folder, manifest, [])
         )

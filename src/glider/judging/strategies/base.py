@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from glider.core.criteria import Criterion
+from glider.core.criteria import Criterion, as_text
 from glider.core.generation import Generation, Grammar, Labels, Message
 from glider.core.judgments import Comparison, Failure, Judgment, Step, Usage
 from glider.core.samples import Field, Sample
@@ -96,7 +96,7 @@ def asking_more(criterion: Criterion, more: str, *, title: str = "") -> Criterio
         name=criterion.name,
         title=title or criterion.title,
         group=criterion.group,
-        question=f"{criterion.question.strip()}\n{more}",
+        question=f"{criterion.question.strip()}\n{as_text(more)}",
         rubric=criterion.rubric,
     )
 

@@ -7,6 +7,8 @@ import pytest
 
 from glider.core.errors import DataError
 from glider.core.judgments import Span
+from glider.data.library import load_criterion
+from glider.gold.own import own_set
 from glider.gold.sets import LabelledSet
 
 RECORD = {
@@ -221,9 +223,9 @@ def test_bad_records_are_counted_and_the_others_stay(tmp_path, record, note):
 
 def test_a_label_of_a_pair_is_0_1_or_a_half(tmp_path):
     good = [PAIR | {"id": "b", "label": 1}, PAIR | {"id": "c", "label": 0, "input": "c"}]
-    loaded = load(tmp_path, PAIR | {"label": 0.7}, RECORD, *good, kind="pairs")
+    loaded = load(tmp_path, PAIR | {"label": "NaN"}, RECORD, *good, kind="pairs")
     assert loaded.notes == (
-        "left out, a label of a pair that is not 0, 1 or 0.5: 1 (line 1)",
+        "left out, no label: 1 (line 1)",
         "left out, not two outputs: 1 (line 2)",
     )
 
@@ -264,3 +266,32 @@ def test_notes_are_about_all_records_and_items_about_the_drawn(tmp_path):
     loaded = LabelledSet.model_validate(SET).load(tmp_path, limit=5, seed=3)
     assert len(loaded.items) == 5
     assert loaded.notes == ("left out, no label: 1 (line 21)",)
+
+
+# A person's own file
+
+
+def own(folder, rows):
+    path = folder / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return own_set(path, load_criterion("conciseness")).load(folder)
+
+
+def test_a_persons_own_file_may_have_other_tools_columns_and_what_is_not_used_is_said(tmp_path):
+    rows = [
+        {"instruction": f"q{n}", "output": "a", "label": n % 5 + 1, "model": "m"} for n in range(6)
+    ]
+    loaded = own(tmp_path, rows)
+    assert loaded.items[1].sample["input"] == "q1"
+    assert loaded.notes[0] == "used: instruction as input, output; not used: model"
+
+
+def test_labelled_conversations_are_whole(tmp_path):
+    rows = [
+        {"messages": [{"role": "user", "content": f"q{n}"}, {"role": "assistant", "content": "a"}],
+         "label": n % 5 + 1}
+        for n in range(6)
+    ]  # fmt: skip
+    loaded = own(tmp_path, rows)
+    assert loaded.items[1].sample["input"] == "user: q1"
+    assert not any(note.startswith("used:") for note in loaded.notes)
