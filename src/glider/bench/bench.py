@@ -35,8 +35,8 @@ from glider.judging.settings import JudgeSettings, Progress
 from glider.store.atomic import write_json, write_whole
 from glider.store.folder import claim_folder
 
-Notify = Callable[[str, str], None]
-"""Told in words of what is done or left out: what it is about, and what is said of it."""
+Notify = Callable[[str], None]
+"""Told in words of what is done or left out."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def choose_sets(
     if fetch:
         for each in chosen:
             if each.labelled.hub and each.folder is not None:
-                notify(each.labelled.name, f"fetching {each.labelled.hub}")
+                notify(f"{each.labelled.name}: fetching {each.labelled.hub}")
                 suite.fetch(each.labelled, each.folder)
     chosen = with_data(chosen, names, notify)
     held_out = HeldOut.read(how.held_out) if how.held_out else None
@@ -215,7 +215,7 @@ def with_data(
             if all(each.labelled.hub for each in by_name or absent)
             else "`glider bench --list` shows which sets are there",
         )
-    (notify or _ignore)("left out", f"their data is not there: {missing}")
+    (notify or _ignore)(f"left out: their data is not there: {missing}")
     return there
 
 
@@ -238,9 +238,7 @@ def measurable(
             hint="`glider data --dev SHARE` keeps a part of each set for measuring",
         )
     if whole:
-        (notify or _ignore)(
-            "left out", f"trained on whole, nothing is held out: {', '.join(whole)}"
-        )
+        (notify or _ignore)(f"left out: trained on whole, nothing is held out: {', '.join(whole)}")
     return left
 
 
@@ -356,5 +354,5 @@ def _judge_deletions(judge: Judge, folder: Path, seed: int) -> None:
         judge.format = asked
 
 
-def _ignore(about: str, said: str) -> None:
+def _ignore(text: str) -> None:
     pass

@@ -101,7 +101,7 @@ def bench(
                 criterion=criterion,
                 fetch=fetch,
                 resume=resume,
-                notify=lambda about, said: say(f"[bold]{about}[/]:", said),
+                notify=lambda text: say("[bold]note[/]:", text),
                 on_start=bars.start,
                 on_folder=bars.go_on_in,
                 progress=download,

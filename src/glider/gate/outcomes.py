@@ -191,7 +191,8 @@ def _lowest(found: CriterionOutcomes, check: Check) -> tuple[Shown, ...]:
         entries = [e for e in found.entries if e.score is None and e.said]
     else:
         return ()
-    entries.sort(key=lambda e: (e.score is not None, e.score))
+    by = "normalized" if check.metric == "normalized_mean" else "score"
+    entries.sort(key=lambda e: (e.score is not None, getattr(e, by)))
     return tuple(entry.shown() for entry in entries[:N_SHOWN])
 
 

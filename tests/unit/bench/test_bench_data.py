@@ -25,9 +25,9 @@ def test_a_set_of_the_hub_is_fetched_into_the_data_folder(tmp_path, monkeypatch)
     told = []
     (tmp_path / choose(["llmbar"], tmp_path)[0].labelled.data).touch()
     how = BenchSettings(data=tmp_path)
-    choose_sets([*names, "llmbar"], how, fetch=True, notify=lambda *words: told.append(words))
+    choose_sets([*names, "llmbar"], how, fetch=True, notify=told.append)
     assert fetched == [chosen[0].labelled.hub, chosen[1].labelled.hub]  # llmbar is on no hub
-    assert told[0] == ("glider_flask", f"fetching {fetched[0]}")
+    assert told[0] == f"glider_flask: fetching {fetched[0]}"
     assert [each.labelled.name for each in with_data(chosen, names)] == [*names, "llmbar"]
 
 
