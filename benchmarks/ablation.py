@@ -30,9 +30,11 @@ import numpy as np
 import yaml
 from common import HERE, facts, machine, save, settings, table, with_data
 
+from glider import training
 from glider.bench.metrics import METRICS, MetricOfScores
 from glider.bench.scored import Scored, cluster_codes
 from glider.core.judgments import Judgment
+from glider.corpus import DataSettings, make_data
 from glider.corpus.examples import read_examples, read_tasks, write_lines
 from glider.gold.items import Item
 from glider.judging.settings import JudgeSettings
@@ -40,6 +42,14 @@ from glider.stats.estimates import Undefined
 from glider.stats.resampling import bootstrap, paired_difference
 from glider.stats.statistic import mean_of
 from glider.store.atomic import new_folder
+from glider.studies import (
+    AnswererSettings,
+    RationalizationSettings,
+    SelectionSettings,
+    rationalize,
+    select,
+)
+from glider.training import load_recipe
 
 _MIXTURES = HERE.parent / "src" / "glider" / "corpus" / "mixtures"
 _NANO = HERE.parent / "src" / "glider" / "nano"
@@ -150,12 +160,6 @@ def run_cell(args: argparse.Namespace, name: str) -> None:
     (folder / "cell.json").write_text(json.dumps(told) + "\n", "utf-8")
 
 
-def glider(*words: str) -> None:
-    """The command line, as a user has it."""
-    code = "from glider.cli.main import main; main()"
-    subprocess.run([sys.executable, "-c", code, *words], check=True, stdout=subprocess.DEVNULL)
-
-
 def examples_of(args: argparse.Namespace, cell: Cell) -> Path:
     """The folder of a cell's examples; made once for all cells that share it."""
     changes = {**cell.mixture, **({"size": 2 * args.examples} if cell.choose else {})}
@@ -167,7 +171,7 @@ def examples_of(args: argparse.Namespace, cell: Cell) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         recipe = folder.with_suffix(".yaml")
         recipe.write_text(yaml.safe_dump(plan), "utf-8")
-        glider("data", str(recipe), "--data", str(args.data), "--out", str(folder))
+        make_data(DataSettings(recipe=recipe, data=args.data), folder)
     if cell.reasoned and not (told := folder.with_name(f"{name}-reasoned")).is_dir():
         with new_folder(told) as new:
             whole = (one for one in read_examples(folder / "train.jsonl.gz") if one.whole)
@@ -176,10 +180,8 @@ def examples_of(args: argparse.Namespace, cell: Cell) -> Path:
         return folder.with_name(f"{name}-reasoned") if cell.reasoned else folder
     chosen = folder.with_name(f"{name}-{cell.choose}")
     if not (chosen / "selection.json").exists():
-        glider(
-            "select", str(folder), "--by", cell.choose, "--size", str(args.examples),
-            "--out", str(chosen), *(["--resume"] if chosen.exists() else []),
-        )  # fmt: skip
+        wanted = SelectionSettings(by=cell.choose, size=args.examples)
+        select(folder, chosen, wanted, resume=chosen.exists())
     return chosen
 
 
@@ -188,25 +190,26 @@ def pairs_of(args: argparse.Namespace) -> Path:
     folder: Path = args.runs / "examples" / "pairs"
     if not (folder / "result.json").exists():
         prompts = examples_of(args, CELLS[REFERENCE])
-        glider(
-            "rationalize", str(prompts), "--model", f"embedded/{args.nano}", "--out", str(folder),
-            "--limit", str(args.asked), "--samples", "4", "--margin", "1",
-            *(["--resume"] if folder.exists() else []),
-        )  # fmt: skip
+        rationalize(
+            prompts,
+            folder,
+            AnswererSettings(model=f"embedded/{args.nano}"),
+            RationalizationSettings(limit=args.asked, samples=4, margin=1),
+            resume=folder.exists(),
+        )
     return folder
 
 
 def train(args: argparse.Namespace, cell: Cell, data: Path, out: Path) -> None:
-    """`glider train`, from the beginning or from its last checkpoint."""
+    """A training, from the beginning or from its last checkpoint."""
     changes = ["processes=1", "threads=1", "stages.0.dev=null", *cell.settings]
     if cell.start:
         changes.append(f"start={args.nano}")
     if not cell.pairs:
         changes.append(f"stages.0.limit={args.examples}")
     recipe = "nano-self-rationalization" if cell.pairs else "nano"
-    words = [word for change in changes for word in ("--set", change)]
-    begun = ["--resume"] if (out / "manifest.json").exists() else []
-    glider("train", recipe, "--data", str(data), "--out", str(out), *words, *begun)
+    begun = (out / "manifest.json").exists()
+    training.train(load_recipe(recipe, changes), data=data, out=out, resume=begun)
 
 
 def trained(run: Path) -> dict[str, Any]:
