@@ -99,3 +99,21 @@ def test_a_command_imports_no_engine_before_it_runs():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert set(ast.literal_eval(told.stdout)) <= {"typer", "rich"}
+
+
+def test_only_the_trainer_imports_torch():
+    """Making data, looking at a training, choosing examples and exporting ask for no torch."""
+    program = (
+        "import sys, pkgutil; from importlib import import_module\n"
+        "for name in ('corpus', 'training', 'studies', 'release'):\n"
+        "    room = import_module(f'glider.{name}')\n"
+        "    for one in pkgutil.walk_packages(room.__path__, f'glider.{name}.'):\n"
+        "        if one.name != 'glider.training.trainer':\n"
+        "            import_module(one.name)\n"
+        "print(len(sys.modules) > 100, [n for n in ('torch', 'transformers', 'trl', 'peft',"
+        " 'datasets') if n in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "True []"

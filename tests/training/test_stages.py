@@ -1,7 +1,6 @@
 """A third kind of stage is one class: recipe, dry run, training and resuming know it by its name."""
 
 import json
-import subprocess
 import sys
 
 import pytest
@@ -110,26 +109,3 @@ def test_its_settings_are_checked_and_described(known):
     measured = {"kind": "copy", "learning_rate": 1e-3, "evaluate": {"metric": "pearson"}}
     with pytest.raises(Exception, match="a copy stage has no pearson; take loss"):
         parse_recipe({"base": "m", "stages": [measured]})
-
-
-def test_without_torch():
-    """Reading recipes and data, and looking at a finished training, loads no torch."""
-    modules = [
-        "glider.corpus.*", "glider.studies.draws", "glider.training", "glider.training.stages.*",
-        "glider.training.recipe", "glider.training.batches", "glider.training.folder",
-        "glider.training.checkpoints", "glider.training.tokens", "glider.training.start",
-        "glider.training.stage_data", "glider.training.agreement", "glider.training.run",
-        "glider.training.forecast", "glider.training.processes", "glider.release.*",
-    ]  # fmt: skip
-    program = (
-        "import sys, pkgutil\nfrom importlib import import_module\n"
-        f"for name in {modules!r}:\n"
-        "    package = import_module(name.removesuffix('.*'))\n"
-        "    for one in pkgutil.iter_modules(package.__path__) if name.endswith('*') else ():\n"
-        "        import_module(f'{package.__name__}.{one.name}')\n"
-        "print([name for name in ('torch', 'transformers', 'trl', 'peft') if name in sys.modules])"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert found.stdout.strip() == "[]"
