@@ -48,7 +48,12 @@ if TYPE_CHECKING:
     from glider.judging.judge import Judge as Judge
     from glider.judging.pairs import PairTask as PairTask
     from glider.judging.settings import JudgeSettings as JudgeSettings
+    from glider.release.exporting import export as export
     from glider.report.write import write_report as write_report
+    from glider.studies.rationalizing.run import rationalize as rationalize
+    from glider.studies.selecting.select import select as select
+    from glider.studies.tail_patching.run import tail_patch as tail_patch
+    from glider.studies.tuning.run import tune as tune
     from glider.training.run import train as train
 
 # Where each name lives; imported when first used, so `import glider` stays fast. No name is one of
@@ -87,13 +92,18 @@ _HOMES = {
     "audit_file": "glider.audit.file",
     "bench_sets": "glider.bench.bench",
     "calibrate": "glider.calibration.calibrate",
+    "export": "glider.release.exporting",
     "gate_run": "glider.gate.gate",
     "judge_file": "glider.batch.file",
     "load_criterion": "glider.data.library",
     "make_data": "glider.corpus.make",
     "open_backend": "glider.backends",
     "plan_labels": "glider.calibration.calibrate",
+    "rationalize": "glider.studies.rationalizing.run",
+    "select": "glider.studies.selecting.select",
+    "tail_patch": "glider.studies.tail_patching.run",
     "train": "glider.training.run",
+    "tune": "glider.studies.tuning.run",
     "write_outcomes": "glider.batch.outcomes",
     "write_report": "glider.report.write",
 }
