@@ -43,6 +43,8 @@ class Subject:
     """For each judged field: written by the judge's own model. Empty where nothing says so."""
     made: bool = False
     """A pair made by the audit out of one output; the data has none of its own."""
+    shares: str = ""
+    """Equal for subjects that share an input and context (`data/clusters.py`); empty: unknown."""
 
     @property
     def is_pair(self) -> bool:
@@ -51,8 +53,8 @@ class Subject:
 
     @property
     def cluster(self) -> str:
-        """What is resampled together: everything about the same texts."""
-        return self.sample.content_id
+        """What is resampled together: what shares an input and context, or is the same texts."""
+        return self.shares or self.sample.content_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ def _one_of(pair: Subject) -> Subject:
     return Subject(
         sample=with_output(pair.sample, kept.text),
         criterion=pair.criterion,
+        shares=pair.shares,
     )
 
 
@@ -47,7 +48,7 @@ def _beside_its_half(subject: Subject) -> Subject | None:
 def beside(subject: Subject, first: str, second: str) -> Subject:
     """A pair of two wordings of one output."""
     sample = with_outputs(subject.sample, first, second)
-    return Subject(sample=sample, criterion=subject.criterion, made=True)
+    return replace(subject, sample=sample, gold=None, own=(), made=True)
 
 
 def _parity(sample: Sample) -> int:

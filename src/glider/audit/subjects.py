@@ -9,6 +9,7 @@ from glider.audit.probe import Subject
 from glider.core.criteria import Criterion
 from glider.core.errors import CriterionError, GliderError
 from glider.core.samples import Sample
+from glider.data.clusters import Clusters
 from glider.data.columns import Columns, sample_from
 from glider.data.labels import label_of
 from glider.data.own_criteria import criterion_of
@@ -41,7 +42,8 @@ def subjects(
         DataError: labels of pairs on another scale.
     """
     columns = replace(columns, kept=tuple(dict.fromkeys((*columns.kept, writers))))
-    found: list[Subject] = []
+    found: list[tuple[int, Subject]] = []
+    samples: list[tuple[int, Sample]] = []
     unreadable = 0
     first: GliderError | None = None
     for row in rows:
@@ -55,12 +57,16 @@ def subjects(
             first = first or exc
             continue
         marks = _own_outputs(sample.metadata.get(writers), len(sample.judged), own)
+        samples.append((row.index, sample))
         for criterion in asked:
             gold = None if criteria else _gold(row, sample, criterion)
-            found += _subjects(sample, criterion, gold, marks)
+            found += [(row.index, each) for each in _subjects(sample, criterion, gold, marks)]
     if first is not None and not found:
         raise first
-    return found, unreadable
+    # Texts that share an input and context are not independent: as the rows of a run.
+    keys = Clusters.of(samples).keys
+    shared = [replace(s, shares=str(keys[row]) if row in keys else "") for row, s in found]
+    return shared, unreadable
 
 
 def _own(row: Row) -> Criterion:
