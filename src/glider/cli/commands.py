@@ -35,6 +35,7 @@ PANELS = {
         "train": "glider.cli.train",
         "tune": "glider.cli.tune",
         "rationalize": "glider.cli.rationalize",
+        "teach": "glider.cli.teach",
         "tail-patch": "glider.cli.tail_patch",
         "export": "glider.cli.export",
     },

@@ -9,6 +9,7 @@ it is fixed within a run and recorded.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal, get_args
 
 from glider.core.criteria import Rubric
@@ -102,6 +103,25 @@ class NanoFormat(Format):
             whole_at_limit=not self.explains,
         )
 
+    def given(self, task: JudgeTask, score: int) -> Prompt:
+        """The prompt of an answer whose score is written already: quotes and a reason follow.
+
+        Raises:
+            SetupError: the reason comes first.
+        """
+        if self.order == "reason-first":
+            raise SetupError("a reason that comes first knows no score")
+        shown = self.shown(task)
+        quotes, rules = self._quotes(task, shown)
+        reason = f"REASON: {bounded_reason(self.reason_words)}"
+        lark = [f'start: {quotes} "Reason: " REASON', reason, rules]
+        return replace(
+            self.render(task),
+            opening=f"Score: {score}\n",
+            grammar=Grammar(lark="\n".join(filter(None, lark)) + "\n"),
+            labels=None,
+        )
+
     def _most_tokens(self, rubric: Rubric) -> int:
         """Enough for the longest answer in any script.
 
@@ -119,18 +139,21 @@ class NanoFormat(Format):
         score = one_of([str(s) for s in task.criterion.rubric.scores])
         if not self.explains:
             return Grammar(lark=f"start: {score}\n")
-        rules, any_text = quote_rules([shown[field.name] for field in task.sample.judged])
-        quotes = (
-            f'"Quotes:\\n" ("- " quote "\\n"){{1,{MAX_QUOTES}}}'
-            if any_text
-            else '"Quotes: none\\n"'
-        )
+        quotes, rules = self._quotes(task, shown)
         reason = f"REASON: {bounded_reason(self.reason_words)}"
         if self.order == "score-first":
             start = f'start: ({score}) "\\n" {quotes} "Reason: " REASON'
         else:
             start = f'start: REASON "\\n" {quotes} "Score: " ({score})'
         return Grammar(lark="\n".join(filter(None, [start, reason, rules])) + "\n")
+
+    @staticmethod
+    def _quotes(task: JudgeTask, shown: Mapping[str, str]) -> tuple[str, str]:
+        """What stands for the quotes in a grammar, and the rules it needs."""
+        rules, any_text = quote_rules([shown[field.name] for field in task.sample.judged])
+        if not any_text:
+            return '"Quotes: none\\n"', rules
+        return f'"Quotes:\\n" ("- " quote "\\n"){{1,{MAX_QUOTES}}}', rules
 
     def read(self, text: str, task: JudgeTask) -> Reading:
         rubric = task.criterion.rubric

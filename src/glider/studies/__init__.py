@@ -1,4 +1,4 @@
-"""Studies on top of training: own labels, a choice of examples, patches, a judge's own answers."""
+"""Studies on top of training: own labels, a choice of examples, patches, own answers, a teacher."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from glider.studies.tail_patching.run import tail_patch
     from glider.studies.tail_patching.settings import PatchSettings
     from glider.studies.tail_patching.weights import TailPatch
+    from glider.studies.teaching.run import TaughtExamples, teach
+    from glider.studies.teaching.settings import TeacherSettings, TeachingSettings
     from glider.studies.tuning.run import Tuned, tune
     from glider.studies.tuning.settings import TuningSettings
 
@@ -25,11 +27,15 @@ _HOMES = {
     "Selection": _SELECTING,
     "SelectionSettings": "glider.studies.selecting.settings",
     "TailPatch": f"{_PATCHING}.weights",
+    "TaughtExamples": "glider.studies.teaching.run",
+    "TeacherSettings": "glider.studies.teaching.settings",
+    "TeachingSettings": "glider.studies.teaching.settings",
     "Tuned": _TUNING,
     "TuningSettings": "glider.studies.tuning.settings",
     "rationalize": _RATIONALIZING,
     "select": _SELECTING,
     "tail_patch": f"{_PATCHING}.run",
+    "teach": "glider.studies.teaching.run",
     "tune": _TUNING,
 }
 __all__ = [
@@ -40,11 +46,15 @@ __all__ = [
     "Selection",
     "SelectionSettings",
     "TailPatch",
+    "TaughtExamples",
+    "TeacherSettings",
+    "TeachingSettings",
     "Tuned",
     "TuningSettings",
     "rationalize",
     "select",
     "tail_patch",
+    "teach",
     "tune",
 ]
 

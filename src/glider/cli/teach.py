@@ -1,0 +1,71 @@
+"""`glider teach`: reasons for scored examples, written by a model and kept where they hold."""
+
+import time
+from pathlib import Path
+
+import typer
+
+from glider.cli.flags import from_flags
+from glider.cli.options import interrupted
+from glider.cli.show import downloading, print_json, say
+from glider.studies.teaching.settings import TeacherSettings, TeachingSettings
+
+_OUT = "Output"
+
+
+@from_flags
+def teach(
+    data: Path = typer.Argument(
+        ..., metavar="EXAMPLES", help="Folder that `glider data` made.", show_default=False
+    ),
+    *,
+    teacher: TeacherSettings,
+    settings: TeachingSettings,
+    out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
+    resume: bool = typer.Option(
+        False, "--resume", help="Keep what is in --out, ask for the rest.", rich_help_panel=_OUT
+    ),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the figures as JSON.", rich_help_panel=_OUT
+    ),
+) -> None:
+    """Let a model explain people's scores, and keep the reasons that hold.
+
+    The model is told the score and writes quotes and a reason. A reason is kept where its quotes
+    are there, it names something of this text, and a second reading of it, without the score, comes
+    within one level. The folder is one of examples; `glider train` reads it. Killed at any moment,
+    it continues with --resume.
+    """
+    from glider.studies import teach as explain
+
+    try:
+        with downloading() as download:
+            made = explain(
+                data, out, teacher, settings,
+                resume=resume, progress=_Progress(), fetching=download,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        raise interrupted(out, "what was written is kept. To go on:") from None
+    figures = made.figures
+    if as_json:
+        print_json(figures.model_dump(mode="json"), indent=1)
+    for why, n in figures.dropped.items():
+        say("left out:", f"{n} {why}")
+    if figures.missing:
+        codes = ", ".join(f"{n} {code}" for code, n in made.lost.items())
+        say("[yellow]missing[/]", f"{figures.missing} ({codes}); --resume asks for them")
+    say("[bold]made[/]", f"{figures.kept} reasons for {figures.asked} examples")
+    say("card:", str(out / "card.md"))
+
+
+class _Progress:
+    """Says now and then how far it is."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+
+    def __call__(self, what: str, done: int, every: int) -> None:
+        now = time.monotonic()
+        if now - self._last > 10 or done == every:
+            self._last = now
+            say("", f"{what}: {done} of {every}")

@@ -1,0 +1,335 @@
+"""Reasons by a teacher, for examples that people scored and did not explain.
+
+The teacher goes on after people's score in the very prompt that is served, held to its grammar, so
+its quotes are verbatim. Then it reads each reason that passed `checks` again, without the score,
+and says which score it leads to. What is thrown away is counted by why.
+
+The folder while it grows:
+
+    manifest.json      who writes, and how; written once
+    answers.jsonl      reasons as they come; only ever grows
+    readings.jsonl     what the second reading came to; only ever grows
+    train.jsonl.gz     the examples, those with a kept reason explained; written at the end
+    dev.jsonl.gz, tasks.jsonl.gz, held-out.json    as they were
+    card.md, result.json    what was counted
+"""
+
+import math
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from glider.backends.base import Backend
+from glider.backends.in_flight import in_flight
+from glider.core.base import Frozen
+from glider.core.errors import (
+    BackendError,
+    EmptySplit,
+    Filtered,
+    PromptTooLong,
+    Refused,
+    SetupError,
+)
+from glider.core.generation import Decoding, Generation, GenerationRequest
+from glider.corpus.examples import Example, hash_of, read_examples, required_format, write_lines
+from glider.formats.base import Reading
+from glider.formats.nano import NanoFormat
+from glider.judging.settings import Progress
+from glider.store.atomic import write_json, write_whole
+from glider.store.folder import kept_folder
+from glider.store.journal import Journal
+from glider.store.manifest import Manifest
+from glider.studies.rationalizing.asking import Answers, Question, ask, questions
+from glider.studies.teaching.checks import Dropped, checked, within_one_level
+from glider.studies.teaching.settings import TeacherSettings, TeachingSettings
+
+_KEPT_AS_IT_WAS = ("dev.jsonl.gz", "tasks.jsonl.gz", "held-out.json")
+_ANOTHER = "another score follows from it"
+
+
+class SecondReading(Frozen):
+    """The score that a reason leads to."""
+
+    example: str
+    expected: float | None = None
+    error: str | None = None
+    """Code of a failure that lies in the prompt."""
+
+
+class Taught(Frozen):
+    """What became of the examples that were to get a reason."""
+
+    version: int = 1
+    model: str
+    asked: int
+    kept: int
+    dropped: dict[str, int]
+    """Why to reasons."""
+    missing: int
+    """Reasons or readings that may still come: continue with --resume."""
+    by_set: dict[str, tuple[int, int]]
+    """Asked and kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaughtExamples:
+    """A folder of examples with a teacher's reasons."""
+
+    folder: Path
+    figures: Taught
+    lost: Mapping[str, int]
+    """What may still come, by the code of what failed."""
+
+
+def teach(
+    data: Path,
+    out: Path,
+    teacher: TeacherSettings,
+    settings: TeachingSettings | None = None,
+    *,
+    resume: bool = False,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
+    fetching: Progress | None = None,
+) -> TaughtExamples:
+    """Let a model explain people's scores, and keep the reasons that hold.
+
+    Args:
+        data: folder that `make_data` made, in the nano format, score first.
+        out: folder to make; `glider train` reads it as it reads `data`.
+        progress: called with what is asked for, and how many are there of how many.
+        fetching: called with how far the fetching of a model is.
+
+    Raises:
+        DataError: `data` is no folder of examples, or damaged.
+        EmptySplit: there is nothing to explain.
+        SetupError: the examples' format puts no reason behind a score.
+        RunError, ManifestMismatch: as `kept_folder`; or the disk is full.
+        Refused: the engine takes none of the requests.
+    """
+    with teacher.open_backend(fetching) as backend:
+        return teach_with(backend, data, out, settings, resume=resume, progress=progress)
+
+
+def teach_with(
+    backend: Backend,
+    data: Path,
+    out: Path,
+    settings: TeachingSettings | None = None,
+    *,
+    resume: bool = False,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
+) -> TaughtExamples:
+    """As `teach`, with a model that is loaded; it has to go on where an answer was begun."""
+    settings = settings or TeachingSettings()
+    asked_in = required_format(data)
+    if asked_in["format"] != "nano" or asked_in.get("order", "score-first") != "score-first":
+        raise SetupError(
+            "a teacher explains scores in the nano format, score first; these examples are "
+            + " ".join(asked_in.values())
+        )
+    format = NanoFormat(
+        layout=asked_in.get("layout", "criterion-first"),  # type: ignore[arg-type]
+        reason_words=int(asked_in.get("reason_words", 30)),
+    )
+    everything = questions(data, format, limit=None, seed=settings.seed)["train"].questions
+    chosen = [_given(one, format) for one in everything if _unexplained(one)][: settings.limit]
+    if not chosen:
+        raise EmptySplit("train", "no single output has a score and no reason")
+    manifest = Manifest.of(
+        run_id=time.strftime("%Y%m%d-%H%M%S", time.gmtime()),
+        judge=backend.id,
+        settings={**asked_in, "temperature": settings.temperature, "seed": settings.seed},
+        criteria={},
+        input_path=data.resolve().name,
+        input_sha256=hash_of(data),
+    )
+    with (
+        kept_folder(out, manifest, resume=resume),
+        Answers(out) as answers,
+        Journal(out / "readings.jsonl", SecondReading) as readings,
+    ):
+        lost = _reasons(backend, chosen, answers, settings, progress)
+        usable, dropped = _usable(chosen, answers, format)
+        known = {one.example: one for one in readings.before}
+        lost += _second_readings(backend, usable, format, readings, known, progress)
+        kept = {}
+        for question, reading in usable:
+            found = known.get(question.example.id)
+            if found is not None and _leads_back(found, question):
+                kept[question.example.id] = _explained(question, reading, format)
+            elif found is not None:
+                dropped[_ANOTHER] += 1
+        figures = _figures(backend.id, chosen, kept, dropped)
+        _write(data, out, kept, figures)
+    return TaughtExamples(out, figures, dict(lost))
+
+
+def _unexplained(question: Question) -> bool:
+    example = question.example
+    return not example.whole and example.score is not None and len(question.task.sample.judged) == 1
+
+
+def _given(question: Question, format: NanoFormat) -> Question:
+    score = question.example.score
+    assert score is not None
+    return Question(question.example, question.task, format.given(question.task, score))
+
+
+def _reasons(
+    backend: Backend,
+    chosen: Sequence[Question],
+    answers: Answers,
+    settings: TeachingSettings,
+    progress: Callable[[str, int, int], None],
+) -> Counter[str]:
+    done = sum(answers.has(one.example.id, 0) for one in chosen)
+
+    def answered() -> None:
+        nonlocal done
+        done += 1
+        progress("reasons", done, len(chosen))
+
+    return ask(
+        backend,
+        chosen,
+        answers,
+        samples=1,
+        temperature=settings.temperature,
+        seed=settings.seed,
+        progress=answered,
+    )
+
+
+def _usable(
+    chosen: Sequence[Question], answers: Answers, format: NanoFormat
+) -> tuple[list[tuple[Question, Reading]], Counter[str]]:
+    """The reasons that pass the checks without a model, and why the others do not."""
+    usable, dropped = [], Counter[str]()
+    for question in chosen:
+        for answer in answers.of(question.example.id, 1):
+            try:
+                usable.append((question, checked(answer, question.example, question.task, format)))
+            except Dropped as exc:
+                dropped[str(exc)] += 1
+    return usable, dropped
+
+
+def _second_readings(
+    backend: Backend,
+    usable: Sequence[tuple[Question, Reading]],
+    format: NanoFormat,
+    readings: Journal[SecondReading],
+    known: dict[str, SecondReading],
+    progress: Callable[[str, int, int], None],
+) -> Counter[str]:
+    """Ask which score each reason leads to; what comes is added to `known`."""
+    reason_first = NanoFormat(order="reason-first", layout=format.layout)
+    todo = [one for one in usable if one[0].example.id not in known]
+
+    def submit(item: tuple[Question, Reading]) -> "Future[Generation]":
+        question, reading = item
+        prompt = reason_first.render(question.task)
+        written = reason_first.target(reading, question.task)
+        return backend.submit(
+            GenerationRequest(
+                id=question.example.id,
+                messages=prompt.messages,
+                opening=written[: written.rindex("Score: ")] + "Score: ",
+                labels=prompt.labels,
+                decoding=Decoding(max_tokens=4),
+            )
+        )
+
+    lost: Counter[str] = Counter()
+    for (question, _), future in in_flight(todo, submit, room=backend.limits.in_flight):
+        name = question.example.id
+        try:
+            found = SecondReading(example=name, expected=_expected(future.result(), question))
+        except (PromptTooLong, Filtered) as error:
+            found = SecondReading(example=name, error=error.code)
+        except Refused:
+            raise
+        except BackendError as error:
+            lost[error.code] += 1
+            continue
+        readings.add(found)
+        known[name] = found
+        progress("second readings", len(known), len(usable))
+    return lost
+
+
+def _expected(said: Generation, question: Question) -> float | None:
+    """The score that was read; None where the answer has none."""
+    scores = question.task.criterion.rubric.scores
+    if said.label_logprobs:
+        shares = [math.exp(said.label_logprobs.get(str(s), -math.inf)) for s in scores]
+        if total := sum(shares):
+            return sum(s * p for s, p in zip(scores, shares, strict=True)) / total
+    word = said.text.rpartition("Score: ")[2].split()[:1]
+    return float(word[0]) if word and word[0] in map(str, scores) else None
+
+
+def _leads_back(found: SecondReading, question: Question) -> bool:
+    score = question.example.score
+    levels = question.task.criterion.rubric.scores
+    return (
+        found.expected is not None
+        and score is not None
+        and within_one_level(found.expected, score, levels)
+    )
+
+
+def _explained(question: Question, reading: Reading, format: NanoFormat) -> Example:
+    example = question.example
+    answer = format.target(reading, question.task).removeprefix(example.opening)
+    return example.model_copy(update={"completion": answer, "whole": True})
+
+
+def _figures(
+    model: str, chosen: Sequence[Question], kept: Mapping[str, Example], dropped: Counter[str]
+) -> Taught:
+    asked = Counter(one.example.set for one in chosen)
+    learnt = Counter(one.set for one in kept.values())
+    return Taught(
+        model=model,
+        asked=len(chosen),
+        kept=len(kept),
+        dropped=dict(dropped.most_common()),
+        missing=len(chosen) - len(kept) - dropped.total(),
+        by_set={name: (n, learnt[name]) for name, n in sorted(asked.items())},
+    )
+
+
+def _write(data: Path, out: Path, kept: Mapping[str, Example], figures: Taught) -> None:
+    examples = (kept.get(one.id, one) for one in read_examples(data / "train.jsonl.gz"))
+    write_lines(out / "train.jsonl.gz", examples)
+    for name in _KEPT_AS_IT_WAS:
+        if (data / name).exists():
+            shutil.copyfile(data / name, out / name)
+    card = data / "card.md"
+    before = card.read_text("utf-8").rstrip() + "\n\n" if card.exists() else ""
+    write_whole(out / "card.md", before + described(figures))
+    write_json(out / "result.json", figures.model_dump(mode="json"))
+
+
+def described(figures: Taught) -> str:
+    """The part of the card that tells of the teacher."""
+    lines = [
+        "## Reasons by a teacher",
+        "",
+        f"`{figures.model}` was told people's score of {figures.asked} examples and wrote why; "
+        f"{figures.kept} reasons are learnt. The others, by why they are not:",
+        "",
+        "| why | reasons |",
+        "|---|---|",
+        *[f"| {why} | {n} |" for why, n in figures.dropped.items()],
+        "",
+        "| set | asked | kept |",
+        "|---|---|---|",
+        *[f"| {name} | {asked} | {kept} |" for name, (asked, kept) in figures.by_set.items()],
+    ]
+    return "\n".join(lines) + "\n"
