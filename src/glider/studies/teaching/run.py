@@ -40,7 +40,7 @@ from glider.formats.base import Reading
 from glider.formats.nano import NanoFormat
 from glider.judging.settings import Progress
 from glider.store.atomic import write_json, write_whole
-from glider.store.folder import kept_folder
+from glider.store.folder import locked_folder, refuse_begun
 from glider.store.journal import Journal
 from glider.store.manifest import Manifest
 from glider.studies.rationalizing.asking import Answers, Question, ask, questions
@@ -107,9 +107,11 @@ def teach(
         DataError: `data` is no folder of examples, or damaged.
         EmptySplit: there is nothing to explain.
         SetupError: the examples' format puts no reason behind a score.
-        RunError, ManifestMismatch: as `kept_folder`; or the disk is full.
+        RunError, ManifestMismatch: as `locked_folder`; or the disk is full.
         Refused: the engine takes none of the requests.
     """
+    if not resume:
+        refuse_begun(out)  # before a model is loaded
     with teacher.open_backend(fetching) as backend:
         return teach_with(backend, data, out, settings, resume=resume, progress=progress)
 
@@ -148,7 +150,7 @@ def teach_with(
         input_sha256=hash_of(data),
     )
     with (
-        kept_folder(out, manifest, resume=resume),
+        locked_folder(out, manifest, resume=resume),
         Answers(out) as answers,
         Journal(out / "readings.jsonl", SecondReading) as readings,
     ):
