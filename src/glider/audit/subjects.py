@@ -11,7 +11,7 @@ from glider.core.errors import CriterionError, GliderError
 from glider.core.samples import Sample
 from glider.data.clusters import Clusters
 from glider.data.columns import Columns, sample_from
-from glider.data.labels import label_of
+from glider.data.labels import label_of, scale_of
 from glider.data.own_criteria import criterion_of
 from glider.data.rows import BadRow, Row
 from glider.data.values import Unfit
@@ -105,16 +105,17 @@ def _own_outputs(written: Any, outputs: int, own: Collection[str]) -> tuple[bool
 
 def _gold(row: Row, sample: Sample, criterion: Criterion) -> float | None:
     """A row's label in 0..1 of its scale; of a pair 0, 0.5 or 1 as it stands."""
-    scale, pair = row.data.get(_SCALE), len(sample.judged) == 2
+    pair = len(sample.judged) == 2
     try:
         label = label_of(row.data.get(_LABEL), pair=pair, path=row.path, line=row.line)
+        scale = scale_of(row.data.get(_SCALE))
     except Unfit:
-        label = None
+        return None
     if label is None:
         return None
-    low, high = criterion.rubric.low, criterion.rubric.high
+    low, high = float(criterion.rubric.low), float(criterion.rubric.high)
     if len(sample.judged) > 1:
         low, high = 0, 1
-    elif isinstance(scale, list) and len(scale) == 2:
+    elif scale is not None:
         low, high = scale
     return (label - low) / (high - low) if low <= label <= high and low < high else None

@@ -3,8 +3,10 @@
 from typing import Any
 
 from glider.core.errors import DataError
-from glider.data.values import number_of
+from glider.data.values import Unfit, number_of
 
+Scale = tuple[float, float]
+"""Lowest and highest label."""
 PAIR_LABELS = (0.0, 0.5, 1.0)
 """Of two outputs: the first is better, a tie, the second is better."""
 
@@ -31,3 +33,18 @@ def label_of(value: Any, *, pair: bool, path: str = "", line: int | None = None)
             hint="0: the first output is better; 1: the second; 0.5: a tie",
         )
     return number
+
+
+def scale_of(value: Any) -> Scale | None:
+    """Between what a row says its labels lie: two rising numbers; None where it says nothing.
+
+    Raises:
+        Unfit: it is something else.
+    """
+    if value is None:
+        return None
+    ends = [number_of(end) for end in value] if isinstance(value, list) else []
+    match ends:
+        case [float(low), float(high)] if low < high:
+            return low, high
+    raise Unfit("a scale that is not [lowest, highest]")

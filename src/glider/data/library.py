@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.resources import files
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -178,21 +179,32 @@ _Entries = Iterator[tuple[Any, dict[str, int]]]
 def _yaml_entries(text: str, path: str) -> _Entries:
     for node, data in documents(text, path, CriterionError):
         if isinstance(node, yaml.SequenceNode):
-            yield from zip(data, map(_key_lines, node.value, data), strict=True)
+            yield from zip(data, map(_key_lines, node.value, data, repeat(path)), strict=True)
         elif data is not None:  # nothing stands between two `---`
-            yield data, _key_lines(node, data)
+            yield data, _key_lines(node, data, path)
 
 
-def _key_lines(node: yaml.Node, data: Any) -> dict[str, int]:
+def _key_lines(node: yaml.Node, data: Any, path: str) -> dict[str, int]:
     """The line of each key, and of each level of the rubric."""
     lines = {"": node.start_mark.line + 1}
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             lines[str(key.value)] = key.start_mark.line + 1
             if key.value == "rubric" and isinstance(value, yaml.MappingNode):
+                _refuse_true_and_false(value, path)
                 levels = zip(data["rubric"], value.value, strict=False)
                 lines |= {_level(one): at.start_mark.line + 1 for one, (at, _) in levels}
     return lines
+
+
+def _refuse_true_and_false(rubric: yaml.MappingNode, path: str) -> None:
+    """Levels `no` and `yes` are false and true, which Python holds to be 0 and 1."""
+    for key, _ in rubric.value:
+        if key.tag == "tag:yaml.org,2002:bool":
+            raise RubricError(
+                f"{path}:{key.start_mark.line + 1}: level {key.value} is true or false in YAML",
+                hint="number the levels: 0 for no, 1 for yes",
+            )
 
 
 def _level(key: object) -> str:

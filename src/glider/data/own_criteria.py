@@ -8,7 +8,9 @@ from pydantic import ValidationError
 
 from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import CriterionError, RubricError
+from glider.data.labels import scale_of
 from glider.data.rows import Row
+from glider.data.values import Unfit
 
 _PROMETHEUS_LEVEL = re.compile(r"^Score (\d+):", re.MULTILINE)
 
@@ -54,14 +56,17 @@ def _own_levels(rubric: Any) -> dict[Any, Any]:
 
 
 def _generic_levels(scale: Any) -> dict[int, str]:
-    match scale:
-        case [int(low), int(high)] if 1 <= high - low <= 10:
-            steps = high - low
-        case _:
-            raise CriterionError(
-                "the row has no rubric, and no scale of 2 to 11 whole numbers",
-                hint="name a criterion with its own rubric",
-            )
+    try:
+        ends = scale_of(scale)
+    except Unfit:
+        ends = None
+    if ends is None or not all(end.is_integer() for end in ends) or ends[1] - ends[0] > 10:
+        raise CriterionError(
+            "the row has no rubric, and no scale of 2 to 11 whole numbers",
+            hint="name a criterion with its own rubric",
+        )
+    low, high = map(int, ends)
+    steps = high - low
     levels = {
         score: f"between: {score - low} above the lowest and {high - score} below the highest"
         for score in range(low, high + 1)

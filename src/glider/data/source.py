@@ -67,7 +67,9 @@ def _found(source: Path) -> list[Part]:
         raise DataError(
             f"is of no known kind; the name must end in {known}, or one of the text kinds and .gz",
             path=str(path),
-            hint="rename the file, or give JSON Lines on stdin as -",
+            hint="`inspect log convert --to json` makes a .json of it"
+            if path.suffix == ".eval"
+            else "rename the file, or give JSON Lines on stdin as -",
         )
     return [part]
 

@@ -24,7 +24,7 @@ from glider.core.judgments import Span
 from glider.core.samples import Sample
 from glider.data.clusters import ALONE, Clusters
 from glider.data.columns import Columns, sample_from, start_of, value_at
-from glider.data.labels import label_of
+from glider.data.labels import label_of, scale_of
 from glider.data.own_criteria import criterion_of
 from glider.data.presets import PRESETS, columns_for, use_of
 from glider.data.rows import BadRow, Row, open_rows, peeked
@@ -243,13 +243,8 @@ def _item(
 def _scale(data: Mapping[str, Any], criterion: Criterion, pair: bool) -> tuple[float, float]:
     if pair:
         return 0.0, 1.0
-    match data.get("scale"):
-        case [int() | float() as low, int() | float() as high] if low < high:
-            return float(low), float(high)
-        case None:
-            return float(criterion.rubric.low), float(criterion.rubric.high)
-        case _:
-            raise Unfit("a scale that is not [lowest, highest]")
+    own = scale_of(data.get("scale"))
+    return own or (float(criterion.rubric.low), float(criterion.rubric.high))
 
 
 def _ratings(values: Any, scale: tuple[float, float], notes: Notes, line: int) -> tuple[float, ...]:

@@ -468,7 +468,7 @@ def test_a_rubric_of_its_own():
 
 @pytest.mark.parametrize(
     ("scale", "scores"),
-    [([0, 1], 2), ([1, 5], 5), ([-2, 2], 5), ([0, 10], 11)],
+    [([0, 1], 2), ([1, 5], 5), ([-2, 2], 5), ([0, 10], 11), ([1.0, decimal.Decimal("5.00")], 5)],
 )
 def test_a_scale_gives_plain_levels(scale, scores):
     rubric = criterion_of(row({"criterion": NAMED, "rubric": None, "scale": scale})).rubric

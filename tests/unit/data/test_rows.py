@@ -154,6 +154,11 @@ def test_bad_csv_rows(tmp_path, row, said):
     assert str(bad.error).startswith(f"{path}:3: {said}")
 
 
+def test_the_samples_of_an_inspect_log_are_its_rows(tmp_path):
+    log = {"version": 2, "eval": {"task": "t"}, "samples": [{"id": 1, "output": "a"}]}
+    assert seen(read(write(tmp_path, "log.json", json.dumps(log)))) == [(1, log["samples"][0])]
+
+
 LOST = "not read: it may be the rest of line"
 
 
@@ -344,6 +349,7 @@ def test_a_stray_byte_in_utf16_ends_the_file(tmp_path):
         ("a.jsonl", gzip.compress(LINES, mtime=0), "is gzip (add .gz to its name)"),
         ("a.txt", b"x", "must end in .jsonl, .ndjson, .json, .csv, .tsv, .parquet"),
         ("a.parquet.gz", b"x", "is of no known kind"),
+        ("a.eval", b"PK", "`inspect log convert --to json` makes a .json of it"),
         ("a.parquet", b"no parquet", "is not readable as Parquet"),
         ("a.parquet", b"", "is not readable as Parquet"),
         ("a.arrow", b"no arrow", "is no Arrow stream"),
