@@ -218,6 +218,9 @@ class OpenAIBackend(Backend):
     def _hang_up(self, job: _Job) -> None:
         if job.attempt is not None:
             job.attempt.cancel()
+        elif job in self._waiting:
+            self._waiting.remove(job)
+            self._settle(job, _closed())
         self._pump()
 
     def _pump(self) -> None:
@@ -249,7 +252,6 @@ class OpenAIBackend(Backend):
             if self._pace.begin(self._loop.time()):
                 self._loop.call_later(ALONE_S + 0.001, self._pump)
             task = self._loop.create_task(self._attempt(job, sent, body, worst))
-            job.attempt = task
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -259,7 +261,11 @@ class OpenAIBackend(Backend):
         status, rest_s = 0, None
         cost = reserved  # What is not known to be cheaper has to count in full.
         outcome: Generation | Exception | None
+        # From here on: a task that is cancelled before it runs would never come to its end below.
+        job.attempt = asyncio.current_task()
         try:
+            if job.future.cancelled():
+                raise _NeverReached("nobody waits for it")
             status, rest_s, data = await self._post(job.request.id, body)
             reply = read_reply(status, data)
             if isinstance(reply, Complaint):

@@ -28,7 +28,7 @@ class ModelSettings:
     model: Annotated[
         str,
         Flag(
-            "provider/model, a .gguf file or an adapter's folder; see `glider models`.",
+            "provider/model, a .gguf file, a training's or adapter's folder: `glider models`.",
             _JUDGE,
             ("--model", "-m"),
         ),
