@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM  # noqa: E402
 
 from glider.core.errors import ModelFileError, RecipeError, SetupError  # noqa: E402
 from glider.models.quiet import quietly  # noqa: E402
-from glider.training.base_model import BaseModel  # noqa: E402
+from glider.models.resolve import TorchWeights  # noqa: E402
 from glider.training.folder import load_manifest  # noqa: E402
 from glider.training.forecast import dry_run  # noqa: E402
 from glider.training.run import train  # noqa: E402
@@ -134,7 +134,7 @@ def test_bases_of_one_shape_are_told_apart_where_both_are_known(
     tiny, adapter, trained_on, base, fits
 ):
     change(adapter, base_model_name_or_path=trained_on)
-    named = BaseModel(str(tiny), base, "0")
+    named = TorchWeights(str(tiny), base, "0")
     if fits:
         check_fits(adapter, named)
     else:

@@ -6,14 +6,11 @@ from glider.backends._torch import wait_asleep
 from glider.core.errors import MissingExtra, ModelFileError, SetupError
 from glider.models.quiet import quietly
 from glider.models.resolve import TorchWeights, resolve
-from glider.models.resolve import folder_hash as folder_hash
 from glider.training import attention
 from glider.training.recipe import Recipe
 
-BaseModel = TorchWeights
 
-
-def find_base(name: str, revision: str | None = None) -> BaseModel:
+def find_base(name: str, revision: str | None = None) -> TorchWeights:
     """Find a model by any name that `glider.models.resolve` knows.
 
     Raises:
@@ -28,7 +25,7 @@ def find_base(name: str, revision: str | None = None) -> BaseModel:
     return found.torch()
 
 
-def load_tokenizer(base: BaseModel) -> Any:
+def load_tokenizer(base: TorchWeights) -> Any:
     """The model's tokenizer.
 
     Raises:
@@ -40,7 +37,7 @@ def load_tokenizer(base: BaseModel) -> Any:
     return _loaded(AutoTokenizer, base)
 
 
-def load_config(base: BaseModel) -> Any:
+def load_config(base: TorchWeights) -> Any:
     """The model's settings, without its weights.
 
     Raises:
@@ -52,14 +49,14 @@ def load_config(base: BaseModel) -> Any:
     return _loaded(AutoConfig, base)
 
 
-def _loaded(kind: Any, base: BaseModel) -> Any:
+def _loaded(kind: Any, base: TorchWeights) -> Any:
     try:
         return kind.from_pretrained(base.source, revision=base.hub_revision)
     except (OSError, ValueError, KeyError) as exc:
         raise _unknown(base, exc) from exc
 
 
-def load_to_train(base: BaseModel, recipe: Recipe, *, bf16: bool) -> Any:
+def load_to_train(base: TorchWeights, recipe: Recipe, *, bf16: bool) -> Any:
     """The model, its frozen layers frozen.
 
     What is trained is kept in fp32, so that small steps are not rounded away. Of a model that only
@@ -92,7 +89,7 @@ def load_to_train(base: BaseModel, recipe: Recipe, *, bf16: bool) -> Any:
     return model
 
 
-def load_as_it_is(base: BaseModel) -> Any:
+def load_as_it_is(base: TorchWeights) -> Any:
     """The model to be asked and not trained, in bf16 where this machine computes in it.
 
     Raises:
@@ -126,7 +123,7 @@ def freeze_lowest(model: Any, recipe: Recipe) -> None:
         layer.requires_grad_(False)
 
 
-def _attention(base: BaseModel, recipe: Recipe) -> str:
+def _attention(base: TorchWeights, recipe: Recipe) -> str:
     import torch
 
     if recipe.attention not in ("auto", "blocks"):
@@ -225,7 +222,7 @@ def needs_torch() -> None:
         raise MissingExtra("training", "train") from exc
 
 
-def _unknown(base: BaseModel, error: Exception) -> ModelFileError:
+def _unknown(base: TorchWeights, error: Exception) -> ModelFileError:
     said = str(error).strip().split("\n")[0]
     return ModelFileError(
         f"cannot load {base.name}: {said}",

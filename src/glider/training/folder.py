@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from glider.core.errors import DataError, RunError
+from glider.models.resolve import TorchWeights
 from glider.store.atomic import replacing, write_json
 from glider.store.journal import append_only, append_to, cut_broken_tail
 from glider.store.manifest import AnyManifest, read_manifest
-from glider.training.base_model import BaseModel
 from glider.training.stage_data import StageData
 
 _WHEN = {"run_id", "created_at", "python"}
@@ -164,7 +164,7 @@ class TrainingFolder:
             with replacing(self.out / "data-card.md") as file:
                 file.write(b"\n".join(there))
 
-    def finish(self, model: Path, base: BaseModel, last: StageData) -> None:
+    def finish(self, model: Path, base: TorchWeights, last: StageData) -> None:
         """Say where the result is; nothing comes after it."""
         if (self.out / "result.json").exists():
             return

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glider.models.resolve import TorchWeights
 from glider.training.base_model import (
-    BaseModel,
     check_frozen,
     computes_in_bf16,
     find_base,
@@ -63,7 +63,7 @@ class Forecast:
 
     recipe: Recipe
     """With the settings of the adapter it starts from."""
-    base: BaseModel
+    base: TorchWeights
     weights: int
     trained: int
     precision: str

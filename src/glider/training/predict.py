@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from glider.models.quiet import quietly
-from glider.training.base_model import BaseModel, computes_in_bf16, load_to_train
+from glider.models.resolve import TorchWeights
+from glider.training.base_model import computes_in_bf16, load_to_train
 from glider.training.batches import Updates
 from glider.training.logits import learnt_positions, read_only_learnt
 from glider.training.recipe import Recipe
@@ -20,7 +21,7 @@ _SORTED = 256
 """Examples that are sorted by length together."""
 
 
-def load_to_ask(base: BaseModel, adapter: Path | None, recipe: Recipe) -> Any:
+def load_to_ask(base: TorchWeights, adapter: Path | None, recipe: Recipe) -> Any:
     """The model as training has it in memory, to be asked with `level_probabilities`.
 
     Args:

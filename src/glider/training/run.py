@@ -17,15 +17,10 @@ from typing import Any
 from glider._version import __version__
 from glider.core.errors import GliderError, SetupError
 from glider.models.quiet import quietly
+from glider.models.resolve import TorchWeights, folder_hash
 from glider.store.folder import locked_folder, refuse_begun
 from glider.store.manifest import installed
-from glider.training.base_model import (
-    BaseModel,
-    find_base,
-    folder_hash,
-    load_tokenizer,
-    needs_torch,
-)
+from glider.training.base_model import find_base, load_tokenizer, needs_torch
 from glider.training.folder import (
     Progress,
     TrainingFolder,
@@ -118,7 +113,7 @@ def _train(
 
 def _manifest(
     recipe: Recipe,
-    base: BaseModel,
+    base: TorchWeights,
     start: Path | None,
     stages: Sequence[StageData],
     processes: int,

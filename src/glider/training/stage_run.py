@@ -8,9 +8,9 @@ from typing import Any
 
 from glider.corpus.examples import format_of
 from glider.models.catalog import FORMAT_FILE
+from glider.models.resolve import TorchWeights
 from glider.store.atomic import new_folder, write_json
 from glider.training.base_model import (
-    BaseModel,
     adapter_settings,
     computes_in_bf16,
     freeze_lowest,
@@ -28,7 +28,7 @@ from glider.training.tokens import Coder
 def run_stage(
     run: TrainingFolder,
     recipe: Recipe,
-    base: BaseModel,
+    base: TorchWeights,
     coder: Coder,
     data: StageData,
     before: Path | None,
@@ -98,7 +98,7 @@ def updates_of(recipe: Recipe, data: StageData, *, dev: bool = False) -> Updates
 def _trainer(
     run: TrainingFolder,
     recipe: Recipe,
-    base: BaseModel,
+    base: TorchWeights,
     coder: Coder,
     data: StageData,
     before: Path | None,
@@ -116,7 +116,7 @@ def _trainer(
     bf16 = computes_in_bf16() if recipe.precision == "auto" else recipe.precision == "bf16"
     is_adapter = before is not None and (before / "adapter_config.json").exists()
     if before is not None and not is_adapter:
-        base = BaseModel(str(before), base.name, base.revision)
+        base = TorchWeights(str(before), base.name, base.revision)
     # The seed of the trainer comes too late for a new adapter made of what is there.
     torch.manual_seed(recipe.seed)
     model = load_to_train(base, recipe, bf16=bf16)

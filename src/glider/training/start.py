@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from glider.core.errors import ModelFileError, RecipeError, SetupError
 from glider.models.adapters import read_config, sizes
 from glider.models.catalog import base_named
-from glider.models.resolve import resolve
-from glider.training.base_model import BaseModel, load_config
+from glider.models.resolve import TorchWeights, resolve
+from glider.training.base_model import load_config
 from glider.training.recipe import Lora, Recipe
 
 _LAYER = re.compile(r"\blayers\.(\d+)\.")
 
 
-def with_start(recipe: Recipe, base: BaseModel) -> tuple[Recipe, Path | None]:
+def with_start(recipe: Recipe, base: TorchWeights) -> tuple[Recipe, Path | None]:
     """The recipe with the `lora` of the adapter it starts from, and that adapter's folder.
 
     Raises:
@@ -92,7 +92,7 @@ def lora_of(adapter: Path) -> Lora:
         raise ModelFileError(f"{adapter.name}: adapter_config.json is damaged") from exc
 
 
-def check_fits(adapter: Path, base: BaseModel) -> None:
+def check_fits(adapter: Path, base: TorchWeights) -> None:
     """Raise where the adapter clearly belongs to another base.
 
     A folder may be called anything, so only names of the catalogue tell bases of one shape apart.

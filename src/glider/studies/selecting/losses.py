@@ -6,8 +6,9 @@ from typing import Any, Self
 import numpy as np
 
 from glider.corpus.examples import Example
+from glider.models.resolve import TorchWeights
 from glider.studies.selecting.draws import Floats, TokenLosses
-from glider.training.base_model import BaseModel, load_as_it_is, load_tokenizer
+from glider.training.base_model import load_as_it_is, load_tokenizer
 from glider.training.tokens import Coder
 
 Encode = Callable[[Example, bool], tuple[list[int], list[int]]]
@@ -29,7 +30,7 @@ class TorchLosses:
         self._model, self._encode, self._batch_tokens = model, encode, batch_tokens
 
     @classmethod
-    def of(cls, base: BaseModel) -> Self:
+    def of(cls, base: TorchWeights) -> Self:
         """Load a model, in bf16 where this machine computes in it.
 
         Raises:

@@ -29,6 +29,7 @@ from glider.corpus.examples import (
     required_format,
     write_lines,
 )
+from glider.models.resolve import TorchWeights
 from glider.store.atomic import replacing, write_json, write_whole
 from glider.store.folder import locked_folder, refuse_begun
 from glider.store.journal import Journal
@@ -44,7 +45,7 @@ from glider.studies.selecting.draws import (
     upd,
 )
 from glider.studies.selecting.settings import SelectionSettings
-from glider.training.base_model import BaseModel, find_base
+from glider.training.base_model import find_base
 
 By = Literal["ifd", "d3", "random"]
 _WAYS = get_args(By)
@@ -162,7 +163,11 @@ def _record(data: Path) -> DataRecord | None:
 
 
 def _measures(
-    examples: Sequence[Example], base: BaseModel, out: Path, by: By, notify: Callable[[str], None]
+    examples: Sequence[Example],
+    base: TorchWeights,
+    out: Path,
+    by: By,
+    notify: Callable[[str], None],
 ) -> dict[str, Measure]:
     """Every example's measure; those that are in the journal are not measured again."""
     with Journal(out / "measures.jsonl", Measure) as journal:
@@ -184,7 +189,7 @@ def _measures(
     return known
 
 
-def _measuring(base: BaseModel, by: By) -> Callable[[Sequence[Example]], list[Measure]]:
+def _measuring(base: TorchWeights, by: By) -> Callable[[Sequence[Example]], list[Measure]]:
     from glider.studies.selecting.losses import TorchLosses
 
     model = TorchLosses.of(base)

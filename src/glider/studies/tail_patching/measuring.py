@@ -8,9 +8,9 @@ from random import Random
 from glider.core.base import Frozen
 from glider.core.errors import SetupError
 from glider.corpus.examples import Example, read_examples
+from glider.models.resolve import TorchWeights
 from glider.studies.tail_patching.start import PatchStart
 from glider.training.agreement import mean_level
-from glider.training.base_model import BaseModel
 from glider.training.recipe import Recipe
 from glider.training.tokens import Coder, Encoded
 
@@ -79,7 +79,7 @@ def development(
 
 
 def scores(
-    base: BaseModel, start: PatchStart, weights: Path, dev: Development, *, pad_id: int
+    base: TorchWeights, start: PatchStart, weights: Path, dev: Development, *, pad_id: int
 ) -> Scores:
     """The development examples as a judge with these weights scores them.
 
@@ -96,7 +96,7 @@ def scores(
     if (weights / "adapter_config.json").exists():
         model = load_to_ask(base, weights, recipe)
     else:
-        model = load_to_ask(BaseModel(str(weights), base.name, base.revision), None, recipe)
+        model = load_to_ask(TorchWeights(str(weights), base.name, base.revision), None, recipe)
     found: Scores = {}
     read = level_probabilities(model, dev.encoded, recipe, pad_id=pad_id)
     for encoded, probs in zip(dev.encoded, read, strict=True):

@@ -29,6 +29,7 @@ from pydantic import ValidationError
 from glider.core.base import Frozen
 from glider.core.errors import DataError, EmptySplit, SetupError, UnknownName
 from glider.corpus.examples import Example, hash_of, read_examples, write_lines
+from glider.models.resolve import TorchWeights, folder_hash
 from glider.store.atomic import new_folder, write_json, write_whole
 from glider.store.folder import locked_folder, refuse_begun
 from glider.store.manifest import Manifest
@@ -38,13 +39,7 @@ from glider.studies.tail_patching.rate import rated_sets
 from glider.studies.tail_patching.settings import Metric, PatchSettings
 from glider.studies.tail_patching.start import PatchStart, start_of
 from glider.studies.tail_patching.weights import TailPatch, mixture, table
-from glider.training.base_model import (
-    BaseModel,
-    find_base,
-    folder_hash,
-    load_tokenizer,
-    needs_torch,
-)
+from glider.training.base_model import find_base, load_tokenizer, needs_torch
 from glider.training.checkpoints import copy_model
 from glider.training.folder import curve
 from glider.training.run import train
@@ -180,7 +175,7 @@ def _once(path: Path, make: Callable[[], Patched]) -> Patched:
 def _patched(
     work: Path,
     start: PatchStart,
-    base: BaseModel,
+    base: TorchWeights,
     examples: Sequence[Example],
     dev: Development,
     settings: PatchSettings,
@@ -202,7 +197,9 @@ def _patched(
     )
 
 
-def _manifest(start: PatchStart, base: BaseModel, data: Path, settings: PatchSettings) -> Manifest:
+def _manifest(
+    start: PatchStart, base: TorchWeights, data: Path, settings: PatchSettings
+) -> Manifest:
     recipe = start.recipe.model_dump(mode="json")
     # Where they are says nothing of what they are; the hashes do.
     recipe.update(base=base.name, start=None)

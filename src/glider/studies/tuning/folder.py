@@ -19,6 +19,7 @@ from pathlib import Path
 from glider.core.base import content_hash
 from glider.core.errors import RunError
 from glider.corpus.examples import write_lines
+from glider.models.resolve import TorchWeights, folder_hash
 from glider.store.atomic import write_json
 from glider.store.folder import lock_folder
 from glider.store.manifest import Manifest
@@ -31,13 +32,7 @@ from glider.studies.tuning.plan import (
     recipe_of,
     starting_point,
 )
-from glider.training.base_model import (
-    BaseModel,
-    find_base,
-    folder_hash,
-    load_config,
-    load_tokenizer,
-)
+from glider.training.base_model import find_base, load_config, load_tokenizer
 from glider.training.folder import Progress, TrainingResult
 from glider.training.predict import level_probabilities, load_to_ask
 from glider.training.recipe import Recipe
@@ -59,7 +54,7 @@ class TuningFolder:
         labels: Labels,
         start: StartingModel,
         coder: Coder,
-        base: BaseModel,
+        base: TorchWeights,
         *,
         folds: int,
         minutes: float,
@@ -207,7 +202,7 @@ class TuningFolder:
         return [tuple(tuple(row) for row in answer) for answer in found]
 
 
-def load(model: str) -> tuple[StartingModel, BaseModel, Coder]:
+def load(model: str) -> tuple[StartingModel, TorchWeights, Coder]:
     """The model to tune, found, with what turns its prompts into tokens.
 
     Raises:
