@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from glider.core.samples import Sample as Sample
     from glider.core.tasks import JudgeTask as JudgeTask
     from glider.corpus.make import make_data as make_data
+    from glider.corpus.settings import DataSettings as DataSettings
     from glider.data.library import load_criterion as load_criterion
     from glider.data.settings import RowSettings as RowSettings
     from glider.gate.gate import gate_run as gate_run
@@ -49,22 +50,34 @@ if TYPE_CHECKING:
     from glider.judging.pairs import PairTask as PairTask
     from glider.judging.settings import JudgeSettings as JudgeSettings
     from glider.release.exporting import export as export
+    from glider.release.settings import ExportSettings as ExportSettings
     from glider.report.write import write_report as write_report
     from glider.studies.rationalizing.run import rationalize as rationalize
+    from glider.studies.rationalizing.settings import AnswererSettings as AnswererSettings
+    from glider.studies.rationalizing.settings import (
+        RationalizationSettings as RationalizationSettings,
+    )
     from glider.studies.selecting.select import select as select
+    from glider.studies.selecting.settings import SelectionSettings as SelectionSettings
     from glider.studies.tail_patching.run import tail_patch as tail_patch
+    from glider.studies.tail_patching.settings import PatchSettings as PatchSettings
     from glider.studies.tuning.run import tune as tune
+    from glider.studies.tuning.settings import TuningSettings as TuningSettings
+    from glider.training.recipe import load_recipe as load_recipe
     from glider.training.run import train as train
 
 # Where each name lives; imported when first used, so `import glider` stays fast. No name is one of
 # our packages: `glider.audit` is the package, whatever was imported before.
 _HOMES = {
+    "AnswererSettings": "glider.studies.rationalizing.settings",
     "BackendError": "glider.core.errors",
     "BenchSettings": "glider.bench.settings",
     "CalibrationSettings": "glider.calibration.model",
     "Comparison": "glider.core.judgments",
     "Criterion": "glider.core.criteria",
     "DataError": "glider.core.errors",
+    "DataSettings": "glider.corpus.settings",
+    "ExportSettings": "glider.release.settings",
     "Failure": "glider.core.judgments",
     "Field": "glider.core.samples",
     "GliderError": "glider.core.errors",
@@ -80,14 +93,18 @@ _HOMES = {
     "ModelFileError": "glider.core.errors",
     "Outcome": "glider.core.judgments",
     "PairTask": "glider.judging.pairs",
+    "PatchSettings": "glider.studies.tail_patching.settings",
+    "RationalizationSettings": "glider.studies.rationalizing.settings",
     "ReadError": "glider.core.errors",
     "RowSettings": "glider.data.settings",
     "Rubric": "glider.core.criteria",
     "RunError": "glider.core.errors",
     "Sample": "glider.core.samples",
+    "SelectionSettings": "glider.studies.selecting.settings",
     "SetupError": "glider.core.errors",
     "Span": "glider.core.judgments",
     "TaskError": "glider.core.errors",
+    "TuningSettings": "glider.studies.tuning.settings",
     "apply_calibration": "glider.calibration.calibrate",
     "audit_file": "glider.audit.file",
     "bench_sets": "glider.bench.bench",
@@ -96,6 +113,7 @@ _HOMES = {
     "gate_run": "glider.gate.gate",
     "judge_file": "glider.batch.file",
     "load_criterion": "glider.data.library",
+    "load_recipe": "glider.training.recipe",
     "make_data": "glider.corpus.make",
     "open_backend": "glider.backends",
     "plan_labels": "glider.calibration.calibrate",

@@ -9,7 +9,7 @@ import typer
 
 from glider.cli.flags import from_flags
 from glider.cli.options import interrupted
-from glider.cli.show import say
+from glider.cli.show import print_json, say
 from glider.core.errors import SetupError
 from glider.studies.tuning.settings import TuningSettings
 
@@ -77,7 +77,7 @@ def tune(
     if done.adapter is not None:
         _show_kept(done)
     if as_json:
-        print(done.results.model_dump_json(indent=1))
+        print_json(done.results.model_dump(mode="json"), indent=1)
     say("", f"{(time.monotonic() - began) / 60:.1f} minutes")
     if done.adapter is None and not done.shown:
         raise typer.Exit(_NOT_SHOWN)
