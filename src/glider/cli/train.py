@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from glider.training.recipe import Recipe
 
 _DATA, _RUN = "Data and settings", "Output"
-_RECIPES = "nano, nano-reasons, nano-self-rationalization, judge-8b-lora, glider-3.8b"
+# As `glider.training.recipe.shipped`, which takes longer to import than `--help` may take.
+_SHIPPED = Path(__file__).parents[1] / "training" / "recipes"
+_RECIPES = ", ".join(sorted(path.stem for path in _SHIPPED.glob("*.yaml")))
 
 
 def train(
