@@ -12,7 +12,7 @@ from glider.bench.results import Figure, Results, estimate_of
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.gate.checks import Check, CheckFigure
 from glider.gate.outcomes import count
-from glider.stats.estimates import proportion
+from glider.stats.clustered import clustered_share
 
 _COUNTED = ("coverage", "failed")
 
@@ -64,7 +64,9 @@ class ResultsFigures:
             failed = figure.asked - figure.judged
             if check.metric == "failed":
                 return CheckFigure(figure=count(failed, figure.asked))
-            return CheckFigure(figure=proportion(figure.judged, figure.asked, skipped=failed))
+            each = range(figure.asked)  # which of them share a cluster is not in the results
+            judged = [n < figure.judged for n in each]
+            return CheckFigure(figure=clustered_share(judged, each, skipped=failed))
         if found and check.metric not in metrics:
             raise UnknownName("metric of this bench", check.metric, sorted(metrics | {*_COUNTED}))
         found = [f for f in found if f.metric == check.metric]
