@@ -16,7 +16,8 @@ torch = pytest.importorskip("torch", reason="compares with torch")
 peft = pytest.importorskip("peft", reason="compares with PEFT's own merge")
 transformers = pytest.importorskip("transformers", reason="compares with torch")
 
-from tiny_models import TEMPLATE, make_tokenizer  # noqa: E402
+from tiny_models import TEMPLATE, make_tokenizer, recipe_of, toy  # noqa: E402
+from tiny_models import write as write_examples  # noqa: E402
 
 from glider.backends.embedded import EmbeddedBackend  # noqa: E402
 from glider.backends.fast import FastBackend  # noqa: E402
@@ -24,6 +25,7 @@ from glider.core.errors import ModelFileError  # noqa: E402
 from glider.core.generation import Decoding, GenerationRequest, Labels, Message  # noqa: E402
 from glider.models.adapters import ARCHITECTURES, Adapter, add_to_gguf  # noqa: E402
 from glider.models.dequantise import to_hf_folder  # noqa: E402
+from glider.training.run import train  # noqa: E402
 
 HIDDEN, INNER, HEADS, KV_HEADS, SIZE, LAYERS = 64, 96, 4, 2, 16, 2
 LABELS = tuple("12345")
@@ -197,3 +199,33 @@ def test_an_architecture_that_is_not_known_is_named_before_anything_is_written(t
     with pytest.raises(ModelFileError, match="starcoder2|cannot be read"):
         to_hf_folder(file, tmp_path / "hf")
     assert not (tmp_path / "hf").exists()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_a_gguf_is_trained_on_and_takes_the_adapter_back(architecture, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLIDER_CACHE", str(tmp_path / "cache"))
+    tokenizer = make_tokenizer()
+    model = make_model(architecture, tokenizer)
+    file = write(tmp_path / "tiny.gguf", model, architecture, tokenizer)
+    data = tmp_path / "data"
+    write_examples(data / "train.jsonl.gz", toy(48))
+    write_examples(data / "dev.jsonl.gz", toy(16, start=500))
+    recipe = recipe_of(
+        file, lora={"rank": 4, "alpha": 8}, frozen_layers=1, epochs=2, learning_rate=1e-2
+    )
+    trained = train(recipe, data=data, out=tmp_path / "run")
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    losses = [line["eval"]["score_loss"] for line in map(json.loads, lines) if "eval" in line]
+    assert min(losses) < losses[0] - 0.1, losses
+    adapter = Adapter.read(trained.folder)
+    assert adapter.factors.keys() and all(".layers.1." in name for name in adapter.factors)
+    add_to_gguf(file, adapter, tmp_path / "merged.gguf", "f16", lambda *_: None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        in_torch = peft.PeftModel.from_pretrained(model, str(trained.folder)).merge_and_unload()
+    torch.testing.assert_close(
+        shares(by_engine(EmbeddedBackend(str(tmp_path / "merged.gguf"), slots=1))),
+        shares(by_torch(in_torch.eval(), tokenizer)),
+        atol=0.01,
+        rtol=0,
+    )
