@@ -1,1 +1,1 @@
-"""People look: a local page on which a judge, made data or texts are verified, and the figures of it."""
+"""People look: a local page to verify a judge or made data, or to label; and the figures of it."""

@@ -4,12 +4,14 @@
     review/answers/ANA.jsonl  Ana's answers, in the order they came
 
 A line is on disk before the page says "saved". An answer is never overwritten: a later one for the
-same visit and stage stands, and the earlier ones stay as history. Files of several machines are
-merged by putting them together; the same answer twice is one.
+same visit and stage stands, and the earlier ones stay as history. What a person says of an own
+answer once the judge's has been shown is no blind answer any more: it is kept as `after`. Files of
+several machines are merged by putting them together; the same answer twice is one.
 """
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +22,11 @@ from pydantic import Field, ValidationError, field_validator
 from glider.core.base import Frozen
 from glider.core.errors import DataError, RunError
 from glider.core.judgments import Span
+from glider.core.locks import lock
 from glider.review.plan import FOLDER
-from glider.store.journal import append_only, append_to, cut_broken_tail, lock
+from glider.store.journal import append_only, append_to, cut_broken_tail
 
-Stage = Literal["blind", "reveal", "skip", "flag"]
+Stage = Literal["blind", "after", "reveal", "skip", "flag"]
 Said = Literal["yes", "partly", "no", "cannot tell"]
 LONGEST_NOTE = 4_000
 
@@ -40,14 +43,15 @@ class Answer(Frozen):
     content: str
     """Hash of what was shown; another one now means that the text has changed since."""
     stage: Stage
-    """`blind`: the person's own; `reveal`: after the judge's answer was shown."""
+    """`blind`: the person's own, unseen; `after`: the same, once more, when the judge's answer had
+    been shown; `reveal`: what the person says of the judge's answer."""
     at: str
-    seconds: float = Field(default=0.0, ge=0)
+    seconds: float = Field(default=0.0, ge=0, le=1e7)
     """That the item was before the person, the tab being visible."""
     score: int | None = None
     preferred: str | None = None
     """Of a pair: the field that is better; empty for neither."""
-    spans: tuple[Span, ...] = ()
+    spans: tuple[Span, ...] = Field(default=(), max_length=1_000)
     """Code points of the fields."""
     note: str = Field(default="", max_length=LONGEST_NOTE)
     reason_right: Said | None = None
@@ -88,6 +92,11 @@ class Person:
     def blind(self, visit: str) -> Answer | None:
         """The person's own answer, if there is one."""
         return self.current.get((visit, "blind"))
+
+    @property
+    def answered(self) -> set[str]:
+        """The visits with an own answer."""
+        return {visit for visit, stage in self.current if stage == "blind"}
 
     def reveal(self, visit: str) -> Answer | None:
         """What the person said of the judge's answer."""
@@ -142,8 +151,9 @@ class AnswerBook:
             append_to(file, answer.model_dump(mode="json", exclude_defaults=True))
             os.fsync(file)
         except OSError as exc:
-            # Half a line would damage the file for whoever reads it.
-            os.ftruncate(file, start)
+            # Half a line would damage the file for whoever reads it; opening cuts it off too.
+            with suppress(OSError):
+                os.ftruncate(file, start)
             raise RunError(f"cannot write {self._folder}: {exc.strerror or exc}") from exc
         return person.take(answer)
 

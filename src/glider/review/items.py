@@ -4,22 +4,21 @@ Drawing keeps each item's inclusion probability, so that estimates over the draw
 weighted back to the run (Horvitz and Thompson 1952).
 """
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from random import Random
+
+from pydantic import Field
 
 from glider.core.base import Frozen, content_hash
 from glider.core.criteria import Criterion
 from glider.core.errors import DataError
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.samples import Sample
-from glider.core.tasks import JudgeTask
-from glider.judging.pairs import PairTask
-from glider.store.run import load_criteria, outcomes, samples
+from glider.store.run import AskedCriteria, load_manifest, outcomes, samples
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,11 @@ class ReviewItem:
         """The task's id: the same texts under the same criterion, in any run."""
         return self.outcome.task_id
 
+    @property
+    def is_pair(self) -> bool:
+        """Two outputs are compared."""
+        return isinstance(self.outcome, Comparison)
+
     @cached_property
     def content(self) -> str:
         """Hash of what a person is shown before the judge's answer; it changes with any text."""
@@ -48,39 +52,29 @@ class Drawn(Frozen):
     row: int
     content: str
     stratum: str
-    probability: float
+    probability: float = Field(gt=0, le=1)
     """That an item of its stratum is drawn."""
 
 
 def run_items(run: Path) -> Iterator[tuple[int, ReviewItem]]:
     """Row and item of every judgment and comparison of a run; failures have nothing to look at.
 
+    The same texts under the same criterion are one item, however many rows hold them.
+
     Raises:
         RunError, DataError: it is no run, or it is damaged.
     """
+    load_manifest(run)
     texts = dict(samples(run))
-    criteria = load_criteria(run)
+    asked = AskedCriteria(run)
+    seen: set[str] = set()
     for row, outcome in outcomes(run):
-        if isinstance(outcome, Failure) or row not in texts:
+        if isinstance(outcome, Failure) or row not in texts or outcome.task_id in seen:
             continue
-        criterion = _criterion_of(outcome, texts[row], criteria)
+        criterion = asked.of(row, outcome)
         if criterion is not None:
+            seen.add(outcome.task_id)
             yield row, ReviewItem(texts[row], criterion, outcome)
-
-
-def _criterion_of(
-    outcome: Judgment | Comparison, sample: Sample, criteria: Sequence[Criterion]
-) -> Criterion | None:
-    named = [criterion for criterion in criteria if criterion.name == outcome.criterion]
-    for criterion in named:
-        task = (
-            PairTask(sample, criterion, outcome.first, outcome.second)
-            if isinstance(outcome, Comparison)
-            else JudgeTask(sample, criterion)
-        )
-        if task.id == outcome.task_id:
-            return criterion
-    return named[0] if len(named) == 1 else None
 
 
 def stratum_of(item: ReviewItem, by: str) -> str:
@@ -154,9 +148,6 @@ def _shares(sizes: dict[str, int], size: int | None) -> dict[str, int]:
     return shares
 
 
-Find = Callable[[str], ReviewItem | None]
-
-
 def weight(drawn: Drawn) -> float:
     """Items of the run that a drawn one stands for."""
-    return 1 / drawn.probability if drawn.probability > 0 else math.inf
+    return 1 / drawn.probability

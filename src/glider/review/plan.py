@@ -1,12 +1,13 @@
 """Who looks at what, and in which order: written once, the same on every machine.
 
 Order, held-out share and repeats follow from a salted hash of person and item, so nothing has to be
-kept of them, and a person who joins later changes nobody else's list.
+kept of them. Where each item goes to K people, they are the K that a hash ranks first: a person who
+joins or leaves takes or leaves a share, and what somebody has answered stays on that person's list.
 """
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -22,15 +23,29 @@ from glider.store.manifest import AnyManifest, read_manifest
 Mode = Literal["verify", "label", "compare", "synth", "form"]
 FOLDER = "review"
 _REPEAT_GAP = 5
-"""A repeat comes no sooner than after so many other items, where there are so many."""
+"""A repeat comes no sooner than after so many other items, or half of all where they are few."""
 
 
 class Question(Frozen):
     """One question of a form."""
 
-    key: str
-    text: str
-    choices: tuple[str, ...]
+    key: str = Field(min_length=1, max_length=40)
+    text: str = Field(min_length=1)
+    choices: tuple[str, ...] = Field(default=("yes", "partly", "no", "cannot tell"), min_length=2)
+
+
+SYNTH_QUESTIONS = (
+    Question(key="text_real", text="Does the text read like a real one of its kind?"),
+    Question(key="text_whole", text="Do its parts belong together, and is nothing missing?"),
+    Question(key="criterion_clear", text="Is it clear what the criterion asks for?"),
+    Question(key="criterion_fits", text="Does the criterion fit this text?"),
+    Question(key="levels_apart", text="Can the rubric's levels be told apart?"),
+    Question(key="levels_rise", text="Does each level ask for more than the one below?"),
+    Question(key="score_right", text="Is the score right?"),
+    Question(key="reason_right", text="Is the reason right?"),
+    Question(key="marks_right", text="Do the marks show what decides the score?"),
+)
+"""What is asked of made data: of the material, the criterion, the rubric and the judgment."""
 
 
 class ReviewPlan(AnyManifest):
@@ -51,9 +66,17 @@ class ReviewPlan(AnyManifest):
     questions: tuple[Question, ...] = ()
     items: tuple[Drawn, ...]
 
-    def _decisive(self) -> dict[str, object]:
-        mine = self.model_dump()
-        return {key: mine[key] for key in ("mode", "repeat", "holdout", "questions", "each")}
+    @property
+    def asks_score(self) -> bool:
+        """A person gives an own score, or names the better output."""
+        return self.mode in ("verify", "label", "compare")
+
+    @property
+    def shows(self) -> Literal["never", "first", "after"]:
+        """When the judge's answer is shown: before anything is asked, or after the own answer."""
+        if self.mode == "synth":
+            return "first"
+        return "after" if self.mode in ("verify", "compare") else "never"
 
 
 class Visit(Frozen):
@@ -62,7 +85,7 @@ class Visit(Frozen):
     item: str
     time: Literal[1, 2] = 1
     shows_judgment: bool = True
-    """After the person's own answer; False for what is held out, and the second time."""
+    """After the person's own answer; False for what is held out, and for the second time."""
 
     @property
     def id(self) -> str:
@@ -123,20 +146,42 @@ def check_people(people: Sequence[str]) -> None:
         raise SetupError("two people have the same name")
 
 
-def visits(plan: ReviewPlan, person: str) -> list[Visit]:
-    """What a person looks at, in order."""
-    mine = [item.id for item in plan.items if _is_mine(plan, person, item.id)]
+def visits(plan: ReviewPlan, person: str, answered: Collection[str] = ()) -> list[Visit]:
+    """What a person looks at, in order.
+
+    Args:
+        answered: ids of visits that this person has answered; they stay, whoever joins or leaves.
+    """
+    kept = set(answered)
+    mine = [
+        item.id
+        for item in plan.items
+        if _is_mine(plan, person, item.id) or {item.id, _second(item.id)} & kept
+    ]
     mine.sort(key=lambda item: chance(plan, "order", person, item))
+    shown = plan.shows == "after"
     found = [
-        Visit(item=item, shows_judgment=chance(plan, "holdout", person, item) >= plan.holdout)
+        Visit(
+            item=item,
+            shows_judgment=shown and chance(plan, "holdout", person, item) >= plan.holdout,
+        )
         for item in mine
     ]
-    again = sorted(mine, key=lambda item: chance(plan, "repeat", person, item))
-    for item in again[: round(plan.repeat * len(mine))]:
-        first = next(n for n, visit in enumerate(found) if visit.item == item and visit.time == 1)
-        at = first + _REPEAT_GAP + int(chance(plan, "again", person, item) * len(found))
-        found.insert(min(at, len(found)), Visit(item=item, time=2, shows_judgment=False))
+    gap = min(_REPEAT_GAP, len(mine) // 2)
+    early = mine[: len(mine) - gap]
+    by_lot = sorted(early, key=lambda item: chance(plan, "repeat", person, item))
+    again = {*by_lot[: round(plan.repeat * len(mine))]}
+    again |= {item for item in mine if _second(item) in kept}
+    for item in sorted(again, key=lambda item: chance(plan, "again", person, item)):
+        first = next(n for n, visit in enumerate(found) if visit.item == item)
+        later = len(found) - first - gap
+        at = first + 1 + gap + int(chance(plan, "again", person, item) * max(later, 0))
+        found.insert(at, Visit(item=item, time=2, shows_judgment=False))
     return found
+
+
+def _second(item: str) -> str:
+    return Visit(item=item, time=2).id
 
 
 def _is_mine(plan: ReviewPlan, person: str, item: str) -> bool:

@@ -31,7 +31,8 @@ from glider.store.atomic import write_json
 _LINKS = "links.json"
 _MOST_BODY = 1 << 20
 _WRONG_TOKENS = (20, 60.0)
-"""So many wrong tokens from one address in so many seconds, and no more are looked at."""
+"""So many wrong tokens from one address in so many seconds, then it is told to wait."""
+_MOST_ADDRESSES = 1_000
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -66,15 +67,24 @@ def links(run: Path, people: Sequence[str], *, renew: bool = False) -> dict[str,
     known: dict[str, str] = {}
     if path.exists() and not renew:
         try:
-            known = dict(json.loads(path.read_text("utf-8")))
-        except (OSError, ValueError) as exc:
+            text = path.read_text("utf-8")
+            known = {
+                str(name): str(token) for name, token in dict(json.loads(text or "{}")).items()
+            }
+        except (OSError, ValueError, TypeError) as exc:
             raise RunError(
                 f"{path} cannot be read: {exc}", hint="--new-links makes it anew"
             ) from exc
     found = {name: known.get(name) or secrets.token_urlsafe(24) for name in people}
+    try:
+        path.touch(0o600)
+        path.chmod(0o600)
+        # The secrets and the lock are no part of what is shared with a repository.
+        (run / FOLDER / ".gitignore").write_text(f"{_LINKS}\n.lock\n", "utf-8")
+    except OSError as exc:
+        raise RunError(f"cannot write {path}: {exc.strerror or exc}") from exc
     if found != known:
         write_json(path, found)
-    path.chmod(0o600)
     return found
 
 
@@ -136,7 +146,7 @@ def make_app(
         text = page.joinpath(name).read_text("utf-8")
         app.router.add_get(route, _static(text, kind))
     app.router.add_get("/api/state", review.state)
-    app.router.add_get("/api/visit/{number}", review.visit)
+    app.router.add_get("/api/visit/{id}", review.visit)
     app.router.add_post("/api/answer", review.answer)
     return app
 
@@ -164,36 +174,44 @@ class _Review:
     ) -> None:
         self._plan, self._items, self._book = plan, items, book
         self._tokens = {name: _digest(token) for name, token in tokens.items()}
-        self._visits = {name: visits(plan, name) for name in plan.people}
+        self._visits = {
+            name: {visit.id: visit for visit in visits(plan, name, book.people[name].answered)}
+            for name in plan.people
+        }
         self._wrong: dict[str, deque[float]] = defaultdict(deque)
 
     def _person(self, request: web.Request) -> Person:
         """Who asks; every token is compared, so that the time taken tells nothing."""
-        address = request.remote or ""
-        wrong = self._wrong[address]
-        most, window = _WRONG_TOKENS
-        now = time.monotonic()
-        while wrong and wrong[0] < now - window:
-            wrong.popleft()
-        if len(wrong) >= most:
-            raise web.HTTPTooManyRequests(reason="too many wrong links; wait a minute")
         given = _digest(request.headers.get("Authorization", "").removeprefix("Bearer "))
         found = None
         for name, token in self._tokens.items():
             if hmac.compare_digest(given, token):
                 found = name
-        if found is None:
-            wrong.append(now)
-            raise web.HTTPUnauthorized(reason="this link opens nothing; ask for a new one")
-        return self._book.people[found]
+        if found is not None:
+            return self._book.people[found]
+        self._count_wrong(request.remote or "")
+        raise web.HTTPUnauthorized(reason="this link opens nothing (any more); ask for a new one")
+
+    def _count_wrong(self, address: str) -> None:
+        most, window = _WRONG_TOKENS
+        now = time.monotonic()
+        if len(self._wrong) > _MOST_ADDRESSES:
+            self._wrong.clear()
+        wrong = self._wrong[address]
+        while wrong and wrong[0] < now - window:
+            wrong.popleft()
+        if len(wrong) >= most:
+            raise web.HTTPTooManyRequests(reason="too many wrong links; wait a minute")
+        wrong.append(now)
 
     async def state(self, request: web.Request) -> web.Response:
         person = self._person(request)
-        mine = self._visits[person.name]
+        mine = self._visits[person.name].values()
         return _answered(
             {
                 "person": person.name,
                 "mode": self._plan.mode,
+                "asks_score": self._plan.asks_score,
                 "run": self._plan.run_id,
                 "questions": [question.model_dump() for question in self._plan.questions],
                 "visits": [
@@ -216,32 +234,30 @@ class _Review:
 
     async def visit(self, request: web.Request) -> web.Response:
         person = self._person(request)
-        visit, item = self._found(person, request.match_info["number"])
+        visit, item = self._found(person, request.match_info["id"])
         own = person.blind(visit.id)
         body = self._material(person, item)
         body["visit"] = visit.id
         body["answers"] = {
-            stage: answer.model_dump(mode="json")
-            for stage in ("blind", "reveal")
-            if (answer := person.current.get((visit.id, stage)))  # type: ignore[call-overload]
+            answer.stage: answer.model_dump(mode="json")
+            for answer in (own, person.reveal(visit.id))
+            if answer is not None
         }
         body["changed"] = own is not None and own.content != item.content
-        if own is not None:
-            body["judgment"] = self._judgment(person, visit, item)
+        body["judgment"] = self._judgment(person, visit, item)
         return _answered(body)
 
-    def _found(self, person: Person, number: str) -> tuple[Visit, ReviewItem]:
-        mine = self._visits[person.name]
-        if not number.isdecimal() or int(number) >= len(mine):
-            raise web.HTTPNotFound(reason="there is no such item")
-        visit = mine[int(number)]
+    def _found(self, person: Person, visit_id: str) -> tuple[Visit, ReviewItem]:
+        visit = self._visits[person.name].get(visit_id)
+        if visit is None:
+            raise web.HTTPNotFound(reason="this item is not on your list (any more)")
         item = self._items.get(visit.item)
         if item is None:
             raise web.HTTPGone(reason="the run no longer holds this item")
         return visit, item
 
     def _material(self, person: Person, item: ReviewItem) -> dict[str, Any]:
-        """What is shown before anything is answered: never a word of the judge's."""
+        """The texts and the question: never a word of the judge's."""
         judged = [field.name for field in item.sample.judged]
         if isinstance(item.outcome, Comparison):
             judged = shown_first(
@@ -264,8 +280,15 @@ class _Review:
             ],
         }
 
+    def _is_shown(self, person: Person, visit: Visit, item: ReviewItem) -> bool:
+        """The judge's answer may be seen now."""
+        if self._plan.shows == "first":
+            return True
+        own = person.blind(visit.id)
+        return visit.shows_judgment and own is not None and own.content == item.content
+
     def _judgment(self, person: Person, visit: Visit, item: ReviewItem) -> dict[str, Any] | None:
-        if not visit.shows_judgment or self._plan.mode == "label":
+        if not self._is_shown(person, visit, item):
             return None
         outcome = item.outcome
         if isinstance(outcome, Judgment):
@@ -296,7 +319,11 @@ class _Review:
             raise web.HTTPBadRequest(reason="no JSON") from exc
         if not isinstance(sent, dict):
             raise web.HTTPBadRequest(reason="no answer")
-        visit, item = self._found(person, str(sent.pop("number", "")))
+        visit, item = self._found(person, str(sent.pop("visit", "")))
+        if sent.get("id") in person.ids:  # sent again: the page did not hear that it was kept
+            return self._kept(str(sent["id"]), person, visit, item)
+        if sent.get("stage") == "blind" and self._is_shown(person, visit, item):
+            sent["stage"] = "blind" if self._plan.shows == "first" else "after"
         try:
             answer = Answer.model_validate(
                 {
@@ -310,27 +337,50 @@ class _Review:
         except ValidationError as exc:
             first = exc.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise web.HTTPUnprocessableEntity(reason=f"{where}: {first['msg']}"[:200]) from exc
-        self._check(answer, visit, item, person)
-        self._book.add(answer)
-        body: dict[str, Any] = {"saved": answer.id, "state": _state(person, visit, self._plan)}
-        if answer.stage == "blind":
-            body["judgment"] = self._judgment(person, visit, item)
-        return _answered(body)
-
-    def _check(self, answer: Answer, visit: Visit, item: ReviewItem, person: Person) -> None:
+            raise web.HTTPUnprocessableEntity(reason=_line(f"{where}: {first['msg']}")) from exc
+        wrong = self._wrong_in(answer, item)
+        if wrong:
+            raise web.HTTPUnprocessableEntity(reason=_line(wrong))
         if answer.content != item.content:
             raise web.HTTPConflict(reason="the text has changed; load the page again")
-        if answer.score is not None and answer.score not in item.criterion.rubric.levels:
-            raise web.HTTPUnprocessableEntity(reason="the rubric has no such score")
-        judged = {field.name: field.text for field in item.sample.judged}
-        if answer.preferred and answer.preferred not in judged:
-            raise web.HTTPUnprocessableEntity(reason="there is no such output")
-        for span in answer.spans:
-            if not _fits(span, judged):
-                raise web.HTTPUnprocessableEntity(reason="a mark lies outside its text")
-        if answer.stage == "reveal" and person.blind(visit.id) is None:
+        if answer.stage == "reveal" and not self._is_shown(person, visit, item):
             raise web.HTTPConflict(reason="the own answer comes first")
+        self._book.add(answer)
+        return self._kept(answer.id, person, visit, item)
+
+    def _kept(self, id: str, person: Person, visit: Visit, item: ReviewItem) -> web.Response:
+        state = _state(person, visit, self._plan)
+        shown = self._judgment(person, visit, item)
+        return _answered({"saved": id, "state": state, "judgment": shown})
+
+    def _wrong_in(self, answer: Answer, item: ReviewItem) -> str:
+        """Why an answer cannot be one to this item; empty where it can."""
+        if answer.stage in ("skip", "flag"):
+            return ""
+        own = answer.stage != "reveal"
+        verdicts = (answer.reason_right, answer.marks_right, answer.score_right)
+        if own and any(verdicts):
+            return "a verdict comes after the judge's answer"
+        if answer.score is not None and (
+            item.is_pair or answer.score not in item.criterion.rubric.levels
+        ):
+            return "the rubric has no such score"
+        judged = {field.name: field.text for field in item.sample.judged}
+        if answer.preferred and (not item.is_pair or answer.preferred not in judged):
+            return "there is no such output"
+        if own and self._plan.asks_score and answer.score is None and answer.preferred is None:
+            return "an answer has a score, or names the better output"
+        if not all(_fits(span, judged) for span in answer.spans):
+            return "a mark lies outside its text"
+        choices = {question.key: question.choices for question in self._plan.questions}
+        if any(said not in choices.get(key, ()) for key, said in answer.questions.items()):
+            return "the form has no such question or choice"
+        return ""
+
+
+def _line(text: str) -> str:
+    """A reason phrase: one line."""
+    return " ".join(text.split())[:200]
 
 
 def _fits(span: Span, texts: Mapping[str, str]) -> bool:
@@ -340,7 +390,7 @@ def _fits(span: Span, texts: Mapping[str, str]) -> bool:
 def _state(person: Person, visit: Visit, plan: ReviewPlan) -> str:
     """`open`, `half` (the own answer is there, the verdict is not), `done` or `skipped`."""
     if person.blind(visit.id) is not None:
-        wants_more = plan.mode in ("verify", "compare") and visit.shows_judgment
+        wants_more = plan.shows == "after" and visit.shows_judgment
         return "half" if wants_more and person.reveal(visit.id) is None else "done"
     return "skipped" if (visit.id, "skip") in person.current else "open"
 

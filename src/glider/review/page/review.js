@@ -9,9 +9,8 @@ const make = (tag, props = {}, ...children) => {
   node.append(...children);
   return node;
 };
-const token = location.hash.slice(1);
-const UNSENT = "glider-unsent-" + location.host + "-" + token.slice(0, 8);
-const DRAFT = "glider-draft-" + location.host + "-" + token.slice(0, 8);
+const token = decodeURIComponent(location.hash.slice(1));
+const key = (what) => "glider-" + what + "-" + state.run + "-" + state.person;
 
 let state = null; // what the server says of this person's list
 let at = -1; // the number of the visit that is shown
@@ -20,8 +19,12 @@ let own = emptyAnswer();
 let verdict = {};
 let opened = 0; // when the item was opened, for the time it takes
 let visible = 0; // milliseconds it was visible before
+let busy = false; // between a save and what comes after it nothing can be answered
 let typed = "";
 let typedAt = 0;
+
+const SAID = ["yes", "partly", "no", "cannot tell"];
+const ASKED = [["reason_right", "Is the reason right?"], ["marks_right", "Are the marks right?"], ["score_right", "Is the score right?"]];
 
 function emptyAnswer() {
   return { score: null, preferred: null, spans: [], note: "", questions: {} };
@@ -58,20 +61,28 @@ async function ask(path, body) {
   return answer;
 }
 
-function unsent() {
-  try { return JSON.parse(localStorage.getItem(UNSENT)) || []; } catch { return []; }
+// What is kept in this browser; in the page alone where the browser keeps nothing.
+const memory = {};
+
+function kept(what) {
+  try { return JSON.parse(localStorage.getItem(key(what))) ?? memory[what] ?? null; } catch { return memory[what] ?? null; }
 }
 
-function keepUnsent(list) {
-  try { localStorage.setItem(UNSENT, JSON.stringify(list)); } catch { /* a full or closed storage: the page still sends */ }
+function keep(what, value) {
+  memory[what] = value;
+  try {
+    if (value === null) localStorage.removeItem(key(what)); else localStorage.setItem(key(what), JSON.stringify(value));
+  } catch { /* full or closed: `memory` has it */ }
 }
+
+const unsent = () => kept("unsent") || [];
 
 let sending = Promise.resolve();
 
 // Keeps the answer in this browser first, then sends all that is kept, in order. The server keeps an
-// answer that is sent twice once.
+// answer that is sent twice once; what it will never take stays here under "refused".
 function send(answer) {
-  if (answer) keepUnsent([...unsent(), answer]);
+  if (answer) keep("unsent", [...unsent(), answer]);
   sending = sending.then(async () => {
     let last = null;
     for (const one of unsent()) {
@@ -79,14 +90,16 @@ function send(answer) {
         last = await ask("api/answer", one);
         settle(one, last);
       } catch (error) {
-        if (!error.status || error.status >= 500 || error.status === 429) {
-          tell(error.status === 507 ? error.message : "Not saved yet: no connection. It is kept here and sent again.", true);
+        if (![404, 409, 410, 413, 422].includes(error.status)) {
+          tell("Not saved yet: " + (error.status ? error.message : "no connection") + ". It is kept here and sent again.", true);
           return null;
         }
-        say("This answer was not taken: " + error.message);
+        keep("refused", [...(kept("refused") || []), one]);
+        say("This answer was not taken: " + error.message + ". A copy is kept in this browser.");
         tell("", false);
+        last = null;
       }
-      keepUnsent(unsent().filter((other) => other.id !== one.id));
+      keep("unsent", unsent().filter((other) => other.id !== one.id));
     }
     return last;
   });
@@ -94,7 +107,7 @@ function send(answer) {
 }
 
 function settle(sent, answered) {
-  const visit = state.visits[sent.number];
+  const visit = state.visits.find((one) => one.id === sent.visit);
   if (visit) {
     visit.state = answered.state;
     if (sent.stage === "flag") visit.flag = true;
@@ -118,15 +131,15 @@ const newId = () => crypto.randomUUID ? crypto.randomUUID() : Array.from(crypto.
 // ---- drafts: what is not yet saved survives a reload
 
 function keepDraft() {
-  if (item) try { localStorage.setItem(DRAFT, JSON.stringify({ visit: item.visit, content: item.content, own, verdict })); } catch { /* as above */ }
+  if (item) keep("draft-" + item.visit, { content: item.content, own, verdict });
 }
 
 function draftOf(visit) {
-  try {
-    const draft = JSON.parse(localStorage.getItem(DRAFT));
-    return draft && draft.visit === visit.visit && draft.content === visit.content ? draft : null;
-  } catch { return null; }
+  const draft = kept("draft-" + visit.visit);
+  return draft && draft.content === visit.content ? draft : null;
 }
+
+const dropDraft = (visit) => keep("draft-" + visit, null);
 
 // ---- showing an item
 
@@ -134,14 +147,14 @@ async function open(number) {
   if (number < 0 || number >= state.visits.length) return showEnd();
   say("");
   try {
-    item = await ask("api/visit/" + number);
+    item = await ask("api/visit/" + encodeURIComponent(state.visits[number].id));
   } catch (error) {
     say(error.status ? error.message : "No connection: this item cannot be loaded now.");
     if (!error.status) setTimeout(() => open(number), 3000);
     return;
   }
   at = number;
-  const waiting = unsent().filter((answer) => answer.number === number);
+  const waiting = unsent().filter((answer) => answer.visit === item.visit);
   const answers = { ...item.answers };
   for (const answer of waiting) answers[answer.stage] = answer;
   own = answers.blind ? { ...emptyAnswer(), ...pick(answers.blind, ["score", "preferred", "spans", "note", "questions"]) } : emptyAnswer();
@@ -151,12 +164,14 @@ async function open(number) {
   opened = performance.now();
   visible = 0;
   typed = "";
+  wait(false);
   $("end").hidden = true;
   $("item").hidden = false;
   if (item.changed) say("The text has changed since you answered; your earlier answer is kept as history.");
   showMaterial();
   showForm();
   showReveal(item.judgment);
+  lock();
   showProgress();
   window.scrollTo(0, 0);
 }
@@ -172,7 +187,7 @@ function showMaterial() {
     if (!field.judged && field.text.length > 1200) {
       section.append(make("details", {}, make("summary", { textContent: field.name + " (" + field.text.length.toLocaleString() + " characters)" }), text));
     } else {
-      section.append(make("h2", { textContent: field.judged ? field.name + " — judge this" : field.name }), text);
+      section.append(make("h2", { textContent: field.judged && state.asks_score ? field.name + " — judge this" : field.name }), text);
     }
     if (field.judged && !item.fields.slice(0, n).some((f) => f.judged)) section.id = "judged";
     return section;
@@ -195,6 +210,9 @@ function showForm() {
        choice("score", "", "neither", "they are alike", own.preferred === "", (v) => { own.preferred = v; })]
     : item.levels.map((level) => choice("score", String(level.score), String(level.score), level.text, own.score === level.score, (v) => { own.score = Number(v); }));
   $("scores").replaceChildren(make("legend", { textContent: item.pair ? "Which is better?" : "Your score" }), ...scores);
+  $("scores").hidden = !state.asks_score;
+  $("levels").hidden = state.asks_score;
+  $("levels").replaceChildren(...item.levels.map((l) => make("div", {}, make("dt", { textContent: l.score }), make("dd", { textContent: l.text }))));
   $("more").hidden = !state.questions.length;
   $("more").replaceChildren(make("legend", { textContent: "Questions" }), ...state.questions.map((question) =>
     make("fieldset", {}, make("legend", { textContent: question.text }), make("div", { className: "verdict" },
@@ -209,12 +227,23 @@ function showMarks() {
     const text = item.fields.find((f) => f.name === span.field).text;
     const remove = make("button", { type: "button", textContent: "Remove" });
     remove.setAttribute("aria-label", "Remove mark " + (n + 1));
-    remove.addEventListener("click", () => { own.spans.splice(n, 1); changed(); });
+    remove.addEventListener("click", () => { if (!shut()) { own.spans.splice(n, 1); changed(); } });
     const quote = make("q", { textContent: slice(text, span.start, span.end), dir: "auto" });
     return make("li", { className: "mark" }, quote, remove);
   }));
-  $("undo").disabled = !own.spans.length;
+  $("undo").disabled = !own.spans.length || shut();
 }
+
+// The own answer stands once the judge's is shown; what the person now thinks is asked below it.
+const shut = () => Boolean(item && item.judgment && state.asks_score);
+
+function lock() {
+  for (const input of document.querySelectorAll("#scores input, #more input, #note, #marks button")) input.disabled = shut();
+  for (const id of ["save", "mark", "how", "skip"]) $(id).hidden = shut();
+  $("undo").disabled = !own.spans.length || shut();
+}
+
+function undo() { if (!shut() && own.spans.length) { own.spans.pop(); changed(); } }
 
 function changed() { showMarks(); paint(); keepDraft(); }
 
@@ -233,18 +262,21 @@ function showReveal(judgment) {
     return make("li", { className: "mark" }, make("q", { textContent: field ? slice(field.text, span.start, span.end) : "", dir: "auto" }));
   });
   $("said-marks").replaceChildren(...quotes, ...judgment.unplaced.map((phrase) => make("li", { className: "mark" }, make("q", { textContent: phrase }), make("span", { className: "quiet", textContent: "not in the text" }))));
-  const said = ["yes", "partly", "no", "cannot tell"];
-  const asked = [["reason_right", "Is the reason right?"], ["marks_right", "Are the marks right?"], ["score_right", "Is the score right?"]];
+  $("save-verdict").hidden = $("verdicts").hidden = !state.asks_score;
+  if (!state.asks_score) {
+    $("shown-first").append($("reveal"));
+    return paint();
+  }
   const now = item.pair
     ? [...item.fields.filter((f) => f.judged).map((f) => [f.name, f.name]), ["", "neither"]]
     : item.levels.map((l) => [l.score, String(l.score)]);
-  const key = item.pair ? "preferred" : "score";
+  const what = item.pair ? "preferred" : "score";
   const before = item.pair ? own.preferred : own.score;
   $("verdicts").replaceChildren(
-    ...asked.map(([name, text]) => make("fieldset", {}, make("legend", { textContent: text }), make("div", { className: "verdict" },
-      ...said.map((s) => choice(name, s, "", s, verdict[name] === s, (v) => { verdict[name] = v; }))))),
+    ...ASKED.map(([name, text]) => make("fieldset", {}, make("legend", { textContent: text }), make("div", { className: "verdict" },
+      ...SAID.map((s) => choice(name, s, "", s, verdict[name] === s, (v) => { verdict[name] = v; }))))),
     make("fieldset", {}, make("legend", { textContent: "Having read it, your score would be" }), make("div", { className: "verdict" },
-      ...now.map(([value, label]) => choice("now", String(value), label, value === before ? "(as before)" : "", (verdict[key] ?? undefined) === value, () => { verdict[key] = value; })))));
+      ...now.map(([value, label]) => choice("now", String(value), label, value === before ? "(as before)" : "", verdict[what] === value, () => { verdict[what] = value; })))));
   paint();
 }
 
@@ -261,36 +293,47 @@ function paint() {
     range.setEnd(node, toUnits(node.data, span.end));
     return range;
   }).filter(Boolean);
-  CSS.highlights.set("said", new Highlight(...ranges(item.judgment ? item.judgment.marks : [])));
+  const said = item.judgment ? item.judgment.marks : [];
+  const both = own.spans.flatMap((a) => said.filter((b) => a.field === b.field)
+    .map((b) => ({ field: a.field, start: Math.max(a.start, b.start), end: Math.min(a.end, b.end) }))
+    .filter((span) => span.start < span.end));
+  CSS.highlights.set("said", new Highlight(...ranges(said)));
   CSS.highlights.set("own", new Highlight(...ranges(own.spans)));
+  CSS.highlights.set("both", new Highlight(...ranges(both)));
 }
 
-// The selection as a span of one judged field, its edges moved out to whole words.
+// The part of one judged field that is selected, in UTF-16 units, without spaces at its edges.
 function selected() {
   const selection = document.getSelection();
   if (!selection || !selection.rangeCount || selection.isCollapsed) return null;
   const range = selection.getRangeAt(0);
-  const box = [...document.querySelectorAll(".judged .text")].find((b) => range.intersectsNode(b));
+  const box = [...document.querySelectorAll(".judged .text")].find((b) => range.intersectsNode(b.firstChild));
   if (!box) return null;
   const node = box.firstChild;
+  const whole = new Range();
+  whole.selectNodeContents(node);
   const text = node.data;
-  let start = range.startContainer === node ? range.startOffset : 0;
-  let end = range.endContainer === node ? range.endOffset : text.length;
+  let start = range.startContainer === node ? range.startOffset : range.compareBoundaryPoints(Range.START_TO_START, whole) <= 0 ? 0 : text.length;
+  let end = range.endContainer === node ? range.endOffset : range.compareBoundaryPoints(Range.END_TO_END, whole) >= 0 ? text.length : 0;
   while (start < end && /\s/.test(text[start])) start += 1;
   while (end > start && /\s/.test(text[end - 1])) end -= 1;
-  if (start === end) return null;
-  for (const word of new Intl.Segmenter(undefined, { granularity: "word" }).segment(text)) {
-    const last = word.index + word.segment.length;
-    if (word.isWordLike && word.index < start && start < last) start = word.index;
-    if (word.isWordLike && word.index < end && end < last) { end = last; break; }
-    if (word.index >= end) break;
-  }
+  return start < end ? { box, text, start, end } : null;
+}
+
+// A span in code points, its edges moved out to whole words.
+function snapped({ box, text, start, end }) {
+  const words = new Intl.Segmenter(undefined, { granularity: "word" }).segment(text);
+  const first = words.containing(start);
+  const last = words.containing(end - 1);
+  if (first.isWordLike) start = first.index;
+  if (last.isWordLike) end = last.index + last.segment.length;
   return { field: box.dataset.field, start: toPoints(text, start), end: toPoints(text, end) };
 }
 
 function markSelection() {
-  const span = selected();
-  if (!span) return;
+  const found = shut() ? null : selected();
+  if (!found) return;
+  const span = snapped(found);
   if (!own.spans.some((s) => s.field === span.field && s.start === span.start && s.end === span.end)) own.spans.push(span);
   document.getSelection().removeAllRanges();
   changed();
@@ -302,39 +345,53 @@ function seconds() {
   return Math.round((visible + (document.hidden ? 0 : performance.now() - opened)) / 100) / 10;
 }
 
+function wait(now) {
+  busy = now;
+  $("item").inert = now;
+}
+
 async function save() {
+  if (busy) return;
+  if (shut()) return saveVerdict();
   const judged = item.pair ? own.preferred !== null : own.score !== null;
   const unanswered = state.questions.filter((q) => !own.questions[q.key]);
-  if (!judged && state.mode !== "synth" && state.mode !== "form") return missing(item.pair ? "Choose the better one first." : "Choose a score first.");
+  if (!judged && state.asks_score) return missing(item.pair ? "Choose the better one first." : "Choose a score first.");
   if (unanswered.length) return missing("Not answered yet: " + unanswered[0].text);
   own.note = $("note").value;
-  const number = at;
-  const answer = { id: newId(), number, content: item.content, stage: "blind", seconds: seconds(), ...own };
+  const visit = item.visit;
+  const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== null));
+  const answer = { id: newId(), visit, content: item.content, stage: "blind", seconds: seconds(), ...given };
+  say("");
   tell("Saving …", false);
+  wait(true);
+  dropDraft(visit);
   const answered = await send(answer);
-  if (at !== number) return;
-  if (answered && answered.saved === answer.id) {
-    localStorage.removeItem(DRAFT);
-    if (answered.judgment) {
-      showReveal(answered.judgment);
-      opened = performance.now();
-      visible = 0;
-      $("reveal").focus();
-      $("reveal").scrollIntoView({ block: "nearest" });
-      return;
-    }
+  if (!item || item.visit !== visit) return;
+  if (answered && answered.saved === answer.id && answered.judgment && state.asks_score) {
+    showReveal(answered.judgment);
+    showMarks();
+    lock();
+    wait(false);
+    opened = performance.now();
+    visible = 0;
+    $("reveal").focus({ preventScroll: true });
+    $("reveal").scrollIntoView({ block: "start" });
+    return;
   }
   await goOn();
 }
 
 async function saveVerdict() {
-  const unsaid = ["reason_right", "marks_right", "score_right"].find((key) => !verdict[key]);
+  if (busy) return;
+  const unsaid = ASKED.find(([name]) => !verdict[name]);
   if (unsaid) return missing("Answer all three questions, please; “cannot tell” is an answer.");
-  const number = at;
+  const visit = item.visit;
+  say("");
   tell("Saving …", false);
-  const sent = send({ id: newId(), number, content: item.content, stage: "reveal", seconds: seconds(), ...verdict });
-  await sent;
-  if (at === number) { localStorage.removeItem(DRAFT); await goOn(); }
+  wait(true);
+  dropDraft(visit);
+  await send({ id: newId(), visit, content: item.content, stage: "reveal", seconds: seconds(), ...verdict });
+  if (item && item.visit === visit) await goOn();
 }
 
 function missing(text) { say(text); $("message").scrollIntoView({ block: "center" }); }
@@ -346,13 +403,15 @@ function goOn() {
 }
 
 async function skip() {
-  await send({ id: newId(), number: at, content: item.content, stage: "skip" });
+  if (busy || shut()) return;
+  wait(true);
+  await send({ id: newId(), visit: item.visit, content: item.content, stage: "skip" });
   await goOn();
 }
 
 async function flag() {
   $("flag").setAttribute("aria-pressed", "true");
-  await send({ id: newId(), number: at, content: item.content, stage: "flag", note: $("note").value });
+  await send({ id: newId(), visit: item.visit, content: item.content, stage: "flag", note: $("note").value });
 }
 
 // ---- the frame
@@ -393,6 +452,7 @@ function showEnd() {
   $("end").hidden = false;
   at = state.visits.length;
   item = null;
+  wait(false);
   showProgress();
 }
 
@@ -400,15 +460,16 @@ function press(event) {
   const writing = event.target.matches("textarea, input[type=search]");
   if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
     event.preventDefault();
-    if (item) ($("reveal").hidden ? save() : saveVerdict());
+    if (item) save();
     return;
   }
   if (event.key === "Escape" && !$("items").hidden) { toggle($("list"), $("items")); $("list").focus(); return; }
   if (writing || event.ctrlKey || event.metaKey || event.altKey) return;
   const actions = { n: () => open(at + 1), p: () => open(at - 1), m: markSelection, s: skip, f: flag,
-    u: () => { own.spans.pop(); changed(); }, "?": () => toggle($("help"), $("keys")),
+    u: undo, "?": () => toggle($("help"), $("keys")),
     "/": () => { if ($("items").hidden) { toggle($("list"), $("items")); showList(); } $("search").focus(); } };
-  if (/^[0-9]$/.test(event.key) && item && !item.pair && $("reveal").hidden) return digit(event.key);
+  if (busy && event.key !== "p" && event.key !== "n") return;
+  if (/^[0-9]$/.test(event.key) && item && state.asks_score) return shut() ? answerNext(event.key) : digit(event.key);
   if (actions[event.key] && (item || event.key === "?" || event.key === "/" || event.key === "p")) {
     event.preventDefault();
     actions[event.key]();
@@ -417,6 +478,12 @@ function press(event) {
 
 // "1" then "0" within a second is 10, where the rubric has it.
 function digit(key) {
+  if (item.pair) {
+    const inputs = [...$("scores").querySelectorAll("input")];
+    const wanted = inputs[key === "0" ? inputs.length - 1 : Number(key) - 1];
+    if (wanted) wanted.click();
+    return;
+  }
   const now = performance.now();
   typed = now - typedAt < 1000 ? typed + key : key;
   typedAt = now;
@@ -429,11 +496,18 @@ function digit(key) {
   keepDraft();
 }
 
+// 1 to 4 answer the first verdict that is open.
+function answerNext(key) {
+  const open = ASKED.find(([name]) => !verdict[name]);
+  const input = open && $("verdicts").querySelectorAll('input[name="' + open[0] + '"]')[Number(key) - 1];
+  if (input) input.click();
+}
+
 $("form").addEventListener("submit", (event) => { event.preventDefault(); save(); });
 $("save-verdict").addEventListener("click", saveVerdict);
 $("mark").addEventListener("click", markSelection);
 $("mark").addEventListener("mousedown", (event) => event.preventDefault()); // keeps the selection
-$("undo").addEventListener("click", () => { own.spans.pop(); changed(); });
+$("undo").addEventListener("click", undo);
 $("skip").addEventListener("click", skip);
 $("flag").addEventListener("click", flag);
 $("next").addEventListener("click", () => open(at + 1));
@@ -443,12 +517,12 @@ $("list").addEventListener("click", () => { toggle($("list"), $("items")); if (!
 $("search").addEventListener("input", showList);
 $("note").addEventListener("input", () => { own.note = $("note").value; keepDraft(); });
 document.addEventListener("keydown", press);
-document.addEventListener("selectionchange", () => { $("mark").disabled = !item || !selected(); });
+document.addEventListener("selectionchange", () => { $("mark").disabled = !item || shut() || !selected(); });
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) visible += performance.now() - opened; else opened = performance.now();
 });
-window.addEventListener("online", () => send());
-setInterval(() => { if (unsent().length) send(); }, 5000);
+window.addEventListener("online", () => { if (state) send(); });
+setInterval(() => { if (state && unsent().length) send(); }, 5000);
 
 (async () => {
   if (!token) return say("This link is not whole: it ends with # and a long word.");
