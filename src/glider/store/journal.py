@@ -5,7 +5,7 @@ A process killed at any moment leaves at most one broken last line; opening agai
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -57,8 +57,14 @@ def cut_broken_tail(path: Path) -> None:
 class Journal(Generic[R]):
     """Records of one kind: those that are there, and a file to which more are added."""
 
-    def __init__(self, path: Path, kind: type[R]) -> None:
+    def __init__(
+        self, path: Path, kind: type[R], *, keep: Callable[[R], bool] = lambda record: True
+    ) -> None:
         """Read what is there.
+
+        Args:
+            keep: called with each record that is there, in order; those it is false of are not
+                held in memory.
 
         Raises:
             RunError: the file cannot be written.
@@ -69,7 +75,7 @@ class Journal(Generic[R]):
         """What a process before this one wrote."""
         try:
             cut_broken_tail(path)
-            self.before = list(_records(path, kind))
+            self.before = [record for record in read_journal(path, kind) if keep(record)]
             self._file = append_only(path)
         except OSError as exc:
             raise RunError(f"cannot write {path}: {exc.strerror or exc}") from exc
@@ -100,11 +106,20 @@ class Journal(Generic[R]):
         os.close(self._file)
 
 
-def _records(path: Path, kind: type[R]) -> Iterator[R]:
+def read_journal(path: Path, kind: type[R]) -> Iterator[R]:
+    """The records of a journal, one by one; none where there is no file.
+
+    A last line without its end is left out: it is being written, or was when its process died.
+
+    Raises:
+        DataError: a line is damaged.
+    """
     if not path.exists():
         return
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
             try:
                 yield kind.model_validate_json(line)
             except ValidationError as exc:

@@ -1,0 +1,1 @@
+"""Data for judges: a label is drawn, a teacher writes the text, a blind second pass checks it."""

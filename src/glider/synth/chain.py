@@ -1,0 +1,334 @@
+"""One record from its draw to its end, as a generator: it yields calls and is sent their answers.
+
+It does no I/O and keeps no clock, so a record that was cut short is continued by sending it the
+answers that are in the journal. Checks that cost nothing come before the next call is paid; the
+blind reading comes before the judgments, since it needs nothing of them.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+
+from glider.backends.base import Backend
+from glider.core.criteria import Criterion, pairwise
+from glider.core.errors import GliderError, ReadError, Truncated
+from glider.core.generation import Decoding, Generation
+from glider.core.judgments import Highlight, Span, Usage
+from glider.core.samples import Field, Sample
+from glider.core.tasks import COMPARED, JudgeTask, compared
+from glider.formats.base import Format, Prompt
+from glider.synth.checks import Rejected, check_edit, check_material, check_written
+from glider.synth.draw import Draw
+from glider.synth.plan import Plan
+from glider.synth.records import CallRecord, Check, Judged, SynthRecord, Text, Verdict
+from glider.synth.steps import (
+    Written,
+    ask_edit,
+    ask_judgment,
+    ask_material,
+    ask_wrong,
+    longest_highlight,
+    read_edit,
+    read_material,
+    read_written,
+    sample_of,
+)
+from glider.text.thinking import split_thinking
+
+TEACHER = "teacher"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call to be made."""
+
+    step: str
+    """Its name within the record."""
+    to: str
+    """`teacher`, or the id of a verifier."""
+    prompt: Prompt
+    decoding: Decoding
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """A model that reads blind, in a format."""
+
+    backend: Backend
+    format: Format
+
+    @property
+    def id(self) -> str:
+        """Model and format."""
+        return f"{self.backend.id} {self.format.id}"
+
+
+_Chain = Generator[Call, CallRecord, SynthRecord]
+
+
+class _RecordLost(Exception):
+    """A record ends early."""
+
+    def __init__(self, rejected: Rejected) -> None:
+        super().__init__(rejected.reason)
+        self.rejected = rejected
+
+
+class _Record:
+    """The state of one chain."""
+
+    def __init__(
+        self,
+        draw: Draw,
+        plan: Plan,
+        verifiers: Sequence[Verifier],
+        claim: Callable[[Sequence[str]], bool],
+    ) -> None:
+        self.draw, self.plan, self.verifiers, self.claim = draw, plan, verifiers, claim
+        self.usage = Usage()
+        self.checks: list[tuple[int, Check]] = []
+        self.texts: list[Text] = []
+
+    def run(self) -> _Chain:
+        try:
+            yield from self._all()
+        except _RecordLost as lost:
+            rejected = lost.rejected
+            return self._end(rejected.stage, rejected.reason, rejected.seen)
+        return self._end("kept")
+
+    def _end(self, stage: str, reason: str = "", seen: str = "") -> SynthRecord:
+        return SynthRecord(
+            number=self.draw.number,
+            draw=self.draw,
+            stage=stage,
+            reason=reason,
+            seen=seen,
+            texts=tuple(self.texts),
+            checks=tuple(self.checks),
+            usage=self.usage,
+        )
+
+    def _all(self) -> Generator[Call, CallRecord, None]:
+        draw = self.draw
+        answer = yield from self._call("material", ask_material(draw))
+        try:
+            material = read_material(self._text(answer, "written"), draw)
+        except ReadError as error:
+            raise _RecordLost(Rejected("written", str(error), answer.text[:200])) from error
+        self._refuse(check_material(draw, material))
+        sample = sample_of(draw, material, id=f"{draw.number}")
+        if not self.claim([field.text for field in sample.judged]):
+            raise _RecordLost(
+                Rejected("distinct", "near duplicate of another text", sample.judged[0].text[:200])
+            )
+        if draw.kind == "pair":
+            sample = _compared_sample(sample)
+        criterion = pairwise(draw.criterion) if draw.kind == "pair" else draw.criterion
+        text = yield from self._judged("", sample, criterion, draw.target, wrong=True)
+        if draw.kind == "minimal":
+            twin = yield from self._twin(sample, criterion, text)
+            self.texts = list(twin)
+        else:
+            self.texts = [text]
+
+    def _judged(
+        self, prefix: str, sample: Sample, criterion: Criterion, target: int, *, wrong: bool
+    ) -> Generator[Call, CallRecord, Text]:
+        """A text read blind, then judged rightly and, if asked, wrongly."""
+        draw = self.draw
+        checks = yield from self._read_blind(prefix, sample, target)
+        score, rewritten = self._settled(checks, target, criterion)
+        answer = yield from self._call(
+            f"{prefix}right", ask_judgment(draw, sample, criterion, score)
+        )
+        right = self._written(answer, sample)
+        self._refuse(check_written(right, sample))
+        bad: Judged | None = None
+        if wrong:
+            wrong_score = draw.wrong if draw.wrong != score else target
+            answer = yield from self._call(
+                f"{prefix}wrong", ask_wrong(draw, sample, criterion, wrong_score)
+            )
+            written = self._written(answer, sample)
+            self._refuse(check_written(written, sample, right))
+            bad = Judged(
+                score=wrong_score, reasoning=written.reasoning, highlights=written.highlights
+            )
+        return Text(
+            material={field.name: field.text for field in sample.fields},
+            target=target,
+            right=Judged(score=score, reasoning=right.reasoning, highlights=right.highlights),
+            wrong=bad,
+            checks=tuple(checks),
+            rewritten=rewritten,
+        )
+
+    def _read_blind(
+        self, prefix: str, sample: Sample, target: int
+    ) -> Generator[Call, CallRecord, list[Check]]:
+        draw = self.draw
+        checks: list[Check] = []
+        for place, verifier in enumerate(self.verifiers):
+            if draw.kind == "pair":
+                orders = [COMPARED, COMPARED[::-1]]
+                tasks = [compared(sample, draw.criterion, *order) for order in orders]
+            else:
+                tasks = [JudgeTask(sample, draw.criterion)]
+            scores: list[int | None] = []
+            for order, task in enumerate(tasks):
+                step = f"{prefix}blind-{place}" + (f"-{order}" if len(tasks) > 1 else "")
+                score = yield from self._blind_score(step, verifier, task)
+                scores.append(score if not order or score is None else 1 - score)
+            agreed = scores[0] if len(set(scores)) == 1 else None
+            check = Check(by=verifier.id, score=agreed, verdict=_verdict(agreed, target, draw))
+            checks.append(check)
+            self.checks.append((target, check))
+        return checks
+
+    def _blind_score(
+        self, step: str, verifier: Verifier, task: JudgeTask
+    ) -> Generator[Call, CallRecord, int | None]:
+        try:
+            prompt = verifier.format.render(task)
+        except GliderError:
+            return None
+        answer = yield from self._call(step, prompt, to=verifier.id, greedy=True)
+        if answer.error is not None or (answer.finish == "length" and not prompt.whole_at_limit):
+            return None
+        try:
+            return verifier.format.read(answer.text, task).score
+        except ReadError:
+            return None
+
+    def _settled(
+        self, checks: Sequence[Check], target: int, criterion: Criterion
+    ) -> tuple[int, bool]:
+        """The score of the right judgment, or the end of the record."""
+        for check in checks:
+            if check.verdict == "contradicts":
+                raise _RecordLost(
+                    Rejected("verified", "contradicts", f"target {target}, read as {check.score}")
+                )
+            if check.verdict == "cannot tell":
+                raise _RecordLost(Rejected("verified", "cannot tell", f"target {target}"))
+            if check.verdict == "off by one":
+                if self.plan.rewrite and check.score is not None and self.draw.kind == "single":
+                    return check.score, True
+                if not self.plan.keep_off_by_one:
+                    raise _RecordLost(
+                        Rejected(
+                            "verified", "off by one", f"target {target}, read as {check.score}"
+                        )
+                    )
+        return target, False
+
+    def _twin(
+        self, sample: Sample, criterion: Criterion, text: Text
+    ) -> Generator[Call, CallRecord, tuple[Text, Text]]:
+        """The same text with one span changed so that the score flips; the span marks both."""
+        draw = self.draw
+        assert draw.second is not None
+        span = longest_highlight(text.right.highlights)
+        if span is None:
+            raise _RecordLost(Rejected("verbatim", "no quote stands in one place only"))
+        (field,) = sample.judged
+        start, end = span
+        answer = yield from self._call("edit", ask_edit(draw, sample, criterion, span))
+        try:
+            new = read_edit(self._text(answer, "verbatim"))
+        except ReadError as error:
+            raise _RecordLost(Rejected("verbatim", str(error), answer.text[:200])) from error
+        old = field.text[start:end]
+        self._refuse(check_edit(old, new))
+        changed = Field(
+            name=field.name, text=field.text[:start] + new + field.text[end:], role="judged"
+        )
+        twin = Sample(
+            id=f"{sample.id}-twin",
+            fields=tuple(changed if f.name == field.name else f for f in sample.fields),
+        )
+        other = yield from self._judged("twin-", twin, criterion, draw.second, wrong=False)
+        return (
+            _marked(text, field.name, old, start),
+            _marked(other, field.name, new, start),
+        )
+
+    def _call(
+        self, step: str, prompt: Prompt, *, to: str = TEACHER, greedy: bool = False
+    ) -> Generator[Call, CallRecord, CallRecord]:
+        decoding = Decoding(
+            temperature=0.0 if greedy else self.plan.temperature,
+            top_p=1.0 if greedy else self.plan.top_p,
+            max_tokens=prompt.max_tokens,
+            seed=(self.plan.seed * 1_000_003 + self.draw.number) % (1 << 31),
+        )
+        answer = yield Call(step, to, prompt, decoding)
+        self.usage = self.usage + answer.usage
+        return answer
+
+    def _text(self, answer: CallRecord, stage: str) -> str:
+        if answer.error is not None:
+            raise _RecordLost(Rejected(stage, f"the teacher's call failed: {answer.error}"))
+        if answer.finish == "length":
+            raise _RecordLost(Rejected(stage, Truncated.code, answer.text[-200:]))
+        return answer.text
+
+    def _written(self, answer: CallRecord, sample: Sample) -> Written:
+        try:
+            return read_written(self._text(answer, "verbatim"), sample)
+        except ReadError as error:
+            raise _RecordLost(Rejected("verbatim", str(error), answer.text[:200])) from error
+
+    @staticmethod
+    def _refuse(rejected: Rejected | None) -> None:
+        if rejected is not None:
+            raise _RecordLost(rejected)
+
+
+def chain(
+    draw: Draw, plan: Plan, verifiers: Sequence[Verifier], claim: Callable[[Sequence[str]], bool]
+) -> _Chain:
+    """The calls of one record, and its end.
+
+    Args:
+        verifiers: who reads each text blind, in this order.
+        claim: takes the judged texts in, or says False: one is nearly a text that is there.
+    """
+    return _Record(draw, plan, verifiers, claim).run()
+
+
+def answer_of(call: Call, number: int, written: Generation) -> CallRecord:
+    """What is journaled of an answer: without what the model thought before it."""
+    thought, text = split_thinking(written.text)
+    return CallRecord(
+        number=number,
+        step=call.step,
+        text=text.lstrip() if thought else text,
+        finish=written.finish,
+        usage=written.usage,
+    )
+
+
+def _compared_sample(sample: Sample) -> Sample:
+    return Sample(id=sample.id, fields=(*sample.told, *sample.judged))
+
+
+def _verdict(score: int | None, target: int, draw: Draw) -> Verdict:
+    if score is None:
+        return "cannot tell"
+    if score == target:
+        return "agrees"
+    if draw.kind == "pair":
+        return "contradicts"
+    scores = draw.criterion.rubric.scores
+    apart = abs(scores.index(score) - scores.index(target))
+    return "off by one" if apart == 1 and len(scores) > 2 else "contradicts"
+
+
+def _marked(text: Text, field: str, phrase: str, start: int) -> Text:
+    mark = Highlight(
+        phrase=phrase,
+        spans=(Span(field=field, start=start, end=start + len(phrase)),),
+        match="exact",
+    )
+    return text.model_copy(update={"right": text.right.model_copy(update={"highlights": (mark,)})})

@@ -1,0 +1,336 @@
+"""The draw of each record: all that it is to be, decided before a word is written.
+
+The label is drawn before the text. Record `n` is drawn from the plan's seed and `n` alone, so a
+plan can be cut, continued or spread over machines and stays the same. Tag names, combinations of
+fields and scales follow the draws of the GLIDER paper (arXiv 2412.14140, 3.1).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from random import Random
+from typing import Any, Literal, TypeVar, get_args
+
+from glider.core.base import Frozen, content_hash
+from glider.core.criteria import Criterion, Rubric, merged
+from glider.core.errors import DataError, MissingField, RecipeError
+from glider.core.samples import Sample
+from glider.core.tasks import COMPARED
+from glider.data.library import load_criteria
+from glider.data.rows import BadRow, open_rows
+from glider.synth.plan import SCALES, Kind, Plan, Weights
+from glider.synth.taxonomy import CriterionOutline, Domain, Taxonomy, shipped
+
+Role = Literal["input", "output", "context", "reference"]
+Fault = Literal["too kind", "too harsh", "invented", "beside the point", "contradicts itself"]
+
+ROLES: tuple[Role, ...] = get_args(Role)
+FAULTS: Mapping[Fault, str] = {
+    "too kind": "passes over what is wrong and gives too high a score",
+    "too harsh": "makes much of trifles and gives too low a score",
+    "invented": "claims something of the text that does not stand in it",
+    "beside the point": "judges another quality than the one that was asked for",
+    "contradicts itself": "gives reasons that speak for another score than the one it gives",
+}
+TAGS: Mapping[Role, tuple[str, ...]] = {
+    "input": (
+        "INPUT", "USER INPUT", "PROMPT", "QUESTION", "INSTRUCTION", "REQUEST", "QUERY", "TASK",
+        "USER MESSAGE", "USER QUESTION", "ASSIGNMENT", "USER REQUEST", "CUSTOMER MESSAGE",
+        "PROBLEM", "CONVERSATION",
+    ),
+    "output": (
+        "OUTPUT", "MODEL OUTPUT", "RESPONSE", "ANSWER", "ASSISTANT RESPONSE", "REPLY", "COMPLETION",
+        "SUBMISSION", "GENERATED TEXT", "SOLUTION", "ASSISTANT", "RESULT", "DRAFT", "TEXT",
+        "SYSTEM OUTPUT",
+    ),
+    "context": (
+        "CONTEXT", "DOCUMENT", "SOURCE", "PASSAGE", "BACKGROUND", "ARTICLE", "REFERENCE TEXT",
+        "RETRIEVED TEXT", "MATERIAL", "EVIDENCE", "NOTES", "EXCERPT", "KNOWLEDGE", "RECORD",
+        "SOURCE TEXT",
+    ),
+    "reference": (
+        "GOLD ANSWER", "REFERENCE", "REFERENCE ANSWER", "EXPECTED ANSWER", "CORRECT ANSWER",
+        "IDEAL ANSWER", "GROUND TRUTH", "MODEL ANSWER", "SAMPLE SOLUTION", "EXPECTED OUTPUT",
+        "TARGET", "ANSWER KEY", "GOLD STANDARD", "EXPERT ANSWER", "BEST ANSWER",
+    ),
+}  # fmt: skip
+"""Fifteen names for each role."""
+COMBINATIONS: tuple[tuple[Role, ...], ...] = tuple(
+    roles for n in range(1, 5) for roles in combinations(ROLES, n)
+)
+"""The fifteen ways to have one to four of the fields."""
+
+
+_BRACED = re.compile(r"\{(input|context|reference)\}")
+T = TypeVar("T")
+
+
+class Draw(Frozen):
+    """What one record is to be, all of it decided before a word is written."""
+
+    number: int
+    kind: Kind
+    domain: str
+    domain_group: str
+    criterion_group: str
+    criterion: Criterion
+    """On the drawn scale; of a pair the pointwise criterion."""
+    code: bool = False
+    tags: Mapping[Role, str]
+    """The fields of the record, in the order they are shown, and what each is called."""
+    judged: Role
+    target: int
+    """The score the text is to earn; of a pair 0 or 1, the better output."""
+    second: int | None = None
+    """Of a minimal pair the score of the changed text; of a pair the level of the worse output."""
+    level: int | None = None
+    """Of a pair the level of the better output."""
+    wrong: int
+    """The score of the wrong judgment."""
+    fault: Fault
+    words: int
+    language: str
+    passage: str | None = None
+
+    @property
+    def judged_names(self) -> tuple[str, ...]:
+        """The fields that are judged; of a pair the two neutral names."""
+        return COMPARED if self.kind == "pair" else (self.tags[self.judged],)
+
+
+class Drawer:
+    """Draws the records of one plan."""
+
+    def __init__(self, plan: Plan, *, folder: Path = Path()) -> None:
+        """Read what the plan names.
+
+        Args:
+            folder: what relative paths of the plan are relative to.
+
+        Raises:
+            RecipeError: a name is unknown or a group has nothing to draw.
+            DataError: a file that the plan names cannot be read.
+        """
+        self.plan = plan
+        part = shipped().part(
+            domain_groups=plan.domain_groups,
+            domains=plan.domains,
+            criterion_groups=plan.criterion_groups,
+            criteria=plan.criteria,
+        )
+        self.taxonomy = _with_own(plan, part, folder)
+        """What is drawn from."""
+        self._passages = _passages(folder / plan.passages) if plan.passages else []
+        self._check_there_is_something()
+
+    def _check_there_is_something(self) -> None:
+        kinds = [
+            code for code, share in ((True, self.plan.code), (False, 1 - self.plan.code)) if share
+        ]
+        for code in kinds:
+            what = "about code" if code else "not about code"
+            if not self._groups(self.taxonomy.domains, code):
+                raise RecipeError(f"no domain {what} is left", hint=f"code: {0 if code else 1}")
+            if not self._groups(self.taxonomy.criteria, code):
+                raise RecipeError(f"no criterion {what} is left", hint=f"code: {0 if code else 1}")
+
+    @cached_property
+    def content_id(self) -> str:
+        """Hash of all that is drawn from."""
+        domains = [[d.name, d.group] for ds in self.taxonomy.domains.values() for d in ds]
+        criteria = [
+            [c.name, c.group, c.question, *c.levels, c.own and c.own.model_dump()]
+            for outlines in self.taxonomy.criteria.values()
+            for c in outlines
+        ]
+        return content_hash([domains, criteria, self._passages])
+
+    def draw(self, number: int) -> Draw:
+        """Record `number` of the plan."""
+        plan, rng = self.plan, Random(f"{self.plan.seed}:{number}")
+        kind: Kind = _weighted(rng, plan.kinds)  # type: ignore[assignment]
+        code = rng.random() < plan.code
+        domain = self._entry(rng, self.taxonomy.domains, code)
+        scores = SCALES[_weighted(rng, plan.scales)]
+        criterion, group = self._criterion(rng, kind, code, scores)
+        scores = criterion.rubric.scores
+        tags, judged = _fields(rng, kind, criterion, rng.random())
+        target = _target(rng, scores, plan.targets)
+        second = level = None
+        if kind == "pair":
+            better, worse = _two_apart(rng, scores)
+            level, second, target = better, worse, rng.randrange(2)
+        elif kind == "minimal":
+            second = _far_from(rng, target, scores, plan.margin)
+        against: tuple[int, ...] = (0, 1) if kind == "pair" else scores
+        wrong = _far_from(rng, target, against, plan.margin)
+        faults: list[Fault] = ["invented", "beside the point", "contradicts itself"]
+        if kind != "pair":
+            faults += ["too kind"] * 2 if wrong > target else ["too harsh"] * 2
+        low, high = plan.words
+        passage = None
+        if self._passages and "context" in tags and judged != "context":
+            passage = rng.choice(self._passages)
+        return Draw(
+            number=number,
+            kind=kind,
+            domain=domain.name,
+            domain_group=domain.group,
+            criterion_group=group,
+            criterion=criterion,
+            code=code,
+            tags=tags,
+            judged=judged,
+            target=target,
+            second=second,
+            level=level,
+            wrong=wrong,
+            fault=rng.choice(faults),
+            words=round(low * (high / low) ** rng.random()),
+            language=_weighted(rng, plan.languages),
+            passage=passage,
+        )
+
+    def _groups(self, groups: Mapping[str, Sequence[T]], code: bool) -> list[list[T]]:
+        """What can be drawn for a record about code, or for one that is not, by group."""
+
+        def fits(entry: Any) -> bool:
+            if isinstance(entry, Domain):
+                return entry.code == code or entry.group == OWN
+            return code or entry.group != "code"
+
+        found = [[entry for entry in entries if fits(entry)] for entries in groups.values()]
+        return [entries for entries in found if entries]
+
+    def _entry(self, rng: Random, groups: Mapping[str, Sequence[T]], code: bool) -> T:
+        return rng.choice(rng.choice(self._groups(groups, code)))
+
+    def _criterion(
+        self, rng: Random, kind: Kind, code: bool, scores: tuple[int, ...]
+    ) -> tuple[Criterion, str]:
+        groups = self._groups(self.taxonomy.criteria, code)
+        if kind == "several":
+            groups = [entries for entries in groups if len(entries) > 1] or groups
+        entries = rng.choice(groups)
+        if kind != "several" or len(entries) < 2:
+            outline = rng.choice(entries)
+            return outline.on_scale(scores), outline.group
+        parts = rng.sample(entries, rng.choice([2, 3]) if len(entries) > 2 else 2)
+        criteria = [part.on_scale(scores) for part in parts]
+        same = criteria[0].rubric.scores
+        criteria = [c for c in criteria if c.rubric.scores == same]
+        if len(criteria) < 2:
+            return criteria[0], parts[0].group
+        levels = {
+            score: " ".join(f"{c.heading}: {c.rubric.levels[score]}" for c in criteria)
+            for score in same
+        }
+        name = "-and-".join(criterion.name for criterion in criteria)
+        return merged(name, tuple(criteria), Rubric(levels=levels)), parts[0].group
+
+
+OWN = "your own"
+
+
+def _with_own(plan: Plan, part: Taxonomy, folder: Path) -> Taxonomy:
+    domains = dict(part.domains)
+    criteria = dict(part.criteria)
+    if plan.own_domains:
+        domains = {} if plan.only_own else domains
+        domains[OWN] = tuple(Domain(name, OWN) for name in plan.own_domains)
+    own = [
+        CriterionOutline(criterion.name, OWN, criterion.question, own=_checked(criterion))
+        for name in plan.own_criteria
+        for criterion in load_criteria(folder / name if Path(name).suffix else name)
+    ]
+    if own:
+        criteria = {} if plan.only_own else criteria
+        criteria[OWN] = tuple(own)
+    return Taxonomy(domains, criteria)
+
+
+def _checked(criterion: Criterion) -> Criterion:
+    """A criterion of the user's that can be asked of what is drawn."""
+    texts: dict[str, str] = dict.fromkeys(ROLES, "text")
+    try:
+        criterion.question_for(
+            Sample.of(output="text", input="text", context="text", reference="text"), texts
+        )
+    except MissingField as exc:
+        raise RecipeError(
+            f"criterion {criterion.name!r}: {exc}",
+            hint="records have input, output, context and reference",
+        ) from exc
+    levels = list(criterion.rubric.levels.values())
+    if len(set(levels)) < len(levels):
+        raise RecipeError(f"criterion {criterion.name!r}: two levels have the same text")
+    return criterion
+
+
+def _passages(path: Path) -> list[str]:
+    found: list[str] = []
+    for row in open_rows(path):
+        if isinstance(row, BadRow):
+            raise row.error
+        text = row.data.get("text")
+        if isinstance(text, str) and text.strip():
+            found.append(text.strip())
+    if not found:
+        raise DataError("no record has a `text`", path=str(path))
+    return found
+
+
+def _weighted(rng: Random, weights: Weights) -> str:
+    names = list(weights)
+    return rng.choices(names, [weights[name] for name in names])[0]
+
+
+def _target(rng: Random, scores: Sequence[int], weights: Weights) -> int:
+    if not weights:
+        return rng.choice(scores)
+    third = len(scores) / 3
+    place = _weighted(rng, weights)
+    bounds = {"low": (0, third), "middle": (third, 2 * third), "high": (2 * third, len(scores))}
+    low, high = bounds[place]
+    fitting = [score for at, score in enumerate(scores) if low <= at + 0.5 <= high]
+    return rng.choice(fitting or list(scores))
+
+
+def _two_apart(rng: Random, scores: Sequence[int]) -> tuple[int, int]:
+    """Two levels of the rubric, the better first; two steps apart where there are three."""
+    apart = 1 if len(scores) == 2 else 2
+    pairs = [
+        (scores[high], scores[low])
+        for low in range(len(scores))
+        for high in range(low + apart, len(scores))
+    ]
+    return rng.choice(pairs)
+
+
+def _far_from(rng: Random, score: int, scores: Sequence[int], margin: float) -> int:
+    least = margin * (scores[-1] - scores[0]) - 1e-9
+    far = [other for other in scores if abs(other - score) >= least and other != score]
+    return rng.choice(far or [s for s in scores if s != score])
+
+
+def _fields(
+    rng: Random, kind: Kind, criterion: Criterion, order: float
+) -> tuple[dict[Role, str], Role]:
+    """Which fields there are, what each is called, and which is judged."""
+    needed = set(_BRACED.findall(criterion.question))
+    if kind == "pair":
+        fitting = [roles for roles in COMBINATIONS if needed | {"input", "output"} <= set(roles)]
+    else:
+        fitting = [roles for roles in COMBINATIONS if needed < set(roles)]
+    roles = rng.choice(fitting)
+    free = [role for role in roles if role not in needed]
+    # The text that is judged is nearly always an answer; the paper judges any of the fields.
+    judged: Role = (
+        "output" if "output" in free and (kind == "pair" or order < 0.8) else rng.choice(free)
+    )
+    tags: dict[Role, str] = {}
+    for role in roles:
+        tags[role] = rng.choice([tag for tag in TAGS[role] if tag not in tags.values()])
+    return tags, judged

@@ -1,0 +1,156 @@
+"""What was lost on the way, and how noisy the labels are.
+
+Counted record by record as they end, and again from `records.jsonl` whenever asked. The noise is
+the confusion of the target, for which a text was written, with the score of a blind reading, over
+every text that was read blind, kept or not.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glider.core.judgments import Usage
+from glider.stats.estimates import Estimate, Undefined, proportion
+from glider.store.atomic import write_json
+from glider.synth.records import STAGES, SynthRecord
+
+
+@dataclass
+class Funnel:
+    """Counts over ended records."""
+
+    drawn: int = 0
+    kept: int = 0
+    lost: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """(stage, reason) to records."""
+    examples: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    """(stage, reason) to the first record's number and what was seen."""
+    usage: Usage = field(default_factory=Usage)
+    by: dict[str, Counter[str]] = field(default_factory=dict)
+    """kind, domain group, criterion group, target, ... to kept records by value."""
+    domains: set[str] = field(default_factory=set)
+    criteria: set[str] = field(default_factory=set)
+    verdicts: dict[str, Counter[str]] = field(default_factory=dict)
+    """Verifier to verdicts."""
+    confusion: dict[str, Counter[tuple[str, int, int]]] = field(default_factory=dict)
+    """Verifier to (scale, target, score of the blind reading)."""
+
+    def count(self, record: SynthRecord) -> None:
+        """Take in one ended record."""
+        self.drawn += 1
+        self.usage = self.usage + record.usage
+        draw = record.draw
+        scale = "pair" if draw.kind == "pair" else _scale(draw.criterion.rubric.scores)
+        for target, check in record.checks:
+            self.verdicts.setdefault(check.by, Counter())[check.verdict] += 1
+            if check.score is not None:
+                cell = (scale, target, check.score)
+                self.confusion.setdefault(check.by, Counter())[cell] += 1
+        if not record.kept:
+            why = (record.stage, record.reason)
+            self.lost[why] += 1
+            self.examples.setdefault(why, (record.number, record.seen))
+            return
+        self.kept += 1
+        self.domains.add(draw.domain)
+        self.criteria.add(draw.criterion.name)
+        for key, value in {
+            "kind": draw.kind,
+            "scale": scale,
+            "target": f"{scale}: {draw.target}",
+            "domain group": draw.domain_group,
+            "criterion group": draw.criterion_group,
+            "fault": draw.fault,
+            "language": draw.language,
+        }.items():
+            self.by.setdefault(key, Counter())[value] += 1
+
+    @classmethod
+    def of(cls, records: Iterable[SynthRecord]) -> "Funnel":
+        """The funnel of these records."""
+        funnel = cls()
+        for record in records:
+            funnel.count(record)
+        return funnel
+
+    def left(self) -> list[tuple[str, int]]:
+        """Each stage and the records that got through it, from `drawn` to `kept`."""
+        found = [("drawn", self.drawn)]
+        n = self.drawn
+        for stage in STAGES:
+            n -= sum(count for (at, _), count in self.lost.items() if at == stage)
+            found.append((stage, n))
+        return found
+
+    def agreement(self, verifier: str) -> dict[str, Estimate | Undefined]:
+        """Share of texts by verdict, each with its interval (Wilson)."""
+        counts = self.verdicts[verifier]
+        n = sum(counts.values())
+        return {verdict: proportion(counts[verdict], n) for verdict in _VERDICTS}
+
+    def data(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        return {
+            "version": 1,
+            "stages": [{"stage": stage, "records": n} for stage, n in self.left()],
+            "lost": [
+                {
+                    "stage": stage,
+                    "reason": reason,
+                    "records": n,
+                    "example": self.examples[stage, reason][0],
+                    "seen": self.examples[stage, reason][1],
+                }
+                for (stage, reason), n in self.lost.most_common()
+            ],
+            "kept": {
+                "records": self.kept,
+                "domains": len(self.domains),
+                "criteria": len(self.criteria),
+                **{key: dict(counts.most_common()) for key, counts in self.by.items()},
+            },
+            "usage": self.usage.model_dump(),
+            "per kept record": {
+                "tokens": round(self._tokens() / self.kept) if self.kept else None,
+                "cost": self.usage.cost / self.kept if self.kept and self.usage.cost else None,
+            },
+            "noise": {
+                by: {
+                    "verdicts": {
+                        verdict: {
+                            "share": share.value,
+                            "low": share.low,
+                            "high": share.high,
+                            "n": share.n,
+                        }
+                        for verdict, share in self.agreement(by).items()
+                        if isinstance(share, Estimate)
+                    },
+                    "confusion": [
+                        {"scale": scale, "target": target, "read": read, "texts": n}
+                        for (scale, target, read), n in sorted(self.confusion.get(by, {}).items())
+                    ],
+                }
+                for by in self.verdicts
+            },
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write `funnel.json`.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        write_json(folder / "funnel.json", self.data())
+
+    def _tokens(self) -> int:
+        return self.usage.prompt_tokens + self.usage.completion_tokens
+
+
+_VERDICTS = ("agrees", "off by one", "contradicts", "cannot tell")
+
+
+def _scale(scores: tuple[int, ...]) -> str:
+    return f"{scores[0]} to {scores[-1]}"

@@ -1,0 +1,265 @@
+"""Make the records of a plan: many at once, each call journaled before it is used.
+
+Killed at any moment, the making is continued by call: answers that are in the journal are not paid
+for again. A record whose call failed for a reason that may pass (no connection, a full queue) is
+left open and asked again on resume. In memory are the open records, a byte for each finished one
+and 256 bytes for each kept text.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from glider._version import __version__
+from glider.backends.base import Backend
+from glider.backends.composed import ComposedFuture
+from glider.backends.in_flight import in_flight
+from glider.core.errors import BackendError, BudgetSpent, Filtered, PromptTooLong
+from glider.core.generation import Generation, GenerationRequest
+from glider.core.judgments import Usage
+from glider.store.folder import locked_folder
+from glider.store.journal import Journal
+from glider.synth.chain import TEACHER, Call, Verifier, answer_of, chain
+from glider.synth.draw import Drawer
+from glider.synth.duplicates import TextIndex
+from glider.synth.funnel import Funnel
+from glider.synth.records import CallRecord, SynthManifest, SynthRecord
+
+_MOST_FAILURES = 20
+"""Records that fail one after the other, before no more are begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a making came to."""
+
+    folder: Path
+    funnel: Funnel
+    open: int
+    """Records that have not ended: budget spent, or calls that failed and may pass."""
+    failed: dict[str, int] = field(default_factory=dict)
+    """Code of a failed call to how many, this time."""
+    failed_usage: Usage = field(default_factory=Usage)
+    """What failed calls used, this time; it is in no record."""
+
+
+def make_records(
+    drawer: Drawer,
+    *,
+    size: int,
+    folder: Path,
+    teacher: Backend,
+    verifiers: Sequence[Verifier] = (),
+    licence: str = "not stated",
+    resume: bool = False,
+    progress: Callable[[int, int, int], None] = lambda _ended, _kept, _size: None,
+) -> Made:
+    """Make the first `size` records of a plan in a folder, or continue a folder.
+
+    Args:
+        teacher: writes texts and judgments.
+        verifiers: read each text without knowing the score it was written for.
+        licence: licence and terms of what the teacher writes; kept with every record.
+        resume: continue what is in the folder, by call.
+        progress: called with records ended, records kept and records asked for.
+
+    Raises:
+        RunError, ManifestMismatch: as `locked_folder`; or the disk is full.
+        BackendError: an engine takes none of the requests (a wrong key).
+    """
+    manifest = SynthManifest(
+        run_id=folder.name,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        glider=__version__,
+        plan=drawer.plan.model_dump(mode="json"),
+        drawn_from=drawer.content_id,
+        teacher=teacher.id,
+        verifiers=tuple(verifier.id for verifier in verifiers),
+        licence=licence,
+        size=size,
+    )
+    with ExitStack() as stack:
+        stack.enter_context(locked_folder(folder, manifest, resume=resume, kind="synthesis"))
+        ended = stack.enter_context(_EndedRecords(folder, drawer.plan.duplicates))
+        calls = stack.enter_context(_Calls(folder, ended))
+        making = _Making(drawer, teacher, verifiers, calls, ended)
+        for _ in making.run(size):
+            progress(ended.funnel.drawn, ended.funnel.kept, size)
+        ended.funnel.write(folder)
+    still_open = sum(not ended.has(number) for number in range(size))
+    return Made(folder, ended.funnel, still_open, dict(making.failed), making.failed_usage)
+
+
+class _EndedRecords(Journal[SynthRecord]):
+    """The records that ended, on disk; in memory numbers, counts and hashes of kept texts."""
+
+    def __init__(self, folder: Path, duplicates: float) -> None:
+        self.funnel = Funnel()
+        self.texts = TextIndex(duplicates)
+        self._ended = bytearray()
+        super().__init__(folder / "records.jsonl", SynthRecord, keep=self._read)
+
+    def _read(self, record: SynthRecord) -> bool:
+        for text in record.texts[:1]:
+            names = record.draw.judged_names
+            self.texts.claim(record.number, [text.material[name] for name in names])
+        self._count(record)
+        return False
+
+    def add(self, record: SynthRecord) -> None:
+        super().add(record)
+        self._count(record)
+
+    def _count(self, record: SynthRecord) -> None:
+        missing = record.number + 1 - len(self._ended)
+        self._ended.extend(bytes(max(0, missing)))
+        self._ended[record.number] = 1
+        self.texts.settle(record.number, kept=record.kept)
+        self.funnel.count(record)
+
+    def has(self, number: int) -> bool:
+        """This record has ended."""
+        return number < len(self._ended) and bool(self._ended[number])
+
+
+class _Calls(Journal[CallRecord]):
+    """The answers that were paid for; those of records that have not ended, to be used again."""
+
+    def __init__(self, folder: Path, ended: _EndedRecords) -> None:
+        super().__init__(
+            folder / "calls.jsonl", CallRecord, keep=lambda call: not ended.has(call.number)
+        )
+        self._unused: dict[int, dict[str, CallRecord]] = {}
+        for call in self.before:
+            self._unused.setdefault(call.number, {})[call.step] = call
+        self.before.clear()
+        self._lock = threading.Lock()
+
+    def add(self, record: CallRecord) -> None:
+        with self._lock:
+            super().add(record)
+
+    def taken_up(self, number: int) -> dict[str, CallRecord]:
+        """What is there of a record, by step; handed out once."""
+        return self._unused.pop(number, {})
+
+
+class _Making:
+    """Keeps teacher and verifiers busy with open records."""
+
+    def __init__(
+        self,
+        drawer: Drawer,
+        teacher: Backend,
+        verifiers: Sequence[Verifier],
+        calls: _Calls,
+        ended: _EndedRecords,
+    ) -> None:
+        self.drawer, self.verifiers, self.calls, self.ended = drawer, verifiers, calls, ended
+        self.backends: dict[str, Backend] = {TEACHER: teacher}
+        self.backends |= {verifier.id: verifier.backend for verifier in verifiers}
+        self.failed: Counter[str] = Counter()
+        self.failed_usage = Usage()
+        self._stopped = False
+
+    def run(self, size: int) -> Iterator[None]:
+        """Work until every record has ended or can go no farther; yields after each end.
+
+        What is under way when no more can be begun is still brought to its end, as far as it goes.
+        """
+        engines = {id(backend): backend for backend in self.backends.values()}
+        room = sum(backend.limits.in_flight for backend in engines.values())
+        refusal: BackendError | None = None
+        in_a_row = 0
+        todo = (n for n in range(size) if not self.ended.has(n))
+        for _, future in in_flight(self._while_open(todo), self._begin, room=room):
+            try:
+                record = future.result()
+            except BackendError as error:
+                self.failed[error.code] += 1
+                self.failed_usage = self.failed_usage + (error.usage or Usage())
+                in_a_row += 1
+                if error.stops_run:
+                    refusal = refusal or error
+                if (
+                    error.stops_run
+                    or isinstance(error, BudgetSpent)
+                    or in_a_row >= max(_MOST_FAILURES, room)
+                ):
+                    self._stopped = True
+            else:
+                in_a_row = 0
+                self.ended.add(record)
+                yield
+        if refusal is not None:
+            raise refusal
+
+    def _while_open(self, todo: Iterator[int]) -> Iterator[int]:
+        for number in todo:
+            if self._stopped:
+                return
+            yield number
+
+    def _begin(self, number: int) -> "Future[SynthRecord]":
+        return _OpenRecord(self, number).begin()
+
+
+class _OpenRecord(ComposedFuture[SynthRecord]):
+    """A record under way: what its chain asks for is called and journaled, one call at a time."""
+
+    def __init__(self, making: _Making, number: int) -> None:
+        super().__init__()
+        self._making, self._number = making, number
+        self._there = making.calls.taken_up(number)
+        self._steps = chain(
+            making.drawer.draw(number),
+            making.drawer.plan,
+            making.verifiers,
+            partial(making.ended.texts.claim, number),
+        )
+
+    def begin(self) -> "Future[SynthRecord]":
+        """Make the first call that is not in the journal."""
+        self._continue(None)
+        return self.future
+
+    def _continue(self, answer: CallRecord | None) -> None:
+        try:
+            call = self._steps.send(answer)  # type: ignore[arg-type]
+            while call.step in self._there:
+                call = self._steps.send(self._there.pop(call.step))
+        except StopIteration as ended:
+            self.end(ended.value)
+            return
+        request = GenerationRequest(
+            id=f"{self._number}-{call.step}",
+            messages=call.prompt.messages,
+            opening=call.prompt.opening,
+            grammar=call.prompt.grammar,
+            decoding=call.decoding,
+        )
+        self.wait_for(self._making.backends[call.to].submit(request), partial(self._take, call))
+
+    def _take(self, call: Call, future: "Future[Generation]") -> None:
+        try:
+            answer = answer_of(call, self._number, future.result())
+        except (PromptTooLong, Filtered) as error:
+            answer = CallRecord(
+                number=self._number,
+                step=call.step,
+                error=error.code,
+                usage=error.usage or Usage(),
+            )
+        self._making.calls.add(answer)
+        self._continue(answer)
+
+    def fail(self, error: BaseException) -> None:
+        """Its texts are not there: others may use them until it is taken up again."""
+        self._making.ended.texts.settle(self._number, kept=False)
+        self.end(error)

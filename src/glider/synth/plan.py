@@ -1,0 +1,119 @@
+"""What is to be made: a plan in YAML, every key with a default."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Literal, get_args
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from glider.core.base import Frozen
+from glider.core.errors import RecipeError
+from glider.data import yaml_files
+
+Kind = Literal["single", "pair", "several", "minimal"]
+SCALES: Mapping[str, tuple[int, ...]] = {
+    "0-1": (0, 1),
+    "1-3": (1, 2, 3),
+    "1-5": (1, 2, 3, 4, 5),
+    "0-10": tuple(range(11)),
+    "1-10": tuple(range(1, 11)),
+    "-2-2": (-2, -1, 0, 1, 2),
+    "0-100": (0, 25, 50, 75, 100),
+}
+"""Name to scores, rising."""
+Weights = Mapping[str, float]
+
+
+class Plan(Frozen):
+    """What records are drawn. Every key has a default; an unknown one is an error."""
+
+    seed: int = 0
+    kinds: Weights = Field(
+        default_factory=lambda: {"single": 6, "pair": 2, "several": 1, "minimal": 1}
+    )
+    """`single`: one text; `pair`: two answers; `several`: two or three criteria with one score;
+    `minimal`: a text and its twin with one span changed so that the score flips."""
+    scales: Weights = Field(default_factory=lambda: {"0-1": 1, "1-3": 1, "1-5": 3})
+    """Name of a scale to its weight."""
+    targets: Weights = Field(default_factory=dict)
+    """Place on the scale, `low`, `middle` or `high`, to its weight; even if empty."""
+    domain_groups: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    criterion_groups: tuple[str, ...] = ()
+    criteria: tuple[str, ...] = ()
+    """Groups and names of the taxonomy; all of it where none is named."""
+    own_domains: tuple[str, ...] = ()
+    """Subjects of your own, drawn as one more group."""
+    own_criteria: tuple[str, ...] = ()
+    """YAML files with criteria of your own, or names of `glider criteria`; one more group."""
+    only_own: bool = False
+    """Draw nothing of the taxonomy where there is something of your own."""
+    code: float = Field(default=0.1, ge=0, le=1)
+    """Share of records about source code."""
+    words: tuple[int, int] = (40, 250)
+    """Least and greatest length of the judged text that is asked for, in words."""
+    languages: Weights = Field(default_factory=lambda: {"English": 1})
+    passages: str | None = None
+    """A JSONL file whose `text` becomes the context of records that have one."""
+    margin: float = Field(default=0.5, gt=0, le=1)
+    """Least distance of a wrong judgment's score, as a share of the scale."""
+    temperature: float = Field(default=0.9, ge=0)
+    top_p: float = Field(default=0.95, gt=0, le=1)
+    rewrite: bool = False
+    """What the blind check contradicts by one level takes the checked score, and is marked so;
+    otherwise it is dropped."""
+    keep_off_by_one: bool = True
+    """Keep records whose blind score is one level from the target."""
+    duplicates: float = Field(default=0.7, gt=0, le=1)
+    """Likeness (Jaccard, of runs of five words) from which a text counts as one that is there."""
+
+    @field_validator("kinds", "scales", "targets", "languages")
+    @classmethod
+    def _positive(cls, weights: Weights) -> Weights:
+        if any(weight < 0 for weight in weights.values()) or (
+            weights and not any(weights.values())
+        ):
+            raise ValueError("weights are 0 or more, one of them above 0")
+        return weights
+
+    @model_validator(mode="after")
+    def _known(self) -> "Plan":
+        for key, given, known in [
+            ("kinds", self.kinds, get_args(Kind)),
+            ("scales", self.scales, tuple(SCALES)),
+            ("targets", self.targets, ("low", "middle", "high")),
+        ]:
+            for name in given:
+                if name not in known:
+                    raise ValueError(f"{key}: {name!r} is none of {', '.join(known)}")
+        low, high = self.words
+        if not 1 <= low <= high:
+            raise ValueError("words: the least length comes first, both above 0")
+        return self
+
+
+def parse_plan(text: str, path: str) -> Plan:
+    """A plan from YAML.
+
+    Raises:
+        RecipeError: no YAML, an unknown key (a near one is named), a value out of range.
+    """
+    data = yaml_files.mapping(text, path, RecipeError)
+    for key in data:
+        if key not in Plan.model_fields:
+            near = get_close_matches(str(key), list(Plan.model_fields), n=1)
+            line = next(
+                (n for n, line in enumerate(text.splitlines(), 1) if line.startswith(f"{key}:")), 0
+            )
+            raise RecipeError(
+                f"{path}:{line}: a plan has no key {key!r}"
+                + (f"; did you mean {near[0]!r}?" if near else ""),
+                hint="`glider synth --init` writes a plan with every key",
+            )
+    try:
+        return Plan.model_validate(data)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        said = first["msg"].removeprefix("Value error, ")
+        raise RecipeError(f"{path}: {where + ': ' if where else ''}{said}") from exc

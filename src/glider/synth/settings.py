@@ -1,0 +1,123 @@
+"""Who writes, who reads blind, and how many records."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated
+
+from glider.backends.base import Backend
+from glider.core.errors import SetupError
+from glider.core.settings import Flag
+from glider.formats.base import Format
+from glider.judging.settings import JudgeSettings, ModelSettings, Progress
+from glider.synth.chain import Verifier
+
+_MODELS, _RECORDS = "Models", "Records"
+NO_VERIFIER = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherSettings(ModelSettings):
+    """The model that writes, and those that read blind what it wrote."""
+
+    model: Annotated[
+        str,
+        Flag(
+            "Model that writes texts and judgments, as in `glider judge`.",
+            _MODELS,
+            ("--teacher", "-t"),
+        ),
+    ] = field()
+    verifiers: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Model that reads each text blind [the teacher]; may be given again; `none`: nobody.",
+            _MODELS,
+            ("--verifier",),
+        ),
+    ] = ()
+    licence: Annotated[
+        str, Flag("Licence and terms of what the teacher writes; kept with each row.", _MODELS)
+    ] = "not stated"
+
+    @property
+    def blind_readers(self) -> tuple[str, ...]:
+        """The models that read blind."""
+        if self.verifiers == (NO_VERIFIER,):
+            return ()
+        return self.verifiers or (self.model,)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        return (self.model, *self.blind_readers)
+
+    @contextmanager
+    def open(
+        self, fetching: Progress | None = None
+    ) -> "Iterator[tuple[Backend, Sequence[Verifier]]]":
+        """Teacher and verifiers, for as long as the block lasts; a model is loaded once.
+
+        Raises:
+            SetupError: settings that contradict each other or a model.
+            UnknownName: no such model.
+        """
+        readers = self.blind_readers
+        if NO_VERIFIER in readers:
+            raise SetupError(f"--verifier {NO_VERIFIER} does not go with another verifier")
+        if len(set(readers)) < len(readers):
+            raise SetupError("the same verifier twice would read the same twice")
+        others = [model for model in readers if model != self.model]
+        if self.max_cost is not None and any(model.startswith("openai/") for model in others):
+            raise SetupError(
+                "--max-cost holds for one model and its prices; a verifier on an endpoint is one "
+                "more",
+                hint="leave out --max-cost, or take a verifier that runs here",
+            )
+        self._refuse_unused()
+        with ExitStack() as stack:
+            teacher = stack.enter_context(self._only(self.model).open_backend(fetching))
+            verifiers = []
+            for model in readers:
+                if model == self.model:
+                    verifiers.append(Verifier(teacher, _format_of(teacher)))
+                else:
+                    judge = stack.enter_context(self._judge(model).open(fetching))
+                    verifiers.append(Verifier(judge.backend, judge.format))
+            yield teacher, verifiers
+
+    def _judge(self, model: str) -> JudgeSettings:
+        given = {f.name: getattr(self._only(model), f.name) for f in fields(ModelSettings)}
+        return JudgeSettings(**given, explain=None)
+
+    def _only(self, model: str) -> "TeacherSettings":
+        """The settings of one of the models, without those of other engines."""
+        from glider.backends import provider_and_model
+
+        provider, _ = provider_and_model(model)
+        alone = replace(self, model=model, verifiers=(NO_VERIFIER,))
+        standard = {f.name: f.default for f in fields(ModelSettings) if f.name != "model"}
+        if provider == "openai":
+            standard = {"context_tokens": None}
+        elif provider == "embedded":
+            del standard["context_tokens"]
+        return replace(alone, **standard)  # type: ignore[arg-type]
+
+
+def _format_of(backend: Backend) -> Format:
+    """The format in which a teacher reads blind what it wrote: its own, else the score alone."""
+    from glider.formats import make_format
+    from glider.judging.judge import default_format
+
+    chosen = default_format(backend)
+    found = make_format(chosen) if isinstance(chosen, str) else chosen
+    return found.bare() or found
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthSettings:
+    """How many records are made."""
+
+    size: Annotated[
+        int, Flag("Records to draw; fewer are kept.", _RECORDS, ("--size", "-n"), min=1)
+    ] = 100
+    seed: Annotated[int | None, Flag("Of every draw [the plan's].", _RECORDS)] = None

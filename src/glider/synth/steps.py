@@ -1,0 +1,282 @@
+"""The calls that a record is made of: each a prompt, what its answer may look like, and a reader.
+
+All of it is pure. A step knows no engine; where the engine can hold a model to a grammar, an answer
+that breaks the form cannot be written at all, and elsewhere the reader is as strict. A teacher's
+text is data: what it says is never followed.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from glider.core.criteria import Criterion
+from glider.core.errors import MissingPart
+from glider.core.generation import Grammar, Message
+from glider.core.judgments import Highlight
+from glider.core.samples import Field, Sample
+from glider.core.tasks import COMPARED
+from glider.formats.base import Prompt
+from glider.formats.grammar import literal, quote_rules
+from glider.synth.draw import FAULTS, Draw, Role
+from glider.text.defuse import defuse
+from glider.text.spans import place
+
+_SYSTEM = (
+    "You write examples that train judges of text. "
+    "You answer in the format asked for and add nothing."
+)
+_MEANINGS: Mapping[Role, str] = {
+    "input": "what somebody asked or told an assistant",
+    "output": "what the assistant answered",
+    "context": "material that the answer can rest on",
+    "reference": "a reference answer that is right and complete",
+}
+_REASON_CHARS = 600
+_QUOTES = 3
+_TOKENS_A_WORD = 2.2
+"""Room for the tokens of a word, with tags and other fields beside it counted apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A judgment as it was written: reason and quotes, placed in the judged text."""
+
+    reasoning: str
+    highlights: tuple[Highlight, ...]
+
+
+# The material
+
+
+def tags_of(draw: Draw) -> dict[str, str]:
+    """Field name to what the teacher reads of it, in the order of the record."""
+    described: dict[str, str] = {}
+    for role, tag in draw.tags.items():
+        if role == draw.judged and draw.kind == "pair":
+            described |= dict(
+                zip(COMPARED, (_MEANINGS[role], "another answer to the same"), strict=True)
+            )
+        elif role != "context" or draw.passage is None:
+            described[tag] = _MEANINGS[role]
+    return described
+
+
+def ask_material(draw: Draw) -> Prompt:
+    """Texts that deserve the drawn score."""
+    tags = tags_of(draw)
+    judged = " and ".join(draw.judged_names)
+    lines = [
+        f"Subject: {draw.domain}." + (" The judged text is source code." if draw.code else ""),
+        f"Language: {draw.language}.",
+        "Write these texts:",
+        *(f"- {tag}: {meaning}" for tag, meaning in tags.items()),
+        f"Length of each {judged}: about {draw.words} words. Other texts: up to 80 words.",
+        "",
+    ]
+    if draw.passage is not None:
+        tag = draw.tags["context"]
+        lines += [f"They belong to this {tag}:", defuse(draw.passage, tags), ""]
+    question = question_of(draw)
+    levels = draw.criterion.rubric.levels
+    lines += [
+        f"A judge will ask: {question}",
+        *(f"{score} = {text}" for score, text in levels.items()),
+        "",
+    ]
+    if draw.kind == "pair":
+        assert draw.level is not None
+        assert draw.second is not None
+        better, worse = COMPARED[draw.target], COMPARED[1 - draw.target]
+        lines += [
+            f"Write {better} so that it deserves {draw.level}: {levels[draw.level]}",
+            f"Write {worse} so that it deserves {draw.second}: {levels[draw.second]}",
+        ]
+    else:
+        lines += [
+            f"Write {judged} so that it deserves exactly {draw.target}: {levels[draw.target]}",
+        ]
+    lines += [
+        "Make the texts like real ones, with names, numbers and details. Do not speak of judges, "
+        "scores or this task in them. Write every text in full.",
+        "Answer with the texts between their tags:",
+        *(f"<{tag}>\n...\n</{tag}>" for tag in tags),
+    ]
+    bound = max(400, 12 * draw.words)
+    # A text and its closing tag are one terminal: of two, the first would take the "<".
+    start = " ".join(f"{literal(f'<{tag}>' + chr(10))} TEXT{n}" for n, tag in enumerate(tags))
+    texts = "".join(
+        f"TEXT{n}: /([^<]|<[^\\/A-Z]){{20,{bound}}}/ {literal(f'{chr(10)}</{tag}>' + chr(10))}\n"
+        for n, tag in enumerate(tags)
+    )
+    return Prompt(
+        messages=(Message("system", _SYSTEM), Message("user", "\n".join(lines))),
+        grammar=Grammar(lark=f"start: {start}\n{texts}"),
+        max_tokens=round(
+            _TOKENS_A_WORD * (draw.words * (2 if draw.kind == "pair" else 1) + 100 * len(tags)) + 60
+        ),
+    )
+
+
+def read_material(text: str, draw: Draw) -> dict[str, str]:
+    """The texts by field name, in the order of the record.
+
+    Raises:
+        MissingPart: a text is missing, or stands there twice.
+    """
+    found: dict[str, str] = {}
+    for tag in tags_of(draw):
+        parts = re.findall(rf"<{re.escape(tag)}>(.*?)</{re.escape(tag)}>", text, re.DOTALL)
+        if len(parts) != 1 or not parts[0].strip():
+            raise MissingPart(tag, raw_text=text)
+        found[tag] = parts[0].strip()
+    if draw.passage is not None:
+        found[draw.tags["context"]] = draw.passage
+    order = [
+        name
+        for role, tag in draw.tags.items()
+        for name in (draw.judged_names if role == draw.judged else (tag,))
+    ]
+    return {name: found[name] for name in order}
+
+
+def sample_of(draw: Draw, material: Mapping[str, str], *, id: str) -> Sample:
+    """The material as a judge reads it."""
+    of: dict[str, Role] = {tag: role for role, tag in draw.tags.items()}
+    fields = []
+    for name, text in material.items():
+        drawn = of.get(name, draw.judged)
+        if drawn == draw.judged:
+            fields.append(Field(name=name, text=text, role="judged"))
+        else:
+            fields.append(Field(name=name, text=text, role="other" if drawn == "output" else drawn))
+    return Sample(id=id, fields=tuple(fields))
+
+
+def question_of(draw: Draw) -> str:
+    """The question with the fields called as in this record."""
+    judged = " and ".join(draw.judged_names)
+    names: dict[str, str] = {**dict(draw.tags.items()), "output": judged}
+    return re.sub(
+        r"\{(input|context|reference|output)\}",
+        lambda found: names[found[1]],
+        draw.criterion.question,
+    ).strip()
+
+
+# The judgments
+
+
+def ask_judgment(draw: Draw, sample: Sample, criterion: Criterion, score: int) -> Prompt:
+    """Quotes and a reason that lead to a score."""
+    last = (
+        f"A careful judge gave {score}: {criterion.rubric.levels[score]}\n"
+        "Write what decided it. First up to three quotes, copied letter for letter from "
+        f"{_judged(sample)}; then the reason in two or three sentences. The reason names what "
+        "stands in the text and how it leads to this score, and gives no number."
+    )
+    return _ask_written(sample, criterion, last)
+
+
+def ask_wrong(draw: Draw, sample: Sample, criterion: Criterion, score: int) -> Prompt:
+    """Quotes and a reason as a judge writes them who makes the drawn mistake."""
+    last = (
+        f"A bad judge gave {score}: {criterion.rubric.levels[score]}\n"
+        f"This judge {FAULTS[draw.fault]}. Write what this judge wrote, as if it were meant "
+        f"seriously: first up to three quotes, copied letter for letter from {_judged(sample)}; "
+        "then the mistaken reason in two or three sentences. It gives no number."
+    )
+    return _ask_written(sample, criterion, last)
+
+
+def _ask_written(sample: Sample, criterion: Criterion, last: str) -> Prompt:
+    rules, any_text = quote_rules([field.text for field in sample.judged])
+    quotes = f'("- " quote "\\n"){{1,{_QUOTES}}}' if any_text else '"none\\n"'
+    start = f'start: {quotes} "Reason: " REASON'
+    reason = f"REASON: /[^\\n]{{20,{_REASON_CHARS}}}/"
+    labels = {field.name: field.name for field in sample.fields}
+    lines = [
+        *(f"<{f.name}>\n{defuse(f.text, labels)}\n</{f.name}>" for f in sample.fields),
+        "",
+        f"The question: {criterion.question_for(sample, labels)}",
+        *(f"{score} = {text}" for score, text in criterion.rubric.levels.items()),
+        "",
+        last,
+    ]
+    return Prompt(
+        messages=(Message("system", _SYSTEM), Message("user", "\n".join(lines))),
+        opening="Quotes:\n",
+        grammar=Grammar(lark="\n".join(filter(None, [start, reason, rules])) + "\n"),
+        max_tokens=700,
+    )
+
+
+def read_written(text: str, sample: Sample) -> Written:
+    """Quotes and reason; each quote with its place in the judged text.
+
+    Raises:
+        MissingPart: there is no quote or no reason.
+    """
+    head, found, reason = text.partition("Reason:")
+    phrases = [line[2:].strip() for line in head.splitlines() if line.startswith("- ")]
+    if not found or not reason.strip():
+        raise MissingPart("reasoning", raw_text=text)
+    if not phrases:
+        raise MissingPart("highlights", raw_text=text)
+    judged = [(field.name, field.text) for field in sample.judged]
+    marks = tuple(place(phrase, judged) for phrase in dict.fromkeys(phrases) if phrase)
+    return Written(" ".join(reason.split()), marks)
+
+
+# The minimal pair
+
+
+def ask_edit(draw: Draw, sample: Sample, criterion: Criterion, span: tuple[int, int]) -> Prompt:
+    """Other words for one span, so that the text deserves the second score."""
+    assert draw.second is not None
+    (field,) = sample.judged
+    before, old, after = field.text[: span[0]], field.text[span[0] : span[1]], field.text[span[1] :]
+    labels = {f.name: f.name for f in sample.fields}
+    beside = [f"<{f.name}>\n{defuse(f.text, labels)}\n</{f.name}>" for f in sample.told]
+    levels = criterion.rubric.levels
+    lines = [
+        *beside,
+        f"<{field.name}>",
+        f"{defuse(before, labels)}[[{defuse(old, labels)}]]{defuse(after, labels)}",
+        f"</{field.name}>",
+        "",
+        f"The question: {criterion.question_for(sample, labels)}",
+        *(f"{score} = {text}" for score, text in levels.items()),
+        "",
+        f"As it stands the text deserves {draw.target}. Write other words for the part in [[ ]], "
+        f"about as long, so that the whole text deserves {draw.second}: {levels[draw.second]}",
+        "Answer with the new words alone.",
+    ]
+    most = max(60, 3 * len(old))
+    return Prompt(
+        messages=(Message("system", _SYSTEM), Message("user", "\n".join(lines))),
+        opening="New words: ",
+        grammar=Grammar(lark=f"start: WORDS\nWORDS: /[^\\n\\[\\]]{{3,{most}}}/\n"),
+        max_tokens=max(60, 2 * len(old)),
+    )
+
+
+def read_edit(text: str) -> str:
+    """The new words.
+
+    Raises:
+        MissingPart: there are none.
+    """
+    words = text.removeprefix("New words:").strip().strip("[]").strip()
+    if not words:
+        raise MissingPart("new words", raw_text=text)
+    return words
+
+
+def _judged(sample: Sample) -> str:
+    return " or ".join(field.name for field in sample.judged)
+
+
+def longest_highlight(highlights: Sequence[Highlight]) -> tuple[int, int] | None:
+    """The place of the longest quote that stands once in the text."""
+    places = [(m.spans[0].start, m.spans[0].end) for m in highlights if len(m.spans) == 1]
+    return max(places, key=lambda span: span[1] - span[0], default=None)

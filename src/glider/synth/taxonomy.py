@@ -1,0 +1,155 @@
+"""What texts are written about and what is asked of them: domains and criteria, each in groups.
+
+Two files of this folder, written for this project. A group is drawn before an entry, so that a
+large group weighs no more than a small one. Nothing here draws.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from glider.core.criteria import Criterion, Rubric
+from glider.core.errors import RecipeError
+
+LEVELS = 5
+"""Levels that a criterion of the taxonomy describes, worst first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A subject that texts are written about."""
+
+    name: str
+    group: str
+    code: bool = False
+    """Its natural material is source code."""
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionOutline:
+    """A question with five levels, before it is put on a scale; or one that has its own scale."""
+
+    name: str
+    group: str
+    question: str
+    levels: tuple[str, ...] = ()
+    own: Criterion | None = None
+    """A criterion of the user's: it keeps its scale."""
+
+    def on_scale(self, scores: tuple[int, ...]) -> Criterion:
+        """The criterion on a scale of 2 to 11 levels.
+
+        Fewer levels than five keep the ends and are spread evenly; of more, each of the five is
+        the text of several neighbours, with its place among them.
+        """
+        if self.own is not None:
+            return self.own
+        last = len(scores) - 1
+        described: dict[int, str] = {}
+        nearest = [round(place * (LEVELS - 1) / last) for place in range(last + 1)]
+        for place, score in enumerate(scores):
+            same = [p for p, level in enumerate(nearest) if level == nearest[place]]
+            text = self.levels[nearest[place]]
+            if len(same) > 1:
+                text = f"{text.rstrip('.')} ({same.index(place) + 1} of {len(same)}, rising)."
+            described[score] = text
+        return Criterion(
+            name=self.name.replace(" ", "-"),
+            title=self.name[0].upper() + self.name[1:],
+            group=self.group,
+            question=self.question,
+            rubric=Rubric(levels=described),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Taxonomy:
+    """Domains and criteria by group."""
+
+    domains: Mapping[str, tuple[Domain, ...]]
+    criteria: Mapping[str, tuple[CriterionOutline, ...]]
+
+    def part(
+        self,
+        *,
+        domain_groups: tuple[str, ...] = (),
+        domains: tuple[str, ...] = (),
+        criterion_groups: tuple[str, ...] = (),
+        criteria: tuple[str, ...] = (),
+    ) -> "Taxonomy":
+        """The part that is named by groups or entries; all of it where nothing is named.
+
+        Raises:
+            RecipeError: a name is unknown (near names are given), or nothing is left of a part.
+        """
+        return Taxonomy(
+            _part("domain", self.domains, domain_groups, domains),
+            _part("criterion", self.criteria, criterion_groups, criteria),
+        )
+
+
+def _part(
+    kind: str,
+    groups: Mapping[str, tuple[Any, ...]],
+    wanted: tuple[str, ...],
+    names: tuple[str, ...],
+) -> dict[str, tuple[Any, ...]]:
+    known = [entry.name for entries in groups.values() for entry in entries]
+    for name, all_names, what in [
+        *((name, list(groups), f"{kind} group") for name in wanted),
+        *((name, known, kind) for name in names),
+    ]:
+        if name not in all_names:
+            near = get_close_matches(name, all_names, n=3)
+            raise RecipeError(
+                f"no {what} called {name!r}"
+                + (f"; did you mean {', '.join(near)}?" if near else ""),
+                hint="`glider synth taxonomy` lists them",
+            )
+    if not wanted and not names:
+        return dict(groups)
+    part = {
+        group: tuple(e for e in entries if group in wanted or e.name in names)
+        for group, entries in groups.items()
+    }
+    return {group: entries for group, entries in part.items() if entries}
+
+
+@cache
+def shipped() -> Taxonomy:
+    """The taxonomy that comes with the package."""
+    domains = {
+        group: tuple(
+            Domain(entry, group) if isinstance(entry, str) else Domain(group=group, **entry)
+            for entry in content["domains"]
+        )
+        for group, content in _read("domains.yaml").items()
+    }
+    criteria = {
+        group: tuple(
+            CriterionOutline(entry["name"], group, entry["question"], tuple(entry["levels"]))
+            for entry in content["criteria"]
+        )
+        for group, content in _read("criteria.yaml").items()
+    }
+    return Taxonomy(domains, criteria)
+
+
+def titles() -> dict[str, str]:
+    """Every group's title, domains and criteria alike."""
+    both = (_read("domains.yaml"), _read("criteria.yaml"))
+    return {group: content["title"] for groups in both for group, content in groups.items()}
+
+
+@cache
+def _read(name: str) -> dict[str, Any]:
+    text = files("glider.synth").joinpath(name).read_text("utf-8")
+    # The loader in C reads these files ten times as fast, where it is there.
+    data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    assert isinstance(data, dict)
+    return data

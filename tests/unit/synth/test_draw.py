@@ -1,0 +1,168 @@
+"""Plans in YAML, and the draw of each record."""
+
+from collections import Counter
+
+import pytest
+import yaml
+
+from glider.core.errors import DataError, RecipeError
+from glider.synth.draw import COMBINATIONS, TAGS, Drawer
+from glider.synth.plan import Plan, parse_plan
+from glider.synth.synthesize import commented_plan, open_plan
+
+
+def draws(n=400, folder=None, **plan):
+    drawer = Drawer(Plan(**plan), **({"folder": folder} if folder else {}))
+    return [drawer.draw(number) for number in range(n)]
+
+
+def test_a_seed_repeats_a_plan_and_a_record_does_not_depend_on_the_others():
+    drawer, again = Drawer(Plan(seed=3)), Drawer(Plan(seed=3))
+    assert again.draw(57) == drawer.draw(57)
+    assert [drawer.draw(n) for n in range(5)] == [again.draw(n) for n in range(5)]
+    assert Drawer(Plan(seed=4)).draw(57) != drawer.draw(57)
+
+
+def test_groups_are_drawn_evenly_whatever_their_size():
+    found = draws(3000)
+    for counts in (
+        Counter(d.domain_group for d in found if not d.code),
+        Counter(d.criterion_group for d in found if not d.code and d.kind == "single"),
+    ):
+        expected = counts.total() / len(counts)
+        # Five standard deviations of a binomial count.
+        assert all(abs(n - expected) < 5 * expected**0.5 for n in counts.values()), counts
+
+
+def test_fifteen_combinations_and_fifteen_names_of_each_field_come_up():
+    assert len(COMBINATIONS) == 15
+    assert all(len(set(names)) == 15 for names in TAGS.values())
+    found = draws(3000)
+    assert {tuple(sorted(d.tags)) for d in found} >= {tuple(sorted(c)) for c in COMBINATIONS}
+    for role, names in TAGS.items():
+        assert {d.tags[role] for d in found if role in d.tags} == set(names)
+    assert all(len(set(d.tags.values())) == len(d.tags) for d in found)
+
+
+def test_what_is_drawn_fits_together():
+    for d in draws(2000, scales={"0-1": 1, "1-5": 1, "0-10": 1}, margin=0.5):
+        scores = d.criterion.rubric.scores
+        needed = {r for r in TAGS if f"{{{r}}}" in d.criterion.question} - {"output"}
+        assert needed <= set(d.tags)
+        assert d.judged in d.tags
+        assert d.judged not in needed
+        assert 40 <= d.words <= 250
+        if d.kind == "pair":
+            assert {d.target, d.wrong} == {0, 1}
+            assert d.level > d.second
+            assert {"input", "output"} <= set(d.tags)
+        else:
+            assert d.target in scores
+            assert abs(d.wrong - d.target) >= 0.5 * (scores[-1] - scores[0]) or d.wrong in (
+                scores[0],
+                scores[-1],
+            )
+            assert (d.fault != "too kind" or d.wrong > d.target) and (
+                d.fault != "too harsh" or d.wrong < d.target
+            )
+        if d.kind == "several":
+            assert "\n2. " in d.criterion.question
+        if d.kind == "minimal":
+            assert d.second in scores
+            assert d.second != d.target
+
+
+def test_targets_are_even_or_weighted():
+    even = Counter(d.target for d in draws(2000, kinds={"single": 1}, scales={"1-5": 1}))
+    assert max(even.values()) < 1.4 * min(even.values())
+    low = Counter(
+        d.target for d in draws(300, kinds={"single": 1}, scales={"1-5": 1}, targets={"low": 1})
+    )
+    assert set(low) == {1, 2}
+
+
+def test_own_subjects_criteria_and_passages_are_drawn(tmp_path):
+    (tmp_path / "mine.yaml").write_text(
+        "name: bark\nquestion: Does the {output} name the bark of {context}?\n"
+        "rubric: {0: It does not., 1: It does.}\n"
+    )
+    (tmp_path / "passages.jsonl").write_text('{"text": "An oak has deep bark."}\n{"no": 1}\n')
+    found = draws(
+        50,
+        folder=tmp_path,
+        own_domains=("oaks",),
+        own_criteria=("mine.yaml",),
+        only_own=True,
+        code=0,
+        passages="passages.jsonl",
+        kinds={"single": 1},
+    )
+    assert {d.domain for d in found} == {"oaks"}
+    assert {d.criterion.rubric.scores for d in found} == {(0, 1)}
+    assert all(d.passage == "An oak has deep bark." for d in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sede: 3\n", "did you mean 'seed'"),
+        ("seed: 1\nkindes: {single: 1}\n", "plan.yaml:2.*did you mean 'kinds'"),
+        ("kinds: {double: 1}\n", "kinds: 'double' is none of single"),
+        ("scales: {1-7: 1}\n", "scales"),
+        ("targets: {top: 1}\n", "targets: 'top' is none of low"),
+        ("kinds: {single: 0}\n", "one of them above 0"),
+        ("words: [100, 20]\n", "least length comes first"),
+        ("code: 2\n", "code"),
+        ("- 1\n", "plan.yaml"),
+        ("a: [\n", "plan.yaml"),
+    ],
+)
+def test_a_wrong_plan_is_refused_by_name(text, said):
+    with pytest.raises(RecipeError, match=said):
+        parse_plan(text, "plan.yaml")
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        ({"domains": ("auditng",)}, "auditing"),
+        ({"domains": ("auditing",), "code": 1}, "no domain about code is left"),
+        ({"criterion_groups": ("code",), "code": 0}, "no criterion not about code is left"),
+    ],
+)
+def test_a_plan_with_nothing_to_draw_is_refused(plan, said):
+    with pytest.raises(RecipeError, match=said):
+        Drawer(Plan(**plan))
+
+
+@pytest.mark.parametrize(
+    ("criterion", "said"),
+    [
+        (
+            "name: a\nquestion: Is {persona} kept?\nrubric: {0: no it is not, 1: yes it is}\n",
+            "persona",
+        ),
+        ("name: a\nquestion: Is it kept?\nrubric: {0: it is so, 1: it is so}\n", "same text"),
+    ],
+)
+def test_a_criterion_that_cannot_be_asked_is_refused(tmp_path, criterion, said):
+    (tmp_path / "mine.yaml").write_text(criterion)
+    with pytest.raises(RecipeError, match=said):
+        Drawer(Plan(own_criteria=("mine.yaml",)), folder=tmp_path)
+
+
+def test_passages_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "p.jsonl").write_text('{"words": 1}\n')
+    with pytest.raises(DataError, match="no record has a `text`"):
+        Drawer(Plan(passages="p.jsonl"), folder=tmp_path)
+    (tmp_path / "p.jsonl").write_bytes('{"text": "K\xe4se"}\n'.encode("latin-1"))
+    with pytest.raises(DataError, match=r"p\.jsonl"):
+        Drawer(Plan(passages="p.jsonl"), folder=tmp_path)
+    with pytest.raises(RecipeError, match="cannot be read"):
+        open_plan(tmp_path / "none.yaml")
+
+
+def test_the_commented_plan_has_every_key_at_its_default():
+    data = yaml.safe_load(commented_plan())
+    assert set(data) == set(Plan.model_fields)
+    assert parse_plan(commented_plan(), "plan.yaml") == Plan()

@@ -1,0 +1,262 @@
+"""Records from end to end with a teacher that follows its prompts, or does not."""
+
+import gc
+import json
+import tracemalloc
+from collections import Counter
+
+import pytest
+from synth_teacher import follow
+
+from glider.backends.scripted import ScriptedBackend
+from glider.core.errors import AccessRefused, BudgetSpent, ManifestMismatch, Unavailable
+from glider.core.generation import Generation
+from glider.formats import make_format
+from glider.synth.chain import Verifier
+from glider.synth.draw import Drawer
+from glider.synth.funnel import Funnel
+from glider.synth.making import make_records
+from glider.synth.plan import Plan
+from glider.synth.records import STAGES
+from glider.synth.synthesize import records_in
+
+BARE = make_format("nano", explain=False)
+SHORT = Plan(words=(40, 60), code=0)
+
+
+def answered(request):
+    return follow(request.messages[-1].content)
+
+
+def make(folder, script=answered, *, n=60, plan=SHORT, readers=("same",), **options):
+    """Make records with a scripted teacher that also reads blind."""
+    backend = ScriptedBackend(script)
+    others = {"same": backend, "other": ScriptedBackend(script, model="other")}
+    verifiers = [Verifier(others[name], BARE) for name in readers]
+    made = make_records(
+        Drawer(plan), size=n, folder=folder, teacher=backend, verifiers=verifiers, **options
+    )
+    return made, backend
+
+
+def test_a_good_teachers_records_are_kept_with_all_that_they_need(tmp_path):
+    made, backend = make(tmp_path / "run", readers=("same", "other"), licence="Apache-2.0")
+    records = records_in(tmp_path / "run")
+    assert {r.number for r in records} == set(range(60))
+    assert made.open == 0
+    assert made.funnel.kept > 50
+    assert {r.draw.kind for r in records if r.kept} == {"single", "pair", "several", "minimal"}
+    for record in (r for r in records if r.kept):
+        draw = record.draw
+        assert len(record.texts) == (2 if draw.kind == "minimal" else 1)
+        first = record.texts[0]
+        assert set(first.material) >= set(draw.judged_names)
+        assert first.right.score == draw.target
+        assert first.wrong.score == draw.wrong
+        assert first.wrong.reasoning != first.right.reasoning
+        for text in record.texts:
+            for mark in text.right.highlights:
+                (span,) = mark.spans[:1]
+                assert text.material[span.field][span.start : span.end] == mark.phrase
+            assert [c.verdict for c in text.checks] == ["agrees", "agrees"]
+        if draw.kind == "minimal":
+            one, two = (t.material[draw.judged_names[0]] for t in record.texts)
+            (a,), (b,) = (t.right.highlights[0].spans for t in record.texts)
+            assert one != two
+            assert one[: a.start] == two[: b.start]
+            assert one[a.end :] == two[b.end :]
+            assert record.texts[1].right.score == draw.second
+    # Every call is in the journal, with what it used.
+    calls = [json.loads(line) for line in (tmp_path / "run/calls.jsonl").read_text().splitlines()]
+    assert len(calls) == len(backend.requests) + sum(
+        line["step"].startswith(("blind-1", "twin-blind-1")) for line in calls
+    )
+    assert made.funnel.usage.completion_tokens > 0
+    assert json.loads((tmp_path / "run/manifest.json").read_text())["licence"] == "Apache-2.0"
+
+
+def test_the_blind_reader_is_not_told_the_target(tmp_path):
+    _, backend = make(tmp_path / "run", n=20)
+    blind = [r for r in backend.requests if "blind" in r.id]
+    assert blind
+    assert not any("deserves" in r.messages[-1].content for r in blind)
+    assert all(r.decoding.temperature == 0 for r in blind)
+
+
+def test_the_funnel_adds_up_and_tells_what_was_seen(tmp_path):
+    def unreliable(request):
+        answer = answered(request)
+        number = int(request.id.split("-")[0])
+        if number % 5 == 1 and "material" in request.id:
+            return "I would be glad to."
+        if number % 5 == 2 and "blind" in request.id:
+            scores = [int(s) for s in (answer[7:],)]
+            return f"Score: {9 if scores[0] == 0 else 0}"
+        if number % 5 == 3 and "right" in request.id:
+            return "- words that are in no text at all\nReason: It is as good as it can be."
+        return answer
+
+    made, _ = make(tmp_path / "run", unreliable, n=100)
+    funnel = made.funnel
+    left = dict(funnel.left())
+    assert [name for name, _ in funnel.left()] == ["drawn", *STAGES]
+    assert left["drawn"] == 100
+    assert left["verbatim"] == funnel.kept
+    assert funnel.kept + sum(funnel.lost.values()) == 100
+    assert sorted(left.values(), reverse=True) == list(left.values())
+    assert {stage for stage, _ in funnel.lost} >= {"written", "verified", "verbatim"}
+    data = json.loads((tmp_path / "run/funnel.json").read_text())
+    assert all(loss["seen"] for loss in data["lost"])
+    assert Funnel.of(records_in(tmp_path / "run")).data() == data
+    for noise in data["noise"].values():
+        shares = noise["verdicts"]
+        assert sum(v["share"] for v in shares.values()) == pytest.approx(1)
+        assert all(v["low"] <= v["share"] <= v["high"] for v in shares.values())
+        read = sum(cell["texts"] for cell in noise["confusion"])
+        assert read <= shares["agrees"]["n"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "stage"),
+    [
+        ("I would be glad to help you with that.", "written"),
+        ("<!doctype html><html><body>502</body></html>", "written"),
+        ("", "written"),
+    ],
+)
+def test_a_teacher_that_answers_something_else_keeps_nothing(tmp_path, answer, stage):
+    made, backend = make(tmp_path / "run", lambda _: answer, n=12)
+    assert made.funnel.kept == 0
+    assert {at for at, _ in made.funnel.lost} == {stage}
+    assert len(backend.requests) == 12  # nothing more is paid
+
+
+def test_a_teacher_that_writes_one_text_every_time_keeps_one_of_them(tmp_path):
+    plan = Plan(kinds={"single": 1}, words=(40, 60), code=0, scales={"0-1": 1})
+    text = "Here people found level 1 of it, said the report. " + "the harbour is old and " * 9
+
+    def same(request):
+        answer = answered(request)
+        if "material" not in request.id:
+            return answer
+        import re
+
+        judged = re.search(r"^Write (.+?) so that", request.messages[-1].content, re.M)[1]
+        return re.sub(rf"<{judged}>\n.*?\n</", f"<{judged}>\n{text}\n</", answer, flags=re.DOTALL)
+
+    made, _ = make(tmp_path / "run", same, n=40, plan=plan)
+    assert made.funnel.kept == 1
+    assert ("distinct", "near duplicate of another text") in made.funnel.lost
+
+
+def off_by(levels):
+    def script(request):
+        answer = answered(request)
+        if "blind" not in request.id:
+            return answer
+        score = int(answer.removeprefix("Score: "))
+        return f"Score: {score + levels if score + levels <= 5 else score - levels}"
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("options", "levels", "kept", "rewritten"),
+    [
+        ({}, 1, True, False),
+        ({"rewrite": True}, 1, True, True),
+        ({"keep_off_by_one": False}, 1, False, False),
+        ({"rewrite": True}, 2, False, False),
+    ],
+)
+def test_what_a_blind_reading_of_another_level_comes_to(tmp_path, options, levels, kept, rewritten):
+    plan = Plan(kinds={"single": 1}, words=(40, 60), code=0, scales={"1-5": 1}, **options)
+    made, _ = make(tmp_path / "run", off_by(levels), n=10, plan=plan)
+    records = records_in(tmp_path / "run")
+    assert all(r.kept is kept for r in records)
+    for record in (r for r in records if r.kept):
+        (text,) = record.texts
+        assert text.rewritten is rewritten
+        assert (text.right.score != text.target) is rewritten
+        assert text.wrong.score != text.right.score
+    verdict = "off by one" if levels == 1 else "contradicts"
+    (verdicts,) = made.funnel.verdicts.values()
+    assert verdicts == Counter({verdict: 10})
+
+
+def test_a_spent_budget_leaves_records_open_and_resuming_pays_only_for_what_is_missing(tmp_path):
+    asked = []
+
+    def limited(request):
+        asked.append(request.id)
+        return BudgetSpent("spent") if len(asked) > 70 else answered(request)
+
+    made, _ = make(tmp_path / "run", limited, n=60)
+    assert made.open > 0
+    assert 1 <= made.failed["budget_spent"] <= 8  # those that were under way
+    made, backend = make(tmp_path / "run", n=60, resume=True)
+    assert made.open == 0
+    again = [r.id for r in backend.requests]
+    assert not set(again) & set(asked[:70])
+    whole, _ = make(tmp_path / "whole", n=60)
+    by_number = {r.number: r for r in records_in(tmp_path / "run")}
+    assert by_number == {r.number: r for r in records_in(tmp_path / "whole")}
+    assert whole.funnel.data() == made.funnel.data()
+
+
+def test_a_wrong_key_ends_at_once_and_a_dead_engine_soon(tmp_path):
+    with pytest.raises(AccessRefused):
+        make(tmp_path / "key", lambda _: AccessRefused("no such key"), n=500)
+    made, backend = make(tmp_path / "dead", lambda _: Unavailable("no connection"), n=500)
+    assert made.open == 500
+    assert made.failed == {"unavailable": len(backend.requests)}
+    assert 20 <= len(backend.requests) < 28
+
+
+def test_a_folder_is_continued_by_the_same_plan_and_models_alone(tmp_path):
+    make(tmp_path / "run", n=5)
+    with pytest.raises(ManifestMismatch, match=r"plan\.seed"):
+        make(tmp_path / "run", n=5, plan=SHORT.model_copy(update={"seed": 9}), resume=True)
+    with pytest.raises(ManifestMismatch, match="verifiers"):
+        make(tmp_path / "run", n=5, readers=(), resume=True)
+    made, _ = make(tmp_path / "run", n=9, resume=True)  # a larger size draws on
+    assert made.funnel.drawn == 9
+
+
+def test_without_a_verifier_there_is_no_noise_and_records_are_kept(tmp_path):
+    made, backend = make(tmp_path / "run", n=10, readers=())
+    assert made.funnel.kept > 5
+    assert made.funnel.data()["noise"] == {}
+    assert not any("blind" in r.id for r in backend.requests)
+
+
+def test_a_thought_is_no_part_of_an_answer(tmp_path):
+    def thinking(request):
+        answer = answered(request)
+        opened = answer if answer.startswith(request.opening) else request.opening + answer
+        return Generation(text=f"<think>Score: 9?</think>\n{opened}")
+
+    made, _ = make(tmp_path / "run", thinking, n=5)
+    assert made.funnel.kept == 5
+
+
+def test_memory_does_not_grow_with_the_records(tmp_path):
+    """What is held after many records: a byte, counts and 256 bytes of hashes for each kept one."""
+
+    class Forgetful(ScriptedBackend):
+        def submit(self, request):
+            self.requests.clear()
+            return super().submit(request)
+
+    plan = Plan(kinds={"single": 1}, words=(40, 45), code=0, domain_groups=("finance",))
+    held = {}
+    for n in (20, 100):
+        backend = Forgetful(answered)
+        tracemalloc.start()
+        made = make_records(Drawer(plan), size=n, folder=tmp_path / str(n), teacher=backend)
+        gc.collect()
+        held[n] = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert made.funnel.drawn == n
+    # A record in memory is 5 kB and more.
+    assert held[100] - held[20] < 80 * 2000, held
