@@ -1,10 +1,10 @@
-"""Glider: small, explainable judges of text: a score, the reasoning, the spans that decided it."""
+"""Glider: small, explainable judges of text: a score, the reasoning, and the deciding spans."""
 
 from __future__ import annotations
 
 from glider._version import __version__ as __version__
 
-TYPE_CHECKING = False  # as in `typing`, which takes longer to import than all else here
+TYPE_CHECKING = False  # as in `typing`, which takes longer to import than everything else here
 if TYPE_CHECKING:
     from typing import Any
 
@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from glider.training.recipe import load_recipe as load_recipe
     from glider.training.run import train as train
 
-# Where each name lives; imported when first used, so `import glider` stays fast. No name is one of
-# our packages: `glider.audit` is the package, whatever was imported before.
+# Where each name lives; imported on first use, so that `import glider` stays fast. No name equals
+# one of our packages: `glider.audit` is always the package.
 _HOMES = {
     "AnswererSettings": "glider.studies.rationalizing.settings",
     "BackendError": "glider.core.errors",

@@ -74,7 +74,7 @@ def test_an_audit_writes_its_numbers_and_its_page_and_says_what_goes_too_far(aud
     assert {"position.flips", "position.first-slot"} <= {f.key for f in found.failed}
     assert numbers["retest.changed"].value == 0.0
     assert "none of it could be judged" in numbers["labels.tens"].undefined
-    assert "too far: position.flips" in done.stderr
+    assert "beyond the bound: position.flips" in done.stderr
     assert "Winner changed with the order" in done.stdout
     assert str(tmp_path) not in (tmp_path / "run/audit.json").read_text("utf-8")
     assert str(tmp_path) not in (tmp_path / "run/audit.html").read_text("utf-8")

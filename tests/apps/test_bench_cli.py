@@ -256,7 +256,7 @@ def test_what_is_wrong_is_said_with_what_to_do(glider, words, code, told):
 def test_the_list_needs_no_data(glider, tmp_path):
     out, err = glider("bench", "--list")
     assert "llmbar" in out
-    assert "not there" in out
+    assert "missing" in out
     assert "GLIDER_DATA" in err
     (tmp_path / "llmbar.jsonl.gz").touch()
     out, _ = glider("bench", "--list", "--json", "--data", ".")

@@ -239,7 +239,7 @@ def test_a_finished_run_resumes_to_nothing(glider, rows, tmp_path):
     glider(*JUDGE, rows, "--run", "run")
     before = (tmp_path / "run/journal.jsonl").read_bytes()
     done = glider(*JUDGE, rows, "--run", "run", "--resume", "-o", "all.jsonl")
-    assert "20 outcomes are there already" in done.stderr
+    assert "20 outcomes done" in done.stderr
     assert len(records((tmp_path / "all.jsonl").read_text())) == 20
     assert (tmp_path / "run/journal.jsonl").read_bytes() == before
     finished = glider(*JUDGE, rows, "--run", "run", code=3)

@@ -76,7 +76,7 @@ def test_what_was_written_is_in_every_outcome_and_the_manifest_names_it(glider, 
     again = glider(
         *rows, "--strategy", "rules", "--strategy", "questions", "--run", "run", "--resume"
     )
-    assert "12 outcomes are there already" in again.stderr
+    assert "12 outcomes done" in again.stderr
 
 
 def test_a_jury_and_given_aspects(glider, rows):

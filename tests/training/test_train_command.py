@@ -44,7 +44,10 @@ def make_data(*arguments):
 @pytest.fixture
 def pairs(tmp_path):
     """A folder that `glider data` makes of a person's own pairs, in GLIDER's form."""
-    answer = "<reasoning>\n- It is {0}.\n</reasoning>\n<highlight>\n[]\n</highlight>\n<score>\n{0}\n</score>"
+    answer = (
+        "<reasoning>\n- It is "
+        "{0}.\n</reasoning>\n<highlight>\n[]\n</highlight>\n<score>\n{0}\n</score>"
+    )
     rows = [
         {"prompt": f"Judge text {n}.", "chosen": answer.format(n % 5 + 1), "rejected": answer.format(0)}
         for n in range(40)
@@ -155,7 +158,7 @@ def test_a_dry_run_counts_and_trains_nothing(recipe, data, tmp_path):
     assert told.exit_code == 0, told.output
     shown, _, counts = told.output.partition("\nmodel ")
     assert yaml.safe_load(shown)["stages"][0]["batch"] == 8
-    assert "40, 0 left out as too long; 40 to measure on" in counts
+    assert "40, 0 left out as too long; 40 for development" in counts
     assert "40 of scores, 0 of text" in counts
     assert "updates    5," in counts
     assert "[score] 1" in counts
@@ -203,7 +206,8 @@ def test_help_loads_no_engine():
 
     program = (
         "import sys; import glider.cli.train, glider.training.recipe, glider.training.run\n"
-        "print([n for n in ('torch', 'trl', 'peft', 'datasets', 'transformers') if n in sys.modules])"
+        "print([n for n in ('torch', 'trl', 'peft', 'datasets', "
+        "'transformers') if n in sys.modules])"
     )
     told = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

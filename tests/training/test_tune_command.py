@@ -88,7 +88,7 @@ def test_the_whole_way(tiny, tmp_path):
     # A random model learns nothing in some updates; nobody is asked, so nothing is kept.
     assert told.exit_code == 5, told.output
     assert "50 labels of 25 prompts, 2 folds" in words(told)
-    assert "no gain is shown" in words(told) and "nobody to ask" in words(told)
+    assert "no gain is shown" in words(told) and "no terminal to ask on" in words(told)
     found = json.loads((out / "tune.json").read_text())
     assert found["settings"]["shown"] is False and found["settings"]["kept"] is False
     assert [one["b"] for one in found["differences"] if one["metric"] == "pearson"] == [

@@ -13,30 +13,30 @@ _DATA, _FIGURES = "Data", "Figures"
 class BenchSettings:
     """Which items are judged, and how the figures of them are made."""
 
-    data: Annotated[Path | None, Flag("Folder of the sets' data [$GLIDER_DATA].", _DATA)] = None
+    data: Annotated[Path | None, Flag("Folder with the sets' data [$GLIDER_DATA].", _DATA)] = None
     cluster: Annotated[
         str | None,
         Flag(
-            "Of your own labels: column shared by records that are not independent [same input "
-            "and context]; none: all are independent.",
+            "Your own labels: column shared by records that are not independent [same input "
+            "and context]; `none`: all are independent.",
             _DATA,
         ),
     ] = None
-    limit: Annotated[int | None, Flag("At most this many items of each set.", _DATA, min=1)] = None
+    limit: Annotated[int | None, Flag("Maximum items per set.", _DATA, min=1)] = None
     held_out: Annotated[
         Path | None,
         Flag(
-            "Folder that `glider data` wrote for this judge: of the sets it was trained on, only "
-            "what was held out is measured.",
+            "Folder made by `glider data` for this judge: sets it was trained on are measured "
+            "only on their held-out items.",
             _DATA,
         ),
     ] = None
-    system: Annotated[str | None, Flag("What the judge is called in tables.", "Judge")] = None
+    system: Annotated[str | None, Flag("Name of the judge in tables.", "Judge")] = None
     deletion: Annotated[
         bool,
         Flag(
-            "Judge each text again without what was highlighted: does the score move more than "
-            "without as many other words? Three times the work.",
+            "Judge each text again without its highlights, and without as many other words: does "
+            "the score move more? Takes three times as long.",
             "How to ask",
             ("--deletion",),
         ),
@@ -44,13 +44,13 @@ class BenchSettings:
     reader: Annotated[
         str | None,
         Flag(
-            "A second model that reads each reason, without the text and the score: does it speak "
-            "for its score?",
+            "A second model that reads each reason without the text and the score: does the "
+            "reason support the score?",
             "How to ask",
         ),
     ] = None
     baselines: Annotated[
         bool,
-        Flag("Simple rules beside the judge.", _FIGURES, ("--baselines/--no-baselines",)),
+        Flag("Measure simple baselines too.", _FIGURES, ("--baselines/--no-baselines",)),
     ] = True
     resamples: Annotated[int, Flag("Resamples for intervals and tests.", _FIGURES, min=99)] = 999

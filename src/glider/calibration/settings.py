@@ -30,21 +30,21 @@ class LabelSettings:
 
     labels: Annotated[
         str | None,
-        Flag("File with the columns id and label; the run's own labels if not given.", _LABELS),
+        Flag("File with the columns id and label [the run's own labels].", _LABELS),
     ] = None
     maps: Annotated[tuple[str, ...], Flag("id=COLUMN or label=COLUMN.", _LABELS, ("--map",))] = ()
     encoding: Annotated[str, Flag("Encoding of text files.", _LABELS)] = "utf-8"
-    scale: Annotated[str | None, Flag("LOW:HIGH of the labels, if not the rubric's.", _LABELS)] = (
+    scale: Annotated[str | None, Flag("LOW:HIGH of the labels [the rubric's scale].", _LABELS)] = (
         None
     )
     cluster: Annotated[
         str | None,
         Flag(
             "Field or column shared by items that are not independent [same input and context]; "
-            "none: all are independent.",
+            "`none`: all are independent.",
             _LABELS,
         ),
     ] = None
     criterion: Annotated[
-        str | None, Flag("Where the run has several.", _LABELS, ("--criterion", "-c"))
+        str | None, Flag("Which criterion, if the run has several.", _LABELS, ("--criterion", "-c"))
     ] = None

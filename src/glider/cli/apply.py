@@ -1,4 +1,4 @@
-"""`glider apply`: a calibration put on a run, score by score, with what may stand unseen."""
+"""`glider apply`: apply a calibration to a run; say which judgments need no human review."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -27,10 +27,11 @@ def apply(
     ),
     out: Path = typer.Option(None, "--out", "-o", help="Write to this .jsonl, not to stdout."),
 ) -> None:
-    """Calibrated scores of a run, and which of its judgments may stand without a person.
+    """Apply a calibration to a run, and say which judgments need no human review.
 
-    One JSON line an outcome: `score` on people's scale, `p_pass`, the judge's `confidence`, and
-    `keep`, which is false for what a person should look at and for what was not judged.
+    Prints one JSON line per outcome: `score` on the scale of the human labels, `p_pass`, the
+    judge's `confidence`, and `keep`. `keep` is false where a person should look, and where
+    judging failed.
     """
     check_target(out, reads=[calibration, *run_files(run)], suffixes=(".jsonl",))
     needs_bench("glider apply")
@@ -45,8 +46,8 @@ def apply(
         for each in apply_calibration(learnt, run):
             found = each.applied
             counts["failed" if found.score is None else "kept" if found.keep else "deferred"] += 1
-            told = {"row": each.row, "sample_id": each.outcome.sample_id}
-            yield told | {"criterion": learnt.criterion} | found.model_dump(mode="json")
+            where = {"row": each.row, "sample_id": each.outcome.sample_id}
+            yield where | {"criterion": learnt.criterion} | found.model_dump(mode="json")
 
     if out is not None:
         write_json_lines(out, lines())
@@ -54,7 +55,7 @@ def apply(
         for line in lines():
             print_json(line)
     kept, deferred, failed = (f"{counts[name]:,}" for name in ("kept", "deferred", "failed"))
-    say("kept:", f"{kept}   to look at: {deferred}   not judged: {failed}")
+    say("kept:", f"{kept}   to review: {deferred}   not judged: {failed}")
     if learnt.threshold is None:
         why = learnt.finding("threshold").undefined
         say("[yellow]nothing is kept[/]:", f"this calibration has no threshold ({why})")

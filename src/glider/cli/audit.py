@@ -1,4 +1,4 @@
-"""`glider audit`: what sways this judge that should not; exit 6 beyond a bound."""
+"""`glider audit`: what biases this judge; exit 6 if an effect is beyond its bound."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -27,30 +27,30 @@ _DEMO_CRITERION = "faithfulness"
 
 @dataclass(frozen=True, kw_only=True)
 class AuditedRows(RowSettings):
-    """The rows of an audit: always a draw."""
+    """The rows of an audit: always a random sample."""
 
     limit: Annotated[
-        int | None, Flag("Rows to audit, drawn at random by --seed.", options.DATA, min=1)
+        int | None, Flag("Audit this many rows, chosen at random by --seed.", options.DATA, min=1)
     ] = 50
     seed: Annotated[
-        int | None, Flag("Of the rows, the variants and the intervals.", options.DATA, min=0)
+        int | None, Flag("Seed for rows, variants and intervals.", options.DATA, min=0)
     ] = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditedJudge(JudgeSettings):
-    """The judge of an audit, which needs no reasons unless a probe looks at them."""
+    """The judge of an audit: it gives reasons only if a probe reads them."""
 
     explain: Annotated[
         bool | None,
         Flag(
-            "Ask for quotes and a reason, which the probe `highlights` needs. By default not where "
-            "the score is written before them: they cannot change it.",
+            "Ask for quotes and a reason; the probe `highlights` needs them. Off by default where "
+            "the score comes first, because they cannot change it then.",
             options.ASK,
             ("--explain/--no-explain",),
         ),
     ] = None
-    seed: Annotated[int, Flag("Of sampled answers.", options.DATA, min=0)] = 0
+    seed: Annotated[int, Flag("Seed for sampled answers.", options.DATA, min=0)] = 0
 
 
 @from_flags
@@ -60,18 +60,18 @@ def audit(
         metavar="DATA",
         help="JSONL, CSV or Parquet file (.gz too), or dataset folder: your own texts.",
     ),
-    demo: bool = typer.Option(False, "--demo", help="Thirty shipped texts instead."),
+    demo: bool = typer.Option(False, "--demo", help="Audit thirty shipped texts instead."),
     criterion: list[str] = typer.Option(
         None,
         "--criterion",
         "-c",
-        help="Name of a shipped criterion or a YAML file; may be given again. "
-        "`record`: each row brings its own, with people's label.",
+        help="A shipped criterion's name or a YAML file; repeatable. "
+        "`record`: each row has its own, with a human label.",
     ),
     probe: list[str] = typer.Option(
         None,
         "--probe",
-        help="Only this probe; may be given again. See --list.",
+        help="Run only this probe; repeatable. See --list.",
         rich_help_panel=_PROBES,
     ),
     list_probes: bool = typer.Option(
@@ -82,19 +82,20 @@ def audit(
         "--fail-above",
         metavar="PROBE[.NUMBER]=BOUND",
         help="Exit 6 if the whole interval is farther than this from an unbiased judge's value: "
-        "position=0.2, injection.success=0.05. May be given again; there are defaults.",
+        "position=0.2, injection.success=0.05. Repeatable; adds to the defaults.",
         rich_help_panel=_PROBES,
     ),
     *,
     rows: AuditedRows,
     writers: str = typer.Option(
         "writers",
-        help="Column with the model that wrote the output, or a list for several.",
+        help="Column that names the model that wrote the output; a list if "
+        "there are several outputs.",
         rich_help_panel=options.DATA,
     ),
     own: list[str] = typer.Option(
         None,
-        help="Name of the judge's own model in that column; may be given again.",
+        help="Name of the judge's own model in that column; repeatable.",
         rich_help_panel=options.DATA,
     ),
     settings: AuditedJudge,
@@ -102,16 +103,20 @@ def audit(
     resume: options.Resume = False,
     retry_failures: options.RetryFailures = False,
     out: Path = typer.Option(
-        None, "--out", "-o", help="The page [audit.html in the run].", rich_help_panel=options.RUN
+        None,
+        "--out",
+        "-o",
+        help="HTML page to write [audit.html in the run's folder].",
+        rich_help_panel=options.RUN,
     ),
     as_json: bool = typer.Option(
-        False, "--json", help="Print audit.json, not the table.", rich_help_panel=options.RUN
+        False, "--json", help="Print audit.json instead of the table.", rich_help_panel=options.RUN
     ),
 ) -> None:
-    """Probe a judge on your own texts: position, length, names, form, scale, injection, ...
+    """Measure a judge's biases on your own texts: position, length, names, format, injection, ...
 
-    Every number comes with its interval, in words, and against a bound. The folder of the run
-    survives being killed: `--run DIR --resume` goes on with it.
+    Every figure has an interval, a sentence that explains it, and a bound. A killed audit
+    continues with `--run DIR --resume`.
     """
     from glider.audit.file import audit_file
     from glider.audit.probe import PROBES, known_probes
@@ -132,7 +137,7 @@ def audit(
     bar = RunProgress(None)
     opened: RunFolder | None = None
 
-    def started(journal: "RunFolder", planned: int, texts: int) -> None:
+    def on_start(journal: "RunFolder", planned: int, texts: int) -> None:
         nonlocal opened
         opened, bar.total = journal, planned - journal.n_done
         say("asking:", f"{planned:,} judgments over {texts:,} texts or pairs")
@@ -151,8 +156,8 @@ def audit(
                 own=own or (),
                 resume=resume,
                 retry_failures=retry_failures,
-                notify=lambda said: say("columns", said),
-                on_start=started,
+                notify=lambda text: say("columns", text),
+                on_start=on_start,
                 on_outcome=lambda _, outcome: bar.add(outcome),
                 progress=download,
             )
@@ -167,7 +172,10 @@ def audit(
         say("[bold red]nothing was judged[/]")
         raise typer.Exit(4)
     if found.audit.failed:
-        say("[bold red]too far[/]:", ", ".join(finding.key for finding in found.audit.failed))
+        say(
+            "[bold red]beyond the bound[/]:",
+            ", ".join(finding.key for finding in found.audit.failed),
+        )
         raise typer.Exit(6)
 
 

@@ -1,4 +1,4 @@
-"""`glider bench`: how well does a judge agree with people, on sets that people labelled."""
+"""`glider bench`: how well a judge agrees with people, on sets that people labelled."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchedJudge(JudgeSettings):
-    """The judge of a bench: reasons are asked for where they are measured."""
+    """The judge of a bench: it gives reasons only where they are measured."""
 
     explain: Annotated[
         bool | None,
         Flag(
-            "Ask for quotes and a reason too, and measure the highlights; by default only where "
+            "Ask for quotes and a reason too, and measure the highlights. On by default only where "
             "the reason comes first.",
             options.ASK,
             ("--explain/--no-explain",),
         ),
     ] = None
-    seed: Annotated[int, Flag("Draws items, resamples and sampled answers.", options.DATA)] = 0
+    seed: Annotated[int, Flag("Seed for items, resamples and sampled answers.", options.DATA)] = 0
 
 
 @from_flags
@@ -41,21 +41,21 @@ def bench(
     names: list[str] = typer.Argument(
         None,
         metavar="NAME",
-        help="A set, a kind (pairs), a family (summaries), all, a set's YAML file, or a file of "
-        "your own labels. None: make the report of --out anew.",
+        help="A set, a kind (pairs), a family (summaries), `all`, a set's YAML file, or a file of "
+        "your own labels. Without one: rebuild the report in --out.",
     ),
-    listed: bool = typer.Option(False, "--list", help="Show the sets and stop."),
+    listed: bool = typer.Option(False, "--list", help="List the sets and stop."),
     fetch: bool = typer.Option(
         False,
         "--fetch",
-        help="Fetch the sets that are on the Hugging Face hub into the data folder first.",
+        help="First download sets from the Hugging Face hub into the data folder.",
         rich_help_panel=options.DATA,
     ),
     criterion: str = typer.Option(
         None,
         "--criterion",
         "-c",
-        help="What is asked of your own labels, if their records do not say.",
+        help="Criterion of your own labels, if the records do not name one.",
         rich_help_panel=options.DATA,
     ),
     *,
@@ -65,26 +65,26 @@ def bench(
         None,
         "--out",
         "-o",
-        help="Folder of runs and report [bench/TIME].",
+        help="Folder for runs and report [bench/TIME].",
         rich_help_panel=options.RUN,
     ),
     resume: bool = typer.Option(
-        False, "--resume", help="Go on with what was begun in --out.", rich_help_panel=options.RUN
+        False, "--resume", help="Resume the bench in --out.", rich_help_panel=options.RUN
     ),
     as_json: bool = typer.Option(
         False, "--json", help="Print the results as JSON.", rich_help_panel=options.RUN
     ),
 ) -> None:
-    """Measure how well a judge agrees with people, with intervals, beside simple rules.
+    """Measure how well a judge agrees with people, with intervals, next to simple baselines.
 
-    Several judges can be measured into one folder, one after another: give the same --out.
+    To compare judges, run this once per judge with the same --out.
     """
     needs_bench("glider bench")
     if listed:
         _list(how.data, as_json)
         return
     if not names and out is None:
-        raise SetupError("name a set", hint="`glider bench --list` shows them")
+        raise SetupError("name a set", hint="`glider bench --list` lists them")
     from glider.bench.bench import Benched, bench_sets, figures_of
 
     if not names:
@@ -103,14 +103,14 @@ def bench(
                 resume=resume,
                 notify=lambda text: say("[bold]note[/]:", text),
                 on_start=bars.start,
-                on_folder=bars.go_on_in,
+                on_folder=bars.on_folder,
                 progress=download,
             )
         except (KeyboardInterrupt, GliderError) as error:
             folder = bars.folder
             begun = folder is not None and (folder / "runs").exists()
             if folder is not None and (begun or isinstance(error, KeyboardInterrupt)):
-                say("[yellow]stopped[/];", "what was judged is kept. To go on:")
+                say("[yellow]stopped[/];", "finished judgments are kept. To resume:")
                 say("", "  " + options.resume_line(folder, "--out", "-o"))
             raise
         finally:
@@ -121,18 +121,18 @@ def bench(
 
 
 class _Bars:
-    """One bar for each set, and where the bench can go on."""
+    """One progress bar per set, and the folder to resume in."""
 
     def __init__(self) -> None:
         self.folder: Path | None = None
         self._bar: RunProgress | None = None
 
-    def go_on_in(self, folder: Path) -> None:
-        """The folder of this bench is known."""
+    def on_folder(self, folder: Path) -> None:
+        """Remember the folder of this bench."""
         self.folder = folder
 
     def start(self, name: str, n_items: int) -> "OnOutcome":
-        """A set is begun."""
+        """Show a new bar when a set starts."""
         self.close()
         say(f"[bold]{name}[/]:", f"{n_items} items")
         bar = self._bar = RunProgress(n_items)
@@ -140,7 +140,7 @@ class _Bars:
         return lambda _, outcome: bar.add(outcome)
 
     def close(self) -> None:
-        """Stop showing."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.__exit__(None, None, None)
             self._bar = None
@@ -169,14 +169,14 @@ def _list(folder: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(rows, indent=1)
         return
-    # Plain lines: a table that is cut to the width of the terminal loses what matters.
+    # Plain lines: a table cut to the terminal's width would lose information.
     width = max(len(row["name"]) for row in rows)
     for row, chosen in zip(rows, found, strict=True):
-        place = "there" if row["there"] else "on the hub" if chosen.labelled.hub else "not there"
+        place = "present" if row["there"] else "on the hub" if chosen.labelled.hub else "missing"
         words = f"{row['name']:<{width}}  {place:<10}  {row['kind']:<7}  {row['family']:<21}"
         print(f"{words}  {row['licence']}")
     if folder is None:
-        say("no data folder:", "name one with --data FOLDER or $GLIDER_DATA")
+        say("no data folder:", "give one with --data FOLDER or $GLIDER_DATA")
 
 
 def _show(found: "Benched", as_json: bool) -> None:
@@ -187,4 +187,4 @@ def _show(found: "Benched", as_json: bool) -> None:
         print_json(found.results.model_dump(mode="json"), indent=1)
     else:
         print(brief(found.results), end="")
-    say("report:", f"{page}   the same as text: report.md   as data: results.json")
+    say("report:", f"{page}   as text: report.md   as data: results.json")

@@ -1,4 +1,4 @@
-"""`glider calibrate`: what a judge's scores are worth, from human labels on some items of a run."""
+"""`glider calibrate`: how far to trust a judge's scores, from human labels on part of a run."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +12,7 @@ from glider.core.errors import MissingExtra, SetupError
 from glider.store.atomic import write_whole
 from glider.store.targets import check_target, run_files
 
-_ASK, _OUT = "What to promise", "Output"
+_ASK, _OUT = "Guarantee", "Output"
 
 
 @from_flags
@@ -20,21 +20,25 @@ def calibrate(
     run: Path = typer.Argument(..., metavar="RUN", help="Folder of a run."),
     *,
     labels: LabelSettings,
-    pass_at: float = typer.Option(None, help="Labels from here on pass.", rich_help_panel=_ASK),
+    pass_at: float = typer.Option(None, help="Lowest label that passes.", rich_help_panel=_ASK),
     agree_on: str = typer.Option(
         None,
-        help="What counts as agreement: pass (same side of the mark), level (the same level), near "
-        "(at most one level off).",
+        help="What counts as agreement: pass (same side of --pass-at), level (same level), near "
+        "(at most one level apart).",
         rich_help_panel=_ASK,
     ),
     alpha: float = typer.Option(
-        0.1, help="Largest share of disagreement among what is kept.", rich_help_panel=_ASK
+        0.1,
+        help="Highest allowed rate of disagreement among the judgments that are kept.",
+        rich_help_panel=_ASK,
     ),
-    delta: float = typer.Option(0.05, help="Chance that this promise fails.", rich_help_panel=_ASK),
+    delta: float = typer.Option(
+        0.05, help="Allowed probability that the guarantee fails.", rich_help_panel=_ASK
+    ),
     method: str = typer.Option(
-        "auto", help="auto, isotonic, temperature, none.", rich_help_panel=_ASK
+        "auto", help="Calibration map: auto, isotonic, temperature, none.", rich_help_panel=_ASK
     ),
-    seed: int = typer.Option(0, help="Of folds and resamples.", rich_help_panel=_ASK),
+    seed: int = typer.Option(0, help="Seed for folds and resamples.", rich_help_panel=_ASK),
     out: Path = typer.Option(
         None, "--out", "-o", help="File to write [RUN/calibration.json].", rich_help_panel=_OUT
     ),
@@ -42,11 +46,11 @@ def calibrate(
         False, "--json", help="Print the calibration as JSON.", rich_help_panel=_OUT
     ),
 ) -> None:
-    """Compare a run with people's labels: the true rate, a map, a threshold to rely on.
+    """Compare a run with human labels: the true rate, calibrated scores, a threshold to trust.
 
-    Writes a file that can be applied to further judgments of the same judge and criterion.
+    Writes a file that `glider apply` uses on further runs of the same judge and criterion.
     """
-    # The page is written beside the calibration, under the same name.
+    # The page goes next to the calibration file, under the same name.
     for place in (out, out.with_suffix(".html")) if out is not None else ():
         check_target(place, reads=[labels.labels, *run_files(run)])
     needs_bench("glider calibrate")
@@ -85,10 +89,10 @@ def calibrate(
 
 
 def needs_bench(feature: str) -> None:
-    """Say what to install, if the statistics are not there.
+    """Raise if the statistics packages are not installed.
 
     Raises:
-        MissingExtra: with the install line.
+    MissingExtra: with the install line.
     """
     if find_spec("scipy") is None:
         raise MissingExtra(feature, "bench")

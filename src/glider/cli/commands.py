@@ -1,6 +1,6 @@
-"""The commands, by the panel they stand under; a command's module is imported when it is run.
+"""The commands by panel. A command's module is imported only when the command runs.
 
-Help is plain text under the panels' headings: drawing it takes longer than all else at the start.
+Help is plain text under headings: boxes would take longer to draw than everything else at start.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ PANELS = {
         "models": "glider.cli.criteria",
         "doctor": "glider.cli.doctor",
     },
-    "How far to believe a judge": {
+    "Trust a judge": {
         "bench": "glider.cli.bench",
         "audit": "glider.cli.audit",
         "calibrate": "glider.cli.calibrate",
@@ -51,7 +51,7 @@ _STYLE: Any = {
 
 
 class Command(TyperCommand):
-    """A command whose help has its flags under the headings that they were given."""
+    """A command whose help groups its flags under their panels."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         panels: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
@@ -68,7 +68,7 @@ class Command(TyperCommand):
 
 
 class Commands(TyperGroup):
-    """Every command of the table above; one is made when it is asked for."""
+    """Every command of the table above, built on first use."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return [name for commands in PANELS.values() for name in commands]
@@ -94,7 +94,7 @@ class Commands(TyperGroup):
 
 
 def command(name: str, module: str) -> Any:
-    """A command made of the function of its name."""
+    """Build a command from the function of the same name."""
     function: Callable[..., None] = getattr(import_module(module), name.replace("-", "_"))
     alone = typer.Typer(**_STYLE)
     alone.command(name, cls=Command)(function)

@@ -1,4 +1,4 @@
-"""`glider criteria` and `glider models`: what the product brings."""
+"""`glider criteria` and `glider models`: list what ships with Glider."""
 
 import typer
 
@@ -6,9 +6,9 @@ from glider.core.errors import UnknownName
 
 
 def criteria(
-    name: str = typer.Argument(None, metavar="NAME", help="Show this criterion whole."),
+    name: str = typer.Argument(None, metavar="NAME", help="Print this criterion in full."),
 ) -> None:
-    """List the shipped criteria, or show one with its rubric (as YAML, to copy and change)."""
+    """List the shipped criteria, or print one as YAML to copy and change."""
     from glider.data.library import library
 
     shipped = library()
@@ -32,19 +32,19 @@ def criteria(
 
 def models(
     verify: bool = typer.Option(
-        False, "--verify", help="Read every byte of what is here and check its hash."
+        False, "--verify", help="Read every file in full and check its hash."
     ),
 ) -> None:
-    """List the models known by name, and which of them are on this machine.
+    """List the models that have a name, and show which are on this machine.
 
-    Exit 4: with --verify, a file is damaged; the next use makes it again.
+    With --verify, exits 4 if a file is damaged; the next use fetches or builds it again.
     """
     from glider.models.known import known_models
 
     damaged = False
     for model in known_models(verify=verify):
         size = f"{model.size_bytes / 1e6:.0f} MB"
-        told = {"here": "here, verified" if verify else "here", "damaged": "DAMAGED"}
+        told = {"here": "present, verified" if verify else "here", "damaged": "DAMAGED"}
         state = told.get(model.state, f"fetched on first use, {size}")
         default = "  (default)" if model.is_default else ""
         print(f"embedded/{model.name}{default}  {model.licence}  {state}")
@@ -52,7 +52,7 @@ def models(
     if damaged:
         raise typer.Exit(4)
     print("embedded/PATH.gguf  any other llama.cpp model")
-    print("embedded/FOLDER     your own adapter or training: merged into its base once")
+    print("embedded/FOLDER     your own adapter or training run: merged into its base once")
     print("openai/MODEL        any OpenAI-compatible endpoint (--base-url)")
     print("hf/ORG/NAME         a Hugging Face model or folder (extra: torch)")
-    print("fast/NAME           scores without reasons, many at a time (extra: torch)")
+    print("fast/NAME           scores without reasons, in batches (extra: torch)")

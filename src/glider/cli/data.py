@@ -1,4 +1,4 @@
-"""`glider data`: labelled sets and a person's own labels to files to train on."""
+"""`glider data`: make training files from labelled sets and your own labels."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -19,28 +19,31 @@ _OF_PREFERENCES = ("format", "order", "dev", "seed", "data")
 @from_flags
 def data(
     recipe: Path = typer.Argument(
-        None, metavar="RECIPE", help="Settings of the mixture; flags go before them."
+        None,
+        metavar="RECIPE",
+        help="YAML file with the settings of the mixture; flags override it.",
     ),
     preferences: Path = typer.Option(
         None,
         metavar="FILE",
-        help="Pairs of answers you have (prompt, chosen, rejected) instead of labels; with "
-        "--format, --order, --dev and --seed alone.",
+        help="Your own pairs of answers (prompt, chosen, rejected) instead "
+        "of labels. Allowed with it: "
+        "--format, --order, --dev and --seed.",
         rich_help_panel="Data",
     ),
     *,
     settings: DataSettings,
-    out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
+    out: Path = typer.Option(..., "--out", "-o", help="Folder to create.", rich_help_panel=_OUT),
     as_json: bool = typer.Option(
         False, "--json", help="Print the manifest as JSON.", rich_help_panel=_OUT
     ),
 ) -> None:
-    """Make files to train a judge on, and a card that says what is in them.
+    """Make files to train a judge on, with a card that describes them.
 
-    Writes train.jsonl.gz, dev.jsonl.gz, tasks.jsonl.gz (what `glider rationalize` asks anew),
-    held-out.json (what `glider bench --held-out` measures on), card.md and manifest.json.
-    Benchmarks stay out of them. Of --preferences it writes preferences-train.jsonl.gz and, of what
-    was chosen, train.jsonl.gz; both also for development.
+    Writes train.jsonl.gz, dev.jsonl.gz, tasks.jsonl.gz (the prompts for `glider rationalize`),
+    held-out.json (the items for `glider bench --held-out`), card.md and manifest.json.
+    Benchmark sets are excluded. From --preferences it writes preferences-train.jsonl.gz and,
+    from the chosen answers, train.jsonl.gz; both have a development part.
     """
     try:
         if preferences is not None:
@@ -92,7 +95,7 @@ def _preferences(
     if as_json:
         print_json(made.manifest, indent=1)
     if "format" not in made.manifest["settings"]:
-        say("[yellow]no format given[/]:", "name the one the prompts are in with --format")
+        say("[yellow]no format given[/]:", "give the format of the prompts with --format")
     for why, n in made.left_out.items():
         say("[yellow]left out[/]", f"{n} records: {why}")
     train, development = (made.manifest[split]["pairs"] for split in ("train", "dev"))

@@ -13,9 +13,10 @@ _SHOWN_WHOLE = 3
 def demo(
     run: Path = typer.Option(None, help="Folder of the run [runs/demo-TIME]."),
 ) -> None:
-    """Judge thirty shipped texts, half with a planted fault, under three criteria; write a report.
+    """Judge thirty shipped texts under three criteria, half with a planted fault; write a
+    report.
 
-    At the end: how many of the faults the embedded judge found, and how many clean texts it blamed.
+    Ends with how many faults the embedded judge found and how many clean texts it blamed.
     """
     from importlib.resources import as_file, files
 
@@ -44,7 +45,7 @@ def demo(
 
 
 def show_planted(run: Path) -> None:
-    """Print what the judge of a run made of its planted faults."""
+    """Print how many planted faults a run's judge found."""
     from glider.report.planted import RULE, planted_figures
     from glider.stats.estimates import Estimate
 
@@ -56,4 +57,4 @@ def show_planted(run: Path) -> None:
             reach = f"[{figure.low:.0%}, {figure.high:.0%}]"
             say(f"[bold]{name}[/]:", f"{n} of {figure.n} ({figure.value:.0%} {reach}){failed}")
     say(figures.reading)
-    say("[dim]How it is counted:[/]", RULE)
+    say("[dim]How this is counted:[/]", RULE)

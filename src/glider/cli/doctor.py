@@ -11,15 +11,18 @@ if TYPE_CHECKING:
 
 
 def doctor(
-    seconds: float = typer.Option(5.0, min=0.0, help="Judge for so long; 0: not at all."),
+    seconds: float = typer.Option(5.0, min=0.0, help="Seconds to measure speed for; 0: skip."),
     model: str = typer.Option(
-        None, "--model", "-m", help="What is to judge: what the embedded engine runs [the default]."
+        None,
+        "--model",
+        "-m",
+        help="Model to measure; it must run in the embedded engine [the default judge].",
     ),
-    as_json: bool = typer.Option(False, "--json", help="Print what was found as JSON."),
+    as_json: bool = typer.Option(False, "--json", help="Print the result as JSON."),
 ) -> None:
-    """Say what is here, how fast it judges, and the line that mends what is missing.
+    """Check this machine: what is installed, how fast it judges, how to fix what is missing.
 
-    Nothing is fetched. Exit 4: the judge cannot run here.
+    Downloads nothing. Exits 4 if the judge cannot run.
     """
     from glider.judging.doctor import examine
     from glider.models.catalog import DEFAULT

@@ -1,4 +1,4 @@
-"""What the shell is told of an error."""
+"""Exit codes of errors."""
 
 from glider.core.errors import (
     BackendError,

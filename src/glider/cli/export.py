@@ -1,4 +1,4 @@
-"""`glider export`: a training or an adapter to what other programs load, with a model card."""
+"""`glider export`: write a trained judge for other programs, with a model card."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def export(
     source: Path = typer.Argument(
         ...,
         metavar="RUN",
-        help="Folder of a finished training, of an adapter, or of a model trained whole.",
+        help="Folder of a finished training run, an adapter, or a fully trained model.",
     ),
     *,
     settings: ExportSettings,
@@ -26,13 +26,13 @@ def export(
         ...,
         "--out",
         "-o",
-        help="Folder to make; of gguf the file.",
+        help="Folder to create; with --to gguf, the file.",
         rich_help_panel="Output",
     ),
 ) -> None:
-    """Write a trained judge as adapter, Hugging Face folder or GGUF, with its model card.
+    """Export a trained judge as an adapter, a Hugging Face folder or a GGUF, with a model card.
 
-    Exit 5 if a quantised file fails its check; it is then not kept.
+    Exits 5 if a quantised file fails its check; the file is then deleted.
     """
     from glider.release import export as write
 
@@ -52,7 +52,7 @@ def export(
         say(f"{kind} against f16:", str(done.check))
     if done.refused:
         say(
-            f"[bold red]not kept[/]: {kind} moves the scores too far;",
+            f"[bold red]not kept[/]: {kind} shifts the scores too far;",
             f"allowed are {settings.max_shift:g} on average and another level in "
             f"{settings.max_changed:g} of prompts",
         )

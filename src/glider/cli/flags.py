@@ -1,6 +1,6 @@
-"""Settings to flags and back: the one place where they are flattened.
+"""Turn settings into flags, and flags back into settings.
 
-A command takes whole settings values; `from_flags` gives it one option for each of their fields.
+A command takes whole settings values; `from_flags` gives it one option for each field.
 """
 
 import inspect
@@ -15,10 +15,10 @@ from glider.core.settings import Flag, flags_of
 
 
 def from_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with a flag for every field of every settings value it takes.
+    """Give the command a flag for every field of every settings value it takes.
 
-    A field that two of the values share is one flag, and given to both. What is not given keeps
-    each value's own default.
+    A field that two of the values share becomes one flag and is passed to both. A flag that is
+    not given leaves each value's own default.
     """
     signature = inspect.signature(command, eval_str=True)
     taken = {p.name: p.annotation for p in signature.parameters.values() if _is_settings(p)}

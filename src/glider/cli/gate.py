@@ -1,4 +1,4 @@
-"""`glider gate`: exit 5 unless the whole interval of each figure keeps to its bound."""
+"""`glider gate`: exit 5 unless the whole interval of each figure is within its bound."""
 
 import sys
 from pathlib import Path
@@ -18,32 +18,33 @@ def gate(
     check: list[str] = typer.Option(
         None,
         "--check",
-        help="METRIC:NAME OP BOUND; may be given again. Of a run: mean_score, "
+        help="METRIC:NAME OP BOUND; repeatable. Metrics of a run: mean_score, "
         "normalized_mean, pass_rate:NAME@LEVEL, coverage, failed, flip_rate; of a bench: its "
         "metrics, coverage, failed. "
         "OP is >=, >, <=, < or `no worse than` (with --baseline).",
     ),
     baseline: Path = typer.Option(
-        None, help="Run over the same samples, to compare with sample by sample."
+        None, help="Earlier run over the same samples, compared sample by sample."
     ),
     cluster: str = typer.Option(
         None,
-        help="Of a run: field or column shared by rows that are not independent [same input and "
-        "context]; none: all are independent.",
+        help="Run only: field or column shared by rows that are not independent [same input and "
+        "context]; `none`: all are independent.",
     ),
-    system: str = typer.Option(None, help="Of a bench with several systems: which."),
+    system: str = typer.Option(None, help="Bench with several systems: the one to check."),
     lenient: bool = typer.Option(
         False,
         "--lenient",
-        help="Fail only where the whole interval lies on the wrong side of the bound; by default "
-        "a check passes only where it lies on the right side.",
+        help="Fail only if the whole interval is on the wrong side of the "
+        "bound. By default a check "
+        "passes only if the whole interval is on the right side.",
     ),
-    junit: Path = typer.Option(None, help="Write JUnit XML here.", rich_help_panel=_OUT),
+    junit: Path = typer.Option(None, help="Write JUnit XML to this file.", rich_help_panel=_OUT),
     markdown: Path = typer.Option(
-        None, help="Write a Markdown summary here.", rich_help_panel=_OUT
+        None, help="Write a Markdown summary to this file.", rich_help_panel=_OUT
     ),
 ) -> None:
-    """Check figures against bounds by their whole interval; exit 5 if a check fails.
+    """Check figures against bounds, using the whole interval; exit 5 if a check fails.
 
     `glider gate runs/new --check 'mean_score:tone >= 3.5' --check 'coverage >= 95%'`
     """

@@ -37,23 +37,23 @@ def judge(
         None,
         "--criterion",
         "-c",
-        help="Name of a shipped criterion or a YAML file; may be given again. "
-        "`record`: each row brings its own.",
+        help="A shipped criterion's name or a YAML file; repeatable. "
+        "`record`: each row has its own.",
     ),
     output: str = typer.Option(
-        None, help="Judge this text; - reads it from stdin.", rich_help_panel=_TEXT
+        None, help="The text to judge; - reads it from stdin.", rich_help_panel=_TEXT
     ),
-    input: str = typer.Option(None, help="What was asked.", rich_help_panel=_TEXT),
-    context: str = typer.Option(
-        None, help="Material the output must rest on.", rich_help_panel=_TEXT
+    input: str = typer.Option(
+        None, help="The question or instruction the text answers.", rich_help_panel=_TEXT
     ),
+    context: str = typer.Option(None, help="Source material for the text.", rich_help_panel=_TEXT),
     reference: str = typer.Option(None, help="A reference answer.", rich_help_panel=_TEXT),
     *,
     rows: RowSettings,
     single_order: bool = typer.Option(
         False,
         "--single-order",
-        help="Compare pairs in one order only.",
+        help="Compare pairs in one order only, not in both.",
         rich_help_panel=options.DATA,
     ),
     settings: JudgeSettings,
@@ -61,25 +61,27 @@ def judge(
     resume: options.Resume = False,
     retry_failures: options.RetryFailures = False,
     fail_on: str = typer.Option(
-        None, help="Exit 5 if more failed than this: 2% or 10.", rich_help_panel=options.RUN
+        None,
+        help="Exit 5 if more judgments failed than this: 2% or 10.",
+        rich_help_panel=options.RUN,
     ),
     out: Path = typer.Option(
         None,
         "--out",
         "-o",
-        help="Write all outcomes to this .jsonl or .csv at the end, and none to stdout.",
+        help="Write all outcomes to this .jsonl or .csv at the end instead of to stdout.",
         rich_help_panel=options.RUN,
     ),
     as_json: bool = typer.Option(
         False,
         "--json",
-        help="Outcomes as JSON lines, also on a terminal.",
+        help="Print outcomes as JSON lines, even on a terminal.",
         rich_help_panel=options.RUN,
     ),
 ) -> None:
     """Judge texts under criteria: a score, the reasoning, and the spans that decided it.
 
-    A file becomes a run folder that survives being killed: `--run DIR --resume` goes on with it.
+    Judging a file makes a run folder. A killed run continues with `--run DIR --resume`.
     """
     if "swap" in settings.strategies and (output is not None or single_order):
         raise SetupError(
@@ -181,7 +183,7 @@ def judge_with_progress(
     retry_failures: bool = False,
     name: str | None = None,
 ) -> "JudgedFile":
-    """`judge_file` for somebody who watches; where it is stopped, it says how to go on."""
+    """`judge_file` with a progress bar; if it is stopped, it prints how to resume."""
     from glider.batch.file import judge_file
 
     begun: list[RunFolder] = []
@@ -192,9 +194,9 @@ def judge_with_progress(
         begun.append(folder)
         progress.total = to_come
         if resume:
-            say("resuming", f"{folder.path}: {folder.n_done} outcomes are there already")
+            say("resuming", f"{folder.path}: {folder.n_done} outcomes done")
 
-    def seen(row: int, outcome: "Judgment | Failure | Comparison") -> None:
+    def on_each(row: int, outcome: "Judgment | Failure | Comparison") -> None:
         progress.add(outcome)
         if on_outcome is not None:
             on_outcome(row, outcome)
@@ -205,7 +207,7 @@ def judge_with_progress(
                 data, criteria, run,
                 settings=settings, rows=rows, both_orders=both_orders,
                 resume=resume, retry_failures=retry_failures,
-                name=name, on_start=on_start, on_outcome=seen, progress=download,
+                name=name, on_start=on_start, on_outcome=on_each, progress=download,
                 notify=partial(say, "columns"),
             )  # fmt: skip
     except (KeyboardInterrupt, GliderError, OSError):
@@ -238,14 +240,17 @@ def _write(run: Path, out: Path, can_resume: bool) -> None:
 
 
 def _tell_where(run: Path, can_resume: bool) -> None:
-    """Say where the outcomes are whose copy could not be written, and how to get one."""
-    say("[yellow]all is judged[/], but the copy is not written.", f"The outcomes are in {run}")
+    """Say where the outcomes are when the copy could not be written, and how to get a copy."""
+    say(
+        "[yellow]judging is done[/], but the copy could not be written.",
+        f"The outcomes are in {run}",
+    )
     if can_resume:
         say("", "  " + options.resume_line(run, "--run"))
 
 
 def _share(fail_on: str | None) -> tuple[float | None, int | None]:
-    """`2%` or `0.02` is a share of what was asked; a whole number is a count."""
+    """Parse `2%` or `0.02` as a share of all judgments, a whole number as a count."""
     if fail_on is None:
         return None, None
     try:

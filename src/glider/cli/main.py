@@ -1,29 +1,31 @@
 """The `glider` command and its exit codes.
 
 0 done; 2 wrong set-up (flags, names, criteria); 3 data or run folder; 4 model or endpoint;
-5 more judgments failed than --fail-on allows, a gate check failed, or a tuning shows no gain;
-6 an audit bound is broken; 130 interrupted.
+5 more judgments failed than --fail-on allows, a gate check failed, or tuning shows no gain;
+6 an audit bound is exceeded; 130 interrupted.
 
-Everything is imported inside `main`, so that Ctrl-C in the first second is no traceback either.
+Everything is imported inside `main`, so that Ctrl-C in the first second prints no traceback.
 """
 
 from __future__ import annotations
 
 import sys
 
-TYPE_CHECKING = False  # as in `typing`, whose import is a moment in which Ctrl-C is a traceback
+TYPE_CHECKING = (
+    False  # as in `typing`; importing that would leave a moment in which Ctrl-C prints a traceback
+)
 if TYPE_CHECKING:
     from typing import NoReturn
 
 
 def main() -> NoReturn:
-    """Run the command; errors of ours become one message and an exit code."""
+    """Run the command; our own errors become one message and an exit code."""
     try:
         code = _run()
     except KeyboardInterrupt:
         code = 130
     if code == 130:
-        # A second Ctrl-C, while threads come to their end, just ends the process.
+        # A second Ctrl-C, while threads finish, just ends the process.
         import signal
 
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -49,7 +51,7 @@ def _run() -> int:
 
 
 def _explain(error: Exception) -> int:
-    """One message, and what the shell is told."""
+    """Print one message; return the exit code."""
     from glider.cli.errors import exit_code
     from glider.cli.show import say
     from glider.core.errors import GliderError

@@ -1,7 +1,6 @@
-"""Flags that several commands share and that are no settings of the library, said once.
+"""Flags that several commands share and that are not library settings.
 
-Below them, what a command does where a folder is gone on with, and how it ends where nothing could
-be judged.
+Also: what a command prints when it resumes a folder, is interrupted, or could judge nothing.
 """
 
 import shlex
@@ -23,27 +22,29 @@ def _option(help: str, panel: str, *names: str) -> typer.models.OptionInfo:
     return made
 
 
-RunFolderPath = Annotated[Path | None, _option("Folder of the run [runs/NAME-TIME].", RUN, "--run")]
-Resume = Annotated[bool, _option("Go on with the run in --run.", RUN, "--resume")]
+RunFolderPath = Annotated[
+    Path | None, _option("Folder for the run [runs/NAME-TIME].", RUN, "--run")
+]
+Resume = Annotated[bool, _option("Resume the run in --run.", RUN, "--resume")]
 RetryFailures = Annotated[
-    bool, _option("With --resume: judge retryable failures anew.", RUN, "--retry-failures")
+    bool, _option("With --resume: retry failures that may succeed.", RUN, "--retry-failures")
 ]
 
 
 def check_resume(run: Path | None, resume: bool, retry_failures: bool) -> None:
-    """Refuse what does not go together, before anything is touched.
+    """Refuse flags that do not go together, before anything is touched.
 
     Raises:
-        SetupError: --resume without a folder, --retry-failures without --resume.
+    SetupError: --resume without a folder, --retry-failures without --resume.
     """
     if (resume or retry_failures) and run is None:
-        raise SetupError("--resume needs --run: the folder to go on with")
+        raise SetupError("--resume needs --run: the folder to resume")
     if retry_failures and not resume:
         raise SetupError("--retry-failures goes with --resume")
 
 
 def what_is_read(data: str | None, criteria: Iterable[str], models: Iterable[str]) -> list[Path]:
-    """Every file and folder that a judging command reads, for `check_target`."""
+    """List every file and folder that a judging command reads, for `check_target`."""
     from glider.data.source import parts_of
 
     found = [Path(name) for name in (*criteria, *models) if "/" in name or "." in name]
@@ -54,20 +55,20 @@ def what_is_read(data: str | None, criteria: Iterable[str], models: Iterable[str
 
 
 def tell_stopped(folder: Path, n_done: int, *, can_resume: bool = True) -> None:
-    """Say what is kept of a run that was stopped, and what to type to go on."""
+    """Say what is kept of a stopped run, and the command that resumes it."""
     if not (folder / "manifest.json").exists():
-        say("[yellow]stopped[/];", f"{folder} is gone, and what was judged with it")
+        say("[yellow]stopped[/];", f"{folder} is gone, and its judgments with it")
         return
     kept = f"{n_done} outcomes are kept"
     if not can_resume:
         say("[yellow]stopped[/];", f"{kept} in {folder}. What came from standard input is gone")
         return
-    say("[yellow]stopped[/];", f"{kept}. To go on:")
+    say("[yellow]stopped[/];", f"{kept}. To resume:")
     say("", "  " + resume_line(folder, "--run"))
 
 
 def resume_line(folder: Path, *flags: str) -> str:
-    """What to type to go on: the command as it was, `folder` under the first of `flags`."""
+    """Build the command that resumes: the same command with `folder` under the first of `flags`."""
     words = [word for word in sys.argv[1:] if word not in ("--resume", "--retry-failures")]
     if not any(word in flags or word.startswith(f"{flags[0]}=") for word in words):
         words += [flags[0], str(folder)]
@@ -75,24 +76,24 @@ def resume_line(folder: Path, *flags: str) -> str:
 
 
 def interrupted_whole(out: Path) -> typer.Exit:
-    """Say what there is of a result that is written whole or not at all; the exit to raise."""
+    """Say whether a result that is written all at once exists; return the exit to raise."""
     made = out.is_file() or (out.is_dir() and any(out.iterdir()))
-    say("[yellow]interrupted[/];", f"{out} is whole" if made else "nothing was written")
+    say("[yellow]interrupted[/];", f"{out} is complete" if made else "nothing was written")
     return typer.Exit(130)
 
 
-def interrupted(out: Path, told: str = "go on with:") -> typer.Exit:
-    """Say what to type to go on with `--out`, and the exit to raise."""
+def interrupted(out: Path, told: str = "to resume:") -> typer.Exit:
+    """Print the command that resumes `--out`; return the exit to raise."""
     say("[yellow]interrupted[/];", told)
     say("", "  " + resume_line(out, "--out", "-o"))
     return typer.Exit(130)
 
 
 def nothing_judged(reasons: Iterable[str]) -> typer.Exit:
-    """Say so, and the exit to raise: 3 where no model was ever asked, else 4.
+    """Say that nothing was judged; return the exit to raise: 3 if no model was asked, else 4.
 
     Args:
-        reasons: `stage/code` of the failures.
+    reasons: `stage/code` of the failures.
     """
     say("[bold red]nothing was judged[/]")
     stages = {reason.split("/")[0] for reason in reasons}

@@ -1,4 +1,4 @@
-"""Outcomes for a person: one in full, or many as one line each."""
+"""Print outcomes for people: one in full, or many as one line each."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def show(outcome: Judgment | Failure | Comparison, sample: Sample, rubric: Rubri
     parts += [_step(step) for step in outcome.steps]
     unplaced = [h.phrase for h in outcome.highlights if h.match == "unplaced"]
     if unplaced:
-        parts.append(Text("\nquoted but not found: " + "; ".join(unplaced), "dim"))
+        parts.append(Text("\nquoted but not found in the text: " + "; ".join(unplaced), "dim"))
     for cut in outcome.cuts:
         parts.append(
             Text(f"\njudged on the first {cut.kept:,} of {cut.of:,} characters of {cut.field}")
@@ -86,7 +86,7 @@ def _comparison_line(outcome: Comparison) -> Text:
 
 
 def line_for(outcome: Judgment | Failure | Comparison) -> Text:
-    """One outcome as one line."""
+    """Format one outcome as one line."""
     line = Text(no_wrap=True, overflow="ellipsis")
     line.append(f"{outcome.sample_id[:24]:<24} ", "dim")
     line.append(f"{outcome.criterion[:22]:<22} ")
@@ -107,5 +107,5 @@ def line_for(outcome: Judgment | Failure | Comparison) -> Text:
 
 
 def print_line(outcome: Judgment | Failure | Comparison) -> None:
-    """Print one outcome as one line on standard output, cut to the width there is."""
+    """Print one outcome as one line on standard output, cut to the terminal's width."""
     terminal().print(line_for(outcome), no_wrap=True, overflow="ellipsis", crop=True)

@@ -1,4 +1,4 @@
-"""`glider plan-labels`: how many human labels a wanted width needs."""
+"""`glider plan-labels`: how many human labels an interval of a given width needs."""
 
 from pathlib import Path
 
@@ -13,27 +13,27 @@ from glider.cli.show import print_json
 @from_flags
 def plan_labels(
     run: Path = typer.Argument(
-        None, metavar="RUN", help="Folder of a run with some labels: a pilot."
+        None, metavar="RUN", help="Folder of a run with some labels (a pilot)."
     ),
     width: float = typer.Option(
         0.05,
-        help="How far the 95 % interval may reach to either side: 0.05 is 5 points of a pass rate, "
-        "or 0.05 levels of a mean score.",
+        help="Half-width of the 95 % interval: 0.05 is 5 percentage points of a pass rate, or 0.05 "
+        "levels of a mean score.",
     ),
     *,
     labels: LabelSettings,
     pass_at: float = typer.Option(
-        None, help="Labels from here on pass: the true pass rate is wanted, not the mean score."
+        None, help="Lowest label that passes: plan for the pass rate, not the mean score."
     ),
-    items: int = typer.Option(None, min=1, help="Without a run: items in the whole set."),
+    items: int = typer.Option(None, min=1, help="Without a run: number of items in the whole set."),
     spread: float = typer.Option(
         None,
-        help="Standard deviation of the labels [a pilot's]. Without a run: of a mean score, or "
-        "with --pass-at of passes and fails; a pass rate at its worst, 0.5, if not given.",
+        help="Standard deviation of the labels [from the pilot]. Without a run: of the scores, or "
+        "with --pass-at of pass (1) and fail (0) [0.5, the largest possible].",
     ),
     as_json: bool = typer.Option(False, "--json", help="Print the plan as JSON."),
 ) -> None:
-    """How many labels are needed to know the true pass rate or mean score this well?"""
+    """Say how many human labels a pass rate or mean score needs for this interval."""
     needs_bench("glider plan-labels")
     from glider.calibration.calibrate import plan_labels as run_plan
     from glider.calibration.words import plan_text

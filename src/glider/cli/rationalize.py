@@ -1,4 +1,4 @@
-"""`glider rationalize`: pairs to train on, made of a judge's own right and wrong answers."""
+"""`glider rationalize`: make training pairs from a judge's own right and wrong answers."""
 
 import time
 from pathlib import Path
@@ -16,27 +16,28 @@ _OUT = "Output"
 @from_flags
 def rationalize(
     data: Path = typer.Argument(
-        ..., metavar="EXAMPLES", help="Folder that `glider data` made.", show_default=False
+        ..., metavar="EXAMPLES", help="Folder made by `glider data`.", show_default=False
     ),
     *,
     answerer: AnswererSettings,
     settings: RationalizationSettings,
-    out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
+    out: Path = typer.Option(..., "--out", "-o", help="Folder to create.", rich_help_panel=_OUT),
     resume: bool = typer.Option(
         False,
         "--resume",
-        help="Keep the answers in --out, ask for what is missing, make the pairs anew.",
+        help="Keep the answers in --out, ask for the missing ones, rebuild the pairs.",
         rich_help_panel=_OUT,
     ),
     as_json: bool = typer.Option(
         False, "--json", help="Print the figures as JSON.", rich_help_panel=_OUT
     ),
 ) -> None:
-    """Let a judge answer its training prompts several times, and pair right with wrong answers.
+    """Let a judge answer its training prompts several times; pair right answers with wrong
+    ones.
 
-    Writes preferences-train.jsonl.gz (and -dev), which a preference stage of `glider train` reads,
-    card.md and result.json. Killed at any moment, it continues with --resume; over the same answers
-    --choose, --margin and --pairs may then be others, --samples and --limit larger.
+    Writes preferences-train.jsonl.gz and -dev.jsonl.gz for a preference stage of `glider
+    train`, card.md and result.json. If killed, continue with --resume. When resuming, --choose,
+    --margin and --pairs may change, and --samples and --limit may grow.
     """
     from glider.studies import rationalize as make_pairs
 
@@ -53,7 +54,7 @@ def rationalize(
                 fetching=download,
             )
     except KeyboardInterrupt:
-        raise interrupted(out, "what was answered is kept. To go on:") from None
+        raise interrupted(out, "finished answers are kept. To resume:") from None
     if as_json:
         print_json(made.figures.model_dump(mode="json"), indent=1)
     splits = made.figures.splits
@@ -64,19 +65,19 @@ def rationalize(
         codes = ", ".join(f"{n} {code}" for code, n in made.lost.items())
         say("[yellow]missing[/]", f"{train.missing} answers ({codes}); --resume asks for them")
     if train.unconstrained:
-        say("[yellow]not held to the grammar[/]:", f"{train.unconstrained} answers")
+        say("[yellow]not constrained by the grammar[/]:", f"{train.unconstrained} answers")
     say(
         "[bold]made[/]",
         f"{train.pairs} pairs of {train.prompts} prompts; {train.readable} of {train.asked} "
         f"answers read, {train.right} of them right",
     )
     if "dev" not in splits or not splits["dev"].pairs:
-        say("[yellow]no pairs to measure on[/]:", "train with --set stages.0.dev=null")
+        say("[yellow]no development pairs[/]:", "train with --set stages.0.dev=null")
     say("card:", str(out / "card.md"))
 
 
 class _Progress:
-    """Says now and then how far it is."""
+    """Prints progress every few seconds."""
 
     def __init__(self) -> None:
         self._began = self._last = time.monotonic()

@@ -1,4 +1,4 @@
-"""`glider report`: a run as one HTML file."""
+"""`glider report`: show a run as one HTML file."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ def report(
     run: Path = typer.Argument(..., metavar="RUN", help="Folder of a run."),
     out: Path = typer.Option(None, "--out", "-o", help="File to write [RUN/report.html]."),
 ) -> None:
-    """Write a run as one self-contained HTML page: scores, failures, texts with highlights."""
+    """Write a run as one self-contained HTML page: scores, failures, and texts with highlights."""
     from glider.report.write import write_report
 
     say("report:", str(write_report(run, out)))

@@ -1,7 +1,7 @@
-"""The only file that knows about colours: judgments and progress for people.
+"""Print tables, messages and progress for people; the only file that knows about colours.
 
-Results go to standard output, everything else to standard error. rich is imported when something
-is shown, so that a command starts without it.
+Results go to standard output, everything else to standard error. rich is imported only when
+something is shown, so that commands start fast.
 """
 
 import json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @cache
 def terminal() -> "Console":
-    """Standard output, with colours where somebody watches it."""
+    """Standard output, with colours on a terminal."""
     from rich.console import Console
 
     return Console(highlight=False)
@@ -36,21 +36,21 @@ def _err() -> "Console":
 
 
 def say(*parts: str) -> None:
-    """A message to the person at the terminal; the first part may hold markup, the rest not."""
+    """Print a message on standard error; only the first part may hold markup."""
     from rich.markup import escape
 
     _err().print(parts[0], *(escape(part) for part in parts[1:]), soft_wrap=True)
 
 
 def is_terminal() -> bool:
-    """Someone is watching standard output."""
+    """Whether standard output is a terminal."""
     return terminal().is_terminal
 
 
 def print_json(data: Any, *, indent: int | None = None) -> None:
-    """Print plain data as JSON that is whole wherever it goes: UTF-8, or escapes in its place."""
+    """Print data as JSON that survives any encoding: UTF-8, or escapes instead."""
     encoding = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "")
-    # Half a character has no UTF-8; as an escape it is read back as it was.
+    # A lone surrogate has no UTF-8; as an escape it reads back unchanged.
     text = json.dumps(data, ensure_ascii=encoding != "utf8", indent=indent)
     print(text.encode("utf-8", "backslashreplace").decode("utf-8"))
 
@@ -59,7 +59,7 @@ _MOST_REMARKS = 5
 
 
 def show_summary(summary: Mapping[str, Any]) -> None:
-    """The run's figures as a table, on standard error."""
+    """Print the run's figures as a table on standard error."""
     from rich.table import Table
     from rich.text import Text
 
@@ -94,7 +94,7 @@ def _figure(row: Mapping[str, Any]) -> str:
         return f"orders disagree {flips['value']:.0%} [{low:.0%}, {high:.0%}]"
     if "value" in (whole := row.get("normalized_mean", {})):
         scaled = f"{whole['value']:.2f} [{whole['low']:.2f}, {whole['high']:.2f}]"
-        return f"normalized {scaled}, of unlike scales"
+        return f"normalized {scaled}, over different scales"
     if "mean" not in row:
         return f"undefined: {row['mean_score']['reason']}"
     return f"{row['mean']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
@@ -114,7 +114,7 @@ _shown: "list[Progress]" = []
 
 
 def _show_alone(bar: "Progress") -> None:
-    """Start a bar in the place of the one before: a terminal has room for one that moves."""
+    """Start a bar and stop the previous one: a terminal can show only one live bar."""
     for before in _shown:
         before.stop()
     _shown[:] = [bar]
@@ -122,13 +122,13 @@ def _show_alone(bar: "Progress") -> None:
 
 
 class RunProgress:
-    """How far a run is: a live bar on a terminal, a line now and then in a pipe."""
+    """Progress of a run: a live bar on a terminal, a line every ten seconds in a pipe."""
 
     def __init__(self, total: int | None) -> None:
-        """Shown from the first outcome on.
+        """Show the bar from the first outcome on.
 
         Args:
-            total: the number of outcomes to come; None if not known.
+            total: number of outcomes to come; None if unknown.
         """
         self.total = total
         self._n = self._failed = 0
@@ -136,7 +136,7 @@ class RunProgress:
         self._bar: Progress | None = None
 
     def add(self, outcome: "Judgment | Failure | Comparison") -> None:
-        """One more outcome."""
+        """Count one outcome."""
         if self._n == 0 and _err().is_terminal:
             self._show_bar()
         self._n += 1
@@ -167,7 +167,7 @@ class RunProgress:
         _show_alone(self._bar)
 
     def close(self) -> None:
-        """Stop showing."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
 
@@ -187,12 +187,12 @@ class Download:
     """Progress of fetching a model: a bar on a terminal, one line per step in a pipe."""
 
     def __init__(self) -> None:
-        """Nothing is shown until there is something to wait for."""
+        """Show nothing until there is something to wait for."""
         self._bar: Progress | None = None
         self._tasks: dict[str, Any] = {}
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Tell how far a step is; bytes, or parts where the numbers are small."""
+        """Show how far a step is, in bytes, or in parts where the numbers are small."""
         if what not in self._tasks:
             if _err().is_terminal and self._bar is None:
                 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
@@ -209,7 +209,7 @@ class Download:
             self._bar.update(self._tasks[what], completed=done)
 
     def close(self) -> None:
-        """Stop showing."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -218,7 +218,7 @@ class Download:
 
 @contextmanager
 def downloading() -> Iterator[Download]:
-    """Shows how far the fetching of a model is, while the block lasts."""
+    """Show the progress of a model download during the block."""
     download = Download()
     try:
         yield download

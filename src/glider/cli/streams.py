@@ -1,7 +1,7 @@
 """Standard output and standard error that cannot end a command.
 
-A reader may go away (`| head`), a disk may be full, an old console may not know a letter: what is
-printed is a copy, and the work behind it goes on.
+A reader may go away (`| head`), a disk may be full, an old console may lack a character. What is
+printed is only a copy, so the work goes on.
 """
 
 import errno
@@ -13,18 +13,18 @@ from typing import Any, TextIO
 
 
 class Forgiving:
-    """A text stream that drops what cannot be written, and knows why."""
+    """A text stream that drops what cannot be written and remembers why."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self.lost: OSError | None = None
-        """Why nothing is written any more."""
+        """The error that stopped all writing; None while it works."""
         with suppress(AttributeError, ValueError):
-            # A letter that its encoding lacks is written as an escape, which JSON reads too.
+            # A character that the encoding lacks is written as an escape, which JSON can read.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined]
 
     def write(self, text: str) -> int:
-        """Write, or pass over it once the stream is lost."""
+        """Write the text, or drop it once the stream is lost."""
         if self.lost is None:
             try:
                 return self._stream.write(text)
@@ -38,7 +38,7 @@ class Forgiving:
             self.write(line)
 
     def flush(self) -> None:
-        """Let the reader have what was written so far."""
+        """Pass on what was written so far."""
         if self.lost is None:
             try:
                 self._stream.flush()
@@ -47,12 +47,12 @@ class Forgiving:
 
     @property
     def failed(self) -> bool:
-        """It could not be written; that a reader went away is his right."""
+        """Whether writing failed; a reader who went away is not a failure."""
         return self.lost is not None and self.lost.errno not in (errno.EPIPE, errno.EINVAL)
 
     def _lose(self, exc: OSError) -> None:
         self.lost = exc
-        # What still lies in its buffers would be tried again, and fail again, at the very end.
+        # Otherwise Python would try to flush the buffers again at exit, and fail again.
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
@@ -68,7 +68,7 @@ class Forgiving:
 
 
 def guard() -> Forgiving:
-    """Put forgiving streams in the place of the standard ones; gives standard output."""
+    """Replace the standard streams by forgiving ones; return standard output."""
     sys.stderr = Forgiving(sys.stderr or _nowhere())
     out = Forgiving(sys.stdout or _nowhere())
     sys.stdout = out
@@ -76,7 +76,7 @@ def guard() -> Forgiving:
 
 
 def output_is_lost() -> bool:
-    """Standard output could not be written; a reader who went away has lost nothing."""
+    """Whether standard output could not be written; a reader who went away does not count."""
     sys.stdout.flush()
     return isinstance(sys.stdout, Forgiving) and sys.stdout.failed
 

@@ -1,4 +1,4 @@
-"""`glider tail-patch`: which training set helps which development sets, and weights from it."""
+"""`glider tail-patch`: measure which training sets help, and weight the mixture accordingly."""
 
 from pathlib import Path
 
@@ -17,30 +17,30 @@ def tail_patch(
     run: Path = typer.Argument(
         ...,
         metavar="RUN",
-        help="Folder of a training, or of one of its checkpoints.",
+        help="Folder of a training run, or of one of its checkpoints.",
         show_default=False,
     ),
     data: Path = typer.Option(
         Path("examples"),
         "--data",
         metavar="EXAMPLES",
-        help="Folder that `glider data` made.",
+        help="Folder made by `glider data`.",
         rich_help_panel="Data and settings",
     ),
     *,
     settings: PatchSettings,
-    out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
+    out: Path = typer.Option(..., "--out", "-o", help="Folder to create.", rich_help_panel=_OUT),
     resume: bool = typer.Option(
-        False, "--resume", help="Go on with --out, after the last set.", rich_help_panel=_OUT
+        False, "--resume", help="Resume in --out after the last finished set.", rich_help_panel=_OUT
     ),
     as_json: bool = typer.Option(
         False, "--json", help="Print the table as JSON.", rich_help_panel=_OUT
     ),
 ) -> None:
-    """Train a checkpoint a little further on each set alone, and measure all development sets.
+    """Train a checkpoint a little further on each set alone; measure on all development sets.
 
-    Writes tail-patch.md, tail-patch.json and mixture.yaml, which `glider data` reads: the same
-    mixture with FLAMe's weights. Killed at any moment, it continues with --resume.
+    Writes tail-patch.md, tail-patch.json and mixture.yaml: the same mixture with FLAMe's
+    weights, for `glider data`. If killed, continue with --resume.
     """
     from glider.studies import tail_patch as patch
     from glider.studies.tail_patching.weights import table

@@ -1,4 +1,4 @@
-"""`glider teach`: reasons for scored examples, written by a model and kept where they hold."""
+"""`glider teach`: let a model write reasons for scored examples, and keep the good ones."""
 
 import time
 from pathlib import Path
@@ -16,25 +16,28 @@ _OUT = "Output"
 @from_flags
 def teach(
     data: Path = typer.Argument(
-        ..., metavar="EXAMPLES", help="Folder that `glider data` made.", show_default=False
+        ..., metavar="EXAMPLES", help="Folder made by `glider data`.", show_default=False
     ),
     *,
     teacher: TeacherSettings,
     settings: TeachingSettings,
-    out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
+    out: Path = typer.Option(..., "--out", "-o", help="Folder to create.", rich_help_panel=_OUT),
     resume: bool = typer.Option(
-        False, "--resume", help="Keep what is in --out, ask for the rest.", rich_help_panel=_OUT
+        False,
+        "--resume",
+        help="Keep the reasons in --out and ask for the rest.",
+        rich_help_panel=_OUT,
     ),
     as_json: bool = typer.Option(
         False, "--json", help="Print the figures as JSON.", rich_help_panel=_OUT
     ),
 ) -> None:
-    """Let a model explain people's scores, and keep the reasons that hold.
+    """Let a model explain human scores, and keep the reasons that pass the checks.
 
-    The model is told the score and writes quotes and a reason. A reason is kept where its quotes
-    are there, it names something of this text, and a second reading of it, without the score, comes
-    within one level. The folder is one of examples; `glider train` reads it. Killed at any moment,
-    it continues with --resume.
+    The model sees the score and writes quotes and a reason. A reason is kept if its quotes
+    occur in the text, it mentions something specific to the text, and a second model call that
+    does not see the score reads it as a score at most one level away. `glider train` reads the
+    folder. If killed, continue with --resume.
     """
     from glider.studies import teach as explain
 
@@ -45,7 +48,7 @@ def teach(
                 resume=resume, progress=_Progress(), fetching=download,
             )  # fmt: skip
     except KeyboardInterrupt:
-        raise interrupted(out, "what was written is kept. To go on:") from None
+        raise interrupted(out, "finished reasons are kept. To resume:") from None
     figures = made.figures
     if as_json:
         print_json(figures.model_dump(mode="json"), indent=1)
@@ -59,7 +62,7 @@ def teach(
 
 
 class _Progress:
-    """Says now and then how far it is."""
+    """Prints progress every few seconds."""
 
     def __init__(self) -> None:
         self._last = 0.0

@@ -1,4 +1,4 @@
-"""`glider train`: from a recipe and a folder of examples to a judge of one's own."""
+"""`glider train`: train your own judge from a recipe and a folder of examples."""
 
 import json
 import time
@@ -28,25 +28,26 @@ def train(
         [Path("examples")],
         "--data",
         metavar="EXAMPLES",
-        help="Folder that `glider data` or `glider rationalize` made; given again, each stage "
-        "takes the first that has its file.",
+        help="Folder made by `glider data` or `glider rationalize`; "
+        "repeatable. Each stage uses the "
+        "first folder that has its file.",
         rich_help_panel=_DATA,
     ),
     changes: list[str] = typer.Option(
         None,
         "--set",
         metavar="KEY=VALUE",
-        help="Change a setting; stages.0.batch=8 reaches inside. May be given again.",
+        help="Change a setting of the recipe, such as stages.0.batch=8; repeatable.",
         rich_help_panel=_DATA,
     ),
-    out: Path = typer.Option(None, "--out", "-o", help="Folder of the run.", rich_help_panel=_RUN),
+    out: Path = typer.Option(None, "--out", "-o", help="Folder for the run.", rich_help_panel=_RUN),
     resume: bool = typer.Option(
-        False, "--resume", help="Go on with the run in --out.", rich_help_panel=_RUN
+        False, "--resume", help="Resume the run in --out.", rich_help_panel=_RUN
     ),
     dry_run: bool = typer.Option(
         False,
         "--dry-run",
-        help="Show settings, tokens, time and memory; train nothing.",
+        help="Show settings, tokens, time and memory without training.",
         rich_help_panel=_RUN,
     ),
     as_json: bool = typer.Option(
@@ -55,7 +56,7 @@ def train(
 ) -> None:
     """Train a judge from a recipe: SFT, preference stages, LoRA or all weights.
 
-    Killed at any moment, it continues with --resume. Several GPUs: `accelerate launch
+        If killed, continue with --resume. Several GPUs: `accelerate launch
     --config_file FILE -m glider.training.run RECIPE --data DIR --out DIR`.
     """
     from glider.training.recipe import load_recipe
@@ -67,7 +68,7 @@ def train(
         _dry_run(settings, data, as_json=as_json)
         return
     if out is None:
-        raise SetupError("name a folder for the run with --out")
+        raise SetupError("give a folder for the run with --out")
     from glider.training import train as run
 
     progress = _Progress(as_json=as_json)
@@ -86,7 +87,7 @@ def train(
 
 
 class _Progress:
-    """Shows metrics: every one as JSON, or now and then for a person."""
+    """Prints metrics: all of them as JSON, or a line every few seconds for people."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json, self._last = as_json, 0.0
@@ -136,14 +137,16 @@ def _lines(found: "Forecast") -> list[str]:
             "",
             f"stage      {stage.name}",
             f"examples   {stage.examples:,}, {stage.too_long:,} left out as too long; "
-            + ("nothing to measure on" if stage.dev is None else f"{stage.dev:,} to measure on"),
-            f"tokens     {stage.tokens:,}, longest {stage.longest:,}; learnt: "
+            + (
+                "no development examples" if stage.dev is None else f"{stage.dev:,} for development"
+            ),
+            f"tokens     {stage.tokens:,}, longest {stage.longest:,}; trained on: "
             f"{stage.learnt_score:,} of scores, {stage.learnt_text:,} of text",
-            f"updates    {stage.updates:,}, {stage.padding:.0%} of what is computed is padding",
+            f"updates    {stage.updates:,}, {stage.padding:.0%} of computed tokens are padding",
             f"time       about {_time(stage.hours)} (rough: within a factor of two)",
         ]
         if stage.example:
-            lines += ["first example, as it is learnt:", stage.example]
+            lines += ["first example, as the model sees it:", stage.example]
     return lines
 
 

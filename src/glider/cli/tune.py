@@ -1,4 +1,4 @@
-"""`glider tune`: a person's own labels to an adapter, if it is shown to be better."""
+"""`glider tune`: train an adapter on your own labels, and keep it if it is better."""
 
 import sys
 import time
@@ -28,11 +28,12 @@ def tune(
     labels: Path = typer.Argument(
         ...,
         metavar="LABELS",
-        help="Your labels: 50 to some thousands, as `glider data --set FILE` takes them.",
+        help="Your labels: 50 to a few thousand, in any format that "
+        "`glider data --set FILE` reads.",
     ),
     *,
     settings: TuningSettings,
-    out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
+    out: Path = typer.Option(..., "--out", "-o", help="Folder to create.", rich_help_panel=_OUT),
     keep: str = typer.Option(
         "ask",
         help="ask, yes or no. Without a terminal `ask` keeps it if the gain's whole interval is "
@@ -40,17 +41,18 @@ def tune(
         rich_help_panel=_OUT,
     ),
     resume: bool = typer.Option(
-        False, "--resume", help="Go on with the tuning in --out.", rich_help_panel=_OUT
+        False, "--resume", help="Resume the tuning in --out.", rich_help_panel=_OUT
     ),
     as_json: bool = typer.Option(
         False, "--json", help="Print the figures as JSON.", rich_help_panel=_OUT
     ),
 ) -> None:
-    """Train a judge on your own labels, and say first whether that makes it better.
+    """Train a judge on your own labels, and measure first whether that makes it better.
 
-    Every label is predicted by a training that has not seen its prompt. The gain over the judge as
-    it was comes with its interval, beside the length of the text and one answer for all. Only then
-    all labels are trained on and OUT/adapter is kept. Exit 5: no gain is shown, nothing is kept.
+    The gain is cross-validated: every label is predicted by a model that has not seen its
+    prompt. It is shown with its interval, next to the length of the text and a constant answer.
+    Only then is OUT/adapter trained on all labels and kept. Exits 5 if no gain is shown;
+    nothing is kept.
     """
     from glider.studies import tune as train_and_compare
 
@@ -90,7 +92,10 @@ def _wanted(keep: str, results: "Results") -> bool:
         return typer.confirm(f"Train on all {n} labels and keep the adapter?", default=shown)
     if keep == "ask":
         rule = "the gain's whole interval is above zero" if shown else "no gain is shown"
-        say("[bold]kept[/]" if shown else "[bold yellow]not kept[/]", f"{rule}; nobody to ask")
+        say(
+            "[bold]kept[/]" if shown else "[bold yellow]not kept[/]",
+            f"{rule}; no terminal to ask on",
+        )
         return shown
     return keep == "yes"
 
@@ -110,7 +115,7 @@ def _show_kept(done: "Tuned") -> None:
 
 
 class _Progress:
-    """Says now and then how far a training is."""
+    """Prints a training's progress every few seconds."""
 
     def __init__(self) -> None:
         self._last = time.monotonic()
@@ -123,7 +128,7 @@ class _Progress:
 
 
 def _show(results: "Results") -> None:
-    """The table of figures, the gain that decides, and which rules are not significantly beaten."""
+    """Print the figures, the gain that decides, and the baselines not significantly beaten."""
     from rich.console import Console
     from rich.table import Table
 

@@ -21,13 +21,12 @@ class DataSettings:
     recipe: Path | None = None
     """A YAML file of a `Mixture`; what is given here goes before it."""
     data: Annotated[
-        Path | None, Flag("Folder of the sets' data [$GLIDER_DATA].", _FROM, ("--data",))
+        Path | None, Flag("Folder with the sets' data [$GLIDER_DATA].", _FROM, ("--data",))
     ] = None
     sets: Annotated[
         tuple[str, ...],
         Flag(
-            "A set, or a file of your own labels; may be given again [every set that may be "
-            "trained on].",
+            "A set, or a file of your own labels; repeatable [every set that allows training].",
             _FROM,
             ("--set",),
         ),
@@ -35,41 +34,44 @@ class DataSettings:
     preset: Annotated[
         str | None,
         Flag(
-            "Columns of your own files: record, prometheus, ultrafeedback, helpsteer [guessed "
-            "from their columns].",
+            "Column names of your own files: record, prometheus, ultrafeedback, helpsteer "
+            "[guessed from the columns].",
             _FROM,
         ),
     ] = None
     criterion: Annotated[
         str | None,
         Flag(
-            "What is asked of your own labels, if their records do not say.",
+            "Criterion of your own labels, if the records do not name one.",
             _FROM,
             ("--criterion", "-c"),
         ),
     ] = None
     allow: Annotated[
         tuple[str, ...],
-        Flag("A set that is kept out of training, taken on your own word.", _FROM),
+        Flag("Use a set that is excluded from training by default, at your own risk.", _FROM),
     ] = ()
     format: Annotated[
-        str | None, Flag("nano, glider, prometheus, flow-judge, chat-json [nano].", _MADE)
+        str | None,
+        Flag("Prompt format: nano, glider, prometheus, flow-judge, chat-json [nano].", _MADE),
     ] = None
-    order: Annotated[str | None, Flag("score-first or reason-first (nano).", _MADE)] = None
-    size: Annotated[int | None, Flag("Training items in all.", _MADE, min=1)] = None
-    max_prompt_tokens: Annotated[int | None, Flag("Longest prompt.", _MADE, min=64)] = None
+    order: Annotated[str | None, Flag("score-first or reason-first (nano only).", _MADE)] = None
+    size: Annotated[int | None, Flag("Training items in total.", _MADE, min=1)] = None
+    max_prompt_tokens: Annotated[int | None, Flag("Longest prompt, in tokens.", _MADE, min=64)] = (
+        None
+    )
     tokenizer: Annotated[
         Path | None,
         Flag(
             "tokenizer.json, its folder or a model, to count tokens with [estimated from the "
-            "letters].",
+            "text's length].",
             _MADE,
         ),
     ] = None
-    dev: Annotated[float | None, Flag("Share for development [0.1].", _MADE, min=0.0, max=0.9)] = (
-        None
-    )
-    seed: Annotated[int | None, Flag("Of every draw [0].", _MADE)] = None
+    dev: Annotated[
+        float | None, Flag("Share of prompts for development [0.1].", _MADE, min=0.0, max=0.9)
+    ] = None
+    seed: Annotated[int | None, Flag("Random seed [0].", _MADE)] = None
 
     def mixture(self) -> "Mixture":
         """The recipe with these settings before its own; own files still under their paths.

@@ -14,20 +14,19 @@ class RowSettings:
     """Which rows of a file are read, and what their columns mean."""
 
     maps: Annotated[
-        tuple[str, ...], Flag("FIELD=COLUMN, e.g. output=answer.", _DATA, ("--map",))
+        tuple[str, ...], Flag("FIELD=COLUMN, such as output=answer; repeatable.", _DATA, ("--map",))
     ] = ()
     judged: Annotated[
-        tuple[str, ...], Flag("Field to judge in place of output; may be given again.", _DATA)
+        tuple[str, ...], Flag("Field to judge instead of output; repeatable.", _DATA)
     ] = ()
-    preset: Annotated[
-        str | None, Flag("Column names of another tool; guessed if not given.", _DATA)
-    ] = None
+    preset: Annotated[str | None, Flag("Column names of another tool [guessed].", _DATA)] = None
     encoding: Annotated[str, Flag("Encoding of text files.", _DATA)] = "utf-8"
-    limit: Annotated[int | None, Flag("Judge this many rows.", _DATA, min=1)] = None
+    limit: Annotated[int | None, Flag("Judge only this many rows.", _DATA, min=1)] = None
     seed: Annotated[
-        int | None, Flag("Draws the rows of --limit at random; without it, the first ones.", _DATA)
+        int | None,
+        Flag("Draw the rows of --limit at random with this seed [the first rows].", _DATA),
     ] = None
 
     def recorded(self) -> dict[str, Any]:
-        """What decides which questions are asked, for the manifest."""
+        """The settings that decide what is asked, for the manifest."""
         return dict(json.loads(json.dumps(asdict(self))))

@@ -28,29 +28,35 @@ class ModelSettings:
     model: Annotated[
         str,
         Flag(
-            "provider/model, a .gguf file, a training's or adapter's folder: `glider models`.",
+            "provider/model, a .gguf file, or a training or adapter folder; see `glider models`.",
             _JUDGE,
             ("--model", "-m"),
         ),
     ] = "embedded"
     context_tokens: Annotated[
-        int | None, Flag("Embedded: room for prompt and answer [4096].", _ASK, min=256)
+        int | None, Flag("Embedded engine: context size in tokens [4096].", _ASK, min=256)
     ] = None
-    base_url: Annotated[str | None, Flag("Endpoint [$OPENAI_BASE_URL].", _ENDPOINT)] = None
-    grammar: Annotated[str, Flag("auto, vllm, llama.cpp, json-schema, none.", _ENDPOINT)] = "auto"
-    max_connections: Annotated[int, Flag("Most requests at once.", _ENDPOINT, min=1)] = 64
+    base_url: Annotated[str | None, Flag("URL of the endpoint [$OPENAI_BASE_URL].", _ENDPOINT)] = (
+        None
+    )
+    grammar: Annotated[
+        str, Flag("Constrained output: auto, vllm, llama.cpp, json-schema, none.", _ENDPOINT)
+    ] = "auto"
+    max_connections: Annotated[
+        int, Flag("Maximum number of parallel requests.", _ENDPOINT, min=1)
+    ] = 64
     timeout_s: Annotated[
-        float, Flag("Seconds for one whole answer.", _ENDPOINT, ("--timeout",), min=0.1)
+        float, Flag("Seconds to wait for a complete answer.", _ENDPOINT, ("--timeout",), min=0.1)
     ] = 120.0
-    max_retries: Annotated[int, Flag("Retries of what a retry may mend.", _ENDPOINT, min=0)] = 6
+    max_retries: Annotated[int, Flag("Retries after temporary errors.", _ENDPOINT, min=0)] = 6
     price_in: Annotated[
-        float | None, Flag("Price of a million prompt tokens.", _ENDPOINT, min=0.0)
+        float | None, Flag("Price per million prompt tokens.", _ENDPOINT, min=0.0)
     ] = None
     price_out: Annotated[
-        float | None, Flag("Price of a million answer tokens.", _ENDPOINT, min=0.0)
+        float | None, Flag("Price per million answer tokens.", _ENDPOINT, min=0.0)
     ] = None
     max_cost: Annotated[
-        float | None, Flag("Stop asking before this is spent.", _ENDPOINT, min=0.0)
+        float | None, Flag("Stop before this much is spent.", _ENDPOINT, min=0.0)
     ] = None
 
     @property
@@ -145,15 +151,17 @@ class JudgeSettings(ModelSettings):
     """Everything a person can say about who judges and how."""
 
     format: Annotated[
-        str | None, Flag("nano, glider, prometheus, flow-judge, chat-json.", _JUDGE)
+        str | None, Flag("Prompt format: nano, glider, prometheus, flow-judge, chat-json.", _JUDGE)
     ] = None
-    samples: Annotated[int, Flag("Answers per task, averaged.", _JUDGE, min=1)] = 1
-    temperature: Annotated[float, Flag("With --samples above 1.", _JUDGE, min=0.0)] = 0.8
-    seed: Annotated[int, Flag("Draws the answers of --samples.", _JUDGE)] = 0
+    samples: Annotated[int, Flag("Answers per judgment, averaged.", _JUDGE, min=1)] = 1
+    temperature: Annotated[
+        float, Flag("Sampling temperature if --samples is above 1.", _JUDGE, min=0.0)
+    ] = 0.8
+    seed: Annotated[int, Flag("Random seed for --samples.", _JUDGE)] = 0
     strategies: Annotated[
         tuple[str, ...],
         Flag(
-            "NAME[,NAME...], the first sees the task as it is: rules, questions, reference, swap, "
+            "NAME[,NAME...], applied from left to right: rules, questions, reference, swap, "
             "pointwise, mean, decompose, scenario, banded.",
             _STRATEGY,
             ("--strategy",),
@@ -163,23 +171,25 @@ class JudgeSettings(ModelSettings):
     aspects: Annotated[
         tuple[str, ...],
         Flag(
-            "Of decompose: NAME or NAME=WEIGHT; the model settles what is not given.",
+            "For decompose: NAME or NAME=WEIGHT; the model chooses what is not given.",
             _STRATEGY,
             ("--aspect",),
         ),
     ] = ()
     jury: Annotated[
         tuple[str, ...],
-        Flag("A further model; the mean of all is taken. May be given again.", _STRATEGY),
+        Flag("A further model; scores are averaged over all. Repeatable.", _STRATEGY),
     ] = ()
     order: Annotated[str | None, Flag("score-first or reason-first.", _ASK)] = None
-    explain: Annotated[bool | None, Flag("Quotes and reason, or just the score.", _ASK)] = True
-    """None: only where the format cannot do without."""
-    layout: Annotated[str | None, Flag("criterion-first or sample-first.", _ASK)] = None
-    max_tokens: Annotated[int | None, Flag("Longest answer.", _ASK, min=1)] = None
-    truncate: Annotated[bool, Flag("Shorten texts that do not fit, and mark the cut.", _ASK)] = (
-        False
+    explain: Annotated[
+        bool | None, Flag("Ask for quotes and a reason, or only the score.", _ASK)
+    ] = True
+    """None: only where the format requires it."""
+    layout: Annotated[str | None, Flag("Prompt layout: criterion-first or sample-first.", _ASK)] = (
+        None
     )
+    max_tokens: Annotated[int | None, Flag("Longest answer, in tokens.", _ASK, min=1)] = None
+    truncate: Annotated[bool, Flag("Shorten texts that do not fit; mark the cut.", _ASK)] = False
 
     @property
     def models(self) -> tuple[str, ...]:

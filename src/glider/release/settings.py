@@ -18,7 +18,7 @@ class ExportSettings:
     to: Annotated[
         str,
         Flag(
-            "adapter: PEFT's two files. hf: merged, for vLLM and transformers. gguf: merged, for "
+            "adapter: PEFT files. hf: merged, for vLLM and transformers. gguf: merged, for "
             "the embedded engine.",
             _OUT,
         ),
@@ -26,29 +26,35 @@ class ExportSettings:
     base: Annotated[
         str | None,
         Flag(
-            "What it was trained on: a catalogue name, a .gguf file (gguf) or a Hugging Face "
-            "folder (hf) [what the training says].",
+            "Base model: a catalogue name, a .gguf file (gguf) or a Hugging Face folder (hf) "
+            "[as recorded by the training run].",
             _OUT,
         ),
     ] = None
-    quantise: Annotated[str, Flag("q8_0, q4_0 or f16.", _OUT)] = "q8_0"
+    quantise: Annotated[str, Flag("Number format: q8_0, q4_0 or f16.", _OUT)] = "q8_0"
     check: Annotated[
         Path | None,
-        Flag("Examples to compare the quantised file with f16 on, such as dev.jsonl.gz.", _CHECK),
+        Flag("Examples for comparing the quantised file with f16, such as dev.jsonl.gz.", _CHECK),
     ] = None
-    check_n: Annotated[int, Flag("Compare on this many.", _CHECK, min=2)] = 100
+    check_n: Annotated[int, Flag("Number of examples to compare.", _CHECK, min=2)] = 100
     max_shift: Annotated[
         float,
-        Flag("Refuse if expected scores, in 0..1, move more than this on average.", _CHECK, min=0),
+        Flag(
+            "Refuse if expected scores (0 to 1) shift by more than this on average.", _CHECK, min=0
+        ),
     ] = 0.05
     max_changed: Annotated[
         float,
-        Flag("Refuse if the likeliest level is another one in a larger share.", _CHECK, min=0),
+        Flag(
+            "Refuse if the likeliest level changes in more than this share of prompts.",
+            _CHECK,
+            min=0,
+        ),
     ] = 0.10
-    seed: Annotated[int, Flag("Of the draw.", _CHECK)] = 0
+    seed: Annotated[int, Flag("Random seed.", _CHECK)] = 0
     data: Annotated[
-        Path | None, Flag("Folder of the examples it was trained on, for the card.", _CARD)
+        Path | None, Flag("Folder of the training examples, for the model card.", _CARD)
     ] = None
     results: Annotated[
-        Path | None, Flag("results.json of `glider bench`, for the card.", _CARD)
+        Path | None, Flag("results.json of `glider bench`, for the model card.", _CARD)
     ] = None

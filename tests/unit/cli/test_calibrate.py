@@ -126,7 +126,7 @@ def test_what_was_kept_is_counted_and_no_threshold_is_told(tmp_path, told, capsy
     told("calibrate", run, "--pass-at", 4, "--alpha", 0.01)
     app(["apply", str(run / "calibration.json"), str(run)], standalone_mode=False)
     said = capsys.readouterr().err
-    assert "kept: 0   to look at: 59   not judged: 1" in said
+    assert "kept: 0   to review: 59   not judged: 1" in said
     assert "this calibration has no threshold" in said
 
 

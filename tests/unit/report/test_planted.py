@@ -104,7 +104,7 @@ def test_a_run_with_faults_written_down_shows_them(tmp_path, capsys):
     show_planted(run)
     told = capsys.readouterr().err
     count = "1 of 1 (100% [21%, 100%])" if verdict.found else "0 of 1 (0% [0%, 79%])"
-    assert f"Planted faults found: {count}" in told and "How it is counted" in told
+    assert f"Planted faults found: {count}" in told and "How this is counted" in told
     build_report(run, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text("utf-8")
     assert f'<a href="#row={row}&amp;criterion=faithfulness">{own.score}</a>' in page

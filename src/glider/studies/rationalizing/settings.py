@@ -17,7 +17,10 @@ class AnswererSettings(ModelSettings):
 
     model: Annotated[
         str,
-        Flag("Run folder of a training, or a model as in `glider judge`.", names=("--model", "-m")),
+        Flag(
+            "A model, as in `glider judge`, or the folder of a training run.",
+            names=("--model", "-m"),
+        ),
     ] = field()
 
 
@@ -25,41 +28,41 @@ class AnswererSettings(ModelSettings):
 class RationalizationSettings:
     """How answers are asked for, and which of them make pairs."""
 
-    samples: Annotated[int, Flag("Answers to each prompt.", _ASK, min=2)] = 8
-    """The paper's number is not known to us."""
+    samples: Annotated[int, Flag("Answers per prompt.", _ASK, min=2)] = 8
+    """The paper does not state its number."""
     temperature: Annotated[
         float,
-        Flag("How freely answers are drawn; 1 is the model's own distribution.", _ASK, min=0.01),
+        Flag("Sampling temperature; 1 is the model's own distribution.", _ASK, min=0.01),
     ] = 1.0
     limit: Annotated[
         int | None,
         Flag(
-            "Training prompts, drawn; of the development prompts the same share [all].",
+            "Number of training prompts, drawn at random; development prompts in proportion [all].",
             _ASK,
             min=1,
         ),
     ] = None
     order: Annotated[str | None, Flag("score-first or reason-first.", _ASK)] = None
-    seed: Annotated[int, Flag("Of every draw.", _ASK)] = 0
-    max_tokens: Annotated[int | None, Flag("Longest answer.", _ASK, min=1)] = None
+    seed: Annotated[int, Flag("Random seed.", _ASK)] = 0
+    max_tokens: Annotated[int | None, Flag("Longest answer, in tokens.", _ASK, min=1)] = None
     choose: Annotated[
         str,
         Flag(
-            "Which answers are right: correct (people's score) or majority (the most common).",
+            "Which answers are right: correct (the human score) or majority (the most common).",
             _PAIR,
         ),
     ] = "correct"
     margin: Annotated[
         float,
         Flag(
-            "How far off a wrong score is at least, in levels of 1 to 5; 2 is half of any scale.",
+            "Minimum error of a wrong score, in levels of a 1 to 5 scale; 2 is half of any scale.",
             _PAIR,
             min=0.0,
             max=4.0,
         ),
     ] = 2.0
     """At least 2 was better than at least 1 in the paper."""
-    pairs: Annotated[int, Flag("Most pairs of one prompt.", _PAIR, min=1)] = 1
+    pairs: Annotated[int, Flag("Maximum pairs per prompt.", _PAIR, min=1)] = 1
 
     def check(self) -> None:
         """Look whether the settings mean something.

@@ -13,16 +13,16 @@ class SelectionSettings:
     by: Annotated[
         str,
         Flag(
-            "ifd: where the prompt helps least, without outliers; d3: difficult, unlike one "
-            "another and settled; random: what both must beat."
+            "ifd: examples whose prompt helps least, without outliers; d3: difficult, diverse "
+            "and reliable ones; random: the baseline."
         ),
     ]
-    size: Annotated[int, Flag("Training examples to choose.", min=1)]
+    size: Annotated[int, Flag("Number of training examples to choose.", min=1)]
     model: Annotated[
         str,
         Flag(
-            "Whose losses decide: a catalogue name, folder, .gguf file or hub id.",
+            "Model whose losses decide: a catalogue name, folder, .gguf file or hub id.",
             names=("--model", "-m"),
         ),
     ] = "smollm2-135m-instruct"
-    seed: Annotated[int, Flag("Of a random draw.")] = 0
+    seed: Annotated[int, Flag("Random seed.")] = 0

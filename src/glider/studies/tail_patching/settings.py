@@ -13,30 +13,30 @@ _DATA, _MEASURE = "Data and settings", "Measuring"
 class PatchSettings:
     """Settings of a tail-patch."""
 
-    only: Annotated[tuple[str, ...], Flag("A training set; may be given again [all].", _DATA)] = ()
+    only: Annotated[tuple[str, ...], Flag("Only this training set; repeatable [all].", _DATA)] = ()
     steps: Annotated[
         int,
-        Flag("Updates on each set at most, and no more than the recipe's epochs.", _DATA, min=1),
+        Flag("Maximum updates on each set, within the recipe's epochs.", _DATA, min=1),
     ] = 100
     """FLAMe: 3,000."""
     changes: Annotated[
         tuple[str, ...],
         Flag(
-            "KEY=VALUE: change a setting of the run's recipe: stages.0.learning_rate=1e-4.",
+            "KEY=VALUE changes a setting of the run's recipe: stages.0.learning_rate=1e-4.",
             _DATA,
             ("--set",),
         ),
     ] = ()
-    metric: Annotated[str, Flag("pearson, accuracy or loss of the score.", _MEASURE)] = "pearson"
-    per_set: Annotated[int, Flag("Development examples of each set at most.", _MEASURE, min=2)] = 40
+    metric: Annotated[str, Flag("What to measure: pearson, accuracy or loss.", _MEASURE)] = (
+        "pearson"
+    )
+    per_set: Annotated[int, Flag("Maximum development examples per set.", _MEASURE, min=2)] = 40
     boost: Annotated[
         tuple[str, ...],
-        Flag(
-            "A category whose two best sets get the largest weight; may be given again.", _MEASURE
-        ),
+        Flag("Category whose two best sets get the largest weight; repeatable.", _MEASURE),
     ] = ()
-    seed: Annotated[int, Flag("Of every draw.", _MEASURE)] = 0
+    seed: Annotated[int, Flag("Random seed.", _MEASURE)] = 0
 
     def recorded(self) -> dict[str, Any]:
-        """What decides the scores, for the manifest; what is made of them may change."""
+        """The settings that decide the scores, for the manifest; the others may change."""
         return {"steps": self.steps, "per_set": self.per_set, "seed": self.seed}

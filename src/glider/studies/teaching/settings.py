@@ -15,7 +15,10 @@ class TeacherSettings(ModelSettings):
 
     model: Annotated[
         str,
-        Flag("Run folder of a training, or a model as in `glider judge`.", names=("--model", "-m")),
+        Flag(
+            "A model, as in `glider judge`, or the folder of a training run.",
+            names=("--model", "-m"),
+        ),
     ] = field()
 
 
@@ -24,7 +27,7 @@ class TeachingSettings:
     """How reasons are asked for."""
 
     limit: Annotated[
-        int | None, Flag("Examples that are to get a reason, drawn [all].", _ASK, min=1)
+        int | None, Flag("Number of examples to explain, drawn at random [all].", _ASK, min=1)
     ] = None
-    temperature: Annotated[float, Flag("How freely reasons are drawn.", _ASK, min=0.0)] = 0.0
-    seed: Annotated[int, Flag("Of every draw.", _ASK)] = 0
+    temperature: Annotated[float, Flag("Sampling temperature of the reasons.", _ASK, min=0.0)] = 0.0
+    seed: Annotated[int, Flag("Random seed.", _ASK)] = 0

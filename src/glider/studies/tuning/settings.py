@@ -15,24 +15,24 @@ class TuningSettings:
     criterion: Annotated[
         str | None,
         Flag(
-            "What was asked, if the records do not say: a name or a file.",
+            "Criterion (name or file), if the records do not name one.",
             _LABELS,
             ("--criterion", "-c"),
         ),
     ] = None
     preset: Annotated[
         str | None,
-        Flag("record, prometheus, ultrafeedback, helpsteer [guessed from the columns].", _LABELS),
+        Flag("Column names: record, prometheus, ultrafeedback, helpsteer [guessed].", _LABELS),
     ] = None
     model: Annotated[
         str | None,
         Flag(
-            "Catalogue name, adapter's folder, finished training, or a model's folder [the model "
-            "that comes with Glider].",
+            "Model to start from: a catalogue name, or the folder of an adapter, a training run "
+            "or a model [glider-nano].",
             _HOW,
             ("--model", "-m"),
         ),
     ] = None
-    folds: Annotated[int, Flag("Parts the prompts are cut into.", _HOW, min=2, max=20)] = 5
-    minutes: Annotated[float, Flag("Train for about so long in all.", _HOW, min=0.1)] = 30.0
-    seed: Annotated[int, Flag("Of folds, trainings and resamples.", _HOW)] = 0
+    folds: Annotated[int, Flag("Folds of the cross-validation.", _HOW, min=2, max=20)] = 5
+    minutes: Annotated[float, Flag("Approximate training time in total.", _HOW, min=0.1)] = 30.0
+    seed: Annotated[int, Flag("Random seed.", _HOW)] = 0
