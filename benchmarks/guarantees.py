@@ -32,7 +32,6 @@ from common import facts, parser, records, save, settings, table, with_data
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from glider.bench.baselines import rouge_l
 from glider.calibration.readings import Readings
 from glider.core.judgments import Judgment
 from glider.stats.clustered import clustered_share
@@ -44,6 +43,7 @@ from glider.stats.prediction_powered import (
 )
 from glider.stats.selective import certified_threshold
 from glider.store.run import outcomes, samples
+from glider.text.similarity import rouge_l
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -20,7 +20,7 @@ import numpy as np
 from common import facts, records, save, settings, with_data
 from numpy.typing import NDArray
 
-from glider.bench.baselines import ROUGE_L, rouge_l
+from glider.bench.baselines import ROUGE_L
 from glider.bench.ceiling import agreement, human
 from glider.gold.items import Item
 from glider.gold.sets import load_set
@@ -30,6 +30,7 @@ from glider.stats.estimates import Degenerate, Estimate, Undefined
 from glider.stats.pairwise import consistent_accuracy
 from glider.stats.resampling import bootstrap
 from glider.stats.statistic import Prepared, average, mean_of, ratio_of
+from glider.text.similarity import rouge_l
 
 HERE = Path(__file__).resolve().parent
 Floats = NDArray[np.float64]

@@ -61,7 +61,9 @@ def comparison(number, p_first, judge=JUDGE):
     )  # fmt: skip
 
 
-def write_run(path, outcomes, *, labels=None, prompts=None, criteria=(GRADES,), ids=None):
+def write_run(
+    path, outcomes, *, labels=None, prompts=None, criteria=(GRADES,), ids=None, texts=None
+):
     """A run folder with these outcomes; row n has the label labels[n] in its sample's metadata."""
     manifest = Manifest.of(
         run_id=path.name, judge=JUDGE, settings={}, criteria={c.name: c.content_id for c in criteria},
@@ -70,7 +72,7 @@ def write_run(path, outcomes, *, labels=None, prompts=None, criteria=(GRADES,), 
     with RunFolder.create(path, manifest, criteria) as run:
         for row, outcome in enumerate(outcomes):
             sample = Sample.of(
-                f"text {row}", input=f"prompt {row if prompts is None else prompts[row]}",
+                texts[row] if texts else f"text {row}", input=f"prompt {row if prompts is None else prompts[row]}",
                 id=ids[row] if ids else f"s{row}",
                 metadata={} if labels is None or labels[row] is None else {"label": labels[row]},
             )  # fmt: skip

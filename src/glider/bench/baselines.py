@@ -13,24 +13,19 @@ undefined, never 0.
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache, lru_cache
-from importlib.util import find_spec
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glider.bench.scored import item_id
-from glider.core.errors import MissingExtra
 from glider.core.plugins import Registry
+from glider.data.covariates import compared_with
 from glider.gold.items import Item
-from glider.text.words import words
+from glider.text.similarity import Pairs, chrf, embedding, rouge_l
 
 Scores = list[float | None]
-Pairs = Sequence[tuple[str, str]]
-"""(judged text, text it is held against)"""
 
 
 class Baseline(Protocol):
@@ -138,7 +133,7 @@ class Similarity:
         self._measure = measure
 
     def scores(self, items: Sequence[Item]) -> Scores:
-        targets = [target(item) for item in items]
+        targets = [compared_with(item.sample) for item in items]
         # One text is often judged under several criteria: it is measured once.
         wanted = dict.fromkeys(
             (field.text, goal)
@@ -161,90 +156,8 @@ class Similarity:
         return scores
 
 
-def target(item: Item) -> str | None:
-    """The text that outputs are held against; None where there is nothing but outputs."""
-    for role in ("reference", "context", "input"):
-        field = item.sample.with_role(role)
-        if field is not None and field.text.strip():
-            return field.text
-    return None
-
-
 def _second_is_better(first: float, second: float) -> float:
     return 0.5 if first == second else float(second > first)
-
-
-def rouge_l(pairs: Pairs) -> list[float]:
-    """ROUGE-L F1 (Lin 2004, eq. 2-4 with beta 1) over words, no stemming, in 0..1."""
-    try:
-        from rapidfuzz.distance import LCSseq
-    except ImportError as exc:
-        raise MissingExtra("ROUGE-L", "bench") from exc
-    tokens = lru_cache(maxsize=4096)(words)
-    values = []
-    for text, goal in pairs:
-        mine, theirs = tokens(text), tokens(goal)
-        common = LCSseq.similarity(mine, theirs)
-        values.append(2 * common / (len(mine) + len(theirs)) if common else 0.0)
-    return values
-
-
-def chrf(pairs: Pairs) -> list[float]:
-    """chrF2 of sacrebleu (Popović 2015) for each text alone, in 0..1.
-
-    Signature: case mixed, effective order, six characters, no words, no spaces. It needs no words,
-    so it is as good in Chinese as in English.
-    """
-    try:
-        from sacrebleu.metrics.chrf import CHRF
-    except ImportError as exc:
-        raise MissingExtra("chrF", "bench") from exc
-    metric = CHRF()
-    return [metric.sentence_score(text, [goal]).score / 100 for text, goal in pairs]
-
-
-def embedding(pairs: Pairs) -> list[float]:
-    """Cosine of the mean word-piece vectors of two texts; below 0 counts as 0.
-
-    The vectors are WordLlama's (256 dimensions, mostly English): a table of 16 MB that comes inside
-    the `wordllama` package, so nothing is fetched and no text leaves the machine.
-    """
-    table = _table()
-    texts = dict.fromkeys(text for pair in pairs for text in pair)
-    vectors = dict(zip(texts, table(texts), strict=True))
-    return [max(0.0, min(1.0, float(vectors[a] @ vectors[b]))) for a, b in pairs]
-
-
-@cache
-def _table() -> Callable[[Iterable[str]], list[NDArray[np.float32]]]:
-    """Texts to vectors of length 1 (of 0 for a text without word pieces)."""
-    # The two files are read here: the package's own loader sets up the program's logging and looks
-    # for its tokenizer on the network, though it is in the package (0.4.0).
-    spec = find_spec("wordllama")
-    if spec is None or spec.origin is None:
-        raise MissingExtra("embedding similarity", "embedding")
-    from safetensors.numpy import load_file
-    from tokenizers import Tokenizer
-
-    folder = Path(spec.origin).parent
-    matrix = load_file(folder / "weights" / "l2_supercat_256.safetensors")["embedding.weight"]
-    tokenizer = Tokenizer.from_file(
-        str(folder / "tokenizers" / "l2_supercat_tokenizer_config.json")
-    )
-    tokenizer.no_padding()
-
-    def vectors(texts: Iterable[str]) -> list[NDArray[np.float32]]:
-        return [_mean(matrix, tokenizer.encode(t, add_special_tokens=False).ids) for t in texts]
-
-    return vectors
-
-
-def _mean(matrix: NDArray[np.floating], ids: Sequence[int]) -> NDArray[np.float32]:
-    if not ids:
-        return np.zeros(matrix.shape[1], np.float32)
-    taken = matrix[np.minimum(ids, len(matrix) - 1)].astype(np.float32)
-    mean: NDArray[np.float32] = taken.mean(axis=0)
-    return mean / np.float32(max(float(np.linalg.norm(mean)), 1e-12))
 
 
 MAJORITY = Majority()

@@ -3,7 +3,7 @@
 What `glider calibrate`, `glider apply` and `glider plan-labels` do.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,13 @@ from glider.calibration.plan import LabelPlan, plan
 from glider.calibration.settings import LabelSettings, scale_of
 from glider.core.errors import SetupError
 from glider.core.judgments import Comparison, Failure, Judgment
+from glider.data.covariates import covariate_names
 
 
-def labelled_run(run: str | Path, labels: LabelSettings | None = None) -> LabelledRun:
-    """A run beside what people said of some of its items.
+def labelled_run(
+    run: str | Path, labels: LabelSettings | None = None, covariates: Sequence[str] = ()
+) -> LabelledRun:
+    """A run beside what people said of some of its items, and covariates that were asked for.
 
     Raises:
         DataError: labels that cannot be used, with the first of their ids.
@@ -32,6 +35,7 @@ def labelled_run(run: str | Path, labels: LabelSettings | None = None) -> Labell
         criterion=labels.criterion,
         scale=None if labels.scale is None else scale_of(labels.scale),
         cluster=labels.cluster,
+        covariates=covariate_names(covariates),
     )
 
 
@@ -46,7 +50,7 @@ def calibrate(
     Args:
         run: folder of a run, some items of which people labelled.
         labels: where the labels are; in the run's own rows if not given.
-        settings: the pass mark, what is promised, which map.
+        settings: the pass mark, what is promised, which map, which covariates.
 
     Returns:
         What was learnt; `save` keeps it, `apply` puts it on further judgments.
@@ -56,7 +60,8 @@ def calibrate(
         SetupError: settings that do not fit the judge or the rubric.
         RunError: there is no run.
     """
-    return Calibration.of(labelled_run(run, labels), settings)
+    settings = settings or CalibrationSettings()
+    return Calibration.of(labelled_run(run, labels, settings.covariates), settings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ Each has its interval, its n and one sentence on what it means for the user. A f
 honest value says why.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -107,8 +108,17 @@ class RiskRow(Frozen):
     """Labelled items among the kept."""
 
 
-def true_value(found: Truth, run: LabelledRun, pass_at: float | None) -> list[Finding]:
-    """The true rate or mean, with and without the judge's help, and what the judge says."""
+def true_value(
+    found: Truth, run: LabelledRun, pass_at: float | None, covariates: Sequence[str] = ()
+) -> list[Finding]:
+    """The true rate or mean, with and without help, and what the judge says.
+
+    Args:
+        covariates: what helped beside the judge.
+    """
+    helpers = (
+        f"the help of the judge and {', '.join(covariates)}" if covariates else "the judge's help"
+    )
     rate = pass_at is not None
     unit: Unit = "share" if rate else "points"
     what = "pass rate" if rate else "mean score"
@@ -120,7 +130,7 @@ def true_value(found: Truth, run: LabelledRun, pass_at: float | None) -> list[Fi
     elif found.powered.estimate == found.powered.classical:
         helped = "The judge's help cannot be measured, so the labels stand alone."
     elif worth is not None and worth > n + 0.5:
-        helped = f"With the judge's help {n} labels tell as much as {worth:.0f}."
+        helped = f"With {helpers} {n} labels tell as much as {worth:.0f}."
     else:
         helped = "The judge does not help: its scores hardly go with the labels."
     return [
@@ -240,7 +250,7 @@ def errors(
         else:
             findings.append(
                 Finding.of(
-                    _root(off),
+                    root(off),
                     name=f"typical_error_{word}",
                     title=f"Typical error, {word}",
                     unit="points",
@@ -252,7 +262,8 @@ def errors(
     return findings
 
 
-def _root(squared: Estimate | Undefined) -> Estimate | Undefined:
+def root(squared: Estimate | Undefined) -> Estimate | Undefined:
+    """Root of a mean square, with its interval."""
     if isinstance(squared, Undefined):
         return squared
     low, value, high = (float(np.sqrt(x)) for x in (squared.low, squared.value, squared.high))

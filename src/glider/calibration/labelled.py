@@ -10,7 +10,7 @@ Items that share an input and a context share a prompt or document, and are one 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -21,6 +21,7 @@ from glider.core.errors import DataError, SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.data.clusters import Clusters
 from glider.data.columns import start_of, value_at
+from glider.data.covariates import covariates as covariates_of
 from glider.data.labels import label_of
 from glider.data.presets import parse_maps
 from glider.data.rows import BadRow, open_rows
@@ -52,6 +53,8 @@ class LabelledRun:
     """NaN where nobody labelled."""
     cluster: Ints
     notes: tuple[str, ...] = ()
+    covariates: Mapping[str, Floats] = field(default_factory=dict)
+    """What was asked for beside the judge, each of shape (N,); NaN where an item has none."""
 
     @property
     def labelled(self) -> Bools:
@@ -74,6 +77,7 @@ class LabelledRun:
         criterion: str | None = None,
         scale: tuple[float, float] | None = None,
         cluster: str | None = None,
+        covariates: Sequence[str] = (),
     ) -> Self:
         """Read a run folder and its labels.
 
@@ -84,6 +88,7 @@ class LabelledRun:
             scale: lowest and highest label there can be; the rubric's if not given.
             cluster: field or metadata column that items share which are not independent; `none`
                 makes every item its own cluster.
+            covariates: names of what is measured of each sample (data/covariates.py).
 
         Raises:
             DataError: labels that cannot be used, with the first of their ids.
@@ -105,7 +110,11 @@ class LabelledRun:
         columns = _columns(maps)
         # Not the texts: a large set of them would not fit in memory.
         known = {
-            row: _Known(sample.id, value_at(sample.metadata, columns["label"]))
+            row: _Known(
+                sample.id,
+                value_at(sample.metadata, columns["label"]),
+                covariates_of(sample, covariates),
+            )
             for row, sample in samples(run)
             if row in rows
         }
@@ -140,6 +149,7 @@ class LabelledRun:
             label=np.array([told.get(row, math.nan) for row in order], np.float64),
             cluster=np.array(clusters.codes(order), np.int64),
             notes=tuple(notes),
+            covariates=_by_name(covariates, [known.get(row) for row in order]),
         )
 
 
@@ -151,6 +161,26 @@ class _Known(NamedTuple):
 
     id: str
     label: Any
+    covariates: tuple[float, ...]
+
+
+def _by_name(names: Sequence[str], known: Sequence[_Known | None]) -> dict[str, Floats]:
+    """Each covariate over the items.
+
+    Raises:
+        SetupError: no item has one that was asked for.
+    """
+    found = {
+        name: np.array([math.nan if k is None else k.covariates[n] for k in known], np.float64)
+        for n, name in enumerate(names)
+    }
+    for name, values in found.items():
+        if not np.isfinite(values).any():
+            raise SetupError(
+                f"--with {name}: no item has a reference, a context or an input to compare with",
+                hint="--with length needs the judged text alone",
+            )
+    return found
 
 
 def _of_criterion(run: Path, wanted: str | None) -> list[tuple[int, _Any]]:

@@ -5,16 +5,17 @@ same criterion; any other is refused, since neither the map nor the promise hold
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import ValidationError
 
 from glider._version import __version__
 from glider.calibration import figures
+from glider.calibration.combined import Combined, weigh, weighable
 from glider.calibration.figures import Finding, ReliabilityRow, RiskRow
 from glider.calibration.labelled import Kind, LabelledRun
 from glider.calibration.maps import Maps, Method, best, pass_score, predicted
@@ -23,13 +24,17 @@ from glider.calibration.truth import truth
 from glider.core.base import Frozen
 from glider.core.errors import DataError, SetupError, UnknownName, UnknownSchemaVersion
 from glider.core.judgments import Comparison, Failure, Judgment
+from glider.core.samples import Sample
+from glider.data.covariates import covariates
 from glider.stats.estimates import Undefined
 from glider.stats.selective import Certified, certified_threshold
 from glider.stats.statistic import Floats
 from glider.store.atomic import write_whole
-from glider.store.run import load_criteria, load_manifest, outcomes
+from glider.store.run import load_criteria, load_manifest, outcomes, samples
 
-VERSION = 1
+VERSION = 2
+"""The newest file that can be read: 2 has `combined`. A file is written in the oldest version that
+can say all of it."""
 FEWEST_LABELS = 20
 _FEW_CLUSTERS = 15
 
@@ -47,6 +52,8 @@ class CalibrationSettings(Frozen):
     delta: float = 0.05
     """Chance that the promise fails."""
     seed: int = 0
+    covariates: tuple[str, ...] = ()
+    """What the labels weigh the judge against: names of data/covariates.py."""
 
 
 class Counts(Frozen):
@@ -80,7 +87,7 @@ _NOT_JUDGED = Applied(score=None, p_pass=None, confidence=None, keep=False)
 class Calibration(Frozen):
     """Maps, threshold and figures of one judge under one criterion."""
 
-    version: int = VERSION
+    version: int = 1
     glider: str = __version__
     made_at: str
     judge: str
@@ -101,6 +108,8 @@ class Calibration(Frozen):
     reliability: tuple[ReliabilityRow, ...]
     risk_coverage: tuple[RiskRow, ...]
     notes: tuple[str, ...]
+    combined: Combined | None = None
+    """The judge weighed against covariates; it then gives `score` and `p_pass`, not the map."""
 
     @classmethod
     def of(cls, run: LabelledRun, settings: CalibrationSettings | None = None) -> Self:
@@ -140,9 +149,18 @@ class Calibration(Frozen):
             method = best(readings, labels, clusters, pass_at, rng)
         else:
             method = asked.method
-        found = truth(run, pass_at)
+        weighed = None
+        if asked.covariates:
+            hinders = weighable(run, pass_at)
+            if hinders is not None:
+                notes.append(f"Covariates cannot be weighed: {hinders}.")
+            else:
+                weighed = weigh(run, pass_at, rng)
+                notes += [weighed.note] if weighed.note else []
+        found = truth(run, pass_at, score=None if weighed is None else weighed.score)
         notes += found.notes
-        findings = figures.true_value(found, run, pass_at)
+        findings = figures.true_value(found, run, pass_at, asked.covariates if weighed else ())
+        findings += weighed.findings if weighed else ()
         findings += figures.agreement(run, agree_on, pass_at)
         scores, passing = predicted(method, readings, labels, clusters, pass_at, rng)
         if pass_at is None or passing is None:
@@ -180,6 +198,8 @@ class Calibration(Frozen):
             n_asked=len(run.label),
         )
         return cls(
+            version=1 if weighed is None else 2,
+            combined=None if weighed is None else Combined.fit(run, pass_at),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             judge=run.judge,
             criterion=run.criterion,
@@ -207,13 +227,26 @@ class Calibration(Frozen):
             notes=tuple(notes),
         )
 
-    def apply(self, outcome: Judgment | Failure | Comparison) -> Applied:
+    def apply(
+        self, outcome: Judgment | Failure | Comparison, sample: Sample | None = None
+    ) -> Applied:
         """What this calibration says of one more outcome.
+
+        Args:
+            sample: what was judged; needed where covariates are weighed with the judge.
 
         Raises:
             SetupError: another judge or criterion, or a judgment without the probabilities that
-                this calibration rests on.
+                this calibration rests on; or no sample where covariates are needed.
         """
+        values = None
+        if self.combined is not None and sample is not None:
+            values = covariates(sample, self.combined.covariates)
+        return self._applied(outcome, values)
+
+    def _applied(
+        self, outcome: Judgment | Failure | Comparison, values: Sequence[float] | None
+    ) -> Applied:
         for what, ours, theirs in (
             ("judge", self.judge, outcome.judge),
             ("criterion", self.criterion, outcome.criterion),
@@ -244,10 +277,21 @@ class Calibration(Frozen):
         sure = reading.confidence(self.agree_on, self.pass_at)
         confidence = None if sure is None else float(sure[0])
         passing = None
-        if self.pass_at is not None:
-            passing = float(self.maps.p_pass(reading, self.pass_at)[0])
+        if self.combined is not None:
+            if values is None:
+                raise SetupError(
+                    f"this calibration weighs the judge with {', '.join(self.combined.covariates)},"
+                    " so it needs the sample that was judged"
+                )
+            score = self.combined.score(reading, values, self.scale)
+            if self.pass_at is not None:
+                passing = self.combined.p_pass(reading, values, self.pass_at)
+        else:
+            score = float(self.maps.score(reading)[0])
+            if self.pass_at is not None:
+                passing = float(self.maps.p_pass(reading, self.pass_at)[0])
         return Applied(
-            score=float(self.maps.score(reading)[0]),
+            score=score,
             p_pass=passing,
             confidence=confidence,
             keep=confidence is not None
@@ -275,9 +319,14 @@ class Calibration(Frozen):
                 f"the run asked {self.criterion!r} in other words than the calibration is of",
                 hint="calibrate a run under the criterion as it is now",
             )
+        values: dict[int, Sequence[float]] = {}
+        if self.combined is not None:
+            values = {
+                row: covariates(sample, self.combined.covariates) for row, sample in samples(run)
+            }
         for row, outcome in outcomes(run):
             if outcome.criterion == self.criterion:
-                yield row, outcome, self.apply(outcome)
+                yield row, outcome, self._applied(outcome, values.get(row))
             elif not outcome.criterion and len(asked) == 1:
                 # A row that could not be loaded, where rows bring their own criterion.
                 yield row, outcome, _NOT_JUDGED
@@ -293,13 +342,22 @@ class Calibration(Frozen):
                 return finding
         raise KeyError(name)
 
+    def as_json(self) -> dict[str, Any]:
+        """As the file has it: version 1 does not know covariates."""
+        data = self.model_dump(mode="json")
+        if self.combined is None:
+            del data["combined"]
+        if not self.settings.covariates:
+            del data["settings"]["covariates"]
+        return data
+
     def save(self, path: Path) -> None:
         """Write it as JSON, whole or not at all.
 
         Raises:
             RunError: it cannot be written.
         """
-        write_whole(path, self.model_dump_json(indent=1) + "\n")
+        write_whole(path, json.dumps(self.as_json(), indent=1, ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -317,9 +375,9 @@ class Calibration(Frozen):
             raise DataError(f"is not JSON: {exc}", path=str(path)) from exc
         if not isinstance(data, dict) or "version" not in data:
             raise DataError("is no calibration", path=str(path))
-        if data["version"] != VERSION:
+        if data["version"] not in range(1, VERSION + 1):
             raise UnknownSchemaVersion(
-                f"calibration version {data['version']}; this Glider reads {VERSION}",
+                f"calibration version {data['version']}; this Glider reads up to {VERSION}",
                 path=str(path),
             )
         try:

@@ -36,11 +36,17 @@ class Truth:
     notes: tuple[str, ...]
 
 
-def truth(run: LabelledRun, pass_at: float | None) -> Truth:
-    """True pass rate where there is a pass mark, else true mean, of everything like this set."""
+def truth(run: LabelledRun, pass_at: float | None, *, score: Floats | None = None) -> Truth:
+    """True pass rate where there is a pass mark, else true mean, of everything like this set.
+
+    Args:
+        score: what helps the labels, shape (N,): the judge's own numbers if not given, with their
+            mean where it failed.
+    """
     said = run.readings.expected if pass_at is None else run.readings.p_pass(pass_at)
-    score = np.full(len(run.label), said.mean())
-    score[run.judged] = said
+    if score is None:
+        score = np.full(len(run.label), said.mean())
+        score[run.judged] = said
     value = run.label if pass_at is None else (run.label >= pass_at).astype(np.float64)
     low, high = run.scale if pass_at is None else (0.0, 1.0)
     notes = []

@@ -21,6 +21,8 @@ def calibration_text(found: Calibration) -> str:
         f"items, {counts.clusters:,} prompts or documents) in a set of {counts.asked:,} items",
         f"map        {_map(found)}",
     ]
+    if found.combined is not None:
+        lines.append(f"weighed    the judge with {', '.join(found.combined.covariates)}")
     if found.notes:
         lines += ["", *(_wrapped(note, "! ", "  ") for note in found.notes)]
     for finding in found.findings:

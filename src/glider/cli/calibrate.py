@@ -38,6 +38,13 @@ def calibrate(
     method: str = typer.Option(
         "auto", help="Calibration map: auto, isotonic, temperature, none.", rich_help_panel=_ASK
     ),
+    covariates: list[str] = typer.Option(
+        None,
+        "--with",
+        metavar="NAME[,NAME...]",
+        help="Weigh the judge against what is free: length, chrf, embedding, rouge_l.",
+        rich_help_panel=_ASK,
+    ),
     seed: int = typer.Option(0, help="Seed for folds and resamples.", rich_help_panel=_ASK),
     out: Path = typer.Option(
         None, "--out", "-o", help="File to write [RUN/calibration.json].", rich_help_panel=_OUT
@@ -60,6 +67,7 @@ def calibrate(
     from glider.calibration.model import CalibrationSettings
     from glider.calibration.page import page
     from glider.calibration.words import calibration_text
+    from glider.data.covariates import covariate_names
 
     try:
         settings = CalibrationSettings.model_validate(
@@ -70,6 +78,7 @@ def calibrate(
                 "alpha": alpha,
                 "delta": delta,
                 "seed": seed,
+                "covariates": covariate_names(covariates or ()),
             }
         )
     except ValidationError as exc:
@@ -80,7 +89,7 @@ def calibrate(
     target = out or run / _named(labels.criterion)
     found.save(target)
     if as_json:
-        print_json(found.model_dump(mode="json"), indent=1)
+        print_json(found.as_json(), indent=1)
     else:
         print(calibration_text(found))
     shown = target.with_suffix(".html")

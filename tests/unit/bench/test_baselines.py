@@ -9,10 +9,12 @@ from cases import item
 from rouge_score.rouge_scorer import RougeScorer
 from sacrebleu import sentence_chrf
 
-from glider.bench import baselines
-from glider.bench.baselines import BASELINES, Random, chrf, embedding, rouge_l, target
+from glider.bench.baselines import BASELINES, Random
 from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import MissingExtra
+from glider.data.covariates import compared_with
+from glider.text import similarity
+from glider.text.similarity import chrf, embedding, rouge_l
 
 
 def test_names():
@@ -113,7 +115,7 @@ def test_random_takes_every_level_alike_and_keeps_to_the_item():
     ],
 )
 def test_what_outputs_are_held_against(fields, expected):
-    assert target(item(**fields)) == expected
+    assert compared_with(item(**fields).sample) == expected
     assert (BASELINES.get("rouge_l").scores([item(**fields)]) == [None]) == (expected is None)
 
 
@@ -230,8 +232,8 @@ def test_missing_packages_are_named(monkeypatch, measure, package, extra):
 
 
 def test_missing_vectors_are_named(monkeypatch):
-    monkeypatch.setattr(baselines, "find_spec", lambda name: None)
-    baselines._table.cache_clear()
+    monkeypatch.setattr(similarity, "find_spec", lambda name: None)
+    similarity._table.cache_clear()
     with pytest.raises(MissingExtra, match=r"glider-judge\[embedding\]"):
         embedding([("a", "b")])
 
