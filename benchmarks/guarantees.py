@@ -32,8 +32,8 @@ from common import facts, parser, records, save, settings, table, with_data
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from glider.calibration.readings import Readings
 from glider.core.judgments import Judgment
+from glider.judging.readings import Readings
 from glider.stats.clustered import clustered_share
 from glider.stats.estimates import Estimate, Undefined
 from glider.stats.prediction_powered import (

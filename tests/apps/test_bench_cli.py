@@ -127,6 +127,16 @@ def test_strategies_aspects_and_a_jury_are_rows_like_others(glider, labels, tmp_
     ]  # fmt: skip
 
 
+def test_a_cascade_is_one_row_with_the_share_it_passed_on(glider, labels, tmp_path):
+    words = (*BENCH, labels, "--out", "b", "--no-baselines", "--limit", "6")
+    out, _ = glider(*words, "--cascade", "openai/other")
+    assert "| fake > other |" in out
+    results = json.loads((tmp_path / "b/results.json").read_text())
+    (share,) = (f for f in results["figures"] if f["metric"] == "share passed on")
+    assert (share["system"], share["value"], share["n"]) == ("fake > other", 1.0, 6)
+    assert "share passed on" in (tmp_path / "b/report.md").read_text()
+
+
 def test_highlights_are_measured_and_taken_out(glider, labels, tmp_path, server):
     marks = [{"field": "output", "start": 8, "end": 14, "text": "answer"}]
     labels.write_text("".join(json.dumps(r | {"meta": {"spans": marks}}) + "\n" for r in RECORDS))

@@ -89,6 +89,19 @@ def test_a_jury_and_given_aspects(glider, rows):
         ]  # fmt: skip
 
 
+def test_the_summary_of_a_cascade_has_the_share_that_was_passed_on(glider, rows, tmp_path):
+    # The server tells no probabilities, so nothing of the first model can be relied on.
+    done = glider(*rows, "--cascade", "openai/other", "--cascade-until", "0.9", "--run", "run")
+    for outcome in map(json.loads, done.stdout.splitlines()):
+        assert outcome["judge"] == "cascade(openai/fake|openai/other|0.9) chat-json"
+        assert [step["name"] for step in outcome["steps"]] == ["cascade: passed on"]
+    assert "passed on to the second model: 12 of 12 (100% [" in done.stderr
+    summary = json.loads((tmp_path / "run/summary.json").read_text())
+    assert summary["cascade"]["passed_on"] == summary["cascade"]["asked"] == 12
+    settings = json.loads((tmp_path / "run/manifest.json").read_text())["settings"]
+    assert (settings["cascade"], settings["cascade_until"]) == ("openai/other", "0.9")
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
@@ -99,6 +112,9 @@ def test_a_jury_and_given_aspects(glider, rows):
         (["--strategy", "swap"], 3, "prepare/task"),
         (["--jury", "openai/fake"], 2, "different judges"),
         (["--jury", "openai/b", "--max-cost", "1", "--price-in", "1"], 2, "a jury has several"),
+        (["--cascade", "openai/fake"], 2, "two different judges"),
+        (["--cascade", "openai/b", "--jury", "openai/c"], 2, "choose one"),
+        (["--cascade-until", "0.9"], 2, "--cascade-until is for --cascade"),
     ],
 )
 def test_what_cannot_be_is_refused(glider, rows, words, code, told):

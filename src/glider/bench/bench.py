@@ -244,9 +244,11 @@ def measurable(
 
 def system_name(settings: JudgeSettings) -> str:
     """A name for a judge, short enough for a table's head."""
-    name = " & ".join(model.rpartition("/")[2].removesuffix(".gguf") for model in settings.models)
+    joint = " > " if settings.cascade else " & "
+    name = joint.join(model.rpartition("/")[2].removesuffix(".gguf") for model in settings.models)
     several = f"K={settings.samples}" if settings.samples > 1 else None
-    parts = [part for part in (settings.format, settings.order, several) if part]
+    until = f"until {settings.cascade_until}" if settings.cascade_until else None
+    parts = [part for part in (until, settings.format, settings.order, several) if part]
     return " ".join([name, *parts, *(f"+{each}" for each in settings.strategies)])
 
 
@@ -310,7 +312,7 @@ def judge_sets(
         # Opened after the judge is closed: two models need not fit side by side.
         bare = replace(
             settings, model=how.reader, format=None, order=None, samples=1, explain=None,
-            strategies=(), aspects=(), jury=(),
+            strategies=(), aspects=(), jury=(), cascade=None, cascade_until=None,
         )  # fmt: skip
         with bare.open(progress) as reader:
             for each in chosen:

@@ -39,7 +39,8 @@ from glider.core.errors import MissingExtra, RunError
 from glider.core.judgments import Judgment
 from glider.gold.items import Item
 from glider.gold.sets import LabelledSet
-from glider.report.summary import Reasons, failure_of
+from glider.report.summary import Reasons, failure_of, passed_on
+from glider.stats.clustered import clustered_share
 from glider.stats.estimates import Undefined
 from glider.store.atomic import write_whole
 from glider.store.manifest import Manifest
@@ -271,6 +272,7 @@ class _Found:
             items = items_from_run(run.folder)
             # They hang on no reading: shown once, with the first.
             self._explanations(run, read[0].system, items)
+            self._cascade(run, read[0].system, items)
             if not read[0].judged.all():
                 self._lost(run, asked=len(items))
             most = max(most, items, key=len)
@@ -281,6 +283,20 @@ class _Found:
         if not isinstance(ceiling, Undefined):
             self.scored.append(ceiling)
             self.kinds[PEOPLE] = "people"
+
+    def _cascade(self, run: BenchRun, system: str, items: Sequence[Item]) -> None:
+        """The share that a cascade's first judge passed on; nothing of other judges."""
+        passed = {
+            row: told for row, o in outcomes(run.folder) if (told := passed_on(o)) is not None
+        }
+        if passed:
+            share = clustered_share(list(passed.values()), [items[row].cluster for row in passed])
+            self.figures.append(
+                Figure.of(
+                    share, benchmark=run.labelled.name, system=system, metric="share passed on",
+                    asked=len(items), judged=len(passed),
+                )
+            )  # fmt: skip
 
     def _lost(self, run: BenchRun, asked: int) -> None:
         reasons = Reasons()

@@ -18,9 +18,9 @@ from numpy.random import Generator
 from glider.calibration.figures import Finding, Unit, root
 from glider.calibration.labelled import LabelledRun
 from glider.calibration.maps import N_FOLDS, pass_score
-from glider.calibration.readings import Readings
 from glider.calibration.truth import truth
 from glider.core.base import Frozen
+from glider.judging.readings import Readings
 from glider.stats.calibration import folds, squared_errors
 from glider.stats.clustered import clustered_mean
 from glider.stats.estimates import Estimate, Undefined

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.random import Generator
 
 from glider.calibration.labelled import LabelledRun
-from glider.calibration.readings import AgreeOn
 from glider.calibration.truth import Truth
 from glider.core.base import Frozen
+from glider.judging.readings import AgreeOn
 from glider.stats.calibration import (
     LOG_LOSSES,
     CalibrationError,

@@ -16,7 +16,6 @@ from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 
-from glider.calibration.readings import Readings
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.data.clusters import Clusters
@@ -26,6 +25,7 @@ from glider.data.labels import label_of
 from glider.data.presets import parse_maps
 from glider.data.rows import BadRow, open_rows
 from glider.data.values import Unfit
+from glider.judging.readings import Readings
 from glider.stats.statistic import Bools, Floats, Ints
 from glider.store.run import AskedCriteria, load_manifest, outcomes, samples
 

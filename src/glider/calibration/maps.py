@@ -9,9 +9,9 @@ from typing import Literal, Self
 import numpy as np
 from numpy.random import Generator
 
-from glider.calibration.readings import Readings
 from glider.core.base import Frozen
 from glider.core.errors import SetupError
+from glider.judging.readings import Readings
 from glider.stats.calibration import (
     Curve,
     cross_fitted,

@@ -19,13 +19,13 @@ from glider.calibration.combined import Combined, weigh, weighable
 from glider.calibration.figures import Finding, ReliabilityRow, RiskRow
 from glider.calibration.labelled import Kind, LabelledRun
 from glider.calibration.maps import Maps, Method, best, pass_score, predicted
-from glider.calibration.readings import AgreeOn, Readings
 from glider.calibration.truth import truth
 from glider.core.base import Frozen
 from glider.core.errors import DataError, SetupError, UnknownName, UnknownSchemaVersion
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.samples import Sample
 from glider.data.covariates import covariates
+from glider.judging.readings import AgreeOn, Readings
 from glider.stats.estimates import Undefined
 from glider.stats.selective import Certified, certified_threshold
 from glider.stats.statistic import Floats

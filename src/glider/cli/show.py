@@ -80,6 +80,13 @@ def show_summary(summary: Mapping[str, Any]) -> None:
         for code, count in row["failures"].items():
             say(f"[red]{count}[/] not judged under", f"{name or '(no criterion)'}: {code}")
             say("   e.g.", row["examples"][code][:300])
+    if cascade := summary.get("cascade"):
+        share = cascade["share"]
+        say(
+            "passed on to the second model:",
+            f"{cascade['passed_on']:,} of {cascade['asked']:,} "
+            f"({share['value']:.0%} [{share['low']:.0%}, {share['high']:.0%}])",
+        )
     for key, title in REMARKS.items():
         for what, count in list(summary.get(key, {}).items())[:_MOST_REMARKS]:
             say(f"[yellow]{count}[/] {title}", what)

@@ -89,6 +89,12 @@ class Step(Frozen):
     """The text reached its length limit."""
 
 
+ANSWERED = "cascade: answered"
+"""Name of a cascade's step where the first judge's answer stands; its text has how sure it was."""
+PASSED_ON = "cascade: passed on"
+"""The same where a second judge was asked; its text and score are what the first one said."""
+
+
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 

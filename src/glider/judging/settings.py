@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _JUDGE, _STRATEGY, _ASK, _ENDPOINT = "Judge", "Strategy", "How to ask", "Endpoint"
 
+_SURE_ENOUGH = "0.8"
+
 Progress = Callable[[str, int, int], None]
 """Told of what is fetched or converted: what, how much is done, of how much."""
 
@@ -180,6 +182,18 @@ class JudgeSettings(ModelSettings):
         tuple[str, ...],
         Flag("A further model; scores are averaged over all. Repeatable.", _STRATEGY),
     ] = ()
+    cascade: Annotated[
+        str | None,
+        Flag("A larger model; it judges only what the first is not sure enough of.", _STRATEGY),
+    ] = None
+    cascade_until: Annotated[
+        str | None,
+        Flag(
+            "Sure enough: least probability of the likeliest level [0.8], or a calibration file of "
+            "the first model, whose threshold is taken.",
+            _STRATEGY,
+        ),
+    ] = None
     order: Annotated[str | None, Flag("score-first or reason-first.", _ASK)] = None
     explain: Annotated[
         bool | None, Flag("Ask for quotes and a reason, or only the score.", _ASK)
@@ -193,11 +207,11 @@ class JudgeSettings(ModelSettings):
 
     @property
     def models(self) -> tuple[str, ...]:
-        return (self.model, *self.jury)
+        return (self.model, *self.jury, *([self.cascade] if self.cascade else []))
 
     def recorded(self) -> dict[str, Any]:
         """What decides the outcomes, for the manifest; not how fast they come."""
-        return {
+        recorded = {
             "model": self.model,
             "base_url": self.endpoint(),
             "samples": self.samples,
@@ -211,35 +225,49 @@ class JudgeSettings(ModelSettings):
             "aspects": list(self.aspects),
             "jury": list(self.jury),
         }
+        if self.cascade is not None:
+            recorded |= {"cascade": self.cascade, "cascade_until": self._until}
+        return recorded
+
+    @property
+    def _until(self) -> str:
+        return self.cascade_until or _SURE_ENOUGH
 
     def open(self, progress: Progress | None = None) -> "Judge":
-        """Load the model, or the jury's models, and make the judge.
+        """Load the model, or those of a jury or cascade, and make the judge.
 
         Raises:
             SetupError: settings that contradict each other or the model.
         """
         strategies = self._strategies()
         self._refuse_unused()
-        if not self.jury:
+        if self.cascade_until is not None and self.cascade is None:
+            raise SetupError("--cascade-until is for --cascade MODEL")
+        if len(self.models) == 1:
             return self._open_one(strategies, progress)
+        several = "jury" if self.jury else "cascade"
+        if self.jury and self.cascade:
+            raise SetupError("--jury asks every model, --cascade one after the other: choose one")
         if self.max_cost is not None:
             raise SetupError(
-                "--max-cost holds for one model and its prices; a jury has several",
-                hint="leave out --max-cost or --jury",
+                f"--max-cost holds for one model and its prices; a {several} has several",
+                hint=f"leave out --max-cost or --{several}",
             )
+        from glider.judging.strategies.cascade import Cascade, SureEnough
         from glider.judging.strategies.jury import Jury
 
+        until = None if self.cascade is None else SureEnough.of(self._until)
         with ExitStack() as opened:
-            jurors = [
+            judges = [
                 opened.enter_context(self._only(model)._open_one(strategies, progress))
                 for model in self.models
             ]
-            jury = Jury(jurors)
-            opened.pop_all()  # from here on the jury closes them
-        return jury
+            judge = Jury(judges) if until is None else Cascade(judges[0], judges[1], until)
+            opened.pop_all()  # from here on the judge closes them
+        return judge
 
     def _only(self, model: str) -> Self:
-        return replace(self, model=model, jury=())
+        return replace(self, model=model, jury=(), cascade=None, cascade_until=None)
 
     def _strategies(self) -> "list[str | Strategy]":
         from glider.judging.strategies.asking import Mean

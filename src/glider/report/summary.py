@@ -20,7 +20,7 @@ from typing import Any
 
 from glider.core.criteria import Criterion
 from glider.core.errors import RunError
-from glider.core.judgments import Comparison, Failure, Judgment, Usage
+from glider.core.judgments import ANSWERED, PASSED_ON, Comparison, Failure, Judgment, Usage
 from glider.data.clusters import Clusters
 from glider.stats.estimates import Estimate, Undefined
 from glider.store.run import AskedCriteria, outcomes, samples
@@ -80,6 +80,9 @@ class Tally:
     flip_rows: "array[int]" = field(default_factory=lambda: array("q"))
     """Row of each pair judged in both orders, and whether its winner changed."""
     flips: bytearray = field(default_factory=bytearray)
+    cascade_rows: "array[int]" = field(default_factory=lambda: array("q"))
+    """Row of each outcome of a cascade, and whether its first judge passed it on."""
+    passed_on: bytearray = field(default_factory=bytearray)
 
     def add(
         self,
@@ -101,6 +104,10 @@ class Tally:
             self.matches.update(h.match for h in judgment.highlights)
             self.repaired.update(judgment.repaired)
             self.adjusted.update(judgment.adjusted)
+        passed = passed_on(outcome)
+        if passed is not None:
+            self.cascade_rows.append(row)
+            self.passed_on.append(passed)
         failure = failure_of(outcome)
         self.rows.append(row)
         self.judged.append(failure is None)
@@ -264,6 +271,16 @@ class Tallies:
         rows = [one for tally in self.by_criterion.values() for one in tally.rows]
         return _share(judged, rows, clusters, self.reasons.counts.total())
 
+    def cascade(self, clusters: Clusters) -> dict[str, Any]:
+        """What a cascade's first judge passed on; nothing of other judges."""
+        tallies = self.by_criterion.values()
+        passed = [one for tally in tallies for one in tally.passed_on]
+        if not passed:
+            return {}
+        rows = [one for tally in tallies for one in tally.cascade_rows]
+        share = _plain(_share(passed, rows, clusters))
+        return {"cascade": {"asked": len(passed), "passed_on": sum(passed), "share": share}}
+
     @property
     def remarks(self) -> dict[str, dict[str, int]]:
         """`repaired` and `adjusted` over all criteria; only those that there are."""
@@ -289,6 +306,7 @@ class Tallies:
             "failed": failed,
             "coverage": _plain(self.coverage(clusters)),
             "usage": self.usage.model_dump(),
+            **self.cascade(clusters),
             **self.remarks,
             "criteria": {
                 name: t.figures(clusters) for name, t in sorted(self.by_criterion.items())
@@ -337,6 +355,14 @@ def failure_of(outcome: Judgment | Failure | Comparison) -> Failure | None:
         return outcome
     if isinstance(outcome, Comparison) and outcome.p_first is None:
         return next(part for part in outcome.orders if isinstance(part, Failure))
+    return None
+
+
+def passed_on(outcome: Judgment | Failure | Comparison) -> bool | None:
+    """Whether a cascade's first judge passed it on to the second; None of other judges."""
+    for step in outcome.steps:
+        if step.name in (ANSWERED, PASSED_ON):
+            return step.name == PASSED_ON
     return None
 
 

@@ -10,11 +10,11 @@ from glider.calibration.calibrate import apply_calibration, calibrate
 from glider.calibration.combined import weigh
 from glider.calibration.labelled import LabelledRun
 from glider.calibration.model import Calibration, CalibrationSettings
-from glider.calibration.readings import Readings
 from glider.calibration.truth import truth
 from glider.core.errors import SetupError, UnknownName
 from glider.core.samples import Sample
 from glider.data.covariates import covariates
+from glider.judging.readings import Readings
 
 N = 600
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from labelled_runs import GRADES, judgment
 
-from glider.calibration.readings import Readings
 from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import SetupError
+from glider.judging.readings import Readings
 
 EVEN = [0.1, 0.1, 0.2, 0.5, 0.1]  # expected 3.4, level 4
 

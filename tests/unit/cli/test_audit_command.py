@@ -85,6 +85,14 @@ def test_a_jury_is_audited_as_one_judge(audit, models):
     assert len(models["scripted/a"].requests) == len(models["scripted/b"].requests) > 0
 
 
+def test_a_cascade_is_audited_as_one_judge(audit, models):
+    found, manifest = audit("--cascade", "scripted/b", "--cascade-until", "0.99")
+    assert found.judge.startswith("cascade(scripted/a|scripted/b|0.99)")
+    assert found.judged == 6
+    assert manifest["settings"]["cascade"] == "scripted/b"
+    assert len(models["scripted/a"].requests) >= len(models["scripted/b"].requests)
+
+
 def test_without_a_word_scores_are_asked_for_alone(audit):
     assert audit()[0].judge.endswith("/bare")
 

@@ -1,5 +1,6 @@
 """Strategies over scripted answers: what is asked, what is made of it, and that nothing is lost."""
 
+import json
 import math
 import re
 from itertools import islice
@@ -11,15 +12,17 @@ from hypothesis import strategies as st
 from glider import Comparison, Criterion, Failure, Judge, JudgeTask, Judgment, PairTask, Sample
 from glider.backends.base import Capabilities
 from glider.backends.scripted import ScriptedBackend
-from glider.core.errors import PromptTooLong, SetupError, Unavailable, UnknownName
+from glider.core.errors import GliderError, PromptTooLong, SetupError, Unavailable, UnknownName
 from glider.core.generation import Generation
 from glider.core.judgments import outcome_from
 from glider.formats.nano import NanoFormat
 from glider.judging.strategies import STRATEGIES, with_strategies
 from glider.judging.strategies.asking import Mean
 from glider.judging.strategies.base import plain, spent_on
+from glider.judging.strategies.cascade import Cascade, SureEnough
 from glider.judging.strategies.jury import Jury
 from glider.judging.strategies.parts import Decompose, scenarios
+from glider.report.summary import passed_on
 
 CRITERION = Criterion(
     name="help",
@@ -613,3 +616,107 @@ def test_no_outcome_is_lost_or_doubled_whatever_fails(
     # What failed was paid for as well, and nothing is counted twice.
     spent = spent_on(outcome for _, outcome in given_back)
     assert spent.completion_tokens == backend.completion_tokens
+
+
+# ---- cascade
+
+
+def cascade(first, second, *, probs=None, until="0.8"):
+    """Two scripted judges; `probs` are the first one's level probabilities."""
+    levels = (0, 1) if probs is not None and len(probs) == 2 else range(1, 6)
+    told = probs and {str(n): math.log(p) for n, p in zip(levels, probs, strict=True)}
+    judges = [
+        Judge(ScriptedBackend(first, model="cheap", label_logprobs=told), format=NanoFormat()),
+        Judge(ScriptedBackend(second, model="dear"), format=NanoFormat()),
+    ]
+    return Cascade(*judges, SureEnough.of(until))
+
+
+def calibration(tmp_path, **about):
+    """What a file of `glider calibrate` says of its threshold, other keys among it."""
+    path = tmp_path / "calibration.json"
+    data = {
+        "version": 1, "judge": "scripted/cheap nano/score-first/criterion-first",
+        "criterion": "help", "kind": "graded", "levels": [1, 2, 3, 4, 5], "scale": [1.0, 5.0],
+        "pass_at": None, "agree_on": "near", "threshold": 0.9, "counts": {"asked": 9},
+    }  # fmt: skip
+    path.write_text(json.dumps(data | about))
+    return str(path)
+
+
+SURE, UNSURE = (0.02, 0.02, 0.02, 0.04, 0.9), (0.1, 0.1, 0.1, 0.3, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("first", "probs", "score", "told"),
+    [
+        ([answer(5)], SURE, 5, "answered"),
+        ([answer(5)], UNSURE, 2, "5 (confidence 0.400, least 0.800)"),
+        ([answer(5)], None, 2, "5 (no probabilities)"),
+        ([Unavailable("gone")], None, 2, "not judged, generate/unavailable: gone"),
+    ],
+)
+def test_a_cascade_asks_the_second_judge_only_where_the_first_is_not_sure(
+    first, probs, score, told
+):
+    judge = cascade(first, [answer(2)], probs=probs)
+    formats = "nano/score-first/criterion-first"
+    assert judge.id == f"cascade(scripted/cheap|scripted/dear|0.8) {formats}"
+    (outcome,) = judge.judge_many([(SAMPLE, CRITERION)])
+    assert outcome.score == score and outcome.judge == judge.id
+    (step,) = outcome.steps
+    assert told in step.name + step.text and "scripted/cheap" in step.text
+    asked = [len(j.backend.requests) for j in (judge.first, judge.second)]
+    assert asked == ([1, 0] if told == "answered" else [1, 1])
+    assert passed_on(outcome) == (told != "answered")
+    assert outcome_from(outcome.model_dump(mode="json")) == outcome
+    if probs is not None:
+        answers = 1 if told == "answered" else 2
+        assert outcome.usage.completion_tokens == answers * (len("Score: " + answer(5)) // 4)
+
+
+def test_a_cascade_over_pairs_is_as_sure_as_both_orders_are():
+    split = cascade([answer(0), answer(0)], [answer(0), answer(1)], probs=(0.95, 0.05))
+    (outcome,) = split.judge_many([pair()])
+    assert passed_on(outcome) and outcome.preferred == "output 1"
+    assert outcome.steps[0].score == pytest.approx(0.5)  # the first judge took the first place
+
+
+def test_what_neither_judges_is_a_failure_that_says_what_the_first_said():
+    (outcome,) = cascade([answer(5)], [Unavailable("gone")]).judge_many([(SAMPLE, CRITERION)])
+    assert isinstance(outcome, Failure) and outcome.code == "unavailable"
+    assert outcome.steps[0].score == 5
+
+
+def test_a_calibrations_threshold_is_about_what_it_was_certified_for(tmp_path):
+    near = calibration(tmp_path)
+    # The likeliest level has 0.5 alone, but 0.95 lie within one level of it.
+    probs = (0.01, 0.01, 0.03, 0.45, 0.5)
+    (outcome,) = cascade([answer(5)], [answer(2)], probs=probs, until=near).judge_many(
+        [(SAMPLE, CRITERION)]
+    )
+    assert outcome.score == 5 and "confidence 0.950, least 0.900" in outcome.steps[0].text
+    other = calibration(tmp_path, criterion="other")
+    (outcome,) = cascade([answer(5)], [answer(2)], probs=SURE, until=other).judge_many(
+        [(SAMPLE, CRITERION)]
+    )
+    assert passed_on(outcome)
+
+
+@pytest.mark.parametrize(
+    ("about", "told"),
+    [
+        ({"judge": "other nano"}, "is of the judge 'other nano'"),
+        ({"threshold": None}, "has no threshold"),
+        ({"agree_on": 3}, "is no calibration"),
+    ],
+)
+def test_a_calibration_that_promises_nothing_of_the_first_judge_is_refused(tmp_path, about, told):
+    with pytest.raises(GliderError, match=told):
+        cascade([], [], until=calibration(tmp_path, **about))
+
+
+@pytest.mark.parametrize("until", ["0", "1.5", "nan", "none.json"])
+def test_what_is_no_measure_of_being_sure_is_refused(until):
+    with pytest.raises(GliderError):
+        cascade([], [], until=until)
