@@ -26,6 +26,10 @@ class Limits:
     """Requests worth keeping with it; more would only wait."""
     context_tokens: int | None = None
     """Prompt and answer together; None where the backend does not know."""
+    at_once: int | None = None
+    """Answers that are written at the same time, the others wait; None: all of `in_flight`."""
+    scores_at_once: int | None = None
+    """Bare scores that are read at the same time; None: all of `in_flight`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

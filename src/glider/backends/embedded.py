@@ -37,6 +37,8 @@ _TOP = 50
 """Next-token alternatives asked for: room for eleven labels and their spellings."""
 _SHORT_TOKENS = 8
 """Answers up to this long are all prompt: one slot reads them best, its cache shared by all."""
+_LONG_PROMPT = 8000
+"""Characters from which a prompt is long: reading it takes a second and more."""
 _IN_FLIGHT = 64
 
 
@@ -89,6 +91,7 @@ class EmbeddedBackend(Backend):
         slots: int = 8,
         context_tokens: int | None = None,
         threads: int | None = None,
+        scores_apart: bool = False,
         progress: Progress | None = None,
     ) -> None:
         """Load a model.
@@ -100,6 +103,8 @@ class EmbeddedBackend(Backend):
             context_tokens: prompt and answer of one request; at most what the model was trained
                 on, 4096 if not given.
             threads: processors to use; all that this process may use if not given.
+            scores_apart: keep one slot for bare scores of texts that are not long, which nothing
+                else can then hold up.
 
         Raises:
             UnknownName: no such model.
@@ -124,7 +129,13 @@ class EmbeddedBackend(Backend):
         cores = threads or _cores()
         self.id = f"embedded/{file.name}@{file.sha256[:12]}"
         self.trained_format = file.trained_format
-        self.limits = Limits(in_flight=_IN_FLIGHT, context_tokens=context)
+        self._scores_apart = scores_apart and slots > 1
+        self.limits = Limits(
+            in_flight=_IN_FLIGHT,
+            context_tokens=context,
+            at_once=slots - self._scores_apart,
+            scores_at_once=1,
+        )
         self.capabilities = Capabilities(grammar=True, label_logprobs=True, prefix_cache=True)
         self._control_tokens = control_tokens(header)
         self._end = end_token(header)
@@ -197,17 +208,19 @@ class EmbeddedBackend(Backend):
             settle(job.future, outcome)
 
     def _choose(self, slot: int, last: str) -> _Job | None:
-        able = [
-            job
-            for job in self._waiting
-            if slot == 0 or job.request.decoding.max_tokens > _SHORT_TOKENS
-        ]
+        able = [job for job in self._waiting if self._may_take(slot, job)]
         if not able:
             return None
         if not last:
             # Neighbours share most: slots that begin far apart leave each other's alone.
             return able[len(able) * slot // self._slots]
         return max(able, key=lambda job: _shared(last, job.prompt))
+
+    def _may_take(self, slot: int, job: _Job) -> bool:
+        short = job.request.decoding.max_tokens <= _SHORT_TOKENS
+        if self._scores_apart:
+            return (slot == 0) == (short and len(job.prompt) <= _LONG_PROMPT)
+        return slot == 0 or not short
 
     def _answer(self, job: _Job, slot: int) -> Generation:
         request, started = job.request, time.perf_counter()

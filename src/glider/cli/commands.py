@@ -15,6 +15,7 @@ from glider._version import __version__
 PANELS = {
     "Judge": {
         "judge": "glider.cli.judge",
+        "serve": "glider.cli.serve",
         "demo": "glider.cli.demo",
         "report": "glider.cli.report",
         "criteria": "glider.cli.criteria",

@@ -60,6 +60,8 @@ class ModelSettings:
     max_cost: Annotated[
         float | None, Flag("Stop before this much is spent.", _ENDPOINT, min=0.0)
     ] = None
+    scores_apart: bool = False
+    """Embedded: bare scores have a slot of their own, as a server needs it. Not a flag."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -111,11 +113,13 @@ class ModelSettings:
         from glider.backends import provider_and_model
 
         provider, _ = provider_and_model(self.model)
+        options: dict[str, Any]
         if provider == "embedded":
-            return {"context_tokens": self.context_tokens, "progress": progress}
+            options = {"context_tokens": self.context_tokens, "progress": progress}
+            return options | ({"scores_apart": True} if self.scores_apart else {})
         if provider != "openai":
             return {}
-        options: dict[str, Any] = {
+        options = {
             "base_url": self.base_url,
             "timeout_s": self.timeout_s,
             "max_retries": self.max_retries,

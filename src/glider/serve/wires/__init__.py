@@ -1,1 +1,1 @@
-"""The shapes that callers speak. Each file turns a body into tasks and outcomes into a body; no I/O."""
+"""The shapes that callers speak: a body into tasks, outcomes into a body; no I/O."""

@@ -21,9 +21,13 @@ class WireError(Exception):
         self.status, self.code, self.param = status, code, param
 
     def body(self) -> dict[str, Any]:
-        """In the shape that OpenAI's clients read."""
-        error = {"message": str(self), "type": "invalid_request_error", "code": self.code}
-        return {"error": {**error, "param": self.param or None}}
+        """In the shapes that OpenAI's clients (`error`) and TypeSafe's (`detail`) read."""
+        kind = "invalid_request_error" if self.status < 500 else "server_error"
+        error = {"message": str(self), "type": kind, "code": self.code}
+        return {
+            "error": {**error, "param": self.param or None},
+            "detail": {"error_type": self.code, "message": str(self)},
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,6 @@ def failed(outcome: Failure) -> dict[str, Any]:
 
 
 def confidence(probabilities: Sequence[float]) -> float:
-    """(n p_max - 1) / (n - 1): 0 where all labels are alike, 1 where one is certain (System One)."""
+    """(n p_max - 1) / (n - 1), as System One: 0 where all labels are alike, 1 where one is sure."""
     n = len(probabilities)
     return max(0.0, (n * max(probabilities) - 1) / (n - 1)) if n > 1 else 1.0

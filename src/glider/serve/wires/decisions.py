@@ -9,7 +9,7 @@ spans stand under `glider`, where they are asked for.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from glider.core.criteria import Criterion, Rubric
+from glider.core.criteria import LiteralCriterion, Rubric
 from glider.core.judgments import Failure, Judgment, Usage
 from glider.core.samples import Field, Sample
 from glider.core.tasks import JudgeTask
@@ -62,8 +62,8 @@ def _question(asked: Any, n: int, sample: Sample) -> Question:
         texts = [_described(level, label) for level, label in zip(levels, labels, strict=True)]
     else:
         raise WireError(f"{where}.type is predicate, choice or score, not {kind!r}", param=where)
-    criterion = Criterion(
-        name=name or f"question-{n}",
+    criterion = LiteralCriterion(
+        name=(name or "").strip() or f"question-{n}",
         question=told_question,
         rubric=Rubric(levels=dict(enumerate(texts))),
     )

@@ -8,12 +8,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from glider.core.criteria import Criterion, Rubric
+from glider.core.criteria import LiteralCriterion, Rubric
 from glider.core.judgments import Failure, Judgment, Usage
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
 from glider.serve.wires.base import Question, WireError, confidence, told
-from glider.serve.wires.decisions import MOST_LEVELS
+from glider.serve.wires.decisions import MOST_LEVELS, MOST_QUESTIONS
 
 
 def questions(body: Mapping[str, Any]) -> list[Question]:
@@ -29,8 +29,8 @@ def questions(body: Mapping[str, Any]) -> list[Question]:
     if body.get("assets"):
         raise WireError("assets are not judged here", param="assets")
     asked = body.get("questions")
-    if not isinstance(asked, Mapping) or not asked:
-        raise WireError("questions maps names to at least one question", param="questions")
+    if not isinstance(asked, Mapping) or not asked or len(asked) > MOST_QUESTIONS:
+        raise WireError("questions maps names to questions, 1 to 400", param="questions")
     sample = Sample.of(text)
     return [_question(name, one, sample) for name, one in asked.items()]
 
@@ -39,6 +39,8 @@ def _question(name: str, asked: Any, sample: Sample) -> Question:
     where = f"questions.{name}"
     if not isinstance(asked, Mapping):
         raise WireError(f"{where} is no object", param=where)
+    if not name.strip():
+        raise WireError("questions: a name is empty", param="questions")
     kind, criteria = asked.get("type"), asked.get("criteria")
     question = str(asked.get("instructions") or name).strip()
     if kind == "noul":
@@ -67,7 +69,7 @@ def _question(name: str, asked: Any, sample: Sample) -> Question:
     if not all(text.strip() for text in texts):
         raise WireError(f"{where}: a level has no description", param=where)
     rubric = Rubric(levels=dict(enumerate(texts)))
-    criterion = Criterion(name=name, question=question, rubric=rubric)
+    criterion = LiteralCriterion(name=name, question=question, rubric=rubric)
     return Question(name, str(kind), JudgeTask(sample, criterion), labels)
 
 
@@ -132,8 +134,18 @@ def response(
         "answers": {str(q.key): answer(q, outcome, why=why) for q, outcome in pairs},
         "usage": {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens},
         "diagnostics": {
-            str(q.key): {"label_mass": outcome.mass, "argmax_is_label": True}
+            str(q.key): _diagnostics(outcome)
             for q, outcome in pairs
             if isinstance(outcome, Judgment)
         },
     }
+
+
+def _diagnostics(outcome: Judgment) -> dict[str, Any]:
+    """How much probability lay on the labels, and whether the likeliest token is one, if known."""
+    told: dict[str, Any] = {"label_mass": outcome.mass}
+    if outcome.mass is not None and outcome.score_probs:
+        likeliest = outcome.mass * max(outcome.score_probs.values())
+        if likeliest >= 1 - outcome.mass:
+            told["argmax_is_label"] = True
+    return told

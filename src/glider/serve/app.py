@@ -1,0 +1,384 @@
+"""HTTP around the service: routes, errors as statuses, deadlines, keys.
+
+A handler is cancelled when its client is gone (`handler_cancellation`), and with it what it waits
+for, in the engine as well. No log has a key or a text: of a fault in here only its kind and place.
+"""
+
+import asyncio
+import json
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from glider._version import __version__
+from glider.core.errors import BackendError, GliderError, MissingExtra
+from glider.core.judgments import Comparison, Failure, Judgment, Usage
+from glider.judging.judge import Work
+from glider.judging.pairs import ranking
+from glider.serve.bodies import read_body
+from glider.serve.keys import Keys
+from glider.serve.lanes import Lane, Outcome, QueueFull, TooLate
+from glider.serve.metrics import Metrics
+from glider.serve.service import Laters, ServedJudge, Serving, judge_all
+from glider.serve.wires import decisions, ours, systemone
+from glider.serve.wires.base import WireError
+
+_LOG = logging.getLogger("glider.serve")
+DEADLINE = "Glider-Deadline-Ms"
+REASONS = "Glider-Reasons"
+_OPEN = ("/health", "/ready")
+_LONGEST_DEADLINE_MS = 86_400_000
+
+
+class Service:
+    """The state of a server, which its handlers share."""
+
+    def __init__(self, serving: Serving) -> None:
+        """Serve something."""
+        self.serving = serving
+        self.stopping = False
+        self.metrics = Metrics(lambda: self.serving.lanes)
+        self.laters = Laters(serving.config.bounds.kept)
+
+
+@dataclass
+class _Asking:
+    """What belongs to the request that is being answered."""
+
+    began: float
+    serving: Serving
+    """As it was when the request came."""
+    owner: str | None = None
+    """Whose key it brought."""
+
+
+SERVICE = web.AppKey("service", Service)
+_ASKING: ContextVar[_Asking] = ContextVar("_ASKING")
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_app(service: Service) -> web.Application:
+    """The application; it does not close what is served."""
+    app = web.Application(
+        middlewares=[_guarded], client_max_size=service.serving.config.bounds.body_bytes
+    )
+    app[SERVICE] = service
+    app.add_routes(
+        [
+            web.post("/v1/judge", _judge),
+            web.post("/v1/compare", _compare),
+            web.post("/v1/rank", _rank),
+            web.post("/v1/decisions", _decisions),
+            web.post("/v1/systemone", _systemone),
+            web.get("/v1/judgments/{id}", _later),
+            web.get("/v1/models", _models),
+            web.get("/v1/criteria", _criteria),
+            web.get("/health", _health),
+            web.get("/ready", _ready),
+            web.get("/load", _load),
+            web.get("/metrics", _metrics),
+        ]
+    )
+    return app
+
+
+@web.middleware
+async def _guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Who asks, and what became of it: every way to end is one status with one typed body."""
+    service = request.app[SERVICE]
+    asking = _Asking(time.monotonic(), service.serving)
+    _ASKING.set(asking)
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "(none)"
+    try:
+        asking.owner = _owner(request, service, asking.serving.keys)
+        if service.stopping and route not in _OPEN:
+            service.metrics.refused("stopping")
+            raise WireError("the server is stopping", status=503, code="stopping")
+        response = await handler(request)
+    except asyncio.CancelledError:
+        service.metrics.refused("gone")
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told in our shape
+        response = _told(error, service)
+    service.metrics.answered(route, response.status, time.monotonic() - asking.began)
+    return response
+
+
+def _told(error: Exception, service: Service) -> web.Response:
+    if isinstance(error, TooLate):
+        service.metrics.refused("late" if error.admitted else "deadline")
+        told = WireError(str(error), status=503, code="deadline").body()
+        told["error"] |= {
+            "estimate_ms": round(1000 * error.estimate_s),
+            "left_ms": max(0, round(1000 * error.left_s)),
+            "begun": error.admitted,
+        }
+        return _json(told, 503, {"Retry-After": str(error.retry_after_s)})
+    if isinstance(error, QueueFull):
+        service.metrics.refused("full")
+        told = WireError("too many requests wait", status=503, code="full").body()
+        return _json(told, 503, {"Retry-After": "1"})
+    if isinstance(error, web.HTTPException):
+        reason = WireError(error.reason, status=error.status, code=error.reason.lower())
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return _json(reason.body(), error.status, headers)
+    if isinstance(error, WireError):
+        headers = {"Retry-After": "1"} if error.status == 503 else {}
+        if error.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return _json(error.body(), error.status, headers)
+    if isinstance(error, MissingExtra):
+        return _json(WireError(str(error), status=501, code=error.code).body(), 501)
+    if isinstance(error, BackendError):
+        _LOG.error("the engine refuses: %s", error.code)
+        status = 503 if error.retryable else 502
+        return _json(WireError(error.message, status=status, code=error.code).body(), status)
+    if isinstance(error, GliderError):
+        return _json(WireError(str(error), code=error.code).body(), 422)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    _LOG.error("a fault: %s at %s:%s", type(error).__name__, place.filename, place.lineno)
+    return _json(WireError("a fault in the server", status=500, code="fault").body(), 500)
+
+
+def _json(
+    body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+    return web.Response(text=text, status=status, headers=headers, content_type="application/json")
+
+
+def _owner(request: web.Request, service: Service, keys: Keys) -> str | None:
+    """Whose key a request brings; None where none is needed.
+
+    Raises:
+        WireError: 401.
+    """
+    if not keys or request.path in _OPEN:
+        return None
+    kind, _, given = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer":
+        given = request.headers.get("x-api-key", "")
+    owner = keys.owner(given.strip())
+    if owner is None:
+        service.metrics.refused("key")
+        raise WireError("no such key", status=401, code="invalid_api_key")
+    return owner
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    return await read_body(request, _ASKING.get().serving.config.bounds)
+
+
+def _left(request: web.Request, asked_ms: Any = None) -> float | None:
+    """Seconds that are left of the caller's deadline: the header's, or the body's.
+
+    Raises:
+        WireError: it is no number of milliseconds.
+    """
+    given = request.headers.get(DEADLINE, asked_ms)
+    if given is None:
+        return None
+    try:
+        ms = float(given)
+    except (TypeError, ValueError):
+        ms = 0.0
+    if not 0 < ms <= _LONGEST_DEADLINE_MS:
+        raise WireError(f"{DEADLINE} is a number of milliseconds above 0", param=DEADLINE)
+    return ms / 1000 - (time.monotonic() - _ASKING.get().began)
+
+
+async def _outcomes(
+    request: web.Request, lane: Lane, works: Sequence[Work], left_s: float | None
+) -> list[Outcome]:
+    outcomes = await judge_all(lane, works, left_s)
+    serving = _ASKING.get().serving
+    for work, outcome in zip(works, outcomes, strict=True):
+        request.app[SERVICE].metrics.judged(outcome, known=serving.serves(work.criterion))
+    return outcomes
+
+
+async def _judge(request: web.Request) -> web.Response:
+    serving = _ASKING.get().serving
+    asked = ours.parsed(ours.JudgeRequest, await _body(request))
+    served, left = serving.judge(asked.model), _left(request, asked.deadline_ms)
+    tasks = ours.judge_tasks(asked, serving.criterion)
+    now = asked.reasons == "now"
+    outcomes = await _outcomes(request, served.reasons if now else served.scores, tasks, left)
+    name = ""
+    if asked.reasons == "later":
+        name = request.app[SERVICE].laters.begin(served.reasons, tasks, _ASKING.get().owner)
+    return _json(
+        {
+            "id": name or None,
+            "model": served.name,
+            "outcomes": [ours.plain(outcome) for outcome in outcomes],
+            "reasons": {"now": "here", "later": "later", "none": "none"}[asked.reasons],
+        }
+    )
+
+
+async def _later(request: web.Request) -> web.StreamResponse:
+    name = request.match_info["id"]
+    task = request.app[SERVICE].laters.of(name, _ASKING.get().owner)
+    if "text/event-stream" in request.headers.get("Accept", ""):
+        stream = web.StreamResponse(
+            headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
+        )
+        await stream.prepare(request)
+        await asyncio.wait([task])
+        data = json.dumps(_written(name, task), ensure_ascii=False)
+        await stream.write(f"event: judgment\ndata: {data}\n\n".encode())
+        await stream.write_eof()
+        return stream
+    if not task.done():
+        return _json({"id": name, "status": "pending"}, 202, {"Retry-After": "1"})
+    return _json(_written(name, task))
+
+
+def _written(name: str, task: "asyncio.Task[list[Outcome]]") -> dict[str, Any]:
+    if task.cancelled() or (error := task.exception()) is not None:
+        code = "stopped" if task.cancelled() else _code(error)
+        return {"id": name, "status": "failed", "error": {"code": code}}
+    return {"id": name, "status": "done", "outcomes": [ours.plain(one) for one in task.result()]}
+
+
+def _code(error: BaseException | None) -> str:
+    if isinstance(error, QueueFull):
+        return "full"
+    return error.code if isinstance(error, GliderError) else "fault"
+
+
+async def _compare(request: web.Request) -> web.Response:
+    served, comparisons = await _compared(request, ours.CompareRequest)
+    return _json({"model": served.name, "outcome": ours.plain(comparisons[0])})
+
+
+async def _rank(request: web.Request) -> web.Response:
+    served, comparisons = await _compared(request, ours.RankRequest)
+    return _json(
+        {
+            "model": served.name,
+            "ranking": [
+                {"index": int(name.rpartition(" ")[2]) - 1, "p_preferred": p}
+                for name, p in ranking(comparisons)
+            ],
+            "comparisons": [ours.plain(one) for one in comparisons],
+        }
+    )
+
+
+async def _compared(
+    request: web.Request, kind: type[ours.CompareRequest] | type[ours.RankRequest]
+) -> tuple[ServedJudge, list[Comparison]]:
+    serving = _ASKING.get().serving
+    asked = ours.parsed(kind, await _body(request))
+    served, left = serving.judge(asked.model), _left(request, asked.deadline_ms)
+    pairs = ours.pair_tasks(asked, serving.criterion)
+    outcomes = await _outcomes(request, served.reasons, pairs, left)
+    return served, [one for one in outcomes if isinstance(one, Comparison)]
+
+
+def _wanted(request: web.Request, body: Mapping[str, Any]) -> tuple[bool, float | None]:
+    """Whether a caller of a foreign wire wants reasons, and by when: headers, or `glider: {...}`.
+
+    Raises:
+        WireError: it says something that is not known.
+    """
+    extra = body.get("glider", {})
+    if not isinstance(extra, Mapping) or set(extra) - {"reasons", "deadline_ms"}:
+        raise WireError("glider has reasons and deadline_ms", param="glider")
+    why = extra.get("reasons", request.headers.get(REASONS, "") in ("1", "true"))
+    if not isinstance(why, bool):
+        raise WireError("glider.reasons is true or false", param="glider.reasons")
+    return why, _left(request, extra.get("deadline_ms"))
+
+
+def _graded(outcomes: Sequence[Outcome]) -> list[Judgment | Failure]:
+    return [one for one in outcomes if not isinstance(one, Comparison)]
+
+
+def _usage(outcomes: Sequence[Judgment | Failure]) -> Usage:
+    return sum((one.usage for one in outcomes), Usage())
+
+
+async def _decisions(request: web.Request) -> web.Response:
+    serving = _ASKING.get().serving
+    body = await _body(request)
+    served, (why, left) = serving.judge(body.get("model")), _wanted(request, body)
+    questions = decisions.questions(body)
+    lane = served.reasons if why else served.scores
+    outcomes = _graded(await _outcomes(request, lane, [q.task for q in questions], left))
+    answers = [
+        decisions.answer(question, outcome, why=why)
+        for question, outcome in zip(questions, outcomes, strict=True)
+    ]
+    return _json(decisions.response(served.name, answers, _usage(outcomes)))
+
+
+async def _systemone(request: web.Request) -> web.Response:
+    serving = _ASKING.get().serving
+    body = await _body(request)
+    served, (why, left) = serving.judge(body.get("model")), _wanted(request, body)
+    questions = systemone.questions(body)
+    lane = served.reasons if why else served.scores
+    outcomes = _graded(await _outcomes(request, lane, [q.task for q in questions], left))
+    return _json(systemone.response(served.name, questions, outcomes, _usage(outcomes), why=why))
+
+
+async def _models(request: web.Request) -> web.Response:
+    judges = _ASKING.get().serving.judges
+    return _json(
+        {
+            "object": "list",
+            "data": [
+                {"id": name, "object": "model", "created": 0, "owned_by": "glider"}
+                for name in judges
+            ],
+            "models": [
+                {"name": name, "description": one.judge.id, "release_date": ""}
+                for name, one in judges.items()
+            ],
+        }
+    )
+
+
+async def _criteria(request: web.Request) -> web.Response:
+    criteria = _ASKING.get().serving.config.criteria.values()
+    return _json({"criteria": [criterion.model_dump(mode="json") for criterion in criteria]})
+
+
+async def _health(request: web.Request) -> web.Response:
+    return _json({"status": "ok", "version": __version__})
+
+
+async def _ready(request: web.Request) -> web.Response:
+    ready = not request.app[SERVICE].stopping
+    return _json({"ready": ready}, 200 if ready else 503)
+
+
+async def _load(request: web.Request) -> web.Response:
+    return _json(
+        {
+            "lanes": {
+                name: {
+                    "waiting": lane.waiting,
+                    "running": lane.running,
+                    "width": lane.width,
+                    "tokens_per_second": lane.pace.per_s,
+                }
+                for name, lane in _ASKING.get().serving.lanes.items()
+            }
+        }
+    )
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    page, kind = request.app[SERVICE].metrics.page()
+    return web.Response(body=page, headers={"Content-Type": kind})

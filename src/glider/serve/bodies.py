@@ -1,0 +1,82 @@
+"""The body of a request as plain data: bounded, in time, JSON, and of whole characters."""
+
+import asyncio
+import json
+from typing import Any, NoReturn
+
+from aiohttp import web
+
+from glider.serve.settings import Bounds
+from glider.serve.wires.base import WireError
+
+_DEEPEST = 40
+
+
+async def read_body(request: web.Request, bounds: Bounds) -> dict[str, Any]:
+    """The JSON object that a request brings.
+
+    Raises:
+        WireError: 408, 413, 415 or 422.
+    """
+    if request.content_type != "application/json":
+        # Also what keeps the pages of a browser out: they may not send this type elsewhere.
+        raise WireError("the body is application/json", status=415, code="unsupported_media_type")
+    if (request.content_length or 0) > bounds.body_bytes:
+        raise _too_large(bounds)
+    try:
+        async with asyncio.timeout(bounds.body_seconds):
+            raw = await request.read()
+    except TimeoutError as exc:
+        message = f"no whole body within {bounds.body_seconds:g} s"
+        raise WireError(message, status=408, code="request_timeout") from exc
+    except web.HTTPRequestEntityTooLarge as exc:
+        raise _too_large(bounds) from exc
+    try:
+        body = json.loads(raw, parse_constant=_no_number)
+    except (ValueError, RecursionError) as exc:
+        raise WireError("the body is not JSON", status=400, code="not_json") from exc
+    if not isinstance(body, dict):
+        raise WireError("the body is no JSON object")
+    _check(body, bounds)
+    return body
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _too_large(bounds: Bounds) -> WireError:
+    return WireError(
+        f"the body has more than {bounds.body_bytes:,} bytes", status=413, code="body_too_large"
+    )
+
+
+def _check(body: Any, bounds: Bounds) -> None:
+    """Count all texts, and refuse what no text can hold."""
+    chars, todo = 0, [(body, 0)]
+    while todo:
+        value, depth = todo.pop()
+        if depth > _DEEPEST:
+            raise WireError(f"the body is nested more than {_DEEPEST} deep")
+        if isinstance(value, dict):
+            todo += [(one, depth + 1) for pair in value.items() for one in pair]
+        elif isinstance(value, list):
+            todo += [(one, depth + 1) for one in value]
+        elif isinstance(value, str):
+            chars += len(value)
+            if chars > bounds.chars:
+                raise WireError(
+                    f"the texts have more than {bounds.chars:,} characters",
+                    status=413,
+                    code="text_too_long",
+                )
+            if not _is_unicode(value):
+                raise WireError("a text holds half of a surrogate pair", code="not_unicode")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

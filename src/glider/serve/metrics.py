@@ -1,0 +1,89 @@
+"""Counts and times for Prometheus, under names of the configuration, never a caller's words."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from glider.core.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from glider.serve.lanes import Lane, Outcome
+
+OTHER = "(other)"
+"""Label of a criterion that a request brought itself."""
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """What a server has done; without prometheus-client nothing is counted."""
+
+    def __init__(self, lanes: "Callable[[], Mapping[str, Lane]]") -> None:
+        """Begin at zero.
+
+        Args:
+            lanes: name to lane, asked for whenever somebody looks.
+        """
+        self._lanes = lanes
+        self._registry: Any = None
+        try:
+            from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+        except ImportError:
+            return
+        registry = self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "glider_requests", "Requests.", ["route", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "glider_request_seconds", "Time to an answer.", ["route"], buckets=_SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self._outcomes = Counter(
+            "glider_outcomes", "Judgments, failures, comparisons.", ["criterion", "kind"],
+            registry=registry,
+        )  # fmt: skip
+        self._refused = Counter(
+            "glider_refused", "Requests that were not judged.", ["reason"], registry=registry
+        )
+        of_lanes = {
+            "waiting": "Requests that wait.",
+            "running": "Requests that the engine is at.",
+            "tokens_per_second": "Measured speed; NaN before the first measurement.",
+        }
+        self._of_lanes = {
+            name: Gauge(f"glider_lane_{name}", help, ["lane"], registry=registry)
+            for name, help in of_lanes.items()
+        }
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """A request was answered; `route` is the pattern of a known route."""
+        if self._registry is not None:
+            self._requests.labels(route, str(status)).inc()
+            self._seconds.labels(route).observe(seconds)
+
+    def judged(self, outcome: "Outcome", *, known: bool) -> None:
+        """There is an outcome, of a configured criterion or of a caller's own."""
+        if self._registry is not None:
+            self._outcomes.labels(outcome.criterion if known else OTHER, outcome.kind).inc()
+
+    def refused(self, reason: str) -> None:
+        """A request was not judged: `deadline`, `late`, `full`, `gone`, `key` or `stopping`."""
+        if self._registry is not None:
+            self._refused.labels(reason).inc()
+
+    def page(self) -> tuple[bytes, str]:
+        """The text for Prometheus, and its content type.
+
+        Raises:
+            MissingExtra: prometheus-client is not installed.
+        """
+        if self._registry is None:
+            raise MissingExtra("/metrics", "serve")
+        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+        for name, lane in self._lanes().items():
+            self._of_lanes["waiting"].labels(name).set(lane.waiting)
+            self._of_lanes["running"].labels(name).set(lane.running)
+            speed = lane.pace.per_s
+            self._of_lanes["tokens_per_second"].labels(name).set(
+                float("nan") if speed is None else speed
+            )
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST

@@ -1,0 +1,204 @@
+"""A server from its settings to its end: checked, loaded, measured, then the port opens."""
+
+import asyncio
+import logging
+import signal
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+
+from aiohttp import web
+
+from glider.core.errors import GliderError, RunError, SetupError
+from glider.data.library import load_criterion
+from glider.judging.settings import ModelSettings, Progress
+from glider.serve.app import Service, make_app
+from glider.serve.keys import Keys
+from glider.serve.service import ServedJudge, Serving
+from glider.serve.settings import Config, ServeSettings
+
+_LOG = logging.getLogger("glider.serve")
+_QUIET = logging.getLogger("glider.serve.http")  # aiohttp's own lines may hold what was sent
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
+_MEASURED_UNDER = "helpfulness"
+Notify = Callable[[str], None]
+
+
+def serve(
+    settings: ServeSettings | None = None,
+    models: ModelSettings | None = None,
+    *,
+    notify: Notify | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; SIGHUP reads configuration and keys again.
+
+    Args:
+        models: the one model that is served where the configuration names none.
+        notify: told in a sentence what happens.
+
+    Raises:
+        SetupError: settings, configuration, keys or TLS files that cannot be used.
+        GliderError: the model cannot be had.
+        RunError: the port is taken.
+    """
+    server = Server(settings or ServeSettings(), models or ModelSettings(), notify, progress)
+    asyncio.run(server.run())
+
+
+class Server:
+    """One server; its parts can be started and stopped by themselves."""
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        models: ModelSettings,
+        notify: Notify | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Check everything that can be checked without a model.
+
+        Raises:
+            SetupError: settings, configuration, keys or TLS files that cannot be used.
+        """
+        self.settings, self.models = settings, models
+        self._notify, self._progress = notify or (lambda said: None), progress
+        self._config, self._keys = self._read()
+        settings.check(has_keys=bool(self._keys))
+        self._tls = _tls(settings)
+        self.port = settings.port
+        self.service: Service | None = None
+        self._runner: web.AppRunner | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+
+    def _read(self) -> tuple[Config, Keys]:
+        path = self.settings.config
+        config = Config.of(self.models) if path is None else Config.load(path, self.models)
+        return config, Keys.load(self.settings.keys)
+
+    async def run(self) -> None:
+        """Serve until a signal comes."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for name in ("SIGTERM", "SIGINT"):
+            loop.add_signal_handler(getattr(signal, name), stop.set)
+        reloads: set[asyncio.Task[None]] = set()
+        if hasattr(signal, "SIGHUP"):
+            loop.add_signal_handler(
+                signal.SIGHUP, lambda: reloads.add(asyncio.create_task(self.reload()))
+            )
+        starting = asyncio.create_task(self.start())
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([starting, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                await starting
+                await stopped
+                self._notify("stopping")
+        finally:
+            starting.cancel()
+            stopped.cancel()
+            await self.stop()
+
+    async def start(self, serving: Serving | None = None) -> None:
+        """Load and measure what is served, and open the port.
+
+        Args:
+            serving: serve this; it is closed with the server.
+
+        Raises:
+            GliderError: a model cannot be had.
+            RunError: the port is taken.
+        """
+        if serving is None:
+            serving = await asyncio.to_thread(
+                Serving.open, self._config, self._keys, None, self._progress
+            )
+        self.service = Service(serving)
+        for judge in serving.judges.values():
+            await self._measure(judge)
+        self._runner = web.AppRunner(
+            make_app(self.service),
+            handler_cancellation=True,
+            access_log=None,
+            logger=_QUIET,
+            shutdown_timeout=self.settings.stop_within_s,
+        )
+        await self._runner.setup()
+        site = web.TCPSite(
+            self._runner, self.settings.host, self.settings.port, ssl_context=self._tls
+        )
+        try:
+            await site.start()
+        except OSError as exc:
+            where = f"{self.settings.host}:{self.settings.port}"
+            raise RunError(
+                f"cannot listen at {where}: {exc.strerror or exc}", hint="--port takes another"
+            ) from exc
+        self.port = self._runner.addresses[0][1]
+        kind = "https" if self._tls else "http"
+        self._notify(
+            f"serving {', '.join(serving.judges)} at {kind}://{self.settings.host}:{self.port}"
+        )
+
+    async def _measure(self, judge: ServedJudge) -> None:
+        failure = await judge.measure(load_criterion(_MEASURED_UNDER))
+        if failure is not None:
+            self._notify(
+                f"{judge.name} cannot judge just now ({failure.stage}/{failure.code}); its pace is "
+                "not known, so no deadline is refused until it is"
+            )
+
+    async def reload(self) -> None:
+        """Read configuration and keys again; what cannot be used changes nothing."""
+        assert self.service is not None
+        before = self.service.serving
+        try:
+            config, keys = await asyncio.to_thread(self._read)
+            self.settings.check(has_keys=bool(keys))
+            serving = await asyncio.to_thread(Serving.open, config, keys, before, self._progress)
+            for name, judge in serving.judges.items():
+                if before.judges.get(name) is not judge:
+                    await self._measure(judge)
+        except GliderError as error:
+            self._notify(f"not reloaded: {error}")
+            return
+        self.service.serving = serving
+        self._notify("reloaded")
+        for name, judge in before.judges.items():
+            if serving.judges.get(name) is not judge:
+                closing = asyncio.create_task(self._close_when_idle(judge))
+                self._closing.add(closing)
+                closing.add_done_callback(self._closing.discard)
+
+    async def _close_when_idle(self, judge: ServedJudge) -> None:
+        await asyncio.sleep(1.0)  # for requests that came under it and are still being read
+        while not judge.idle:
+            await asyncio.sleep(0.1)
+        await asyncio.to_thread(judge.judge.close)
+
+    async def stop(self) -> None:
+        """Take nothing more, let what is under way end within the bound, and close the models."""
+        if self.service is None:
+            return
+        self.service.stopping = True
+        self.service.laters.cancel()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        for closing in list(self._closing):
+            closing.cancel()
+        for judge in self.service.serving.judges.values():
+            with suppress(GliderError):
+                await asyncio.to_thread(judge.judge.close)
+
+
+def _tls(settings: ServeSettings) -> ssl.SSLContext | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except (OSError, ssl.SSLError) as exc:
+        raise SetupError(f"{settings.tls_cert}, {settings.tls_key}: {exc}") from exc
+    return context

@@ -1,0 +1,234 @@
+"""What is served: models with their lanes, criteria, who may ask, and what is still being written.
+
+Knows no HTTP. A reload makes a new `Serving` beside the old one; a request keeps the one it came
+under, so none is dropped.
+"""
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from glider.core.criteria import Criterion
+from glider.core.judgments import Failure
+from glider.core.samples import Sample
+from glider.core.tasks import JudgeTask
+from glider.judging.judge import Judge, Work
+from glider.judging.settings import Progress
+from glider.serve.keys import Keys
+from glider.serve.lanes import Lane, Outcome
+from glider.serve.settings import Bounds, Config, ServedModel
+from glider.serve.wires.base import WireError
+
+_WRITTEN_TOKENS = 250.0
+"""What an answer with reasons costs beside reading the text, in tokens read."""
+_MEASURED = Sample.of(
+    "We open at nine in the morning and close at five, every day but Sunday.",
+    input="When do you open?",
+    context="Opening hours: 8:00 to 17:00, Monday to Saturday.",
+    reference="At eight.",
+    id="pace",
+)
+_AT_ONCE_TO_MEASURE = 4
+
+
+class ServedJudge:
+    """A model under a name, with a lane for bare scores and one for judgments with reasons."""
+
+    def __init__(self, name: str, judge: Judge, bounds: Bounds) -> None:
+        """Open the lanes of a judge."""
+        self.name, self.judge = name, judge
+        limits = judge.backend.limits
+        self.reasons = Lane(
+            judge,
+            width=limits.at_once,
+            written_tokens=_WRITTEN_TOKENS if judge.format.explains else 0.0,
+            max_waiting=bounds.waiting,
+        )
+        bare = judge.format.bare() if judge.format.explains else None
+        self.scores = self.reasons
+        if bare is not None:
+            scores = Judge(judge.backend, format=bare, truncate=judge.truncate, seed=judge.seed)
+            # One more than is read at once, so that none waits for the way between.
+            width = limits.scores_at_once and limits.scores_at_once + 1
+            self.scores = Lane(scores, width=width, max_waiting=bounds.waiting)
+
+    @classmethod
+    def open(
+        cls, name: str, model: ServedModel, bounds: Bounds, progress: Progress | None = None
+    ) -> "ServedJudge":
+        """Load the model.
+
+        Raises:
+            GliderError: it cannot be had.
+        """
+        return cls(name, model.settings().open(progress), bounds)
+
+    @property
+    def lanes(self) -> dict[str, Lane]:
+        """By `MODEL/LANE`."""
+        lanes = {f"{self.name}/reasons": self.reasons}
+        if self.scores is not self.reasons:
+            lanes[f"{self.name}/scores"] = self.scores
+        return lanes
+
+    @property
+    def idle(self) -> bool:
+        """No lane has work."""
+        return all(lane.idle for lane in self.lanes.values())
+
+    async def measure(self, criterion: Criterion) -> Failure | None:
+        """Learn the pace of every lane; the failure if the model cannot judge just now.
+
+        Raises:
+            AccessRefused: the endpoint takes nothing from us.
+        """
+        for lane in self.lanes.values():
+            outcome = await lane.measure(
+                JudgeTask(_MEASURED, criterion), at_once=min(lane.width, _AT_ONCE_TO_MEASURE)
+            )
+            if isinstance(outcome, Failure):
+                return outcome
+        return None
+
+
+async def judge_all(lane: Lane, works: Sequence[Work], left_s: float | None) -> list[Outcome]:
+    """Every work's outcome, in order; where one cannot be done in time, none is.
+
+    Raises:
+        TooLate, QueueFull, BackendError: as `Lane.judged`.
+    """
+    tasks = [asyncio.ensure_future(lane.judged(work, left_s=left_s)) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+@dataclass(frozen=True)
+class Serving:
+    """One state of what is served."""
+
+    config: Config
+    judges: Mapping[str, ServedJudge]
+    keys: Keys
+
+    @classmethod
+    def open(
+        cls,
+        config: Config,
+        keys: Keys,
+        before: "Serving | None" = None,
+        progress: Progress | None = None,
+    ) -> "Serving":
+        """Load what is not loaded yet.
+
+        Raises:
+            GliderError: a model cannot be had; none is left open.
+        """
+        judges: dict[str, ServedJudge] = {}
+        opened: list[ServedJudge] = []
+        try:
+            for name, model in config.models.items():
+                kept = before is not None and before.config.models.get(name) == model
+                if kept and before is not None and before.config.bounds == config.bounds:
+                    judges[name] = before.judges[name]
+                else:
+                    judges[name] = ServedJudge.open(name, model, config.bounds, progress)
+                    opened.append(judges[name])
+        except BaseException:
+            for judge in opened:
+                judge.judge.close()
+            raise
+        return cls(config, judges, keys)
+
+    @property
+    def lanes(self) -> dict[str, Lane]:
+        """All lanes, by `MODEL/LANE`."""
+        return {name: lane for one in self.judges.values() for name, lane in one.lanes.items()}
+
+    def judge(self, name: object) -> ServedJudge:
+        """A model by its name, or the first.
+
+        Raises:
+            WireError: 404.
+        """
+        if name is None:
+            return next(iter(self.judges.values()))
+        if not isinstance(name, str) or name not in self.judges:
+            known = ", ".join(self.judges)
+            raise WireError(
+                f"no such model is served; there is {known}",
+                status=404,
+                code="model_not_found",
+                param="model",
+            )
+        return self.judges[name]
+
+    def criterion(self, name: str) -> Criterion:
+        """A criterion by its name.
+
+        Raises:
+            WireError: 404.
+        """
+        if name not in self.config.criteria:
+            raise WireError(
+                f"no criterion called {name[:80]!r} is served",
+                status=404,
+                code="criterion_not_found",
+                param="criterion",
+            )
+        return self.config.criteria[name]
+
+    def serves(self, criterion: Criterion) -> bool:
+        """It is one of the configuration, not a caller's own."""
+        served = self.config.criteria.get(criterion.name)
+        return served is not None and served.content_id == criterion.content_id
+
+
+@dataclass
+class _Later:
+    owner: str | None
+    task: "asyncio.Task[list[Outcome]]"
+
+
+@dataclass
+class Laters:
+    """Reasons that are written after their scores were given, for as many as are kept."""
+
+    kept: int
+    _by_id: "OrderedDict[str, _Later]" = field(default_factory=OrderedDict)
+
+    def begin(self, lane: Lane, works: Sequence[Work], owner: str | None) -> str:
+        """Write the reasons of these works; the id to ask for them by."""
+        while len(self._by_id) >= self.kept:
+            _, oldest = self._by_id.popitem(last=False)
+            oldest.task.cancel()
+        name = secrets.token_urlsafe(16)
+        task = asyncio.create_task(judge_all(lane, works, None))
+        # Whoever asks is told of an error; if nobody asks, it is no news.
+        task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._by_id[name] = _Later(owner, task)
+        return name
+
+    def of(self, name: str, owner: str | None) -> "asyncio.Task[list[Outcome]]":
+        """What is being written, or is written.
+
+        Raises:
+            WireError: 404; also of another key's.
+        """
+        later = self._by_id.get(name)
+        if later is None or later.owner != owner:
+            raise WireError(
+                "no such judgment: never asked, another key's, or not kept any more",
+                status=404,
+                code="judgment_not_found",
+            )
+        return later.task
+
+    def cancel(self) -> None:
+        """Stop writing."""
+        for later in self._by_id.values():
+            later.task.cancel()

@@ -1,0 +1,152 @@
+"""What a server is told: where it listens, who may ask, and the file that says what it serves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from glider.core.base import Frozen
+from glider.core.criteria import Criterion
+from glider.core.errors import SetupError, UnknownName
+from glider.core.settings import Flag
+from glider.data.library import criteria_asked, library
+from glider.data.yaml_files import mapping, read_text
+from glider.judging.settings import JudgeSettings, ModelSettings
+
+_SERVE, _SAFE = "Server", "Who may ask"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServeSettings:
+    """Where a server listens, and for whom."""
+
+    host: Annotated[str, Flag("Address to listen at.", _SERVE)] = "127.0.0.1"
+    port: Annotated[int, Flag("Port; 0 takes a free one.", _SERVE, min=0, max=65535)] = 8620
+    config: Annotated[
+        Path | None, Flag("YAML file: models, criteria, bounds. SIGHUP reads it again.", _SERVE)
+    ] = None
+    stop_within_s: Annotated[
+        float, Flag("Seconds that requests have to end in when it stops.", _SERVE, min=0.0)
+    ] = 10.0
+    keys: Annotated[
+        Path | None, Flag("File of keys, one `NAME KEY` a line [$GLIDER_SERVE_KEYS].", _SAFE)
+    ] = None
+    without_keys: Annotated[bool, Flag("Serve other machines without asking for a key.", _SAFE)] = (
+        False
+    )
+    tls_cert: Annotated[Path | None, Flag("Certificate chain (PEM).", _SAFE)] = None
+    tls_key: Annotated[Path | None, Flag("Its private key (PEM).", _SAFE)] = None
+
+    def check(self, *, has_keys: bool) -> None:
+        """Refuse what does not go together, before a model is loaded.
+
+        Raises:
+            SetupError: half of TLS, or an open server for other machines.
+        """
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise SetupError("--tls-cert and --tls-key go together")
+        own = self.host in ("localhost", "::1") or self.host.startswith("127.")
+        if not own and not has_keys and not self.without_keys:
+            raise SetupError(
+                f"whoever reaches {self.host} could ask this server",
+                hint="set GLIDER_SERVE_KEYS or --keys FILE; or say --without-keys",
+            )
+
+
+class Bounds(Frozen):
+    """What a request may bring; checked before anything else."""
+
+    body_bytes: int = Field(default=4_000_000, ge=1000)
+    chars: int = Field(default=200_000, ge=100)
+    """All texts of a request together, in code points."""
+    body_seconds: float = Field(default=10.0, gt=0)
+    """Until the body has arrived."""
+    waiting: int = Field(default=1000, ge=1)
+    """Requests that wait in a lane."""
+    kept: int = Field(default=10_000, ge=1)
+    """Later reasons that are kept for those who asked."""
+
+
+class ServedModel(Frozen):
+    """A model that is served under a name of its own."""
+
+    model: str = "embedded"
+    base_url: str | None = None
+    context_tokens: int | None = Field(default=None, ge=256)
+    format: str | None = None
+    truncate: bool = False
+    max_tokens: int | None = Field(default=None, ge=1)
+    timeout_s: float = Field(default=120.0, gt=0)
+    max_connections: int = Field(default=64, ge=1)
+
+    def settings(self) -> JudgeSettings:
+        """As the judge's own settings; a server keeps scores apart."""
+        return JudgeSettings(**self.model_dump(), scores_apart=True)
+
+
+class Config(Frozen):
+    """What a server serves."""
+
+    models: dict[str, ServedModel] = Field(min_length=1)
+    """The first is asked where a request names none."""
+    criteria: dict[str, Criterion]
+    bounds: Bounds = Bounds()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _criteria_by_name(cls, value: Any) -> Any:
+        if isinstance(value, Mapping) and isinstance(value.get("criteria"), list):
+            found = criteria_asked([_one(entry) for entry in value["criteria"]])
+            return {**value, "criteria": {criterion.name: criterion for criterion in found}}
+        return value
+
+    @classmethod
+    def of(cls, models: ModelSettings) -> Self:
+        """Without a file: the shipped criteria and one model."""
+        given = {name: getattr(models, name) for name in ServedModel.model_fields
+                 if hasattr(models, name)}  # fmt: skip
+        return cls(models={"glider": ServedModel(**given)}, criteria=library())
+
+    @classmethod
+    def load(cls, path: Path, models: ModelSettings) -> Self:
+        """Read the file; what it does not say is as without one.
+
+        Raises:
+            SetupError: it cannot be read, or something in it cannot be used.
+        """
+        data = mapping(read_text(path), str(path))
+        if isinstance(data.get("criteria"), list):
+            data["criteria"] = [_beside(path, entry) for entry in data["criteria"]]
+        default = cls.of(models)
+        data.setdefault("models", default.models)
+        data.setdefault("criteria", default.criteria)
+        try:
+            return cls.model_validate(data)
+        except ValidationError as exc:
+            first = exc.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            message = first["msg"].removeprefix("Value error, ")
+            raise SetupError(f"{path}: {where}: {message}") from exc
+
+    def criterion(self, name: str) -> Criterion:
+        """A served criterion.
+
+        Raises:
+            UnknownName: none of that name is served.
+        """
+        if name not in self.criteria:
+            raise UnknownName("criterion", name, list(self.criteria))
+        return self.criteria[name]
+
+
+def _beside(path: Path, entry: Any) -> Any:
+    """A file is named as seen from the file that names it."""
+    if isinstance(entry, str) and entry.lower().endswith((".yaml", ".yml", ".json")):
+        return str(path.parent / entry)
+    return entry
+
+
+def _one(entry: Any) -> str | Criterion:
+    return entry if isinstance(entry, str) else Criterion.model_validate(entry)

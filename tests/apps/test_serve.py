@@ -1,0 +1,499 @@
+"""`glider serve` over real HTTP on loopback, with a scripted engine; once with the real model."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import aiohttp
+import pytest
+from in_process import glider
+from served import Engine, run, serving
+
+from glider.core.errors import AccessRefused, Unavailable
+from glider.judging.settings import ModelSettings
+from glider.serve.settings import Bounds, Config
+
+TEXT = "We open at nine 😀 in the morning."
+ASKED = {"criterion": "helpfulness", "input": "When?", "output": TEXT}
+JSON = {"Content-Type": "application/json"}
+
+
+def test_a_judgment_has_score_reason_and_marks_in_code_points():
+    async def told():
+        async with serving() as client:
+            return await client.post("/v1/judge", ASKED)
+
+    status, body, _ = run(told())
+    (outcome,) = body["outcomes"]
+    assert (status, outcome["kind"], outcome["score"], body["reasons"]) == (
+        200,
+        "judgment",
+        9,
+        "here",
+    )
+    assert sum(outcome["score_probs"].values()) == pytest.approx(1)
+    assert outcome["reasoning"] == "It says nine."
+    (span,) = outcome["highlights"][0]["spans"]
+    assert TEXT[span["start"] : span["end"]] == "nine" and "raw_text" not in outcome
+
+
+CRITERION = {"name": "tone", "question": "Is {output} kind?", "rubric": {"0": "no", "1": "yes"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({"criteria": ["helpfulness", CRITERION], "input": "a", "output": "b"}, 200, None),
+        ({"criterion": CRITERION, "output": "b", "fields": {"persona": "a nurse"}}, 200, None),
+        ({"criterion": CRITERION, "output": "b", "reasons": "none"}, 200, None),
+        ({"criterion": "nonsense", "output": "b"}, 404, "criterion_not_found"),
+        ({"criterion": CRITERION, "output": "b", "model": "gpt"}, 404, "model_not_found"),
+        ({"criterion": CRITERION | {"rubric": {"1": "x"}}, "output": "b"}, 422, "rubric"),
+        ({"criterion": CRITERION, "output": "b", "fields": {"cls": "x"}}, 422, "bad_request"),
+        ({"criterion": CRITERION, "output": "b", "fields": {"1": "x"}}, 422, "bad_request"),
+        ({"criterion": CRITERION, "output": "b", "fields": {"a": 1}}, 422, "bad_request"),
+        ({"criterion": CRITERION, "output": ""}, 422, "bad_request"),
+        ({"criterion": CRITERION, "output": "b", "outputs": []}, 422, "bad_request"),
+        ({"criterion": CRITERION, "criteria": ["helpfulness"], "output": "b"}, 422, "bad_request"),
+        ({"criteria": [CRITERION, CRITERION], "output": "b"}, 422, "bad_request"),
+        ({"output": "b"}, 422, "bad_request"),
+        ({"criterion": CRITERION, "output": "b", "deadline_ms": 0}, 422, "bad_request"),
+        ({"criterion": CRITERION, "output": "\ud800"}, 422, "not_unicode"),
+        ({"criterion": CRITERION, "output": "x" * 3000}, 413, "text_too_long"),
+        ({"criterion": CRITERION, "output": "x" * 30_000}, 413, "body_too_large"),
+        (json.loads("[" * 60 + "]" * 60), 422, "bad_request"),
+        ({"output": json.loads("[" * 60 + "]" * 60)}, 422, "bad_request"),
+    ],
+)  # fmt: skip
+def test_what_is_asked_is_judged_or_refused_by_name(body, status, code):
+    bounds = Bounds(body_bytes=20_000, chars=2000)
+    config = Config.of(ModelSettings()).model_copy(update={"bounds": bounds})
+
+    async def told():
+        async with serving(config=config) as client:
+            return await client.post("/v1/judge", body)
+
+    found, answer, _ = run(told())
+    assert found == status, answer
+    if code is None:
+        assert all(one["kind"] == "judgment" for one in answer["outcomes"])
+    else:
+        assert answer["error"]["code"] == answer["detail"]["error_type"] == code
+
+
+RAW = [
+    (b"{", JSON, 400),
+    (b'{"a": NaN}', JSON, 400),
+    (b'{"a": 1e999, "output": "x", "criterion": "helpfulness"}', JSON, 422),
+    (b"[" * 100_000, JSON, 400),
+    (b'{"a": ' + b"9" * 5000 + b"}", JSON, 400),
+    (b"\xff\xfe\x00", JSON, 400),
+    (b"", JSON, 400),
+    (b"{}", {"Content-Type": "text/plain"}, 415),
+    (b"{}", {"Content-Type": "application/json", "Glider-Deadline-Ms": "soon"}, 422),
+]
+
+
+def test_bodies_that_are_no_request_are_refused_and_the_server_goes_on():
+    async def told():
+        async with serving() as client:
+            found = []
+            for data, headers, _ in RAW:
+                status, body, _ = await client.post("/v1/judge", data=data, headers=headers)
+                assert body["error"]["message"]
+                found.append(status)
+            others = [
+                (await client.get(path))[0]
+                for path in ("/v1/judge", "/nothing", "/v1/judgments/none")
+            ]
+            return found, others, (await client.post("/v1/judge", ASKED))[0]
+
+    found, others, after = run(told())
+    assert found == [status for _, _, status in RAW]
+    assert others == [405, 404, 404] and after == 200
+
+
+def test_a_client_that_drips_is_not_waited_for():
+    bounds = Bounds(body_seconds=0.2)
+    config = Config.of(ModelSettings()).model_copy(update={"bounds": bounds})
+
+    async def told():
+        async with serving(config=config) as client:
+            reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+            writer.write(
+                b"POST /v1/judge HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Content-Length: 50\r\n\r\n{"
+            )
+            line = await asyncio.wait_for(reader.readline(), 5)
+            writer.close()
+            return line
+
+    assert b"408" in run(told())
+
+
+@pytest.mark.parametrize("path", ["/v1/judge", "/v1/decisions"])
+def test_a_client_that_is_gone_ends_the_work_in_the_engine(path):
+    engine = Engine(slow=30)
+
+    async def told():
+        async with serving(engine) as client:
+            body = {"criterion": "helpfulness", "input": "a", "output": "SLOW"}
+            if path == "/v1/decisions":
+                body = {"input": "SLOW", "questions": [{"type": "predicate", "instructions": "x"}]}
+            with pytest.raises(asyncio.TimeoutError):
+                await client.post(path, body, timeout=aiohttp.ClientTimeout(0.3))
+            for _ in range(100):
+                if engine.cancelled:
+                    break
+                await asyncio.sleep(0.02)
+            return engine.cancelled, json.loads((await client.get("/load"))[1])["lanes"]
+
+    cancelled, lanes = run(told())
+    assert cancelled == 1
+    assert all(lane["running"] == lane["waiting"] == 0 for lane in lanes.values())
+
+
+def test_what_cannot_be_done_in_time_is_refused_at_once_with_both_numbers():
+    engine = Engine(seconds=0.3)
+
+    async def told():
+        async with serving(engine) as client:
+            begun, before = engine.begun, time.monotonic()
+            header = {"Glider-Deadline-Ms": "50"}
+            status, body, headers = await client.post("/v1/judge", ASKED, headers=header)
+            took = time.monotonic() - before
+            in_time = await client.post("/v1/judge", ASKED | {"deadline_ms": 20_000})
+            late = await client.post(
+                "/v1/judge", ASKED | {"criterion": CRITERION, "output": "SLOW", "deadline_ms": 900}
+            )
+            return status, body["error"], headers, took, engine.begun - begun, in_time[0], late
+
+    status, error, headers, took, begun, in_time, late = run(told())
+    assert (status, error["code"], error["begun"]) == (503, "deadline", False)
+    assert error["estimate_ms"] > error["left_ms"] and int(headers["Retry-After"]) >= 1
+    assert took < 0.25 and begun == 2 and in_time == 200
+    assert late[0] == 503 and late[1]["error"]["begun"]
+
+
+def test_long_answers_do_not_hold_up_bare_scores():
+    engine = Engine(slow=5)
+
+    async def told():
+        async with serving(engine) as client:
+            body = {"criterion": "helpfulness", "input": "a", "output": "SLOW"}
+            long = [asyncio.ensure_future(client.post("/v1/judge", body)) for _ in range(40)]
+            await asyncio.sleep(0.3)
+            before = time.monotonic()
+            status, _, _ = await client.post("/v1/judge", ASKED | {"reasons": "none"})
+            for one in long:
+                one.cancel()
+            return status, time.monotonic() - before
+
+    status, took = run(told())
+    assert status == 200 and took < 2
+
+
+def test_scores_now_and_reasons_later():
+    async def told():
+        async with serving(
+            Engine(seconds=0.2), keys={"a": "key-of-a-1", "b": "key-of-b-1"}
+        ) as client:
+            a, b = ({"Authorization": f"Bearer key-of-{name}-1"} for name in "ab")
+            _, now, _ = await client.post("/v1/judge", ASKED | {"reasons": "later"}, headers=a)
+            path = f"/v1/judgments/{now['id']}"
+            first = (await client.get(path, headers=a))[0]
+            others = (await client.get(path, headers=b))[0]
+            stream = await client.get(path, headers=a | {"Accept": "text/event-stream"})
+            then = await client.get(path, headers=a)
+            return now, first, others, stream[1], then
+
+    now, first, others, stream, (status, then, _) = run(told())
+    assert now["outcomes"][0]["reasoning"] is None and now["outcomes"][0]["score_probs"]
+    assert (first, others, status) == (202, 404, 200)
+    assert json.loads(then)["outcomes"][0]["reasoning"] == "It says nine."
+    assert json.loads(stream.split("data: ")[1]) == json.loads(then)
+
+
+def test_what_fails_is_a_typed_failure_and_no_number():
+    engine = Engine()
+
+    async def told():
+        async with serving(engine) as client:
+            found = {}
+            engine.answer = "I cannot say."
+            found["unread"] = await client.post("/v1/judge", ASKED)
+            found["field"] = await client.post(
+                "/v1/judge", {"criterion": "faithfulness", "output": "a"}
+            )
+            engine.error = Unavailable("restarting")
+            found["down"] = await client.post("/v1/judge", ASKED)
+            found["systemone"] = await client.post("/v1/systemone", SYSTEMONE)
+            found["decisions"] = await client.post("/v1/decisions", DECISIONS)
+            engine.error = AccessRefused("the secret key sk-1 is wrong")
+            found["refused"] = await client.post("/v1/judge", ASKED)
+            engine.error = engine.answer = None
+            found["after"] = await client.post("/v1/judge", ASKED)
+            return found
+
+    found = run(told())
+    for name, code in (
+        ("unread", "missing_part"),
+        ("field", "missing_field"),
+        ("down", "unavailable"),
+    ):
+        status, body, _ = found[name]
+        (outcome,) = body["outcomes"]
+        assert (status, outcome["kind"], outcome["code"]) == (200, "failure", code)
+        assert "score" not in outcome
+    assert found["systemone"][0] == 503 and found["systemone"][2]["Retry-After"]
+    assert {a["type"] for a in found["decisions"][1]["answers"]} == {"refusal"}
+    assert found["decisions"][1]["answers"][0]["error"]["code"] == "unavailable"
+    assert found["refused"][0] == 502 and found["after"][0] == 200
+
+
+DECISIONS = {
+    "model": "glider",
+    "input": TEXT,
+    "questions": [
+        {"type": "predicate", "name": "p", "instructions": "Is {it} kind?"},
+        {"type": "choice", "instructions": "Which?", "choices": [{"value": "true"}, {"value": True}]},
+        {"type": "score", "instructions": "How good?", "name": "s",
+         "levels": [{"label": "bad"}, {"label": "fair"}, {"label": "good", "description": "useful"}]},
+    ],
+}  # fmt: skip
+SYSTEMONE = {
+    "model": "glider",
+    "state": {"text": TEXT},
+    "questions": {
+        "kind": {"type": "noul", "criteria": {"true": "kind"}},
+        "which": {"type": "choice", "criteria": {"a": "first", "b": None}},
+        "good": {"type": "score", "instructions": "How good?", "criteria": ["bad", "fair", "good"]},
+    },
+}
+
+
+def test_decisions_are_of_its_shape_and_say_why_when_asked():
+    async def told():
+        async with serving() as client:
+            plain = await client.post("/v1/decisions", DECISIONS)
+            why = await client.post("/v1/decisions", DECISIONS | {"glider": {"reasons": True}})
+            wrong = await client.post("/v1/decisions", DECISIONS | {"glider": {"x": 1}})
+            return plain, why, wrong
+
+    (status, body, _), (_, why, _), wrong = run(told())
+    predicate, choice, score = body["answers"]
+    assert status == 200 and wrong[0] == 422
+    assert predicate == {"type": "predicate", "name": "p", "probability": pytest.approx(1 / 3),
+                         "label_mass": pytest.approx(0.9)}  # fmt: skip
+    assert choice["name"] is None and choice["choice"] == "true"
+    assert [one["value"] for one in choice["probabilities"]] == ["true", True]
+    assert score["score"] == pytest.approx(0.25 + 0.5 + 0.25 - 0.0)
+    assert [one["value"] for one in score["probabilities"]] == [0, 1, 2]
+    assert [one["label"] for one in score["probabilities"]] == ["bad", "fair", "good"]
+    assert body["usage"]["total_tokens"] > 0
+    assert why["answers"][0]["glider"]["reasoning"] == "It says nine."
+    assert why["answers"][0]["glider"]["highlights"][0]["spans"][0]["field"] == "output"
+
+
+def test_system_one_is_of_its_shape():
+    async def told():
+        async with serving() as client:
+            return await client.post("/v1/systemone", SYSTEMONE, headers={"Glider-Reasons": "1"})
+
+    status, body, _ = run(told())
+    assert status == 200 and list(body["answers"]) == ["kind", "which", "good"]
+    assert body["answers"]["kind"]["noul"] == pytest.approx(1 / 3)
+    assert set(body["answers"]["which"]["probabilities"]) == {"a", "b"}
+    assert body["answers"]["good"]["legend"] == {"0": "bad", "1": "fair", "2": "good"}
+    assert sum(body["answers"]["good"]["probabilities"].values()) == pytest.approx(1)
+    assert body["diagnostics"]["good"]["label_mass"] == pytest.approx(0.9)
+    assert body["answers"]["good"]["glider"]["reasoning"] == "It says nine."
+
+
+def test_two_texts_are_compared_and_several_ranked():
+    async def told():
+        async with serving() as client:
+            body = {"criterion": "helpfulness", "input": "a", "outputs": ["b", "c"]}
+            compared = await client.post("/v1/compare", body)
+            ranked = await client.post("/v1/rank", body | {"outputs": ["b", "c", "d"]})
+            wrong = await client.post("/v1/compare", body | {"outputs": ["b"]})
+            return compared, ranked, wrong
+
+    compared, ranked, wrong = run(told())
+    assert compared[0] == 200 and compared[1]["outcome"]["kind"] == "comparison"
+    assert len(compared[1]["outcome"]["orders"]) == 2 and wrong[0] == 422
+    assert sorted(one["index"] for one in ranked[1]["ranking"]) == [0, 1, 2]
+    assert len(ranked[1]["comparisons"]) == 3
+
+
+def test_only_who_has_a_key_may_ask(caplog, capfd):
+    secret = "a-secret-that-is-long"
+
+    async def told():
+        async with serving(keys={"team": secret}) as client:
+            headers = [
+                {}, {"Authorization": "Bearer wrong-key-here"}, {"Authorization": f"Basic {secret}"},
+                {"Authorization": f"Bearer {secret}"}, {"x-api-key": secret},
+                {"x-api-key": "schlüssel"},
+            ]  # fmt: skip
+            found = [(await client.post("/v1/judge", ASKED, headers=one))[0] for one in headers]
+            opened = [
+                (await client.get(path))[0] for path in ("/health", "/ready", "/metrics", "/load")
+            ]
+            return found, opened
+
+    found, opened = run(told())
+    assert found == [401, 401, 401, 200, 200, 401]
+    assert opened == [200, 200, 401, 401]
+    said = caplog.text + "".join(capfd.readouterr())
+    assert secret not in said and "nine" not in said
+
+
+def test_metrics_name_what_is_configured_and_nothing_of_the_callers():
+    async def told():
+        async with serving() as client:
+            await client.post("/v1/judge", ASKED)
+            await client.post("/v1/judge", {"criterion": CRITERION, "output": "b"})
+            await client.get("/some/path-of-mine")
+            models = json.loads((await client.get("/v1/models"))[1])
+            return (await client.get("/metrics"))[1], models
+
+    page, models = run(told())
+    assert 'glider_outcomes_total{criterion="helpfulness",kind="judgment"} 1.0' in page
+    assert 'glider_outcomes_total{criterion="(other)",kind="judgment"} 1.0' in page
+    assert 'glider_requests_total{route="(none)",status="404"} 1.0' in page
+    assert "tone" not in page and "path-of-mine" not in page
+    assert models["data"][0]["id"] == models["models"][0]["name"] == "glider"
+
+
+def test_a_fault_of_ours_is_told_without_the_text(caplog):
+    engine = Engine()
+
+    async def told():
+        async with serving(engine) as client:
+            engine.error = None
+            engine._script = lambda request: 1 / 0 and TEXT
+            return await client.post("/v1/judge", ASKED)
+
+    status, body, _ = run(told())
+    assert (status, body["error"]["code"]) == (500, "fault")
+    assert "ZeroDivisionError" in caplog.text and "nine" not in caplog.text
+
+
+def test_it_stops_within_its_bound():
+    engine = Engine(slow=30)
+
+    async def told():
+        async with serving(engine) as client:
+            body = {"criterion": "helpfulness", "input": "a", "output": "SLOW"}
+            asked = asyncio.ensure_future(client.post("/v1/judge", body))
+            await asyncio.sleep(0.2)
+            before = time.monotonic()
+            await client.server.stop()
+            took = time.monotonic() - before
+            with pytest.raises(aiohttp.ClientError):
+                await asked
+            return took
+
+    assert run(told()) < 5
+
+
+def test_a_hundred_requests_of_all_kinds_each_end_once():
+    engine = Engine(seconds=0.01)
+    bodies = [ASKED, {"criterion": "nothing", "output": "b"}, ASKED | {"reasons": "none"},
+              ASKED | {"deadline_ms": 1}]  # fmt: skip
+
+    async def told():
+        async with serving(engine) as client:
+            found = await asyncio.gather(
+                *(client.post("/v1/judge", bodies[n % 4]) for n in range(100))
+            )
+            return [(status, n % 4) for n, (status, _, _) in enumerate(found)]
+
+    found = run(told())
+    assert [{status for status, kind in found if kind == k} for k in range(4)] == [
+        {200}, {404}, {200}, {503},
+    ]  # fmt: skip
+
+
+CONFIG = """\
+criteria: [helpfulness, own.yaml]
+bounds: {{chars: {chars}}}
+"""
+
+
+def test_the_command_serves_the_real_model_reloads_and_stops(tmp_path):
+    (tmp_path / "own.yaml").write_text(
+        "name: kind\nquestion: Is {output} kind?\nrubric: {0: it is not, 1: it is}\n"
+    )
+    config = tmp_path / "serve.yaml"
+    config.write_text(CONFIG.format(chars=300))
+    words = ["serve", "--port", "0", "--config", str(config)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "glider.cli.main", *words],
+        stderr=subprocess.PIPE, text=True, env=os.environ | {"GLIDER_SERVE_KEYS": "me key-of-mine"},
+    ) as process:  # fmt: skip
+        try:
+            url = _said(process, "serving").split()[-1]
+            key = {"Authorization": "Bearer key-of-mine"}
+
+            async def ask(body):
+                async with (
+                    aiohttp.ClientSession(headers=key) as session,
+                    session.post(f"{url}/v1/judge", json=body) as answer,
+                ):
+                    return answer.status, await answer.json()
+
+            long = {"criterion": "kind", "output": TEXT * 12}
+            status, body = run(ask({"criterion": "kind", "output": TEXT}))
+            assert run(ask(long))[0] == 413
+            config.write_text(CONFIG.format(chars=999))
+            process.send_signal(signal.SIGHUP)
+            _said(process, "reloaded")
+            assert run(ask(long))[0] == 200
+            config.write_text("criteria: [nonsense]")
+            process.send_signal(signal.SIGHUP)
+            assert "nonsense" in _said(process, "not reloaded")
+            assert run(ask({"criterion": "kind", "output": TEXT}))[0] == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+    assert status == 200 and body["outcomes"][0]["score"] in (0, 1)
+    assert body["outcomes"][0]["mass"] > 0.5
+    for mark in body["outcomes"][0]["highlights"]:
+        for span in mark["spans"]:
+            assert TEXT[span["start"] : span["end"]] == mark["phrase"]
+
+
+def _said(process, word):
+    for line in process.stderr:
+        if "cannot fetch" in line:
+            pytest.skip("the model cannot be had here")
+        if word in line:
+            return line
+    raise AssertionError(f"ended before it said {word!r}: {process.wait()}")
+
+
+@pytest.mark.parametrize(
+    ("config", "words", "said"),
+    [
+        ("criteria: [nonsense]", [], "nonsense"),
+        ("models: {}", [], "models"),
+        ("bounds: {chars: 0}", [], "bounds.chars"),
+        ("polices: {}", [], "polices"),
+        ("models: {a: {model: embedded, format: [}}", [], "not YAML"),
+        ("", ["--host", "0.0.0.0"], "GLIDER_SERVE_KEYS"),
+        ("", ["--tls-cert", "x.pem"], "go together"),
+        ("", ["--tls-cert", "x.pem", "--tls-key", "y.pem"], "x.pem"),
+        ("", ["--keys", "none"], "cannot be read"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_served_is_said_before_a_model_is_loaded(tmp_path, config, words, said):
+    (tmp_path / "serve.yaml").write_text(config)
+    done = glider("serve", "--config", "serve.yaml", *words, cwd=tmp_path)
+    assert done.returncode == 2 and said in done.stderr
