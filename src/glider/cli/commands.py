@@ -25,6 +25,7 @@ PANELS = {
     "Trust a judge": {
         "bench": "glider.cli.bench",
         "audit": "glider.cli.audit",
+        "review": "glider.cli.review",
         "calibrate": "glider.cli.calibrate",
         "apply": "glider.cli.apply",
         "plan-labels": "glider.cli.plan_labels",
@@ -43,7 +44,7 @@ PANELS = {
 }
 """Panel to command to the module that has a function of that name."""
 
-_STYLE: Any = {
+STYLE: Any = {
     "add_completion": False,
     "rich_markup_mode": None,
     "pretty_exceptions_enable": False,
@@ -95,10 +96,15 @@ class Commands(TyperGroup):
 
 
 def command(name: str, module: str) -> Any:
-    """Build a command from the function of the same name."""
-    function: Callable[..., None] = getattr(import_module(module), name.replace("-", "_"))
-    alone = typer.Typer(**_STYLE)
-    alone.command(name, cls=Command)(function)
+    """A command made of the function of its name, or a group made of its commands."""
+    found: Callable[..., None] | typer.Typer
+    found = getattr(import_module(module), name.replace("-", "_"))
+    if isinstance(found, typer.Typer):
+        group = typer.main.get_command(found)
+        group.name = name
+        return group
+    alone = typer.Typer(**STYLE)
+    alone.command(name, cls=Command)(found)
     return typer.main.get_command(alone)
 
 
@@ -107,7 +113,7 @@ app = typer.Typer(
     cls=Commands,
     help="Small, explainable judges: a score, the reasoning, and the spans that decided it.",
     no_args_is_help=True,
-    **_STYLE,
+    **STYLE,
 )
 
 

@@ -177,3 +177,51 @@ def binomial_tail(hits: float, n: float, share: float) -> float:
 def share_upper(hits: float, n: float, error: float) -> float:
     """Largest share that `hits` of `n` does not rule out with confidence 1 - error."""
     return 1.0 if hits >= n else beta_quantile(1 - error, hits + 1, n - hits)
+
+
+def two_way_mean(
+    values: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    weights: ArrayLike | None = None,
+    scale: tuple[float, float] = ANY,
+) -> Estimate | Undefined:
+    """Weighted mean whose values share two things, such as a prompt and a person.
+
+    The variance is V(first) + V(second) - V(both) (Cameron, Gelbach and Miller 2011), at least the
+    larger of the first two, with Student's t at the smaller number of clusters less one. It is of
+    any items and any people like these; with two or three people it is wide, as it has to be.
+
+    Args:
+        values: shape (n,).
+        first: cluster of each value, shape (n,).
+        second: its other cluster, shape (n,).
+        weights: shape (n,); all alike if not given.
+        scale: smallest and largest value there can be; the interval ends with it.
+    """
+    y = np.asarray(values, np.float64)
+    w = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
+    a, n_a = codes(first)
+    b, n_b = codes(second)
+    n = len(y)
+    fewest = min(n_a, n_b)
+    if fewest < 2:
+        what = "there is nothing to count" if not n else "there is one cluster only"
+        return Undefined(what, n, 0)
+    mean = float((w @ y) / w.sum())
+    residual = w * (y - mean) / w.sum()
+    both, n_both = codes(a * n_b + b)
+
+    def variance(group: Ints, k: int) -> float:
+        of_group = sums(residual, group, k)
+        return float(k / (k - 1) * (of_group @ of_group))
+
+    v_a, v_b = variance(a, n_a), variance(b, n_b)
+    total = max(v_a + v_b - (variance(both, n_both) if n_both > 1 else 0.0), v_a, v_b)
+    if total <= 0:
+        reason = f"every value is {y[0]:g}, so there is no spread to judge by"
+        return Undefined(reason, n, 0)
+    half = t_quantile(fewest - 1) * math.sqrt(total)
+    method = f"two-way clustered over {n_a} and {n_b}, Student t with {fewest - 1}, 95 %"
+    return Estimate(mean, max(scale[0], mean - half), min(scale[1], mean + half), n, 0, method)

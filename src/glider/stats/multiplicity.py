@@ -2,7 +2,7 @@
 
 Holm (1979) bounds the chance of any false finding, under any dependence. Benjamini-Hochberg
 (1995) bounds the expected share of false ones among the findings, for independent or positively
-dependent tests.
+dependent tests; Benjamini-Yekutieli (2001) does so under any dependence.
 """
 
 import numpy as np
@@ -25,6 +25,13 @@ def benjamini_hochberg(p: ArrayLike) -> Floats:
     order = np.argsort(values, kind="stable")
     steps = values[order] * len(values) / np.arange(1, len(values) + 1)
     return _back(np.minimum.accumulate(steps[::-1])[::-1], order)
+
+
+def benjamini_yekutieli(p: ArrayLike) -> Floats:
+    """Benjamini-Yekutieli adjusted p-values, in the order given; shape (m,)."""
+    values = _checked(p)
+    harmonic = float((1 / np.arange(1, len(values) + 1)).sum())
+    return np.minimum(benjamini_hochberg(values) * harmonic, 1)
 
 
 def _checked(p: ArrayLike) -> Floats:

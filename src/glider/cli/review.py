@@ -1,0 +1,104 @@
+"""`glider review`: people look at a run, on a local page; the figures of it; answers in and out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from glider.cli.commands import STYLE, Command
+from glider.cli.flags import from_flags
+from glider.cli.show import print_json, say
+from glider.review.settings import ReviewSettings, ServerSettings
+
+_RUN = typer.Argument(..., metavar="RUN", help="Folder of a run.")
+
+
+class _StartUnlessNamed(TyperGroup):
+    """`glider review RUN` is `glider review start RUN`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("-h", "--help"):
+            args = ["start", *args]
+        return super().parse_args(ctx, args)
+
+
+review = typer.Typer(
+    cls=_StartUnlessNamed,
+    no_args_is_help=True,
+    **STYLE,
+)
+
+
+@review.callback()
+def _group() -> None:
+    """People look at a run: own answers, marks and verdicts on a local page, and the figures."""
+
+
+@review.command(cls=Command)
+@from_flags
+def start(run: Path = _RUN, *, settings: ReviewSettings, server: ServerSettings) -> None:
+    """Serve a page on which people judge, blind, and then say what they think of the judge.
+
+    Prints one link for each person. Ctrl-C ends it; the same command goes on.
+    """
+    from glider.review.begin import begin
+    from glider.review.serve import serve
+    from glider.review.server import check_host
+
+    check_host(server.host, allow_remote=server.allow_remote)
+    found = begin(run, settings)
+    for note in found.notes:
+        say("note:", note)
+
+    def ready(links: Mapping[str, str]) -> None:
+        plan = found.plan
+        say(f"{plan.mode}: {len(plan.items)} items, {len(plan.people)} people; Ctrl-C ends it")
+        for name, link in links.items():
+            print(f"{name}\t{link}", flush=True)
+
+    serve(found, server, ready=ready)
+    say(f"answers are in {run / 'review' / 'answers'}; figures: glider review report {run}")
+
+
+@review.command(cls=Command)
+def report(
+    run: Path = _RUN,
+    *,
+    epsilon: float = typer.Option(
+        0.15,
+        min=0,
+        max=1,
+        help="Of the alternative-annotator test: 0.2 for experts, 0.15 for trained people, 0.1 for "
+        "a crowd.",
+    ),
+    seed: int = typer.Option(0, help="Of the resamples."),
+    out: Path = typer.Option(
+        None, "--out", "-o", help="Folder for report.html, report.md, report.json [RUN/review]."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
+) -> None:
+    """What people say of the judge, and the judge beside one more person; with intervals.
+
+    Writes one page, Markdown, and JSON with every answer by item, so that anybody can recompute it.
+    """
+    from glider.cli.calibrate import needs_bench
+
+    needs_bench("glider review report")
+    from glider.review.begin import load_review
+    from glider.review.figures import review_report
+    from glider.review.page import page
+    from glider.review.words import markdown
+    from glider.store.atomic import write_json, write_whole
+
+    found = review_report(run, epsilon=epsilon, seed=seed)
+    folder = out or run / "review"
+    write_json(folder / "report.json", found.model_dump(mode="json"))
+    write_whole(folder / "report.md", markdown(found))
+    write_whole(folder / "report.html", page(found, load_review(run)))
+    if as_json:
+        print_json(found.model_dump(mode="json"), indent=1)
+    else:
+        print(markdown(found, brief=True))
+    say("report:", f"{folder / 'report.html'}   report.md   report.json")

@@ -1,0 +1,560 @@
+"""The figures of a review: what people say of the judge, and the judge beside one more person.
+
+Intervals count prompts, not items (`data/clusters.py`). Items that were drawn by stratum weigh as
+many items of the run as they stand for. Nothing is filled in: where people all agree, or where two
+people share too few items, there is no figure and its reason is said.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from glider._version import __version__
+from glider.core.judgments import Span
+from glider.review.answered import Answered, AnsweredItem, read_answered
+from glider.review.answers import Answer
+from glider.review.plan import is_held_out, visits
+from glider.review.results import (
+    AlternativeAnnotator,
+    AnsweredRecord,
+    BesidePeople,
+    PersonReport,
+    Replacement,
+    ReviewFigure,
+    ReviewReport,
+    Verdicts,
+)
+from glider.review.spans import boundary_counts, word_counts
+from glider.stats.agreement import (
+    cohen_kappa,
+    krippendorff_alpha,
+    mean_absolute_error,
+    percent_agreement,
+)
+from glider.stats.clustered import clustered_mean, codes, mean_variance, two_way_mean
+from glider.stats.correlation import pearson
+from glider.stats.estimates import Degenerate, Estimate, Undefined
+from glider.stats.multiplicity import benjamini_yekutieli
+from glider.stats.overlap import f1
+from glider.stats.resampling import bootstrap, paired_difference
+from glider.stats.statistic import SHARE, Floats, Ints, Prepared, average, ratio_of
+from glider.store.run import load_manifest
+
+VERDICTS = (("reason_right", "reason"), ("marks_right", "marks"), ("score_right", "score"))
+_CODES = {"yes": 2.0, "partly": 1.0, "no": 0.0}
+_FEWEST_SHARED = 5
+"""Items that two must share before they are compared."""
+_JUDGE = -1
+EPSILON = 0.15
+"""What a person's greater cost and care is worth (Calderon et al. 2025: 0.2 for experts, 0.15 for
+trained people, 0.1 for a crowd)."""
+
+
+def review_report(run: Path, *, epsilon: float = EPSILON, seed: int = 0) -> ReviewReport:
+    """Every figure of the answers that a review of this run has.
+
+    Args:
+        epsilon: of the alternative-annotator test.
+        seed: of the resamples.
+
+    Raises:
+        RunError: there is no run or no review.
+        DataError: nobody has answered, or a line is damaged.
+    """
+    answered = read_answered(run)
+    return _Figures(answered, epsilon, seed).report(load_manifest(run).judge)
+
+
+class _Figures:
+    """The tables behind the figures. Items are rows, people columns, in the plan's order."""
+
+    def __init__(self, answered: Answered, epsilon: float, seed: int) -> None:
+        self.answered, self.items, self.names = answered, answered.items, answered.names
+        self.plan = answered.review.plan
+        self.epsilon, self.seed = epsilon, seed
+        ends = [_ends(item) for item in self.items]
+        self.alike = len(set(ends)) == 1
+        low = np.array([0.0 if self.alike else low for low, _ in ends])
+        span = np.array([1.0 if self.alike else high - low for low, high in ends])
+        self.scores: Floats = (answered.values() - low[:, None]) / span[:, None]
+        self.judge: Floats = (np.array([i.judge_value for i in self.items]) - low) / span
+        self.clusters: Ints = np.array([item.cluster for item in self.items], np.int64)
+        self.weights: Floats = np.array([item.weight for item in self.items])
+        self.notes: list[str] = list(answered.review.notes)
+        if not self.alike:
+            self.notes.append(
+                "The items have rubrics of several scales: scores are mapped to 0..1."
+            )
+        if np.ptp(self.weights) > 1e-9:
+            self.notes.append(
+                "Items were drawn by stratum: shares of verdicts are weighted back to the run; "
+                "agreement on scores and marks is that of the drawn items."
+            )
+
+    def rng(self) -> np.random.Generator:
+        """The same chance for every figure, so that each can be made alone."""
+        return np.random.default_rng(self.seed)
+
+    def report(self, judge: str) -> ReviewReport:
+        """All figures."""
+        if self.answered.outdated:
+            self.notes.append(
+                f"{self.answered.outdated} answers are to another text, question or rubric than "
+                "the run holds now; they are not counted."
+            )
+        scores = self.plan.asks_score
+        verdicts = self.verdicts() + self.questions()
+        lowest, highest = _ends(self.items[0])
+        return ReviewReport(
+            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            glider=__version__,
+            run_id=self.plan.run_id,
+            judge=judge,
+            mode=self.plan.mode,
+            people=tuple(self.names),
+            drawn=len(self.plan.items),
+            answered=sum(bool(item.blind) for item in self.items),
+            answers=sum(len(item.blind) for item in self.items),
+            scale=f"{lowest:g} to {highest:g}" if self.alike else "0 to 1, of several rubrics",
+            verdicts=tuple(verdicts),
+            mean_agreement=self.mean_agreement(),
+            alpha=ReviewFigure.made(
+                self.alpha(self.scores, "interval"), name="Krippendorff's alpha", of="own scores",
+                people=len(self.names),
+            ),
+            beside=tuple(self.beside()) if scores else (),
+            alternative=self.alternative(),
+            pull=tuple(self.pull()),
+            each_person=tuple(self.person(name) for name in self.names),
+            items=tuple(self.record(n) for n in range(len(self.items)) if self.items[n].blind),
+            notes=tuple(self.notes),
+        )  # fmt: skip
+
+    # ---- verdicts
+
+    def verdicts(self) -> list[Verdicts]:
+        """Of the three, those that anybody gave."""
+        found = []
+        for key, about in VERDICTS:
+            said = [
+                (item, name, getattr(answer, key))
+                for item, name, answer in self.answered.each("reveal")
+                if getattr(answer, key) is not None
+            ]
+            if said:
+                found.append(self._verdicts(about, said))
+        return found
+
+    def questions(self) -> list[Verdicts]:
+        """Of a form: every question whose answers are among yes, partly and no."""
+        found = []
+        for question in self.plan.questions:
+            said = [
+                (item, name, answer.questions[question.key])
+                for item, name, answer in self.answered.each("blind")
+                if question.key in answer.questions
+            ]
+            if said and {"yes", "no"} <= set(question.choices):
+                found.append(self._verdicts(question.text, said))
+            elif said:
+                counts = Counter(word for _, _, word in said)
+                listed = ", ".join(f"{word} {n}" for word, n in counts.most_common())
+                self.notes.append(f"{question.text} {listed}.")
+        return found
+
+    def _verdicts(self, about: str, said: Sequence[tuple[AnsweredItem, str, str]]) -> Verdicts:
+        rows = [(item, name, _CODES[word]) for item, name, word in said if word in _CODES]
+        values = np.array([value for _, _, value in rows])
+        prompts = np.array([item.cluster for item, _, _ in rows], np.int64)
+        names = np.array([self.names.index(name) for _, name, _ in rows], np.int64)
+        weights = np.array([item.weight for item, _, _ in rows])
+        places = {item.id: n for n, item in enumerate(self.items)}
+        table = np.full(self.scores.shape, np.nan)
+        for item, name, value in rows:
+            table[places[item.id], self.names.index(name)] = value
+        where = {"of": about, "people": len(set(names.tolist()))}
+        partly = values >= 1
+        return Verdicts(
+            about=about,
+            counts=dict(Counter(word for _, _, word in said)),
+            yes=ReviewFigure.made(self._share(values == 2, prompts, weights), name="yes", **where),
+            at_least_partly=ReviewFigure.made(
+                self._share(partly, prompts, weights), name="yes or partly", **where
+            ),
+            any_people=ReviewFigure.made(
+                two_way_mean(partly, prompts, names, weights=weights, scale=(0, 1)),
+                name="yes or partly, any people",
+                **where,
+            ),
+            alpha=ReviewFigure.made(
+                self.alpha(table, "ordinal"), name="Krippendorff's alpha", **where
+            ),
+        )
+
+    def _share(self, values: ArrayLike, prompts: Ints, weights: Floats) -> Estimate | Undefined:
+        """A mean of 0..1, weighted as the items were drawn, clustered by prompt."""
+        hits = np.asarray(values, np.float64)
+        if not len(hits):
+            return Undefined("everybody said: cannot tell", 0, 0)
+        if np.ptp(weights) < 1e-9 or np.ptp(hits) == 0:
+            return clustered_mean(hits, prompts, scale=(0, 1))
+        return bootstrap(
+            ratio_of(hits * weights, weights, "nothing to count", SHARE), prompts, rng=self.rng()
+        )
+
+    def mean_agreement(self) -> ReviewFigure | None:
+        """Of each reveal, the share of its verdicts that are at least partly; their mean."""
+        shares, prompts, weights = [], [], []
+        for item, _, answer in self.answered.each("reveal"):
+            said = [_CODES[w] for key, _ in VERDICTS if (w := getattr(answer, key)) in _CODES]
+            if said:
+                shares.append(np.mean([value >= 1 for value in said]))
+                prompts.append(item.cluster)
+                weights.append(item.weight)
+        if not shares:
+            return None
+        found = self._share(np.array(shares), np.array(prompts), np.array(weights))
+        return ReviewFigure.made(found, name="mean of the three", people=len(self.names))
+
+    def alpha(self, table: Floats, level: str) -> Estimate | Undefined:
+        """Krippendorff's, of shape (items, people)."""
+        try:
+            statistic = krippendorff_alpha.on(table, level=level)  # type: ignore[arg-type]
+        except Degenerate as reason:
+            return Undefined(str(reason), int((np.isfinite(table).sum(axis=1) > 1).sum()), 0)
+        return bootstrap(statistic, self.clusters, rng=self.rng())
+
+    # ---- the judge as one more person
+
+    def beside(self) -> list[BesidePeople]:
+        """Each measure: the judge against people, people against people, the difference."""
+
+        def of_scores(metric: Callable[[Floats, Floats], Prepared]) -> "_Pairwise":
+            return lambda a, b, rows: metric(self._column(a)[rows], self._column(b)[rows])
+
+        def alpha_of_two(x: Floats, y: Floats) -> Prepared:
+            return krippendorff_alpha.on(np.column_stack([x, y]))
+
+        levels = sorted({float(v) for v in (*self.judge, *self.scores[np.isfinite(self.scores)])})
+        found = [
+            self._beside("same score", "higher", of_scores(percent_agreement.on)),
+            self._beside(
+                "kappa, quadratic", "higher",
+                of_scores(lambda x, y: cohen_kappa.on(x, y, weighting="quadratic", levels=levels)),
+            ),
+            self._beside("Krippendorff's alpha", "higher", of_scores(alpha_of_two)),
+            self._beside("Pearson's r", "higher", of_scores(pearson.on)),
+            self._beside("mean absolute error", "lower", of_scores(mean_absolute_error.on)),
+        ]  # fmt: skip
+        if any(answer.spans for _, _, answer in self.answered.each("blind")):
+            found += self._beside_marks()
+        return found
+
+    def _beside_marks(self) -> list[BesidePeople]:
+        def iou(a: int, b: int, rows: Ints) -> Prepared:
+            both, x, y = self._words(a, b, rows).T
+            return ratio_of(both, x + y - both, "nothing was marked", SHARE)
+
+        def boundaries(a: int, b: int, rows: Ints) -> Prepared:
+            return f1.on(self._boundaries(a, b, rows))
+
+        return [
+            self._beside("marks: word F1", "higher", lambda a, b, r: f1.on(self._words(a, b, r))),
+            self._beside("marks: words in both of words in either (IoU)", "higher", iou),
+            self._beside("marks: edges within one word, F1", "higher", boundaries),
+        ]
+
+    def _column(self, who: int) -> Floats:
+        return self.judge if who == _JUDGE else self.scores[:, who]
+
+    def _spans(self, who: int, row: int) -> Sequence[Span]:
+        item = self.items[row]
+        if who == _JUDGE:
+            return item.judge_spans
+        answer = item.blind.get(self.names[who])
+        return answer.spans if answer is not None else ()
+
+    def _words(self, a: int, b: int, rows: Ints) -> Floats:
+        return np.array(
+            [
+                word_counts(self.items[r].item.sample, self._spans(a, r), self._spans(b, r))
+                for r in rows
+            ],
+            np.float64,
+        )
+
+    def _boundaries(self, a: int, b: int, rows: Ints) -> Floats:
+        return np.array(
+            [
+                boundary_counts(self.items[r].item.sample, self._spans(a, r), self._spans(b, r))
+                for r in rows
+            ],
+            np.float64,
+        )
+
+    def _beside(self, metric: str, better: str, prepare: "_Pairwise") -> BesidePeople:
+        rated = np.isfinite(self.scores)
+        several = rated.sum(axis=1) > 1
+        people = range(len(self.names))
+        of_judge = [(_JUDGE, p, np.flatnonzero(rated[:, p] & several)) for p in people]
+        if len(self.names) == 1:
+            of_judge = [(_JUDGE, 0, np.flatnonzero(rated[:, 0]))]
+        of_people = [
+            (p, q, np.flatnonzero(rated[:, p] & rated[:, q]))
+            for p in people
+            for q in people
+            if p < q
+        ]
+        judge, against = self._averaged(of_judge, prepare), self._averaged(of_people, prepare)
+        where = {"name": metric, "people": len(self.names)}
+        difference: Estimate | Undefined
+        if isinstance(judge, Prepared) and isinstance(against, Prepared):
+            difference = paired_difference(judge, against, self.clusters, rng=self.rng())
+        else:
+            difference = Undefined("one of the two has no value", 0, 0)
+        return BesidePeople(
+            metric=metric,
+            better=better,
+            judge=ReviewFigure.made(self._estimate(judge), of="judge and people", **where),
+            people=ReviewFigure.made(self._estimate(against), of="people and people", **where),
+            difference=ReviewFigure.made(difference, of="difference", **where),
+        )
+
+    def _estimate(self, found: Prepared | Undefined) -> Estimate | Undefined:
+        if isinstance(found, Undefined):
+            return found
+        return bootstrap(found, self.clusters, rng=self.rng())
+
+    def _averaged(
+        self, pairs: Sequence[tuple[int, int, Ints]], prepare: "_Pairwise"
+    ) -> Prepared | Undefined:
+        """The mean over pairs of those who share enough items."""
+        pairs = [pair for pair in pairs if len(pair[2]) >= _FEWEST_SHARED]
+        if not pairs:
+            return Undefined(f"no two share {_FEWEST_SHARED} items", 0, 0)
+        try:
+            parts = [(prepare(a, b, rows), rows) for a, b, rows in pairs]
+        except Degenerate as reason:
+            return Undefined(
+                str(reason), len({r for _, _, rows in pairs for r in rows.tolist()}), 0
+            )
+        return average(parts, len(self.items))
+
+    def alternative(self) -> AlternativeAnnotator:
+        """Calderon et al. 2025 (arXiv 2501.10970), its t test clustered by prompt."""
+        none = AlternativeAnnotator(epsilon=self.epsilon)
+        if not self.plan.asks_score:
+            return none.model_copy(update={"undefined": "no scores were asked for"})
+        if len(self.names) < 3:
+            return none.model_copy(
+                update={"undefined": f"it needs three people who score the same items, not "
+                        f"{len(self.names)}"}
+            )  # fmt: skip
+        found: list[tuple[str, int, float, float, float]] = []
+        for p, name in enumerate(self.names):
+            others = np.delete(self.scores, p, axis=1)
+            rows = np.flatnonzero(np.isfinite(self.scores[:, p]) & np.isfinite(others).any(axis=1))
+            group, n_groups = codes(self.clusters[rows])
+            if n_groups < _FEWEST_SHARED:
+                continue
+            rest = others[rows]
+            of_judge = -np.sqrt(np.nanmean((self.judge[rows, None] - rest) ** 2, axis=1))
+            of_person = -np.sqrt(np.nanmean((self.scores[rows, p, None] - rest) ** 2, axis=1))
+            judge_wins = of_judge >= of_person - 1e-9
+            person_wins = of_person >= of_judge - 1e-9
+            d = person_wins * 1.0 - judge_wins * 1.0
+            # Where all items come out alike, what one more cluster could have shown.
+            spread = max(float(np.sqrt(mean_variance(d, group, n_groups))), 1 / n_groups)
+            p_value = _t_below((float(d.mean()) - self.epsilon) / spread, n_groups - 1)
+            found.append(
+                (name, len(rows), float(judge_wins.mean()), float(person_wins.mean()), p_value)
+            )
+        if not found:
+            return none.model_copy(update={"undefined": "people share too few items"})
+        adjusted = benjamini_yekutieli([p for *_, p in found])
+        people = tuple(
+            Replacement(
+                person=name, n=n, judge_at_least_as_near=judge, person_at_least_as_near=person,
+                p=p, p_adjusted=float(q), judge_wins=bool(q < 0.05),
+            )
+            for (name, n, judge, person, p), q in zip(found, adjusted, strict=True)
+        )  # fmt: skip
+        return AlternativeAnnotator(
+            epsilon=self.epsilon,
+            people=people,
+            winning_rate=sum(one.judge_wins for one in people) / len(people),
+            advantage=sum(one.judge_at_least_as_near for one in people) / len(people),
+        )
+
+    # ---- what seeing the judge does
+
+    def pull(self) -> list[ReviewFigure]:
+        """Who changed, towards whom, and beside what was never shown."""
+        if self.plan.shows != "after":
+            return []
+        places = {item.id: n for n, item in enumerate(self.items)}
+        rows: list[tuple[int, int, bool, float, float]] = []
+        for item, name, own in self.answered.each("blind"):
+            n, p = places[item.id], self.names.index(name)
+            before = abs(self.scores[n, p] - self.judge[n])
+            told = item.reveal.get(name)
+            if is_held_out(self.plan, name, item.id):
+                rows.append((n, p, True, before, before))
+            elif told is not None and np.isfinite(before):
+                final = item.value(told)
+                if not np.isfinite(final):  # not asked again: as before
+                    final = item.value(own)
+                low, high = _ends(item)
+                final = final if self.alike else (final - low) / (high - low)
+                rows.append((n, p, False, before, abs(final - self.judge[n])))
+        if not rows:
+            return []
+        table = np.array([(n, p, held) for n, p, held, _, _ in rows], np.int64)
+        before, after = np.array([row[3] for row in rows]), np.array([row[4] for row in rows])
+        prompts, held = self.clusters[table[:, 0]], table[:, 2] == 1
+        shown = ~held
+        changed = np.array(
+            [
+                bool(
+                    (told := self.items[n].reveal.get(self.names[p]))
+                    and np.isfinite(self.items[n].value(told))
+                    and self.items[n].value(told)
+                    != self.items[n].value(self.items[n].blind[self.names[p]])
+                )
+                for n, p, *_ in rows
+            ]
+        )
+        people = len(set(table[:, 1].tolist()))
+        found = []
+        if shown.any():
+            found += [
+                ("changed the score when the judge's was shown",
+                 clustered_mean(changed[shown] * 1.0, prompts[shown], scale=(0, 1))),
+                ("moved towards the judge's score, in steps",
+                 clustered_mean((before - after)[shown], prompts[shown])),
+                ("distance to the judge, before it was shown",
+                 clustered_mean(before[shown], prompts[shown])),
+                ("distance to the judge, after it was shown",
+                 clustered_mean(after[shown], prompts[shown])),
+            ]  # fmt: skip
+        if held.any():
+            found.append(("distance to the judge where it was never shown",
+                          clustered_mean(before[held], prompts[held])))  # fmt: skip
+        if held.any() and shown.any():
+            difference = paired_difference(
+                ratio_of(after * shown, shown * 1.0, "none was shown"),
+                ratio_of(before * held, held * 1.0, "none was held out"),
+                prompts,
+                rng=self.rng(),
+            )
+            found.append(("distance, shown less never shown", difference))
+        return [ReviewFigure.made(one, name=name, people=people) for name, one in found]
+
+    # ---- people and items
+
+    def person(self, name: str) -> PersonReport:
+        """How one person answered."""
+        person = self.answered.people[name]
+        own = [(item, item.blind[name]) for item in self.items if name in item.blind]
+        told = [item.reveal[name] for item in self.items if name in item.reveal]
+        values = [item.value(answer) for item, answer in own]
+        counts = Counter(value for value in values if np.isfinite(value))
+        commonest = counts.most_common(1)
+        times = [answer.seconds for _, answer in own if answer.seconds > 0]
+        twice = [
+            (item.value(item.blind[name]), item.value(item.again[name]))
+            for item in self.items
+            if name in item.blind and name in item.again
+        ]
+        same = sum(a == b for a, b in twice)
+        notes = []
+        if len(values) >= 10 and commonest and commonest[0][1] == len(values):
+            notes.append(f"the same score to all {len(values)} items")
+        for key, about in VERDICTS:
+            words = Counter(getattr(answer, key) for answer in told)
+            if len(told) >= 20 and len(words) == 1:
+                notes.append(f"the same verdict on the {about} {len(told)} times")
+        if len(times) >= 5 and median(times) < 3:
+            notes.append(f"half of the answers within {median(times):.1f} s")
+        by_chance = sum((n / len(values)) ** 2 for n in counts.values()) if values else 0
+        if len(twice) >= 8 and same / len(twice) <= by_chance:
+            notes.append("agrees with the own repeats no more than by chance")
+        asked = 0
+        if name in self.plan.people:
+            asked = sum(v.time == 1 for v in visits(self.plan, name, person.answered))
+        return PersonReport(
+            name=name,
+            answered=len(own),
+            asked=max(asked, len(own)),
+            verdicts=len(told),
+            skipped=sum(
+                stage == "skip" and visit not in person.answered for visit, stage in person.current
+            ),
+            flagged=sum(stage == "flag" for _, stage in person.current),
+            median_seconds=median(times) if times else None,
+            marks_per_item=sum(len(answer.spans) for _, answer in own) / len(own),
+            commonest=f"{commonest[0][0]:g} ({commonest[0][1]} of {len(values)})"
+            if commonest
+            else "",
+            repeats=len(twice),
+            same_again=same / len(twice) if twice else None,
+            off_again=sum(abs(a - b) for a, b in twice) / len(twice) if twice else None,
+            notes=tuple(notes),
+        )
+
+    def record(self, n: int) -> AnsweredRecord:
+        """All answers to one item."""
+        item = self.items[n]
+        given = self.scores[n][np.isfinite(self.scores[n])]
+
+        def scores(answers: "dict[str, Answer]") -> dict[str, float]:
+            found = {name: item.value(answer) for name, answer in answers.items()}
+            return {name: value for name, value in found.items() if np.isfinite(value)}
+
+        return AnsweredRecord(
+            id=item.id,
+            sample_id=item.item.sample.id,
+            row=item.row,
+            criterion=item.item.criterion.name,
+            cluster=item.cluster,
+            weight=item.weight,
+            judge=item.judge_value,
+            judge_marks=[[s.field, s.start, s.end] for s in item.judge_spans],
+            scores=scores(dict(item.blind)),
+            scores_again=scores(dict(item.again)),
+            scores_after_reveal=scores(dict(item.reveal)),
+            marks={
+                name: [[s.field, s.start, s.end] for s in answer.spans]
+                for name, answer in item.blind.items()
+                if answer.spans
+            },
+            verdicts={
+                name: {key: word for key, _ in VERDICTS if (word := getattr(answer, key))}
+                for name, answer in item.reveal.items()
+            },
+            questions={n: dict(a.questions) for n, a in item.blind.items() if a.questions},
+            notes={n: a.note for n, a in item.blind.items() if a.note.strip()},
+            spread=float(np.ptp(given)) if len(given) > 1 else None,
+            off=float(abs(given.mean() - self.judge[n])) if len(given) else None,
+        )
+
+
+_Pairwise = Callable[[int, int, Ints], Prepared]
+"""Two of the people or the judge, and the rows that they share, to a statistic of these rows."""
+
+
+def _ends(item: AnsweredItem) -> tuple[float, float]:
+    rubric = item.item.criterion.rubric
+    return (0.0, 1.0) if item.item.is_pair else (float(rubric.low), float(rubric.high))
+
+
+def _t_below(t: float, degrees: int) -> float:
+    """P(T < t) of Student's t."""
+    from scipy.stats import t as student
+
+    return float(student.cdf(t, degrees))

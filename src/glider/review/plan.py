@@ -1,0 +1,227 @@
+"""Who looks at what, and in which order: written once, the same on every machine.
+
+Order, held-out share and repeats follow from a salted hash of person and item, so nothing has to be
+kept of them. Where each item goes to K people, they are the K that a hash ranks first: a person who
+joins or leaves takes or leaves a share, and what somebody has answered stays on that person's list.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from glider.core.base import Frozen
+from glider.core.errors import RunError, SetupError
+from glider.review.items import Drawn
+from glider.store.atomic import write_json
+from glider.store.manifest import AnyManifest, read_manifest
+
+Mode = Literal["verify", "label", "compare", "synth", "form"]
+FOLDER = "review"
+_REPEAT_GAP = 5
+"""A repeat comes no sooner than after so many other items, or half of all where they are few."""
+
+
+class Question(Frozen):
+    """One question of a form."""
+
+    key: str = Field(min_length=1, max_length=40)
+    text: str = Field(min_length=1)
+    choices: tuple[str, ...] = Field(default=("yes", "partly", "no", "cannot tell"), min_length=2)
+
+
+SYNTH_QUESTIONS = (
+    Question(key="text_real", text="Does the text read like a real one of its kind?"),
+    Question(key="text_whole", text="Do its parts belong together, and is nothing missing?"),
+    Question(key="criterion_clear", text="Is it clear what the criterion asks for?"),
+    Question(key="criterion_fits", text="Does the criterion fit this text?"),
+    Question(key="levels_apart", text="Can the rubric's levels be told apart?"),
+    Question(key="levels_rise", text="Does each level ask for more than the one below?"),
+    Question(key="score_right", text="Is the score right?"),
+    Question(key="reason_right", text="Is the reason right?"),
+    Question(key="marks_right", text="Do the marks show what decides the score?"),
+)
+"""What is asked of made data: of the material, the criterion, the rubric and the judgment."""
+
+
+class ReviewPlan(AnyManifest):
+    """What people are asked."""
+
+    version: int = 1
+    run_id: str
+    created_at: str
+    mode: Mode
+    salt: str
+    people: tuple[str, ...]
+    each: int | None = None
+    """People who look at each item; None for all of them."""
+    repeat: float = Field(default=0.0, ge=0, le=0.5)
+    """Share of a person's items that come twice."""
+    holdout: float = Field(default=0.0, ge=0, le=1)
+    """Share of a person's items whose judgment is never shown."""
+    questions: tuple[Question, ...] = ()
+    items: tuple[Drawn, ...]
+
+    @property
+    def asks_score(self) -> bool:
+        """A person gives an own score, or names the better output."""
+        return self.mode in ("verify", "label", "compare")
+
+    @property
+    def shows(self) -> Literal["never", "first", "after"]:
+        """When the judge's answer is shown: before anything is asked, or after the own answer."""
+        if self.mode == "synth":
+            return "first"
+        return "after" if self.mode in ("verify", "compare") else "never"
+
+
+class Visit(Frozen):
+    """One time that a person looks at an item."""
+
+    item: str
+    time: Literal[1, 2] = 1
+    shows_judgment: bool = True
+    """After the person's own answer; False for what is held out, and for the second time."""
+
+    @property
+    def id(self) -> str:
+        """Unique among a person's visits."""
+        return self.item if self.time == 1 else f"{self.item}-2"
+
+
+def new_plan(
+    run_id: str,
+    items: Sequence[Drawn],
+    people: Sequence[str],
+    *,
+    mode: Mode = "verify",
+    each: int | None = None,
+    repeat: float = 0.0,
+    holdout: float = 0.0,
+    questions: Sequence[Question] = (),
+) -> ReviewPlan:
+    """A plan with a salt of its own.
+
+    Raises:
+        SetupError: nobody is named, somebody twice, or a name is no file name.
+    """
+    check_people(people)
+    if each is not None and not 1 <= each <= len(people):
+        raise SetupError(f"each item is looked at by 1 to {len(people)} people, not {each}")
+    return ReviewPlan(
+        run_id=run_id,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        mode=mode,
+        salt=secrets.token_hex(8),
+        people=tuple(people),
+        each=each,
+        repeat=repeat,
+        holdout=holdout,
+        questions=tuple(questions),
+        items=tuple(items),
+    )
+
+
+def check_people(people: Sequence[str]) -> None:
+    """Names that can be names of files.
+
+    Raises:
+        SetupError: there is none, one is there twice, or one has other signs than letters,
+            digits, `-` and `_`.
+    """
+    if not people:
+        raise SetupError("nobody is named", hint="--annotators ana,ben")
+    for name in people:
+        if not name or not all(char.isalnum() or char in "-_" for char in name) or len(name) > 40:
+            raise SetupError(
+                f"{name!r} cannot be a name here",
+                hint="letters, digits, - and _, at most 40; no e-mail addresses",
+            )
+    folded = [name.casefold() for name in people]
+    if len(set(folded)) < len(folded):
+        raise SetupError("two people have the same name")
+
+
+def visits(plan: ReviewPlan, person: str, answered: Collection[str] = ()) -> list[Visit]:
+    """What a person looks at, in order.
+
+    Args:
+        answered: ids of visits that this person has answered; they stay, whoever joins or leaves.
+    """
+    kept = set(answered)
+    mine = [
+        item.id
+        for item in plan.items
+        if _is_mine(plan, person, item.id) or {item.id, _second(item.id)} & kept
+    ]
+    mine.sort(key=lambda item: chance(plan, "order", person, item))
+    shown = plan.shows == "after"
+    found = [
+        Visit(item=item, shows_judgment=shown and not is_held_out(plan, person, item))
+        for item in mine
+    ]
+    gap = min(_REPEAT_GAP, len(mine) // 2)
+    early = mine[: len(mine) - gap]
+    by_lot = sorted(early, key=lambda item: chance(plan, "repeat", person, item))
+    again = {*by_lot[: round(plan.repeat * len(mine))]}
+    again |= {item for item in mine if _second(item) in kept}
+    for item in sorted(again, key=lambda item: chance(plan, "again", person, item)):
+        first = next(n for n, visit in enumerate(found) if visit.item == item)
+        later = len(found) - first - gap
+        at = first + 1 + gap + int(chance(plan, "again", person, item) * max(later, 0))
+        found.insert(at, Visit(item=item, time=2, shows_judgment=False))
+    return found
+
+
+def is_held_out(plan: ReviewPlan, person: str, item: str) -> bool:
+    """This person never sees what the judge said of this item."""
+    return chance(plan, "holdout", person, item) < plan.holdout
+
+
+def _second(item: str) -> str:
+    return Visit(item=item, time=2).id
+
+
+def _is_mine(plan: ReviewPlan, person: str, item: str) -> bool:
+    if plan.each is None:
+        return True
+    ranked = sorted(plan.people, key=lambda name: chance(plan, "whose", name, item))
+    return person in ranked[: plan.each]
+
+
+def chance(plan: ReviewPlan, what: str, person: str, item: str) -> float:
+    """A number in [0, 1) that is always the same for these."""
+    digest = hashlib.sha256("\0".join([plan.salt, what, person, item]).encode()).digest()
+    return int.from_bytes(digest[:7], "big") / (1 << 56)
+
+
+def shown_first(plan: ReviewPlan, person: str, item: str, names: Sequence[str]) -> list[str]:
+    """Two outputs in the order in which this person sees them."""
+    swapped = chance(plan, "side", person, item) < 0.5
+    return list(reversed(names)) if swapped else list(names)
+
+
+def load_plan(run: Path) -> ReviewPlan:
+    """The plan in a run's `review` folder.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    return read_manifest(run / FOLDER, ReviewPlan, "review")
+
+
+def save_plan(run: Path, plan: ReviewPlan) -> None:
+    """Write a plan; the place of an older one is taken only when it is whole.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    try:
+        (run / FOLDER).mkdir(exist_ok=True)
+    except OSError as exc:
+        raise RunError(f"cannot write {run / FOLDER}: {exc.strerror or exc}") from exc
+    write_json(run / FOLDER / "manifest.json", plan.model_dump(mode="json"))

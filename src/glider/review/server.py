@@ -1,0 +1,399 @@
+"""The page's server: loopback, one link with a secret for each person, nothing from outside.
+
+The secret stands behind `#` in the link, so that it is in no log and in no request line; the page
+sends it as a bearer token. No path of a request reaches the file system: every route is written
+here. An answer is confirmed after it is on disk.
+"""
+
+import hashlib
+import hmac
+import ipaddress
+import json
+import secrets
+import time
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from glider.core.errors import GliderError, RunError, SetupError
+from glider.core.judgments import Comparison, Judgment, Span
+from glider.review.answers import Answer, AnswerBook, Person
+from glider.review.items import ReviewItem
+from glider.review.plan import FOLDER, ReviewPlan, Visit, shown_first, visits
+from glider.store.atomic import write_json
+
+_LINKS = "links.json"
+_MOST_BODY = 1 << 20
+_WRONG_TOKENS = (20, 60.0)
+"""So many wrong tokens from one address in so many seconds, then it is told to wait."""
+_MOST_ADDRESSES = 1_000
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_FILES = {
+    "/": ("review.html", "text/html"),
+    "/review.css": ("review.css", "text/css"),
+    "/review.js": ("review.js", "text/javascript"),
+}
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def links(run: Path, people: Sequence[str], *, renew: bool = False) -> dict[str, str]:
+    """A secret for each person; kept beside the answers, readable by its owner alone.
+
+    Args:
+        renew: make new ones, so that links that were given away open nothing any more.
+
+    Raises:
+        RunError: the file is damaged or cannot be written.
+    """
+    path = run / FOLDER / _LINKS
+    known: dict[str, str] = {}
+    if path.exists() and not renew:
+        try:
+            text = path.read_text("utf-8")
+            known = {
+                str(name): str(token) for name, token in dict(json.loads(text or "{}")).items()
+            }
+        except (OSError, ValueError, TypeError) as exc:
+            raise RunError(
+                f"{path} cannot be read: {exc}", hint="--new-links makes it anew"
+            ) from exc
+    found = {name: known.get(name) or secrets.token_urlsafe(24) for name in people}
+    try:
+        path.touch(0o600)
+        path.chmod(0o600)
+        # The secrets and the lock are no part of what is shared with a repository.
+        (run / FOLDER / ".gitignore").write_text(f"{_LINKS}\n.lock\n", "utf-8")
+    except OSError as exc:
+        raise RunError(f"cannot write {path}: {exc.strerror or exc}") from exc
+    if found != known:
+        write_json(path, found)
+    return found
+
+
+def check_host(host: str, *, allow_remote: bool) -> None:
+    """Only this machine, unless somebody says that others may come.
+
+    Raises:
+        SetupError: the host is not loopback and `allow_remote` is not set.
+    """
+    if host == "localhost" or allow_remote:
+        return
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise SetupError(
+            f"{host} can be reached from other machines",
+            hint="--allow-remote if that is meant: texts and answers then travel unencrypted",
+        )
+
+
+def make_app(
+    plan: ReviewPlan,
+    items: Mapping[str, ReviewItem],
+    book: AnswerBook,
+    tokens: Mapping[str, str],
+    *,
+    any_host: bool = False,
+) -> web.Application:
+    """The application, for a runner or a test.
+
+    Args:
+        items: id to item, for every item of the plan.
+        tokens: person to secret.
+        any_host: requests may name any host; else only this machine, which keeps other pages of
+            the browser from asking through a name of their own.
+    """
+    review = _Review(plan, items, book, tokens)
+
+    @web.middleware
+    async def guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        host = request.host.rsplit(":", 1)[0].strip("[]")
+        if not any_host and host not in ("localhost", "127.0.0.1", "::1"):
+            return _answered({"error": "this name is not served"}, 421)
+        try:
+            response = await handler(request)
+        except web.HTTPException as error:
+            response = _answered({"error": error.reason}, error.status)
+        except GliderError as error:
+            response = _answered({"error": str(error)}, 507 if isinstance(error, RunError) else 422)
+        for name, value in _HEADERS.items():
+            response.headers[name] = value
+        return response
+
+    app = web.Application(middlewares=[guard], client_max_size=_MOST_BODY)
+    page = files("glider.review").joinpath("page")
+    for route, (name, kind) in _FILES.items():
+        text = page.joinpath(name).read_text("utf-8")
+        app.router.add_get(route, _static(text, kind))
+    app.router.add_get("/api/state", review.state)
+    app.router.add_get("/api/visit/{id}", review.visit)
+    app.router.add_post("/api/answer", review.answer)
+    return app
+
+
+def _static(text: str, kind: str) -> _Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.Response(text=text, content_type=kind, charset="utf-8")
+
+    return handler
+
+
+def _answered(body: object, status: int = 200) -> web.Response:
+    return web.json_response(body, status=status)
+
+
+class _Review:
+    """The routes."""
+
+    def __init__(
+        self,
+        plan: ReviewPlan,
+        items: Mapping[str, ReviewItem],
+        book: AnswerBook,
+        tokens: Mapping[str, str],
+    ) -> None:
+        self._plan, self._items, self._book = plan, items, book
+        self._tokens = {name: _digest(token) for name, token in tokens.items()}
+        self._visits = {
+            name: {visit.id: visit for visit in visits(plan, name, book.people[name].answered)}
+            for name in plan.people
+        }
+        self._wrong: dict[str, deque[float]] = defaultdict(deque)
+
+    def _person(self, request: web.Request) -> Person:
+        """Who asks; every token is compared, so that the time taken tells nothing."""
+        given = _digest(request.headers.get("Authorization", "").removeprefix("Bearer "))
+        found = None
+        for name, token in self._tokens.items():
+            if hmac.compare_digest(given, token):
+                found = name
+        if found is not None:
+            return self._book.people[found]
+        self._count_wrong(request.remote or "")
+        raise web.HTTPUnauthorized(reason="this link opens nothing (any more); ask for a new one")
+
+    def _count_wrong(self, address: str) -> None:
+        most, window = _WRONG_TOKENS
+        now = time.monotonic()
+        if len(self._wrong) > _MOST_ADDRESSES:
+            self._wrong.clear()
+        wrong = self._wrong[address]
+        while wrong and wrong[0] < now - window:
+            wrong.popleft()
+        if len(wrong) >= most:
+            raise web.HTTPTooManyRequests(reason="too many wrong links; wait a minute")
+        wrong.append(now)
+
+    async def state(self, request: web.Request) -> web.Response:
+        person = self._person(request)
+        mine = self._visits[person.name].values()
+        return _answered(
+            {
+                "person": person.name,
+                "mode": self._plan.mode,
+                "asks_score": self._plan.asks_score,
+                "run": self._plan.run_id,
+                "questions": [question.model_dump() for question in self._plan.questions],
+                "visits": [
+                    {
+                        "id": visit.id,
+                        "state": _state(person, visit, self._plan),
+                        "flag": (visit.id, "flag") in person.current,
+                        "title": self._title(visit),
+                    }
+                    for visit in mine
+                ],
+            }
+        )
+
+    def _title(self, visit: Visit) -> str:
+        item = self._items.get(visit.item)
+        if item is None:
+            return "an item that is gone"
+        return " ".join(item.sample.judged[0].text[:200].split())[:80]
+
+    async def visit(self, request: web.Request) -> web.Response:
+        person = self._person(request)
+        visit, item = self._found(person, request.match_info["id"])
+        own = person.blind(visit.id)
+        body = self._material(person, item)
+        body["visit"] = visit.id
+        body["answers"] = {
+            answer.stage: answer.model_dump(mode="json")
+            for answer in (own, person.reveal(visit.id))
+            if answer is not None
+        }
+        body["changed"] = own is not None and own.content != item.content
+        body["judgment"] = self._judgment(person, visit, item)
+        return _answered(body)
+
+    def _found(self, person: Person, visit_id: str) -> tuple[Visit, ReviewItem]:
+        visit = self._visits[person.name].get(visit_id)
+        if visit is None:
+            raise web.HTTPNotFound(reason="this item is not on your list (any more)")
+        item = self._items.get(visit.item)
+        if item is None:
+            raise web.HTTPGone(reason="the run no longer holds this item")
+        return visit, item
+
+    def _material(self, person: Person, item: ReviewItem) -> dict[str, Any]:
+        """The texts and the question: never a word of the judge's."""
+        judged = [field.name for field in item.sample.judged]
+        if isinstance(item.outcome, Comparison):
+            judged = shown_first(
+                self._plan, person.name, item.id, [item.outcome.first, item.outcome.second]
+            )
+        labels = {field.name: field.name for field in item.sample.fields}
+        names = [*(field.name for field in item.sample.told), *judged]
+        return {
+            "content": item.content,
+            "pair": isinstance(item.outcome, Comparison),
+            "title": item.criterion.heading,
+            "question": item.criterion.question_for(item.sample, labels),
+            "levels": [
+                {"score": score, "text": text}
+                for score, text in item.criterion.rubric.levels.items()
+            ],
+            "fields": [
+                {"name": name, "text": item.sample[name], "judged": name in judged}
+                for name in names
+            ],
+        }
+
+    def _is_shown(self, person: Person, visit: Visit, item: ReviewItem) -> bool:
+        """The judge's answer may be seen now."""
+        if self._plan.shows == "first":
+            return True
+        own = person.blind(visit.id)
+        return visit.shows_judgment and own is not None and own.content == item.content
+
+    def _judgment(self, person: Person, visit: Visit, item: ReviewItem) -> dict[str, Any] | None:
+        if not self._is_shown(person, visit, item):
+            return None
+        outcome = item.outcome
+        if isinstance(outcome, Judgment):
+            return {
+                "score": outcome.score,
+                "reasoning": outcome.reasoning,
+                "marks": [span.model_dump() for mark in outcome.highlights for span in mark.spans],
+                "unplaced": [mark.phrase for mark in outcome.highlights if not mark.spans],
+            }
+        first = next((o for o in outcome.orders if isinstance(o, Judgment)), None)
+        return {
+            "preferred": outcome.preferred,
+            "flipped": outcome.flipped,
+            "reasoning": first.reasoning if first else None,
+            "marks": [
+                span.model_dump()
+                for mark in (first.highlights if first else ())
+                for span in mark.spans
+            ],
+            "unplaced": [],
+        }
+
+    async def answer(self, request: web.Request) -> web.Response:
+        person = self._person(request)
+        try:
+            sent = await request.json()
+        except ValueError as exc:
+            raise web.HTTPBadRequest(reason="no JSON") from exc
+        if not isinstance(sent, dict):
+            raise web.HTTPBadRequest(reason="no answer")
+        visit, item = self._found(person, str(sent.pop("visit", "")))
+        if sent.get("id") in person.ids:  # sent again: the page did not hear that it was kept
+            return self._kept(str(sent["id"]), person, visit, item)
+        if sent.get("stage") == "blind" and self._is_shown(person, visit, item):
+            sent["stage"] = "blind" if self._plan.shows == "first" else "after"
+        try:
+            answer = Answer.model_validate(
+                {
+                    **sent,
+                    "person": person.name,
+                    "visit": visit.id,
+                    "item": visit.item,
+                    "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                }
+            )
+        except ValidationError as exc:
+            first = exc.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise web.HTTPUnprocessableEntity(reason=_line(f"{where}: {first['msg']}")) from exc
+        wrong = self._wrong_in(answer, item)
+        if wrong:
+            raise web.HTTPUnprocessableEntity(reason=_line(wrong))
+        if answer.content != item.content:
+            raise web.HTTPConflict(reason="the text has changed; load the page again")
+        if answer.stage == "reveal" and not self._is_shown(person, visit, item):
+            raise web.HTTPConflict(reason="the own answer comes first")
+        self._book.add(answer)
+        return self._kept(answer.id, person, visit, item)
+
+    def _kept(self, id: str, person: Person, visit: Visit, item: ReviewItem) -> web.Response:
+        state = _state(person, visit, self._plan)
+        shown = self._judgment(person, visit, item)
+        return _answered({"saved": id, "state": state, "judgment": shown})
+
+    def _wrong_in(self, answer: Answer, item: ReviewItem) -> str:
+        """Why an answer cannot be one to this item; empty where it can."""
+        if answer.stage in ("skip", "flag"):
+            return ""
+        own = answer.stage != "reveal"
+        verdicts = (answer.reason_right, answer.marks_right, answer.score_right)
+        if own and any(verdicts):
+            return "a verdict comes after the judge's answer"
+        if answer.score is not None and (
+            item.is_pair or answer.score not in item.criterion.rubric.levels
+        ):
+            return "the rubric has no such score"
+        judged = {field.name: field.text for field in item.sample.judged}
+        if answer.preferred and (not item.is_pair or answer.preferred not in judged):
+            return "there is no such output"
+        if own and self._plan.asks_score and answer.score is None and answer.preferred is None:
+            return "an answer has a score, or names the better output"
+        if not all(_fits(span, judged) for span in answer.spans):
+            return "a mark lies outside its text"
+        choices = {question.key: question.choices for question in self._plan.questions}
+        if any(said not in choices.get(key, ()) for key, said in answer.questions.items()):
+            return "the form has no such question or choice"
+        return ""
+
+
+def _line(text: str) -> str:
+    """A reason phrase: one line."""
+    return " ".join(text.split())[:200]
+
+
+def _fits(span: Span, texts: Mapping[str, str]) -> bool:
+    return span.field in texts and 0 <= span.start < span.end <= len(texts[span.field])
+
+
+def _state(person: Person, visit: Visit, plan: ReviewPlan) -> str:
+    """`open`, `half` (the own answer is there, the verdict is not), `done` or `skipped`."""
+    if person.blind(visit.id) is not None:
+        wants_more = plan.shows == "after" and visit.shows_judgment
+        return "half" if wants_more and person.reveal(visit.id) is None else "done"
+    return "skipped" if (visit.id, "skip") in person.current else "open"
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

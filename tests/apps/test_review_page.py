@@ -1,0 +1,287 @@
+"""The review page in a real browser: by mouse, by keyboard, offline for a while, in two tabs."""
+
+import random
+
+import pytest
+from review_runs import HOSTILE, begun, graded_run, pair_run
+from review_server import free_port, serving
+
+from glider.review.answers import read_people
+
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+
+@pytest.fixture
+def tab(browser):
+    """Opens a person's link; at the end, the page must have said nothing and asked nobody else."""
+    contexts, noise, asked = [], [], set()
+
+    def go(link, context=None, **options):
+        if context is None:
+            context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+            contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: noise.append(str(error)))
+        page.on("request", lambda request: asked.add(request.url.partition("#")[0]))
+        page.goto(link)
+        page.wait_for_selector("#item:not([hidden]), #end:not([hidden])")
+        return page
+
+    go.asked, go.noise = asked, noise
+    yield go
+    for context in contexts:
+        context.close()
+    assert noise == []
+    hosts = {url.split("/")[2].split(":")[0] for url in asked if not url.startswith("data:")}
+    assert hosts == {"127.0.0.1"}
+
+
+SELECT = """([start, end]) => {
+    const node = document.querySelector(".judged .text").firstChild;
+    const units = (n) => Array.from(node.data).slice(0, n).join("").length;
+    const range = new Range();
+    range.setStart(node, units(start));
+    range.setEnd(node, units(end));
+    const selection = document.getSelection();
+    selection.removeAllRanges();
+    selection.addRange(range);
+}"""
+"""Selects code points; `Array.from` is the oracle, the page counts in its own way."""
+
+
+def saved(page):
+    sync_api.expect(page.locator("#saved")).to_have_text("Saved")
+
+
+def test_verifying_by_mouse(tab, tmp_path):
+    run = graded_run(tmp_path / "run", 3)
+    review = begun(run, "ana")
+    with serving(review) as links:
+        page = tab(links["ana"])
+        for n in range(3):
+            sync_api.expect(page.locator("#count")).to_contain_text(f"item {n + 1}")
+            assert page.is_hidden("#reveal")
+            page.click("#save")
+            assert "Choose a score" in page.inner_text("#message")
+            page.click("#scores label:nth-of-type(2)")
+            page.locator(".judged .text").dblclick(position={"x": 40, "y": 14})
+            page.click("#mark")
+            page.fill("#note", "a note")
+            page.click("#save")
+            page.wait_for_selector("#reveal:not([hidden])")
+            saved(page)
+            assert page.is_disabled("#scores input") and page.is_hidden("#save")
+            page.click("#save-verdict")
+            assert "all three" in page.inner_text("#message")
+            for name in ("reason_right", "marks_right", "score_right"):
+                page.click(f'label:has(input[name="{name}"][value="partly"])')
+            page.click('label:has(input[name="now"][value="4"])')
+            page.click("#save-verdict")
+        page.wait_for_selector("#end:not([hidden])")
+        assert "3 of 3 done" in page.inner_text("#count")
+    ana = read_people(run)["ana"]
+    for drawn in review.plan.items:
+        own, told = ana.blind(drawn.id), ana.reveal(drawn.id)
+        text = review.items[drawn.id].sample["output"]
+        assert own.score == 2 and own.note == "a note"
+        assert [text[span.start : span.end] for span in own.spans] == ["text"]
+        assert (told.reason_right, told.marks_right, told.score_right) == ("partly",) * 3
+        assert told.score == 4
+
+
+def test_verifying_by_keyboard_alone(tab, tmp_path):
+    run = graded_run(tmp_path / "run", 2)
+    review = begun(run, "ana")
+    with serving(review) as links:
+        page = tab(links["ana"])
+        for n in range(2):
+            sync_api.expect(page.locator("#count")).to_contain_text(f"item {n + 1}")
+            assert page.is_hidden("#reveal")
+            page.keyboard.press("4")
+            page.evaluate(SELECT, [5, 8])
+            page.keyboard.press("m")
+            page.evaluate(SELECT, [0, 2])
+            page.keyboard.press("m")
+            page.keyboard.press("u")
+            page.keyboard.press("Control+Enter")
+            page.wait_for_selector("#reveal:not([hidden])")
+            for key in "132":
+                page.keyboard.press(key)
+            page.keyboard.press("Control+Enter")
+            sync_api.expect(page.locator("#count")).to_contain_text(f"{n + 1} of 2 done")
+    ana = read_people(run)["ana"]
+    for drawn in review.plan.items:
+        assert ana.blind(drawn.id).score == 4
+        assert [(s.start, s.end) for s in ana.blind(drawn.id).spans] == [(5, 11)]  # whole words
+        told = ana.reveal(drawn.id)
+        assert (told.reason_right, told.marks_right, told.score_right) == ("yes", "no", "partly")
+
+
+@pytest.mark.parametrize("by", ["mouse", "keyboard"])
+def test_labelling(tab, tmp_path, by):
+    run = graded_run(tmp_path / "run", 2)
+    review = begun(run, "ana", mode="label")
+    with serving(review) as links:
+        page = tab(links["ana"])
+        for n in range(2):
+            sync_api.expect(page.locator("#count")).to_contain_text(f"item {n + 1}")
+            if by == "mouse":
+                page.click('#scores label:has(input[value="5"])')
+                page.click("#save")
+            else:
+                page.keyboard.press("5")
+                page.keyboard.press("Control+Enter")
+        page.wait_for_selector("#end:not([hidden])")
+    ana = read_people(run)["ana"]
+    assert [ana.blind(drawn.id).score for drawn in review.plan.items] == [5, 5]
+    assert not any(stage == "reveal" for _, stage in ana.current)
+
+
+@pytest.mark.parametrize("by", ["mouse", "keyboard"])
+def test_comparing(tab, tmp_path, by):
+    run = pair_run(tmp_path / "run", 2)
+    review = begun(run, "ana")
+    with serving(review) as links:
+        page = tab(links["ana"])
+        chosen = []
+        for n in range(2):
+            sync_api.expect(page.locator("#count")).to_contain_text(f"item {n + 1}")
+            chosen.append(page.locator("#scores input").first.get_attribute("value"))
+            if by == "mouse":
+                page.locator("#scores label").first.click()
+                page.click("#save")
+            else:
+                page.keyboard.press("1")
+                page.keyboard.press("Control+Enter")
+            page.wait_for_selector("#reveal:not([hidden])")
+            for key in "111":
+                page.keyboard.press(key)
+            page.keyboard.press("Control+Enter")
+            sync_api.expect(page.locator("#count")).to_contain_text(f"{n + 1} of 2 done")
+    ana = read_people(run)["ana"]
+    assert sorted(ana.blind(d.id).preferred for d in review.plan.items) == sorted(chosen)
+
+
+def test_offsets_are_those_of_python_whatever_stands_in_the_text(tab, tmp_path):
+    rng = random.Random(7)
+    signs = "".join(HOSTILE.values()) + "😀é\r\n\t \u200d\u0000𝒳א"
+    texts = [*HOSTILE.values()]
+    texts += ["".join(rng.choices(signs, k=rng.randint(2, 60))) + "end" for _ in range(8)]
+    run = graded_run(tmp_path / "run", texts=texts, per_prompt=1)
+    review = begun(run, "ana", mode="label")
+    # The page's own arithmetic on every place of every text, against JavaScript's iterator.
+    arithmetic = """() => {
+        const text = document.querySelector(".judged .text").firstChild.data;
+        const points = Array.from(text);
+        let unit = 0;
+        for (let n = 0; n <= points.length; n += 1) {
+            if (toUnits(text, n) !== unit || toPoints(text, unit) !== n) return n;
+            unit += (points[n] ?? "").length;
+        }
+        return text;
+    }"""
+    wanted = {}
+    with serving(review) as links:
+        page = tab(links["ana"])
+        for n in range(len(texts)):
+            sync_api.expect(page.locator("#count")).to_contain_text(f"item {n + 1}")
+            shown = page.evaluate(arithmetic)
+            assert shown in texts
+            visible = [i for i, char in enumerate(shown) if not char.isspace() and char.isalnum()]
+            start, end = visible[0], visible[-1] + 1
+            page.evaluate(SELECT, [start, end])
+            page.keyboard.press("m")
+            quoted = page.locator("#marks q").text_content()
+            wanted[shown] = quoted
+            page.keyboard.press("3")
+            page.keyboard.press("Control+Enter")
+        page.wait_for_selector("#end:not([hidden])")
+        assert (
+            page.evaluate("document.querySelectorAll('#material script, #material b').length") == 0
+        )
+    ana = read_people(run)["ana"]
+    for drawn in review.plan.items:
+        text = review.items[drawn.id].sample["output"]
+        (span,) = ana.blind(drawn.id).spans
+        assert text[span.start : span.end] == wanted[text]
+
+
+def test_offline_for_a_while(tab, tmp_path):
+    run, port = graded_run(tmp_path / "run", 3), free_port()
+    review = begun(run, "ana", mode="label")
+    with serving(review, port) as links:
+        page = tab(links["ana"])
+    # The server is gone.
+    page.keyboard.press("2")
+    page.keyboard.press("Control+Enter")
+    sync_api.expect(page.locator("#saved")).to_contain_text("Not saved yet")
+    assert not read_people(run)["ana"].current
+    with serving(review, port):
+        sync_api.expect(page.locator("#saved")).to_have_text("Saved", timeout=15_000)
+        assert [a.score for a in read_people(run)["ana"].current.values()] == [2]
+        # What was begun and not saved survives a reload.
+        sync_api.expect(page.locator("#count")).to_contain_text("1 of 3", timeout=15_000)
+
+        page.fill("#note", "half a thought")
+        page.reload()
+        page.wait_for_selector("#item:not([hidden])")
+        assert page.input_value("#note") == "half a thought"
+
+
+def test_two_tabs_and_a_link_that_was_renewed(tab, tmp_path):
+    run = graded_run(tmp_path / "run", 2)
+    review = begun(run, "ana", mode="label")
+    with serving(review) as links:
+        first = tab(links["ana"])
+        second = tab(links["ana"], first.context)
+        for page, key in ((first, "2"), (second, "4")):
+            page.keyboard.press(key)
+            page.keyboard.press("Control+Enter")
+            sync_api.expect(page.locator("#count")).to_contain_text("item 2")
+        page = first.context.new_page()
+        page.goto(links["ana"][:-3] + "AAA")
+        sync_api.expect(page.locator("#message")).to_contain_text("opens nothing")
+    ana = read_people(run)["ana"]
+    (visit,) = ana.answered
+    assert ana.history[visit, "blind"] == 2 and ana.blind(visit).score == 4
+
+
+def test_skip_flag_back_search_and_keys(tab, tmp_path):
+    run = graded_run(tmp_path / "run", 4)
+    review = begun(run, "ana", mode="label")
+    with serving(review) as links:
+        page = tab(links["ana"])
+        page.keyboard.press("f")
+        saved(page)
+        page.keyboard.press("s")
+        sync_api.expect(page.locator("#count")).to_contain_text("item 2")
+        page.keyboard.press("p")
+        sync_api.expect(page.locator("#count")).to_contain_text("item 1")
+        assert page.get_attribute("#flag", "aria-pressed") == "true"
+        page.keyboard.press("/")
+        page.keyboard.insert_text("number 3")
+        sync_api.expect(page.locator("#visits li")).to_have_count(1)
+        page.locator("#visits button").click()
+        sync_api.expect(page.locator(".judged .text")).to_contain_text("number 3")
+        page.keyboard.press("Escape")
+        page.keyboard.press("?")
+        assert page.is_visible("#keys")
+    stages = sorted(stage for _, stage in read_people(run)["ana"].current)
+    assert stages == ["flag", "skip"]
+
+
+def test_by_touch_on_a_phone_nothing_is_wider_than_the_screen(tab, tmp_path):
+    run = graded_run(tmp_path / "run", 1)
+    review = begun(run, "ana")
+    size = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with serving(review) as links:
+        page = tab(links["ana"], **size)
+        page.tap("#scores label:nth-of-type(3)")
+        page.tap("#save")
+        page.wait_for_selector("#reveal:not([hidden])")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        for name in ("reason_right", "marks_right", "score_right"):
+            page.tap(f'label:has(input[name="{name}"][value="yes"])')
+        page.tap("#save-verdict")
+        page.wait_for_selector("#end:not([hidden])")
+    assert len(read_people(run)["ana"].current) == 2

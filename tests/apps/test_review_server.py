@@ -1,0 +1,248 @@
+"""The review's server over HTTP: what is shown when, what is kept, who may ask."""
+
+import concurrent.futures
+import json
+import re
+import signal
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+import pytest
+from in_process import glider
+from review_runs import HOSTILE, begun, graded_run, pair_run
+from review_server import ask, blind, free_port, process, serving
+
+from glider.review.answers import read_people
+
+
+@pytest.fixture
+def served(tmp_path):
+    review = begun(graded_run(tmp_path / "run", 12), holdout="30%", repeat="20%")
+    with serving(review) as links:
+        yield review, links
+
+
+def visits_of(link):
+    return ask(link, "api/state")[1]["visits"]
+
+
+def test_the_judgment_comes_after_the_own_answer_and_never_where_it_is_held_out(served):
+    links = served[1]
+    shown = hidden = 0
+    for visit in visits_of(links["ana"]):
+        before = ask(links["ana"], f"api/visit/{visit['id']}")[1]
+        assert before["judgment"] is None and "It is a" not in json.dumps(before)
+        status, said = blind(links["ana"], visit["id"])
+        assert status == 200
+        if said["judgment"] is None:
+            hidden += 1
+            assert said["state"] == "done"
+        else:
+            shown += 1
+            assert said["state"] == "half" and said["judgment"]["reasoning"].startswith("It is a")
+        # The other person still sees nothing of it.
+        assert (
+            ask(links["ben"], f"api/visit/{visit['id'].removesuffix('-2')}")[1]["judgment"] is None
+        )
+    assert shown > 3 and hidden > 3
+
+
+def test_an_own_answer_after_the_reveal_is_history_and_does_not_count_as_blind(served):
+    review, links = served
+    visit = next(v["id"] for v in visits_of(links["ana"]) if not v["id"].endswith("-2")
+                 and blind(links["ana"], v["id"], score=2)[1]["judgment"])  # fmt: skip
+    assert blind(links["ana"], visit, score=5)[0] == 200
+    ana = read_people(review.run)["ana"]
+    assert ana.blind(visit).score == 2
+    assert ana.current[visit, "after"].score == 5
+
+
+def test_an_answer_that_is_sent_twice_is_kept_once(served):
+    review, links = served
+    visit = visits_of(links["ana"])[0]["id"]
+    once, twice = (blind(links["ana"], visit, id="same") for _ in range(2))
+    assert once == twice and once[1]["saved"] == "same"
+    assert sum(read_people(review.run)["ana"].history.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"score": 9}, 422),
+        ({"score": None}, 422),
+        ({"preferred": "output"}, 422),
+        ({"reason_right": "yes"}, 422),
+        ({"seconds": -1}, 422),
+        ({"seconds": 1e300}, 422),
+        ({"note": "x" * 5000}, 422),
+        ({"note": "\ud800"}, 422),
+        ({"spans": [{"field": "output", "start": 3, "end": 3}]}, 422),
+        ({"spans": [{"field": "output", "start": 0, "end": 999}]}, 422),
+        ({"spans": [{"field": "input", "start": 0, "end": 1}]}, 422),
+        ({"questions": {"other": "yes"}}, 422),
+        ({"stage": "reveal"}, 409),
+        ({"stage": "after all"}, 422),
+        ({"content": "other"}, 409),
+        ({"visit": "../../etc/passwd"}, 404),
+        ({"person": "ben"}, 200),  # who asks is who answers
+        ({"unknown": 1}, 422),
+    ],
+)
+def test_an_answer_that_cannot_be_one_is_refused_and_nothing_is_written(served, change, status):
+    review, links = served
+    visit = visits_of(links["ana"])[0]["id"]
+    got, body = blind(links["ana"], visit, **change) if "visit" not in change else ask(
+        links["ana"], "api/answer", {"id": "x", "stage": "blind", **change})  # fmt: skip
+    assert got == status, body
+    people = read_people(review.run)
+    assert len(people["ana"].current) == (status == 200) and not people["ben"].current
+
+
+def test_tokens(served):
+    review, links = served
+    stolen = links["ana"][:-4] + "AAAA"
+    assert ask(stolen, "api/state")[0] == 401
+    statuses = [ask(stolen, "api/state")[0] for _ in range(25)]
+    assert statuses[-1] == 429
+    assert ask(links["ana"], "api/state")[0] == 200  # a right link still opens
+    assert (review.run / "review/links.json").stat().st_mode & 0o077 == 0
+    assert "links.json" in (review.run / "review/.gitignore").read_text()
+
+
+def test_headers_and_what_is_not_served(served):
+    _, links = served
+    address = links["ana"].partition("#")[0]
+    with urllib.request.urlopen(address) as page:
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+        assert page.headers["Cache-Control"] == "no-store"
+        assert "//" not in re.sub(r"<!doctype.*?>", "", page.read().decode())
+    for path in ("review/links.json", "..%2f..%2fetc/passwd", "api/visit/..%2f..%2flinks.json"):
+        assert ask(links["ana"], path)[0] == 404
+    assert ask(links["ana"], "api/state", headers={"Host": "evil.example"})[0] == 421
+
+
+def test_texts_travel_as_they_are(tmp_path):
+    texts = [text for name, text in HOSTILE.items()] + ["x" * 200_000 + "😀"]
+    review = begun(graded_run(tmp_path / "run", texts=texts, per_prompt=1), "ana")
+    with serving(review) as links:
+        got = [
+            next(
+                f["text"]
+                for f in ask(links["ana"], f"api/visit/{v['id']}")[1]["fields"]
+                if f["judged"]
+            )
+            for v in visits_of(links["ana"])
+        ]
+    assert sorted(got) == sorted(texts)
+
+
+def test_of_a_pair_each_person_sees_an_order_and_both_occur(tmp_path):
+    review = begun(pair_run(tmp_path / "run", 12))
+    with serving(review) as links:
+        orders = {
+            name: [
+                tuple(f["name"] for f in ask(link, f"api/visit/{d.id}")[1]["fields"] if f["judged"])
+                for d in review.plan.items
+            ]
+            for name, link in links.items()
+        }
+        assert all(len(set(seen)) == 2 for seen in orders.values())
+        assert orders["ana"] != orders["ben"]
+        status, said = blind(
+            links["ana"], review.plan.items[0].id, score=None, preferred="output 2"
+        )
+        assert status == 200 and said["judgment"]["preferred"] == "output 1"
+
+
+def test_made_data_is_shown_with_its_judgment_and_asked_nine_questions(tmp_path):
+    review = begun(graded_run(tmp_path / "run", 2), "ana", mode="synth")
+    with serving(review) as links:
+        state = ask(links["ana"], "api/state")[1]
+        assert len(state["questions"]) == 9 and not state["asks_score"]
+        visit = state["visits"][0]["id"]
+        assert ask(links["ana"], f"api/visit/{visit}")[1]["judgment"]
+        said = {question["key"]: "yes" for question in state["questions"]}
+        assert blind(links["ana"], visit, score=None, questions=said)[1]["state"] == "done"
+
+
+# The command ------------------------------------------------------------------------------------
+
+
+def test_the_command_says_what_is_wrong_in_one_message(tmp_path):
+    run = graded_run(tmp_path / "run", 3)
+    for words, code, said in (
+        ([run], 2, "nobody is named"),
+        ([tmp_path, "--annotators", "a"], 3, "no run"),
+        ([run, "--annotators", "a", "--host", "0.0.0.0"], 2, "other machines"),
+    ):
+        ended = glider("review", *words, cwd=tmp_path)
+        assert (ended.returncode, ended.stdout) == (code, "")
+        assert said in ended.stderr and "Traceback" not in ended.stderr
+    answers = run / "review/answers/a.jsonl"
+    begun(run, "a")
+    answers.parent.mkdir()
+    answers.write_text("{}\n")
+    ended = glider("review", run, cwd=tmp_path)
+    assert ended.returncode == 3 and "a.jsonl:1: damaged answer" in ended.stderr
+
+
+def test_a_port_in_use_and_a_clean_end(tmp_path):
+    run, port = graded_run(tmp_path / "run", 3), free_port()
+    with process(run, "--annotators", "ana,ben", port=port) as (started, first):
+        assert first.startswith(f"ana\thttp://127.0.0.1:{port}/#")
+        other = graded_run(tmp_path / "other", 3)
+        ended = glider("review", other, "--annotators", "a", "--port", port, cwd=tmp_path)
+        assert ended.returncode == 2 and "--port" in ended.stderr and not ended.stdout
+        ended = glider("review", run, "--port", 0, cwd=tmp_path)
+        assert ended.returncode == 3 and "in use by another process" in ended.stderr
+        started.send_signal(signal.SIGINT)
+        assert started.wait(20) == 0
+        told = started.stderr.read()
+        assert "Traceback" not in told and "answers are in" in told
+
+
+def _until_kept(link, visit, id):
+    """As the page does: send until the server says that it is kept."""
+    content = None
+    for _ in range(600):
+        try:
+            content = content or ask(link, f"api/visit/{visit}")[1]["content"]
+            body = {"id": id, "visit": visit, "content": content, "stage": "blind", "score": 3}
+            status, said = ask(link, "api/answer", body)
+            assert status == 200, said
+            return said["saved"]
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.05)
+    raise AssertionError("the server did not come back")
+
+
+def test_a_killed_server_loses_nothing_and_doubles_nothing(tmp_path):
+    run, port = graded_run(tmp_path / "run", 40), free_port()
+    names = ["ana", "ben", "cem", "dora"]
+    flags = ("--annotators", ",".join(names), "--mode", "label")
+    with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
+        with process(run, *flags, port=port):
+            links = json.loads((run / "review/links.json").read_text())
+            links = {n: f"http://127.0.0.1:{port}/#{token}" for n, token in links.items()}
+            lists = {name: [v["id"] for v in visits_of(link)] for name, link in links.items()}
+
+            def work(name):
+                return [_until_kept(links[name], v, uuid.uuid4().hex) for v in lists[name]]
+
+            working = [pool.submit(work, name) for name in names]
+            time.sleep(0.15)
+        for pause in (0.2, None):  # the block's end kills it
+            with process(run, *flags, port=port):
+                if pause is not None:
+                    time.sleep(pause)
+                else:
+                    kept = [done.result(120) for done in working]
+    people = read_people(run)
+    for name, ids in zip(names, kept, strict=True):
+        assert people[name].ids == set(ids)
+        assert set(people[name].history.values()) == {1}
+        lines = (run / f"review/answers/{name}.jsonl").read_text().splitlines()
+        assert len(lines) == len(set(ids)) == 40
