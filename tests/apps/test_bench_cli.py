@@ -212,18 +212,18 @@ def test_a_run_goes_on_only_with_what_it_held_out(glider, labels, tmp_path, othe
 def test_a_set_that_was_trained_on_whole_is_not_measured(glider, labels, tmp_path):
     folder = held_out(tmp_path / "data", mine=[])
     _, err = glider(*BENCH, labels, "--out", "b", "--held-out", folder, code=3)
-    assert "mine: trained on whole, nothing is held out" in " ".join(err.split())
+    assert "mine: the judge was trained on the whole set" in " ".join(err.split())
     other = tmp_path / "other.jsonl"
     other.write_text(labels.read_text())
     out, err = glider(*BENCH, labels, other, "--out", "c", "--held-out", folder, "--json")
-    assert "left out: trained on whole, nothing is held out: mine" in " ".join(err.split())
+    assert "left out because the judge was trained on all of them: mine" in " ".join(err.split())
     assert list(json.loads(out)["settings"]["benchmarks"]) == ["other"]
 
 
 def test_a_run_that_is_there_is_not_written_over(glider, labels):
     glider(*BENCH, labels, "--out", "b")
     _, err = glider(*BENCH, labels, "--out", "b", code=3)
-    assert "holds a run of 'fake' on mine already" in err
+    assert "already has a run of 'fake' on mine" in err
     assert "--resume" in err
 
 

@@ -325,7 +325,7 @@ def test_a_finished_run_that_is_stopped_when_retried_is_not_finished(glider, row
     glider("report", "run")
     assert json.loads(summary.read_text())["finished"] is False
     page = (tmp_path / "run/report.html").read_text("utf-8")
-    assert "This run was stopped before its end" in page
+    assert "This run is incomplete" in page
     assert "<code>--run run --resume</code>" in page
 
 

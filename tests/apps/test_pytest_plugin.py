@@ -78,7 +78,7 @@ def test_tone(glider_judge, gate):
     done.stdout.fnmatch_lines(
         [
             "E   *mean_score >= 4: not sure, 4.429 [[]*] n=7 (1 not judged); Student t, 95 %",
-            "E   *The interval reaches across 4*rows would tell (there are 7).",
+            "E   *The interval crosses 4*rows would decide (there are 7).",
             "E   *rude one: 1 - It is rude.",
             "*- glider gate -*",
             "FAIL  mean_score >= 4: *",

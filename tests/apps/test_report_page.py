@@ -281,7 +281,7 @@ def test_a_comparison_shows_both_orders(visit, report):
     words = page.inner_text("dialog .why")
     assert "As shown: output, then earlier" in words
     assert "Swapped: earlier, then output" in words
-    assert "named different winners" in words
+    assert "The winner changed with the order" in words
     assert page.locator("dialog .field.judged").count() == 2
 
 

@@ -1,1 +1,1 @@
-"""What sways this judge that should not: probes of bias, stability and attack."""
+"""Audit a judge: probes of bias, stability and prompt injection."""

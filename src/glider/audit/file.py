@@ -1,4 +1,4 @@
-"""Probe a judge on a file of one's own texts: what `glider audit` does."""
+"""`glider audit` as a function: probe a judge on a file of your own texts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ LIMIT = 50
 
 @dataclass(frozen=True)
 class AuditedFile:
-    """An audit, and the folder of the run that it was read from."""
+    """An audit and its run folder."""
 
     run: Path
     audit: Audit
@@ -68,34 +68,34 @@ def audit_file(
     on_outcome: OnOutcome | None = None,
     progress: Progress | None = None,
 ) -> AuditedFile:
-    """Probe a judge for what sways it and should not: position, length, names, injection, ...
+    """Measure a judge's biases: position, length, names, injection, ...
 
     Args:
         data: a JSONL, JSON, CSV, Parquet or Arrow file, or a dataset folder.
-        criteria: names of shipped criteria, YAML files, or criteria; "record" alone: each row
-            brings its own, with people's label.
-        run: folder of the run to make; `runs/audit-TIME` if not given.
-        settings: who judges and how.
-        rows: which rows (50, drawn at random, if not given), and what their columns mean; its seed
-            also draws the variants and the intervals.
-        probes: names; every one there is if none is given. See `glider.audit.probe.known_probes`.
+        criteria: names of shipped criteria, YAML files, or criteria; "record" alone: each row has
+            its own, with a human label.
+        run: folder for the run; `runs/audit-TIME` if not given.
+        settings: the judge.
+        rows: which rows (default: 50 at random), and how their columns are named; its seed also
+            draws the variants and the intervals.
+        probes: names; all probes if none is given. See `glider.audit.probe.known_probes`.
         bounds: how far from an unbiased judge's value an interval may lie, by `PROBE` or
             `PROBE.NUMBER`; there are defaults.
         writers: column with the model that wrote an output, or a list for several.
-        own: names of the judge's own model in that column; made of the model's name if not given.
-        resume: go on with the run in `run`.
-        retry_failures: with `resume`, judge anew what failed in a way that a retry may mend.
-        notify: told in a sentence which columns are not used, if any.
-        on_start: told of the open run, how many judgments are planned, and of how many texts.
-        on_outcome: told of each new outcome (its row first) once it is on disk.
-        progress: told how far the fetching of a model is.
+        own: names of the judge's own model in that column; by default derived from the model.
+        resume: resume the run in `run`.
+        retry_failures: with `resume`, retry failures that may succeed.
+        notify: called with a sentence about unused columns, if any.
+        on_start: called with the open run, the number of planned judgments, and of texts.
+        on_outcome: called with the row and each new outcome once it is on disk.
+        progress: called with the progress of a model download.
 
     Raises:
-        UnknownName: no such probe, or a bound for a number that this audit does not have.
+        UnknownName: no such probe, or a bound for a figure that this audit does not have.
         SetupError: settings that contradict each other.
         DataError: no row holds a sample.
-        RunError: `run` is not empty, in use, or cannot be written; what was judged is kept.
-        BackendError: the model cannot be asked at all.
+        RunError: `run` is not empty, in use, or cannot be written; finished judgments are kept.
+        BackendError: the model cannot be used at all.
     """
     settings, data = settings or JudgeSettings(), str(data)
     rows = rows or RowSettings(limit=LIMIT, seed=0)
@@ -103,13 +103,13 @@ def audit_file(
         settings = replace(settings, explain=True)
     probes = list(probes) or known_probes()
     if resume and run is None:
-        raise SetupError("resume needs the folder of the run to go on with")
+        raise SetupError("resume needs the folder of the run to resume")
     if data == "-":
-        raise SetupError("an audit reads a file, which it can go on with after being stopped")
+        raise SetupError("an audit reads a file, not standard input, so that it can be resumed")
     if "swap" in settings.strategies:
         raise SetupError(
-            "the strategy swap refuses single texts, and an audit asks in orders of its own",
-            hint="leave out swap; the probe `position` measures what it would average away",
+            "the strategy swap refuses single texts, and an audit chooses the orders itself",
+            hint="leave out swap; the probe `position` measures the effect it would average out",
         )
     own = list(own) or [name for m in settings.models for name in (m, m.partition("/")[2])]
     asked = criteria_asked(criteria)

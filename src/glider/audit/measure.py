@@ -1,4 +1,4 @@
-"""From values of trials to a figure with its interval.
+"""Compute a figure and its interval from the values of trials.
 
 Everything about one sample is resampled together. A share of independent samples gets Wilson's
 interval, everything else the cluster bootstrap. Where all samples have the same value there is

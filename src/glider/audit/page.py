@@ -1,4 +1,4 @@
-"""An audit as one HTML page: a headline, then every probe with its numbers drawn and in words."""
+"""Write an audit as one HTML page: a headline, then every probe's figures, drawn and in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

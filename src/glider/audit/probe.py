@@ -1,4 +1,4 @@
-"""The contract of a probe, and the words all probes share.
+"""The interface of a probe, and the types all probes share.
 
 A probe asks the same thing twice, with one difference that should not matter, and measures what
 the difference did. `trials` and `more` say what to ask, `effects` reads the answers; none of them

@@ -1,7 +1,7 @@
-"""What an audit found: `audit.json`, which the page, the terminal and the exit code are made from.
+"""The results of an audit: `audit.json`, from which page, terminal and exit code are derived.
 
-The verdict is the interval's, not the point's: `fail` only if the whole interval lies beyond the
-bound, `pass` only if it lies within, `unsure` if it straddles or too little could be judged.
+The verdict depends on the interval, not on the point estimate: `fail` only if the whole interval is
+beyond the bound, `pass` only if it is within, `unsure` if it crosses or too little could be judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -210,7 +210,7 @@ def parse_bounds(written: Sequence[str]) -> dict[str, float]:
             bounds[key] = float(number)
         except ValueError:
             raise SetupError(
-                f"--fail-above {word!r} is not of the form PROBE=NUMBER",
+                f"--fail-above takes PROBE=NUMBER, not {word!r}",
                 hint="such as position=0.2 or injection.success=0.05",
             ) from None
         if not 0 <= bounds[key] <= 2:

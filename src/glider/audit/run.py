@@ -1,4 +1,4 @@
-"""Plan every probe, judge all variants in one stream, journal each, and read the answers.
+"""Plan all probes, judge all variants in one stream, journal each, and read the answers.
 
 The plan is the same for the same data, probes and seed, so row n of the journal is the same
 question on the next start: a killed audit goes on where it was. Equal questions of several probes

@@ -1,4 +1,4 @@
-"""The user's rows as subjects of an audit."""
+"""Turn the user's rows into the subjects of an audit."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -72,7 +72,7 @@ def subjects(
 def _own(row: Row) -> Criterion:
     criterion = criterion_of(row)
     if criterion is None:
-        raise CriterionError("the row brings no criterion")
+        raise CriterionError("the row has no criterion")
     return criterion
 
 

@@ -1,4 +1,4 @@
-"""An audit as plain text for a terminal: the same numbers as the page, no colour."""
+"""Write an audit as plain text for a terminal: the same figures as the page, no colour."""
 
 from textwrap import fill
 

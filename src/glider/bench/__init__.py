@@ -1,1 +1,1 @@
-"""Measure a judge against people: benchmarks, baselines, tables."""
+"""Measure how well a judge agrees with people: benchmarks, baselines, tables."""

@@ -1,7 +1,7 @@
-"""What a page shows of a judge's answers beside the figures: doubt, and the worst disagreements.
+"""A judge's answers for the bench page: its doubt, and the largest disagreements with people.
 
-A disagreement is a place to look, not a verdict: the label may be wrong, too. Of items that share a
-prompt or document only the worst is taken, so that one bad document does not fill the list.
+A disagreement is a place to look, not a verdict: the label may also be wrong. Only the worst item
+per prompt or document is taken, so that one bad document does not fill the list.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

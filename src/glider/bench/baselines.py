@@ -1,4 +1,4 @@
-"""What simple rules score: a judge that does not beat them has not read the text.
+"""Simple baselines: a judge that does not beat them has not read the text.
 
 None asks a language model, none learns from the labels but `majority`. Each gives one score per
 item on the scale of its labels; of a pair, P(the second is better). None where the rule has

@@ -1,8 +1,8 @@
-"""Put a judge to labelled sets and say how well it agrees with people: what `glider bench` does.
+"""`glider bench` as a function: judge labelled sets and measure agreement with people.
 
-The sets are judged into run folders below one folder (`run.py`), and everything that can be said of
-the runs there is made of them (`collect.py`); so several judges can be benched into one folder, at
-different times, and a killed bench goes on.
+The sets are judged into run folders below one folder (`run.py`), and all figures are computed from
+those runs (`collect.py`). So several judges can be measured into one folder at different times, and
+a killed bench can be resumed.
 """
 
 import os
@@ -36,23 +36,23 @@ from glider.store.atomic import write_json, write_whole
 from glider.store.folder import claim_folder
 
 Notify = Callable[[str], None]
-"""Told in words of what is done or left out."""
+"""Called with a sentence about what is done or left out."""
 
 
 @dataclass(frozen=True)
 class Benched:
-    """A folder of runs with everything that can be said of them."""
+    """A folder of runs with all their figures."""
 
     out: Path
     results: Results
     system: str = ""
-    """The judge that was put to the sets now; empty where only figures were made."""
+    """The judge measured by this call; empty if only figures were computed."""
     names: tuple[str, ...] = ()
-    """The sets it was put to."""
+    """The sets it judged."""
 
     @property
     def nothing_judged(self) -> tuple[str, ...]:
-        """Why nothing of these sets could be judged, as `stage/code`; empty where something was."""
+        """Why nothing could be judged, as `stage/code`; empty if something was."""
         lost = [
             each
             for each in self.results.lost
@@ -94,38 +94,38 @@ def bench_sets(
     on_start: Callable[[str, int], OnOutcome] | None = None,
     progress: Progress | None = None,
 ) -> Benched:
-    """Put a judge to labelled sets, and measure how well it agrees with people.
+    """Judge labelled sets, and measure how well the judge agrees with people.
 
     Args:
         names: sets, kinds (`pairs`), families (`summaries`), `all`, a set's YAML file, or files of
             your own labels; see `choose`.
         out: folder of the runs; `bench/TIME` if not given.
-        settings: who judges and how; its seed also draws items and resamples.
-        how: which items, and how figures are made.
-        criterion: what is asked of your own labels, where their records do not say.
-        fetch: fetch what lies on the Hugging Face hub into the data folder first.
-        resume: go on with what was begun in `out`.
-        notify: told of what is fetched or left out.
-        on_folder: told of the folder of the runs, before anything is judged.
-        on_start: told of each set and its number of items before it is judged; gives what is told
-            of each new outcome once it is on disk.
-        progress: told how far the fetching of a model is.
+        settings: the judge; its seed also draws items and resamples.
+        how: which items, and how figures are computed.
+        criterion: criterion of your own labels, if their records do not name one.
+        fetch: first download sets from the Hugging Face hub into the data folder.
+        resume: resume the bench in `out`.
+        notify: called with a sentence about what is fetched or left out.
+        on_folder: called with the folder of the runs before anything is judged.
+        on_start: called with each set's name and number of items before it is judged; returns a
+            function that is called with each new outcome once it is on disk.
+        progress: called with the progress of a model download.
 
     Returns:
-        All runs in `out`, those of earlier benches too. Nothing but runs is written yet: see
-        `Benched.write`.
+        All runs in `out`, including those of earlier benches. Only the runs are written; see
+        `Benched.write` for the reports.
 
     Raises:
         UnknownName: no such set or model.
-        DataError: a set's data is not there or cannot be read.
+        DataError: a set's data is missing or cannot be read.
         SetupError: settings that contradict each other.
-        RunError: `out` holds a run of this judge on a set already, or runs that kept something else
-            out of training; or it cannot be written.
-        BackendError: the model cannot be asked at all. What fails for one item is a failure.
+        RunError: `out` already has a run of this judge on a set, or runs with another list of
+            held-out items; or it cannot be written.
+        BackendError: the model cannot be used at all. An error on one item is a failure.
     """
     settings, how = settings or JudgeSettings(), how or BenchSettings()
     if resume and out is None:
-        raise SetupError("resume needs the folder to go on with", hint="--resume needs --out")
+        raise SetupError("resume needs the folder to resume", hint="--resume needs --out")
     names, notify = [names] if isinstance(names, str) else list(names), notify or _ignore
     chosen, held_out = choose_sets(names, how, criterion=criterion, fetch=fetch, notify=notify)
     system = how.system or system_name(settings)
@@ -141,7 +141,7 @@ def bench_sets(
 
 
 def figures_of(out: Path, how: BenchSettings | None = None, *, seed: int = 0) -> Results:
-    """Everything that can be said of the runs in a bench's folder; no model is asked.
+    """Compute all figures of the runs in a bench's folder; no model is asked.
 
     Raises:
         RunError: there are no runs.
@@ -162,7 +162,7 @@ def choose_sets(
     fetch: bool = False,
     notify: Notify | None = None,
 ) -> tuple[list[Chosen], HeldOut | None]:
-    """The sets that are meant and can be measured, and what was held out of training.
+    """The named sets that can be measured, and what was held out of training.
 
     Raises:
         UnknownName: no such set.
@@ -205,17 +205,18 @@ def with_data(
     if absent[0].folder is None:
         raise DataError(
             f"no data folder, so {absent[0].labelled.data} cannot be read",
-            hint="--data FOLDER or $GLIDER_DATA names it; `glider bench --list` shows what a set "
-            "needs, and a file of your own labels needs no folder",
+            hint="set --data FOLDER or $GLIDER_DATA; `glider bench --list` "
+            "shows what a set needs; a "
+            "file of your own labels needs no folder",
         )
     if by_name or not there:
         raise DataError(
             f"the data folder has no {missing}",
-            hint="--fetch fetches it from the Hugging Face hub"
+            hint="--fetch downloads it from the Hugging Face hub"
             if all(each.labelled.hub for each in by_name or absent)
-            else "`glider bench --list` shows which sets are there",
+            else "`glider bench --list` shows which sets are present",
         )
-    (notify or _ignore)(f"left out: their data is not there: {missing}")
+    (notify or _ignore)(f"left out because their data is missing: {missing}")
     return there
 
 
@@ -234,11 +235,13 @@ def measurable(
     left = [each for each in chosen if each.labelled.name not in whole]
     if not left or any(name in names for name in whole):
         raise DataError(
-            f"{', '.join(whole)}: trained on whole, nothing is held out",
-            hint="`glider data --dev SHARE` keeps a part of each set for measuring",
+            f"{', '.join(whole)}: the judge was trained on the whole set, nothing is held out",
+            hint="`glider data --dev SHARE` holds out a part of each set",
         )
     if whole:
-        (notify or _ignore)(f"left out: trained on whole, nothing is held out: {', '.join(whole)}")
+        (notify or _ignore)(
+            f"left out because the judge was trained on all of them: {', '.join(whole)}"
+        )
     return left
 
 
@@ -265,7 +268,7 @@ def judge_sets(
     on_start: Callable[[str, int], OnOutcome] | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Open the judge once and put it to every set, each into a run folder below `out`.
+    """Open the judge once and judge every set, each into a run folder below `out`.
 
     Args:
         system: what the judge is called in tables.
@@ -327,28 +330,29 @@ def _check_folder(
         for name in ("results.json", "report.md", "report.html"):
             if (out / name).exists():
                 raise RunError(
-                    f"{out} is no folder of a bench, and has a {name} already",
+                    f"{out} is not a bench folder, and already has a {name}",
                     hint="name another --out",
                 )
     if any(out.glob("runs/*/*/manifest.json")):
         now = held_out.sha256 if held_out else None
         if any(run.held_out != now for run in bench_runs(out)):
             raise RunError(
-                f"{out} holds runs that were made with another --held-out, or without one",
-                hint="the same --held-out goes on with them; --out names another folder",
+                f"{out} has runs made with another --held-out, or without one",
+                hint="use the same --held-out, or another --out",
             )
     for each in () if resume else chosen:
         if (run_folder(out, system, each.labelled.name) / "manifest.json").exists():
             raise RunError(
-                f"{out} holds a run of {system!r} on {each.labelled.name} already",
-                hint="--resume goes on with it; --system gives this judge another name; "
-                "--out names another folder",
+                f"{out} already has a run of {system!r} on {each.labelled.name}",
+                hint="resume it with --resume, give this judge another name with "
+                "--system, or use another "
+                "--out",
             )
 
 
 def _judge_deletions(judge: Judge, folder: Path, seed: int) -> None:
     asked = judge.format
-    # Only the score is compared, and the bare form reads it off the same prompt.
+    # Only the score is compared, and the bare prompt gives it too.
     judge.format = asked.bare() or asked
     try:
         judge_deletions(judge, folder, seed=seed)

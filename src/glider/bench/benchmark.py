@@ -1,7 +1,7 @@
-"""The systems on one benchmark: each metric with its interval, and who is compared with whom.
+"""The systems on one benchmark: metrics with intervals, and the paired comparisons.
 
-What cannot be measured is left out in the notes and nowhere silently. All chance comes from one
-seed and the benchmark's name, so that two systems are measured under the same resamples.
+Items that cannot be measured are named in the notes, never dropped silently. All randomness comes
+from one seed and the benchmark's name, so that systems are measured under the same resamples.
 """
 
 import math
@@ -49,7 +49,7 @@ def cleaned(scored: Scored) -> tuple[Scored, list[str]]:
     for found, what in (
         (missing, "without a label"),
         (outside, "with a label outside its scale"),
-        (again & ~missing & ~outside, "with an id that was there before"),
+        (again & ~missing & ~outside, "with a repeated id"),
     ):
         if count := int(found.sum()):
             notes.append(f"{scored.benchmark}: {count} of {len(scored)} items {what}, left out")
@@ -298,7 +298,8 @@ class Benchmark:
         first = self.systems[0]
         if len(set(first.cluster.tolist())) == 1:
             notes.append(
-                f"{self.name}: all items are of one cluster, so there are no intervals and no tests"
+                f"{self.name}: all items belong to one cluster, so there are "
+                f"no intervals and no tests"
             )
         if self.labelled.kind == "pairs" and (ties := int((first.gold == 0.5).sum())):
             notes.append(

@@ -1,4 +1,4 @@
-"""How well people agree with people: what a judge can be expected to reach.
+"""How well people agree with people: the level a judge can be expected to reach.
 
 Where an item has several single ratings, each is held in turn against the mean of the others (of
 classes and pairs: their majority). The rows are scored like any system's, under the name `human`,

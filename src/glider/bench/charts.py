@@ -88,7 +88,7 @@ def _confusion(gold: Ints, score: Ints, names: list[str], *, pairs: bool) -> Cha
     return Chart(
         drawing,
         f"Which {what} for which?",
-        "Each row is what people said; the darker a cell, the larger its share of the row. The "
+        "Rows are people's labels; the darker a cell, the larger its share of the row. The "
         f"same {what}: {same:,} of {total:,}.",
     )
 
@@ -100,7 +100,7 @@ def _scatter(gold: Floats, score: Floats, scale: svg.Scale) -> Chart:
     return Chart(
         drawing,
         "Item by item.",
-        "A judge that agrees puts its dots along the dashed line. " + svg.scatter_note(len(gold)),
+        "The dots of a judge that agrees lie along the dashed line. " + svg.scatter_note(len(gold)),
     )
 
 

@@ -1,7 +1,7 @@
-"""Which sets a word means: a name, a kind, a family, a YAML file, or a person's own labels.
+"""Find the sets a word names: a name, a kind, a family, a YAML file, or your own labels.
 
-A file of labelled records in the record format is a set by itself: what is asked comes from its
-records, or from a criterion given beside it.
+A file of labelled records is a set by itself; its criterion comes from the records or from the
+caller.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a reason claims of the text it judges, where a program can look whether it holds.
+"""Claims in a judge's reason that a program can check.
 
 A small set of checks that need no model: quoted words stand in the text; a text that is called
 empty is; what is said to be missing is not there; counts of words and sentences; the language.

@@ -1,7 +1,7 @@
-"""From the run folders of a bench to its results, whenever one likes: no data, no model is needed.
+"""Compute a bench's results from its run folders; needs neither the data nor a model.
 
-What is there is what counts: each run's manifest says which set and which system it is of, so runs
-of several judges may be added to one folder at different times, and old ones scored anew.
+Each run's manifest names its set and its system. So runs of several judges can be added to one
+folder at different times, and old runs can be scored again.
 """
 
 import zlib

@@ -1,6 +1,6 @@
-"""The deletion test: does the score move when the highlighted words are taken out?
+"""The deletion test: does the score change when the highlighted words are removed?
 
-It means something only beside as many other words taken at random, in runs of the same lengths.
+The effect is meaningful only in comparison with as many random words, in runs of the same lengths.
 """
 
 from collections.abc import Mapping, Sequence

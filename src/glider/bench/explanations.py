@@ -1,4 +1,4 @@
-"""Does a judge's reason say something true about this very text?
+"""Does a judge's reason say something true and specific about its text?
 
 Four questions, each a figure with its interval over clusters (docs/explanations.md):
 

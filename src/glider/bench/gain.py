@@ -1,4 +1,4 @@
-"""Is a tuned judge better than it was, and better than rules that learnt from the same labels?
+"""Is a tuned judge better than before, and better than baselines fitted to the same labels?
 
 The tuned judge's answers are cross-validated: of each item they come from a fold that has not seen
 its prompt. All systems are measured on the same items, and a difference is taken under the same

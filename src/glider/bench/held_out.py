@@ -1,4 +1,4 @@
-"""What was kept out of training: which items of a set a trained judge may be measured on.
+"""Held-out items: those of a set on which a trained judge may be measured.
 
 `glider data` writes `held-out.json` beside the files to train on: each set that it drew on, with
 the clusters of its development part. Of these sets only those clusters are measured; a set that is
@@ -44,7 +44,7 @@ class HeldOut:
         except OSError as exc:
             raise DataError(
                 f"no {FILE} can be read there: {exc.strerror}", path=str(folder),
-                hint="name the folder that `glider data` wrote for this judge",
+                hint="give the folder that `glider data` made for this judge",
             ) from exc  # fmt: skip
         try:
             clusters = _CLUSTERS.validate_json(text)

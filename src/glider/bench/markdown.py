@@ -1,7 +1,7 @@
-"""Results as Markdown, for people: one row per benchmark, one column per system.
+"""Write results as Markdown: one row per benchmark, one column per system.
 
-Nothing is computed here but which baseline is the best of a row. Undefined figures show as a dash,
-and their reasons stand once below the table.
+Computes nothing but the best baseline of each row. Undefined figures are a dash; their reasons
+follow below the table.
 """
 
 from collections import defaultdict

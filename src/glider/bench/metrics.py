@@ -1,4 +1,4 @@
-"""Metrics by name: how near a system's scores are to the gold, as one number of item weights.
+"""Metrics by name: how close a system's scores are to the gold labels, given item weights.
 
 A metric is computed in each part of a benchmark and averaged over its parts; only EvalYaks'
 acceptable accuracy looks at all criteria of one text together. What each does about

@@ -1,4 +1,4 @@
-"""A bench as one HTML page that a customer can read: words first, then charts, then texts.
+"""Write a bench as one HTML page: a summary in words, then charts, then texts.
 
 Figures are those of `Results` and are not made anew; only charts are drawn from the answers
 themselves. The judge that leads is chosen by the same data, and the page says so. What is shown is

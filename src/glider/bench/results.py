@@ -1,4 +1,4 @@
-"""What `glider bench` writes and everything else reads: figures, each with interval, n, coverage.
+"""The results of `glider bench`: figures, each with interval, n and coverage.
 
 One `results.json` beside the runs; the Markdown table, the page and the gate are made from it.
 """

@@ -1,4 +1,4 @@
-"""Judge labelled sets into run folders: one folder for each system and set, safe to kill.
+"""Judge labelled sets into run folders, one per system and set; safe to kill.
 
 A folder holds all there is to score it again: the items with their gold go into the samples'
 metadata under `item`, so neither the data nor the model is needed later. Gold is never shown to

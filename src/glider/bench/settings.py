@@ -1,4 +1,4 @@
-"""What a person can say about a bench beside who judges."""
+"""Settings of a bench, apart from the judge."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ _DATA, _FIGURES = "Data", "Figures"
 
 @dataclass(frozen=True, kw_only=True)
 class BenchSettings:
-    """Which items are judged, and how the figures of them are made."""
+    """Which items are judged, and how figures are computed."""
 
     data: Annotated[Path | None, Flag("Folder with the sets' data [$GLIDER_DATA].", _DATA)] = None
     cluster: Annotated[

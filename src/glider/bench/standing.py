@@ -1,4 +1,4 @@
-"""Who leads, and is it better than simple rules and as good as people: read from the results.
+"""Which judge leads, and how it compares with baselines and people, from the results.
 
 A system is *above* or *below* another only if a paired test, corrected for all tests of the table
 (Holm), is significant; people rate other rows than judges do, so with them two intervals must not

@@ -1,4 +1,4 @@
-"""From scores to figures: every metric of every system with interval, coverage and comparison.
+"""Compute figures from scores: every metric of every system, with interval, coverage and tests.
 
 Odd data is named in the notes, and what cannot be measured is left out there and nowhere silently.
 All chance comes from one seed and the benchmark's name, so that two systems are measured under the

@@ -1,4 +1,4 @@
-"""What a bench found, in sentences: plain text, every one of them read from the results."""
+"""Sentences that sum up a bench, generated from its results."""
 
 from collections.abc import Iterator, Sequence
 
@@ -25,7 +25,7 @@ READING = (
     f"95{NBSP}% and resample whole prompts or documents.",
     "Significantly better or worse: a paired test over the same items, corrected for all tests of "
     f"this page (Holm), has p{NBSP}≤{NBSP}0.05. No significant difference means too little data, "
-    "not a draw. Against people, whose rows are single ratings, and over all sets together there "
+    "not equality. Against people, whose rows are single ratings, and over all sets together there "
     "is no such test; better or worse then means that the two intervals do not overlap.",
     "One person is one person's rating against the others of the same item.",
 )
@@ -40,7 +40,7 @@ def heading(standings: Standings) -> str:
 
 
 def sentences(standings: Standings) -> Iterator[str]:
-    """What a reader should know first."""
+    """The main results."""
     lead = standings.lead
     n = sum(len(ids) for ids in standings.results.samples.values())
     many = len(standings.benchmarks)
@@ -107,7 +107,7 @@ def runs(metric: str) -> str:
 def _of_one(standings: Standings, benchmark: str, lead: str) -> Iterator[str]:
     own = standings.main(benchmark, lead)
     if own is None or own.value is None:
-        yield f"There is no figure for it: {own.undefined if own else 'none was made'}."
+        yield f"There is no figure for it: {own.undefined if own else 'none was computed'}."
         return
     which = {"lower": ", where lower is better", "middle": ", where 0.5 is best"}
     yield (

@@ -1,1 +1,1 @@
-"""What a judge's scores are worth: from human labels on a sample to maps, threshold, true rate."""
+"""How far to trust a judge's scores: calibration map, threshold and true rate from human labels."""

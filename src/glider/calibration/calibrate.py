@@ -1,7 +1,4 @@
-"""From labels on some items of a run to what its judge is worth: the calibration's use cases.
-
-What `glider calibrate`, `glider apply` and `glider plan-labels` do.
-"""
+"""`glider calibrate`, `glider apply` and `glider plan-labels` as functions."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +16,7 @@ from glider.data.covariates import covariate_names
 def labelled_run(
     run: str | Path, labels: LabelSettings | None = None, covariates: Sequence[str] = ()
 ) -> LabelledRun:
-    """A run beside what people said of some of its items, and covariates that were asked for.
+    """Read a run together with human labels of some of its items, and covariates if asked for.
 
     Raises:
         DataError: labels that cannot be used, with the first of their ids.
@@ -45,15 +42,15 @@ def calibrate(
     labels: LabelSettings | None = None,
     settings: CalibrationSettings | None = None,
 ) -> Calibration:
-    """The true rate or mean, a map to people's scale, and a threshold to rely on.
+    """Estimate the true rate or mean, fit a map to the people's scale, and certify a threshold.
 
     Args:
         run: folder of a run, some items of which people labelled.
-        labels: where the labels are; in the run's own rows if not given.
-        settings: the pass mark, what is promised, which map, which covariates.
+        labels: where the labels are; the run's own rows if not given.
+        settings: pass mark, guarantee, calibration map, covariates.
 
     Returns:
-        What was learnt; `save` keeps it, `apply` puts it on further judgments.
+        The calibration; `save` writes it, `apply` applies it to further judgments.
 
     Raises:
         DataError: fewer than 20 labels, or labels that cannot be used.
@@ -66,7 +63,7 @@ def calibrate(
 
 @dataclass(frozen=True, slots=True)
 class AppliedOutcome:
-    """An outcome of a run with what a calibration says of it."""
+    """An outcome of a run and what a calibration says about it."""
 
     row: int
     outcome: Judgment | Failure | Comparison
@@ -76,15 +73,15 @@ class AppliedOutcome:
 def apply_calibration(
     calibration: str | Path | Calibration, run: str | Path
 ) -> Iterator[AppliedOutcome]:
-    """A calibration put on a run, outcome by outcome in the order of its journal.
+    """Apply a calibration to a run, outcome by outcome in the order of its journal.
 
     Args:
         calibration: one, or the file that holds it.
         run: folder of a run by the same judge, under the same criterion.
 
     Raises:
-        DataError: the file is no calibration.
-        SetupError: the run is of another judge or criterion.
+        DataError: the file is not a calibration.
+        SetupError: the run has another judge or criterion.
         RunError: there is no run.
     """
     learnt = calibration
@@ -103,23 +100,23 @@ def plan_labels(
     items: int | None = None,
     spread: float | None = None,
 ) -> LabelPlan:
-    """How many human labels a wanted width of interval needs, with the judge's help and without.
+    """How many human labels an interval of this width needs, with the judge and without.
 
     Args:
-        width: how far the 95 % interval may reach to either side: in shares of a pass rate, else
-            in units of the labels.
-        run: folder of a run with some labels, a pilot; a table over correlations if not given.
+        width: half-width of the 95 % interval: as a share for a pass rate, otherwise in units of
+            the labels.
+        run: folder of a run with some labels (a pilot); if not given, a table over correlations.
         labels: where the pilot's labels are.
-        pass_at: labels from here on pass: a pass rate is wanted, not a mean score.
-        items: without a run, items in the whole set.
-        spread: standard deviation of the labels, where it is known better than from a pilot.
+        pass_at: lowest label that passes: plan for a pass rate, not a mean score.
+        items: without a run, number of items in the whole set.
+        spread: standard deviation of the labels, if known better than from a pilot.
 
     Raises:
-        SetupError: a width or spread that there cannot be, or a pilot too small to tell anything.
+        SetupError: an impossible width or spread, or a pilot that is too small.
     """
     if run is None and labels not in (None, LabelSettings()):
-        raise SetupError("labels without a run: give the run's folder first")
+        raise SetupError("labels need a run: give the run's folder first")
     if run is not None and items is not None:
-        raise SetupError("--items is for planning without a run; the run tells its own")
+        raise SetupError("--items is for planning without a run; a run has its own number")
     pilot = None if run is None else labelled_run(run, labels)
     return plan(width, run=pilot, pass_at=pass_at, total=items, spread=spread)

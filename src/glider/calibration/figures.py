@@ -1,7 +1,7 @@
-"""The figures of a calibration: plain records that a terminal, a page or a gate can show.
+"""The figures of a calibration, as plain records for terminal, page and gate.
 
-Each has its interval, its n and one sentence on what it means for the user. A figure without an
-honest value says why.
+Each has an interval, n, and one sentence on what it means for the user. An undefined figure says
+why.
 """
 
 from collections.abc import Sequence
@@ -126,13 +126,13 @@ def true_value(
     n_all, n = len(run.label), int(run.labelled.sum())
     worth = found.powered.labels_worth
     if n == n_all:
-        helped = "Every item is labelled, so the judge has nothing to add."
+        helped = "Every item is labelled, so the judge adds nothing."
     elif found.powered.estimate == found.powered.classical:
-        helped = "The judge's help cannot be measured, so the labels stand alone."
+        helped = "The judge's contribution cannot be measured, so only the labels are used."
     elif worth is not None and worth > n + 0.5:
-        helped = f"With {helpers} {n} labels tell as much as {worth:.0f}."
+        helped = f"With {helpers}, {n} labels tell as much as {worth:.0f}."
     else:
-        helped = "The judge does not help: its scores hardly go with the labels."
+        helped = "The judge does not help: its scores hardly correlate with the labels."
     return [
         Finding.of(
             found.powered.estimate,
@@ -146,7 +146,7 @@ def true_value(
             name="labels_alone",
             title=f"The {what} from the labels alone",
             unit=unit,
-            meaning="The same without the judge: what the labelled items say by themselves.",
+            meaning="The same without the judge, from the labelled items alone.",
         ),
         Finding(
             name="judge_says",
@@ -155,13 +155,13 @@ def true_value(
             n=int(run.judged.sum()),
             unit=unit,
             method="counted over all judged items",
-            meaning="What you would report without any label.",
+            meaning="What you would report without labels.",
         ),
     ]
 
 
 def agreement(run: LabelledRun, agree_on: AgreeOn, pass_at: float | None) -> list[Finding]:
-    """How often judge and people agree, and which way the judge leans."""
+    """How often judge and people agree, and whether the judge is lenient or strict."""
     labelled = run.labelled
     agrees = np.zeros(len(run.label), np.bool_)
     labels = run.label[run.judged]
@@ -170,9 +170,9 @@ def agreement(run: LabelledRun, agree_on: AgreeOn, pass_at: float | None) -> lis
     differ[known] = run.readings.only(known).disagree(labels[known], agree_on, pass_at)
     agrees[run.judged] = ~differ
     how = {
-        "pass": "lies on the same side of the pass mark as people's",
-        "level": "is the level nearest to people's",
-        "near": "is at most one level from people's",
+        "pass": "is on the same side of the pass mark as that of people",
+        "level": "is the level nearest to that of people",
+        "near": "is at most one level from that of people",
     }[agree_on]
     width = run.scale[1] - run.scale[0]
     lean = clustered_mean(
@@ -200,12 +200,12 @@ def agreement(run: LabelledRun, agree_on: AgreeOn, pass_at: float | None) -> lis
 
 def _leaning(lean: Estimate | Undefined) -> str:
     if isinstance(lean, Undefined):
-        return "Whether the judge is too kind or too hard is not known."
+        return "Whether the judge is too lenient or too strict is not known."
     if lean.low > 0:
-        return "The judge is too kind: it scores higher than people do."
+        return "The judge is too lenient: it scores higher than people do."
     if lean.high < 0:
-        return "The judge is too hard: it scores lower than people do."
-    return "The judge is neither clearly too kind nor clearly too hard."
+        return "The judge is too strict: it scores lower than people do."
+    return "The judge is neither significantly too lenient nor too strict."
 
 
 def errors(
@@ -219,7 +219,7 @@ def errors(
     scale: tuple[float, float],
     rng: Generator,
 ) -> list[Finding]:
-    """How far predictions are off, raw and calibrated (on items the map was not fitted to).
+    """Errors of predictions, raw and calibrated (on items the map was not fitted to).
 
     `by` is the judge's own score: it decides the bins of both. `scale` is that of what is
     predicted.
@@ -235,7 +235,7 @@ def errors(
                     off,
                     name=f"brier_{word}",
                     title=f"Brier score, {word}",
-                    meaning="Squared error of the pass probability: 0 is perfect, 0.25 is a coin.",
+                    meaning="Squared error of the pass probability: 0 is perfect, 0.25 is chance.",
                 )
             )
             findings.append(
@@ -243,7 +243,8 @@ def errors(
                     clustered_mean(log_losses(predicted, actual), clusters, scale=LOG_LOSSES),
                     name=f"log_loss_{word}",
                     title=f"Log loss, {word}",
-                    meaning="As Brier, but hard on being sure and wrong: 0 is perfect, 0.69 is a "
+                    meaning="Like Brier, but punishes confident errors more: 0 is "
+                    "perfect, 0.69 is a "
                     "coin.",
                 )
             )
@@ -254,7 +255,8 @@ def errors(
                     name=f"typical_error_{word}",
                     title=f"Typical error, {word}",
                     unit="points",
-                    meaning="How far the score usually is from people's (root mean square).",
+                    meaning="How far the score usually is from that of people (root mean "
+                    "square error).",
                 )
             )
         found = calibration_error(predicted, actual, clusters, rng=rng, by=by)
@@ -273,7 +275,9 @@ def root(squared: Estimate | Undefined) -> Estimate | Undefined:
 def _ece(found: CalibrationError, word: str, event: bool) -> Finding:
     told = f"{found.by_chance:.3f} by chance alone, up to {found.by_chance_high:.3f}"
     verdict = (
-        "so this is more than chance" if found.value > found.by_chance_high else "so none is shown"
+        "so this judge is miscalibrated"
+        if found.value > found.by_chance_high
+        else "so no miscalibration is shown"
     )
     return Finding(
         name=f"ece_{word}",
@@ -282,7 +286,7 @@ def _ece(found: CalibrationError, word: str, event: bool) -> Finding:
         n=found.n,
         unit="" if event else "points",
         method=f"{found.n_bins} bins of equal mass; no interval, since noise counts as error",
-        meaning="Mean distance between what was predicted and what people said. With these "
+        meaning="Mean distance between predictions and labels. With these "
         f"labels a perfectly calibrated judge shows {told}, {verdict}.",
     )
 
@@ -354,7 +358,8 @@ def selection(
 ) -> list[Finding]:
     """The certified threshold, and how many items it keeps."""
     promise = (
-        f"Among what is kept, judge and people disagree on at most {alpha:.0%}; this holds with "
+        f"Among the kept judgments, judge and people disagree on at "
+        f"most {alpha:.0%}; this holds with "
         f"{1 - delta:.0%} confidence."
     )
     if isinstance(found, Undefined):
@@ -363,8 +368,8 @@ def selection(
                 found,
                 name="threshold",
                 title="Threshold of confidence",
-                meaning="No judgment can stand unseen under this promise: every item needs a "
-                "person, or the promise must be weaker (--alpha), or the judge better.",
+                meaning="No judgment can be kept under this guarantee: review every item, weaken "
+                "the guarantee (--alpha), or use a better judge.",
             )
         ]
     n_kept = round(found.kept * n_judged)
@@ -375,7 +380,7 @@ def selection(
             value=found.threshold,
             n=found.labelled,
             method="fixed-sequence test, exact binomial bound",
-            meaning=f"{promise} Seen among labelled items that are kept: {found.disagreed} of "
+            meaning=f"{promise} Observed among labelled items that are kept: {found.disagreed} of "
             f"{found.labelled}.",
         ),
         Finding(
@@ -385,8 +390,9 @@ def selection(
             n=n_asked,
             unit="share",
             method="counted over the whole set",
-            meaning=f"{n_kept:,} of {n_asked:,} items can do without a person; the others, and all "
-            "that failed, need one.",
+            meaning=f"{n_kept:,} of {n_asked:,} items need no human review; the "
+            f"others, and all failed "
+            "ones, do.",
         ),
     ]
 
@@ -399,5 +405,5 @@ def ranking(confidence: Floats, differ: Bools, clusters: Ints, rng: Generator) -
         found,
         name="aurc",
         title="Risk averaged over all coverages (AURC)",
-        meaning=f"0 is best; a judge whose confidence tells nothing would have {wrong.mean():.3f}.",
+        meaning=f"0 is best; a judge with uninformative confidence would have {wrong.mean():.3f}.",
     )

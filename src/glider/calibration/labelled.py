@@ -1,8 +1,8 @@
-"""A run beside what people said of some of its items.
+"""A run together with human labels of some of its items.
 
-Labels come from the run itself (a `label` column that the preset `record` keeps) or from a
-file with the columns `id` and `label`. Whatever cannot be used is refused with its id, or left out
-and told: nothing is guessed, and an item without a label is simply not labelled.
+Labels come from the run itself (a `label` column that the preset `record` keeps) or from a file
+with the columns `id` and `label`. Unusable labels are refused with their id, or left out and
+reported. An item without a label is simply unlabelled.
 
 Items that share an input and a context share a prompt or document, and are one cluster.
 """
@@ -121,9 +121,7 @@ class LabelledRun:
         order = sorted(rows)
         ids = [known[row].id if row in known else rows[row].sample_id for row in order]
         if again := len(ids) - len(set(ids)):
-            notes.append(
-                f"{again} of {len(ids)} items have an id that was there before; each counts."
-            )
+            notes.append(f"{again} of {len(ids)} items repeat an earlier id; each counts.")
         if labels is None:
             told = _own_labels(order, known, columns["label"])
         else:
@@ -192,7 +190,7 @@ def _of_criterion(run: Path, wanted: str | None) -> list[tuple[int, _Any]]:
         listed = ", ".join(f"{name} ({n})" for name, n in counts.most_common(12))
         raise SetupError(
             f"the run has {len(counts)} criteria: {listed}",
-            hint="choose one with --criterion; each has a calibration of its own",
+            hint="choose one with --criterion; each needs its own calibration",
         )
     if wanted is not None and wanted not in counts:
         raise UnknownName("criterion in this run", wanted, list(counts))
@@ -228,9 +226,7 @@ def _scale_of(
     for row, outcome in judged.items():
         criterion = asked.of(row, outcome)
         if criterion is None:
-            raise DataError(
-                f"does not tell which criterion {name!r} was of row {row}", path=str(run)
-            )
+            raise DataError(f"does not record the criterion {name!r} of row {row}", path=str(run))
         found[criterion.content_id] = criterion
     content_id = next(iter(found)) if len(found) == 1 else ""
     if compared == {True}:
@@ -238,7 +234,7 @@ def _scale_of(
     levels = {criterion.rubric.scores for criterion in found.values()}
     if len(levels) > 1:
         raise SetupError(
-            f"{len(found)} criteria are called {name!r}, and their rubrics have unlike levels",
+            f"{len(found)} criteria are called {name!r}, and their rubrics have different levels",
             hint="a calibration is of one scale: judge the rows of each rubric into a run of its "
             "own",
         )
@@ -249,7 +245,7 @@ def _columns(maps: Sequence[str]) -> dict[str, str]:
     asked = parse_maps(maps)
     strange = sorted(set(asked) - {"id", "label"})
     if strange:
-        raise SetupError(f"--map {strange[0]}=... means nothing here; there are id and label")
+        raise SetupError(f"--map {strange[0]}=... is unknown here; use id and label")
     return {"id": "id", "label": "label"} | asked
 
 
@@ -284,8 +280,8 @@ def _file_labels(
     twice = next((name for name in given if len(places.get(name, ())) > 1), None)
     if twice is not None:
         raise DataError(
-            f"the id {twice!r} is on {len(places[twice])} rows of the run, so its label could be "
-            "any of theirs",
+            f"the id {twice!r} is on {len(places[twice])} rows of the run, so its label is "
+            "ambiguous",
             path=file,
             hint="ids must differ within a run",
         )
@@ -328,7 +324,7 @@ def _read_labels(
                 f"the id {name!r} has two labels, {given[name]:g} and {label:g}",
                 path=file,
                 line=row.line,
-                hint="settle it first: one label for each item, such as the mean of its raters",
+                hint="give one label per item, such as the mean of its raters",
             )
         else:
             again += name in given
@@ -338,7 +334,7 @@ def _read_labels(
     if empty:
         notes.append(f"{empty} rows of the labels file have no label.")
     if again:
-        notes.append(f"{again} labels are there twice and the same; they count once.")
+        notes.append(f"{again} labels are exact duplicates; they count once.")
     return given
 
 

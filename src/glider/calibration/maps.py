@@ -1,7 +1,7 @@
-"""The maps of a calibration: judge's numbers in, people's scale and P(pass) out.
+"""Calibration maps: from the judge's numbers to the people's scale and P(pass).
 
-`none` leaves the judge's own numbers. `temperature` needs level probabilities. `isotonic` needs
-only a score. `auto` takes the one that did best on items it was not fitted to.
+`none` leaves the judge's numbers unchanged. `temperature` needs level probabilities. `isotonic`
+needs only a score. `auto` takes the map that does best on items it was not fitted to.
 """
 
 from typing import Literal, Self
@@ -29,7 +29,7 @@ N_FOLDS = 10
 
 
 class Points(Frozen):
-    """A rising line through points, level beyond its ends."""
+    """A rising line through points, constant beyond its ends."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]

@@ -1,7 +1,7 @@
-"""A calibration: what was learnt from labels about one judge under one criterion, as one file.
+"""A calibration: what labels say about one judge under one criterion, in one file.
 
-Made from a labelled run, kept as JSON, and applied to further judgments of the same judge under the
-same criterion; any other is refused, since neither the map nor the promise holds for it.
+Made from a labelled run, stored as JSON, and applied to further judgments of the same judge under
+the same criterion. Others are refused, since neither map nor guarantee holds for them.
 """
 
 import json
@@ -40,17 +40,17 @@ _FEW_CLUSTERS = 15
 
 
 class CalibrationSettings(Frozen):
-    """What is wanted of a calibration."""
+    """Settings of a calibration."""
 
     method: Literal["auto", "none", "temperature", "isotonic"] = "auto"
     pass_at: float | None = None
-    """Labels from here on pass; of two levels the upper one, if not given."""
+    """Lowest label that passes; if not given and there are two levels, the upper one."""
     agree_on: AgreeOn | None = None
-    """What the threshold's promise is about; `pass` with a pass mark, else `level`."""
+    """What counts as agreement; `pass` with a pass mark, else `level`."""
     alpha: float = 0.1
-    """Largest share of disagreement among what is kept."""
+    """Highest allowed rate of disagreement among the kept judgments."""
     delta: float = 0.05
-    """Chance that the promise fails."""
+    """Allowed probability that the guarantee fails."""
     seed: int = 0
     covariates: tuple[str, ...] = ()
     """What the labels weigh the judge against: names of data/covariates.py."""
@@ -69,16 +69,16 @@ class Counts(Frozen):
 
 
 class Applied(Frozen):
-    """What a calibration says of one outcome."""
+    """What a calibration says about one outcome."""
 
     score: float | None
-    """What people would say on average, on the labels' scale; None of a failure."""
+    """Expected human score, on the labels' scale; None for a failure."""
     p_pass: float | None
     """Probability that people would pass it; None without a pass mark."""
     confidence: float | None
-    """The judge's own, which the threshold is about."""
+    """The judge's own confidence, to which the threshold applies."""
     keep: bool
-    """It may stand unseen under the promise. Never true of a failure, nor without a threshold."""
+    """Needs no human review, by the guarantee. Never true for a failure or without a threshold."""
 
 
 _NOT_JUDGED = Applied(score=None, p_pass=None, confidence=None, keep=False)
@@ -136,13 +136,14 @@ class Calibration(Frozen):
         one_cluster = len(np.unique(clusters)) == 1
         if one_cluster and asked.method in ("isotonic", "temperature"):
             raise DataError(
-                f"all {len(labels)} labels are of one prompt, so no map can be checked on another",
-                hint="label items of other prompts; `--cluster none` takes all as independent",
+                f"all {len(labels)} labels belong to one prompt, so no map can "
+                f"be checked on another",
+                hint="label items of other prompts; `--cluster none` treats all as independent",
             )
         method: Method
         if one_cluster:
             method = "none"
-            notes.append("All labels are of one prompt: no map can be checked on another.")
+            notes.append("All labels belong to one prompt: no map can be checked on another.")
         elif alike and asked.method in ("auto", "isotonic", "temperature"):
             method = "none"
         elif asked.method == "auto":
@@ -177,8 +178,8 @@ class Calibration(Frozen):
         everyone = run.readings.confidence(agree_on, pass_at)
         confidence = readings.confidence(agree_on, pass_at)
         certified: Certified | Undefined = Undefined(
-            "the judge gives no probabilities, so nothing tells which judgments to keep; with a "
-            "pass mark its distance from the mark would",
+            "the judge gives no probabilities, so it has no confidence to choose by; with a pass "
+            "mark, the distance from it would serve",
             len(labels),
             0,
         )
@@ -253,19 +254,19 @@ class Calibration(Frozen):
         ):
             if ours != theirs:
                 raise SetupError(
-                    f"this calibration is of the {what} {ours!r}, not of {theirs!r}",
-                    hint="each judge and each criterion needs a calibration of its own",
+                    f"this calibration is for the {what} {ours!r}, not for {theirs!r}",
+                    hint="each judge and each criterion needs its own calibration",
                 )
         if isinstance(outcome, Failure) or (
             isinstance(outcome, Comparison) and outcome.p_first is None
         ):
             return _NOT_JUDGED
         if isinstance(outcome, Comparison) != (self.kind == "pairs"):
-            raise SetupError(f"this calibration is of {self.kind}, not of a {outcome.kind}")
+            raise SetupError(f"this calibration is for {self.kind}, not for a {outcome.kind}")
         reading = Readings.of([outcome], self.levels, self.scale)
         if self.uses_probs and reading.probs is None:
             raise SetupError(
-                "this judgment has no level probabilities, and the calibration rests on them"
+                "this judgment has no level probabilities, which the calibration needs"
             )
         if not self.uses_probs:
             reading = Readings(
@@ -316,8 +317,8 @@ class Calibration(Frozen):
             raise UnknownName("criterion in this run", self.criterion, list(asked))
         if self.criterion_id and asked[self.criterion] != {self.criterion_id}:
             raise SetupError(
-                f"the run asked {self.criterion!r} in other words than the calibration is of",
-                hint="calibrate a run under the criterion as it is now",
+                f"the run's criterion {self.criterion!r} differs in wording from the calibration's",
+                hint="calibrate a run under the current criterion",
             )
         values: dict[int, Sequence[float]] = {}
         if self.combined is not None:
@@ -398,14 +399,14 @@ def _check(asked: CalibrationSettings, run: LabelledRun) -> None:
     if judged < FEWEST_LABELS:
         on = "" if judged == n else f", {judged} of them on items that could be judged"
         raise DataError(
-            f"{n} labels{on}: at least {FEWEST_LABELS} are needed, and about 100 before the "
-            "figures are of use",
-            hint="`glider plan-labels` tells how many",
+            f"{n} labels{on}: at least {FEWEST_LABELS} are needed, and about 100 for useful "
+            "figures",
+            hint="`glider plan-labels` says how many",
         )
 
 
 def _oddities(run: LabelledRun, labels: Floats, pass_at: float | None) -> list[str]:
-    """What a reader should know of the data before the figures."""
+    """Notes on the data that a reader should see before the figures."""
     notes = []
     failed = int((~run.judged).sum())
     if failed:
@@ -415,7 +416,7 @@ def _oddities(run: LabelledRun, labels: Floats, pass_at: float | None) -> list[s
         )
     if np.ptp(labels) == 0:
         notes.append(
-            f"Every label is {labels[0]:g}: nothing can be mapped, and how the judge tells good "
+            f"Every label is {labels[0]:g}: no map can be fitted, and whether the judge tells good "
             "from bad is not known."
         )
     elif pass_at is not None and (np.all(labels >= pass_at) or np.all(labels < pass_at)):
@@ -427,9 +428,10 @@ def _oddities(run: LabelledRun, labels: Floats, pass_at: float | None) -> list[s
     n_clusters = len(np.unique(run.cluster[run.labelled]))
     if n_clusters < _FEW_CLUSTERS:
         notes.append(
-            f"The labels come from only {n_clusters} prompts or documents: intervals and promises "
-            "are rough, above all for prompts that are not among them."
+            f"The labels come from only {n_clusters} prompts or documents: "
+            f"intervals and guarantees "
+            "are rough, especially for other prompts."
         )
     if len(np.unique(run.readings.expected)) == 1:
-        notes.append("The judge gives every item the same score, so it tells nothing.")
+        notes.append("The judge gives every item the same score, so it is uninformative.")
     return notes

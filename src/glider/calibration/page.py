@@ -1,4 +1,4 @@
-"""A calibration as one HTML page: every number in words, then the two charts behind them."""
+"""Write a calibration as one HTML page: every figure in words, then two charts."""
 
 from glider.calibration.model import Calibration
 from glider.calibration.words import value_text
@@ -12,7 +12,7 @@ def page(found: Calibration) -> str:
     """The whole page."""
     return render(
         "calibration/page.html",
-        title="What this judge's numbers are worth",
+        title="How far to trust this judge's scores",
         facts=_facts(found),
         found=found,
         value_text=value_text,

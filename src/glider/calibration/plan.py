@@ -1,4 +1,4 @@
-"""How many labels are needed for a wanted width, with a judge's help and without.
+"""How many labels an interval of a given width needs, with a judge and without.
 
 From a pilot (a run with some labels) the spread of the labels and their correlation with the judge
 are measured; the table also has the cautious end of that correlation's interval, since a pilot is
@@ -23,7 +23,7 @@ _RATE_AT_WORST = 0.5
 
 
 class JudgeHelp(NamedTuple):
-    """A judge as good as this."""
+    """A judge with this correlation."""
 
     name: str
     correlation: float
@@ -67,7 +67,7 @@ def plan(
     """Plan labels for an interval that reaches `width` to either side.
 
     Args:
-        width: in shares for a pass rate, else in units of the labels.
+        width: as a share for a pass rate, otherwise in units of the labels.
         run: a pilot; the table runs over correlations if not given.
         pass_at: labels from here on pass; without a run it only says that a rate is meant.
         total: items in the whole set, if there is no run.
@@ -89,7 +89,8 @@ def plan(
         n = int(run.both.sum())
         if n < _FEWEST:
             raise SetupError(
-                f"a pilot of {n} labels on judged items tells nothing; {_FEWEST} are the least",
+                f"a pilot of {n} labels on judged items is too small; at least "
+                f"{_FEWEST} are needed",
                 hint="without a run: glider plan-labels --width " + f"{width:g}",
             )
         measured = _measure(run, pass_at)
@@ -136,13 +137,15 @@ def _check_spread(
         raise SetupError(f"--spread must be above 0, not {spread:g}")
     if rate and spread > _RATE_AT_WORST:
         raise SetupError(
-            f"--spread {spread:g}: passes and fails spread by at most {_RATE_AT_WORST:g}",
+            f"--spread {spread:g}: the standard deviation of pass and fail "
+            f"is at most {_RATE_AT_WORST:g}",
             hint="for a mean score leave out --pass-at",
         )
     if scale is not None and not rate and spread > (scale[1] - scale[0]) / 2:
         low, high = scale
         raise SetupError(
-            f"--spread {spread:g}: labels from {low:g} to {high:g} spread by at most "
+            f"--spread {spread:g}: the standard deviation of labels from "
+            f"{low:g} to {high:g} is at most "
             f"{(high - low) / 2:g}"
         )
 
@@ -163,7 +166,7 @@ def _measure(run: LabelledRun, pass_at: float | None) -> _Pilot:
         said, value = readings.p_pass(pass_at), (labels >= pass_at).astype(np.float64)
     if np.ptp(value) == 0:
         raise SetupError(
-            "every label of the pilot is the same, so it tells nothing of their spread",
+            "every label of the pilot is the same, so their spread is not known",
             hint="label more items, or plan without a run",
         )
     n_groups = codes(clusters)[1]
@@ -171,7 +174,7 @@ def _measure(run: LabelledRun, pass_at: float | None) -> _Pilot:
     # A failed item gets no help: it is in the set with the judge's mean for a score.
     covered = float(run.judged.mean())
     design = design_effect(intraclass_correlation(value, clusters), clusters)
-    notes = [f"Labels of one prompt are alike: {design:.2f} of them tell as much as one."]
+    notes = [f"Labels of one prompt are correlated: {design:.2f} of them tell as much as one."]
     judges = []
     if np.ptp(said) == 0:
         notes.append("The judge gives every labelled item the same score and is of no help.")

@@ -1,4 +1,4 @@
-"""What a person can say about where labels come from."""
+"""Settings: where human labels come from."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -26,7 +26,7 @@ def scale_of(written: str) -> tuple[float, float]:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelSettings:
-    """Where people's labels of a run's items are, and what they are on."""
+    """Where the human labels of a run's items are, and on which scale."""
 
     labels: Annotated[
         str | None,

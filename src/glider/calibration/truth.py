@@ -1,4 +1,4 @@
-"""The true mean or pass rate of the whole set, the items included on which the judge failed.
+"""The true mean or pass rate of the whole set, including items on which the judge failed.
 
 Prediction-powered (stats/prediction_powered.py): it needs labels on a random draw of all items. A
 failed item has no judgment to help with; it stands in with the judge's mean score, which is as
@@ -58,9 +58,10 @@ def truth(run: LabelledRun, pass_at: float | None, *, score: Floats | None = Non
     powered = _powered(run, value, score, labelled & asked, asked & ~labelled, pass_at is not None)
     if blind:
         notes.append(
-            f"None of the labels is on the {failed:.0%} of the items that the judge failed on, so "
-            "nothing is known of those and the interval of the true value allows for anything. "
-            "Label a random draw of all items."
+            f"None of the {failed:.0%} of items on which the judge failed "
+            f"is labelled, so their true "
+            "values are unknown and the interval allows for every possibility. "
+            "Label a random sample of all items."
         )
         powered = Powered(
             _with_unknown(powered.estimate, failed, low, high),
@@ -132,6 +133,7 @@ def _gap(run: LabelledRun, score: Floats) -> str | None:
         return None
     return (
         f"The judge scores the labelled items {'higher' if gap > 0 else 'lower'} than the others "
-        f"({score[ours].mean():.2f} against {score[others].mean():.2f}), which a random draw would "
-        "hardly do. What follows holds only if the labelled items were drawn at random."
+        f"({score[ours].mean():.2f} against "
+        f"{score[others].mean():.2f}), which is unlikely in a random "
+        "sample. The figures hold only if the labelled items were drawn at random."
     )

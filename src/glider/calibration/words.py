@@ -1,4 +1,4 @@
-"""A calibration and a plan as plain text: what was found, each number, and what it means."""
+"""Write a calibration and a label plan as plain text: each figure and what it means."""
 
 import textwrap
 
@@ -10,14 +10,14 @@ _WIDTH = 92
 
 
 def calibration_text(found: Calibration) -> str:
-    """Everything a user needs to read, in a dozen short paragraphs."""
+    """The whole calibration, in a dozen short paragraphs."""
     counts = found.counts
     low, high = found.scale
     mark = "" if found.pass_at is None else f"; {found.pass_at:g} and above pass"
     lines = [
         f"judge      {found.judge}",
         f"criterion  {found.criterion}, labels from {low:g} to {high:g}{mark}",
-        f"labels     {counts.labelled:,} people's labels ({counts.labelled_judged:,} on judged "
+        f"labels     {counts.labelled:,} human labels ({counts.labelled_judged:,} on judged "
         f"items, {counts.clusters:,} prompts or documents) in a set of {counts.asked:,} items",
         f"map        {_map(found)}",
     ]
@@ -56,9 +56,9 @@ def _map(found: Calibration) -> str:
     how = " (the best on labels it was not fitted to)" if found.settings.method == "auto" else ""
     match found.maps.method:
         case "none":
-            return f"none: the judge's own numbers are left as they are{how}"
+            return f"none: the judge's own numbers are used{how}"
         case "isotonic":
-            return f"isotonic: read off the labels, rising with the judge's score{how}"
+            return f"isotonic: fitted to the labels, rising with the judge's score{how}"
         case _:
             heat = found.maps.temperature
             assert heat is not None
@@ -74,15 +74,15 @@ def plan_text(found: LabelPlan) -> str:
     """The table, with what it rests on and how to read it."""
     what = "pass rate" if found.rate else "mean score"
     rests = (
-        f"Measured on {found.pilot} labelled items: labels spread by {found.spread:.2f}."
+        f"Measured on {found.pilot} labelled items: standard deviation {found.spread:.2f}."
         if found.pilot
-        else f"Without a pilot: labels are taken to spread by {found.spread:.2f}."
+        else f"Without a pilot: the labels' standard deviation is assumed to be {found.spread:.2f}."
     )
     size = "" if found.total is None else f" The whole set has {found.total:,} items."
     head = ["half-width", *found.columns]
     body = [
         [f"± {_number(row.width, 'share') if found.rate else f'{row.width:g}'}"]
-        + ["more than there are" if n is None else f"{n:,}" for n in row.labels]
+        + ["more than the set has" if n is None else f"{n:,}" for n in row.labels]
         for row in found.rows
     ]
     widths = [max(len(line[n]) for line in [head, *body]) for n in range(len(head))]
@@ -97,11 +97,10 @@ def plan_text(found: LabelPlan) -> str:
     lines.append(_wrapped(rests + size, "", ""))
     lines += [_wrapped(note, "", "") for note in found.notes]
     told = (
-        "Items to label must be drawn at random from the whole set, those the judge failed on "
-        "included."
+        "Draw the items to label at random from the whole set, those the judge failed on included."
     )
     if found.pilot:
-        told += " The cautious column takes the lowest correlation that the pilot allows."
+        told += " The cautious column uses the lowest correlation within the pilot's interval."
     else:
         told += " Correlation is between the judge's scores and people's; a pilot measures it."
     lines.append(_wrapped(told, "", ""))

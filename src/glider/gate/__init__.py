@@ -1,4 +1,4 @@
-"""Fail a build when a judge's figures are not shown to be good enough."""
+"""Fail a build unless figures are shown to be good enough, by their whole interval."""
 
 from typing import TYPE_CHECKING, Any
 

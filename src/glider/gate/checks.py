@@ -1,11 +1,11 @@
-"""A check: a figure, a bound, and the rule that the whole interval has to keep to the bound.
+"""A check: a figure, a bound, and the rule that the whole interval must be within the bound.
 
 `mean_score:faithfulness >= 3.5` holds if the interval's lower end is at least 3.5, is broken if its
-upper end is below, and is unclear in between; `holds` alone passes. A figure that is undefined
-neither holds nor is broken, and never passes. `no worse than 0.1` asks the difference to a baseline
-run over the same samples: it holds if the interval of (this - baseline) lies at or above -0.1.
+upper end is below, and is not sure otherwise; only `holds` passes. An undefined figure neither
+holds nor is broken, and never passes. `no worse than 0.1` is about the difference to a baseline run
+over the same samples: it holds if the interval of (this - baseline) lies at or above -0.1.
 
-Nothing here reads a file: where figures come from is `runs.py`, `results.py`, `outcomes.py`.
+Nothing here reads a file; figures come from `runs.py`, `results.py` and `outcomes.py`.
 """
 
 import math
@@ -31,7 +31,7 @@ _EXAMPLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One demand, as it was written."""
+    """One check, as it was written."""
 
     text: str
     metric: str
@@ -45,7 +45,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A sample to look at, and what the judge said of it."""
+    """A sample to look at, and the judge's reason."""
 
     sample_id: str
     score: str
@@ -54,7 +54,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckFigure:
-    """The figure a check asks for, what one should know about it, and where it was worst."""
+    """The figure of a check, notes on it, and its worst samples."""
 
     figure: Estimate | Undefined
     notes: tuple[str, ...] = ()
@@ -70,19 +70,19 @@ class Answer:
 
     @property
     def finding(self) -> Finding:
-        """Where the interval lies."""
+        """Where the interval lies relative to the bound."""
         figure = self.measured.figure
         if isinstance(figure, Undefined):
             return "undefined"
         return finding(figure, self.check.op, self.check.bound)
 
     def passes(self, *, lenient: bool = False) -> bool:
-        """The whole interval keeps to the bound; `lenient`: not all of it breaks it."""
+        """Whether the whole interval is within the bound; `lenient`: not all of it beyond."""
         return self.finding == "holds" or (lenient and self.finding == "unclear")
 
     @property
     def in_words(self) -> str:
-        """The finding as people say it."""
+        """The finding in plain words."""
         if self.check.op == "no worse than":
             return {"holds": "not worse", "broken": "worse"}.get(self.finding, "too little data")
         return {"holds": "holds", "broken": "broken", "unclear": "not sure"}.get(
@@ -91,7 +91,7 @@ class Answer:
 
     @property
     def why(self) -> str:
-        """What stands between this check and a pass, in a sentence; empty if it holds."""
+        """Why this check does not pass, in a sentence; empty if it holds."""
         figure, check = self.measured.figure, self.check
         if isinstance(figure, Undefined):
             return f"There is no figure: {figure.reason}."
@@ -103,11 +103,11 @@ class Answer:
             return f"The whole interval lies {side} {bound}."
         needed = rows_needed(figure, check.op, check.bound)
         if needed is None:
-            return f"The estimate stands on the bound {bound}: more rows would not tell."
+            return f"The estimate equals the bound {bound}: more rows would not help."
         many = f"about {needed:,}" if needed < 1_000_000 else "more than a million"
         return (
-            f"The interval reaches across {bound}; if the estimate stays where it is, "
-            f"{many} rows would tell (there are {figure.n:,})."
+            f"The interval crosses {bound}; if the estimate stays the same, {many} rows "
+            f"would decide (there are {figure.n:,})."
         )
 
 
@@ -125,10 +125,10 @@ def parse_check(text: str) -> Check:
     op = cast(Op, " ".join(found["op"].split()))
     bound = float(found["bound"]) / (100 if found["percent"] else 1)
     if op == "no worse than" and bound < 0:
-        raise SetupError(f"{text!r}: how much worse is still allowed is 0 or more")
+        raise SetupError(f"{text!r}: the allowed loss must be 0 or more")
     if (found["metric"] == "pass_rate") != (found["level"] is not None):
         raise SetupError(
-            f"{text!r}: pass_rate, and nothing else, is asked with the lowest score that passes",
+            f"{text!r}: pass_rate needs the lowest score that passes; no other metric takes one",
             hint="pass_rate:NAME@4 >= 0.9",
         )
     return Check(
@@ -153,7 +153,9 @@ def parse_checks(texts: Sequence[str]) -> list[Check]:
 
 
 def finding(figure: Estimate, op: Op, bound: float) -> Finding:
-    """Where the interval lies: all on the right side, all on the wrong side, or across."""
+    """Where the interval lies: entirely on the right side, entirely on the wrong side, or
+    across.
+    """
     low, high = figure.low, figure.high
     if op in ("<=", "<"):
         low, high, bound = -high, -low, -bound
@@ -168,7 +170,7 @@ def finding(figure: Estimate, op: Op, bound: float) -> Finding:
 
 
 def rows_needed(figure: Estimate, op: Op, bound: float) -> int | None:
-    """Rows until the interval would no longer reach across the bound, if the estimate stays.
+    """Rows needed until the interval no longer crosses the bound, if the estimate stays.
 
     An interval shrinks with the root of n, so n grows with the square of how far it must shrink.
     None where the estimate lies on the bound itself.

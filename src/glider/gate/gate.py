@@ -1,4 +1,4 @@
-"""Check figures of a run or a bench against bounds, by their whole interval: `glider gate`."""
+"""`glider gate` as a function: check a run's or bench's figures by their whole interval."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from glider.gate.runs import RunFigures
 
 @dataclass(frozen=True, slots=True)
 class GateAnswer:
-    """What every check found."""
+    """The answers to all checks."""
 
     name: str
     """Of the run or the bench."""
     answers: tuple[Answer, ...]
 
     def passes(self, *, lenient: bool = False) -> bool:
-        """Every check holds by its whole interval; `lenient`: no interval is all on the wrong side.
+        """Whether every check holds by its whole interval; `lenient`: none is broken.
 
         An undefined figure never passes.
         """
@@ -40,13 +40,13 @@ def gate_run(
         path: folder of a finished run, or `results.json` of a bench (or its folder).
         checks: such as `mean_score:tone >= 3.5`; see `glider.gate.checks`.
         baseline: run over the same samples, for checks with `no worse than`.
-        cluster: of a run: field or column shared by rows that are not independent; their input and
-            context if not given; `none`: all are independent.
-        system: of a bench with several systems: which.
+        cluster: for a run: field or column shared by rows that are not independent; their input
+            and context if not given; `none`: all are independent.
+        system: for a bench with several systems: the one to check.
 
     Raises:
-        SetupError: a check cannot be read, or asks for what is not there.
-        RunError: `path` is neither a run nor a bench, or the run was stopped before its end.
+        SetupError: a check cannot be read, or asks for something that does not exist.
+        RunError: `path` is neither a run nor a bench, or the run is incomplete.
         DataError: the results of the bench cannot be read.
     """
     asked = [parse_check(c) if isinstance(c, str) else c for c in checks] or parse_checks(())

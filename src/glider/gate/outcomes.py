@@ -1,4 +1,4 @@
-"""Figures of checks over outcomes that are at hand, and the assertion for tests.
+"""Figures of checks over outcomes in memory, and the assertion for tests.
 
 `mean_score` is over what was judged; look at `coverage` or `failed` beside it.
 `normalized_mean` is the same with each score in 0..1 of its own rubric. `pass_rate` is over
@@ -116,7 +116,7 @@ class OutcomeFigures:
             SetupError: no such metric or criterion, or which criterion is meant is not said.
         """
         if check.op == "no worse than":
-            raise SetupError(f"{check.text!r} needs a run to compare with", hint="--baseline RUN")
+            raise SetupError(f"{check.text!r} needs a baseline run", hint="--baseline RUN")
         if check.metric not in METRICS:
             raise UnknownName("metric of a run", check.metric, METRICS)
         if check.metric in ("coverage", "failed") and not check.of:
@@ -130,7 +130,7 @@ class OutcomeFigures:
         notes: tuple[str, ...] = ()
         if tally.failed and check.metric not in ("coverage", "failed", "pass_rate"):
             notes = (
-                f"{tally.failed} of {tally.asked} were not judged and are not in this figure.",
+                f"{tally.failed} of {tally.asked} were not judged and are left out of this figure.",
             )
         rows: Sequence[int] = tally.rows
         figure: Estimate | Undefined
@@ -206,7 +206,7 @@ def count(failed: int, asked: int) -> Estimate | Undefined:
 def assert_gate(
     outcomes: Iterable[Outcome], *checks: str, clusters: Sequence[Hashable] | None = None
 ) -> list[Answer]:
-    """Assert that checks hold over outcomes, by the whole interval.
+    """Assert that checks hold over outcomes, by their whole interval.
 
     Args:
         checks: such as `mean_score >= 3.5`; the criterion's name only where there are several.

@@ -1,7 +1,7 @@
-"""pytest plugin: judge in tests, and fail them by the interval, not by the point.
+"""pytest plugin: judge in tests, and let the interval decide, not the point estimate.
 
-Loaded by every pytest that runs where Glider is installed, so it imports nothing of Glider and does
-nothing until a test asks for a fixture.
+Every pytest loads it where Glider is installed, so it imports nothing of Glider until a test uses a
+fixture.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence

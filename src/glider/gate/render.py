@@ -1,4 +1,4 @@
-"""Answers for people and machines: a plain table, Markdown for a CI summary, JUnit XML."""
+"""Write answers as a plain table, as Markdown for a CI summary, or as JUnit XML."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def table(answers: Sequence[Answer], *, lenient: bool = False) -> str:
-    """Plain text: one line a check, below it why those that fail do."""
+    """Plain text: one line per check, then why the failing ones fail."""
     head = ("", "check", "answer", "figure", "95 % interval", "n")
     lines = [head, *(_cells(answer, lenient) for answer in answers)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
@@ -127,9 +127,9 @@ def _cells(answer: Answer, lenient: bool) -> tuple[str, ...]:
 def _verdict(answers: Sequence[Answer], lenient: bool) -> str:
     good = sum(answer.passes(lenient=lenient) for answer in answers)
     rule = (
-        "lenient: a check fails where its whole interval breaks the bound"
+        "lenient: a check fails only if its whole interval is beyond the bound"
         if lenient
-        else "a check passes where its whole interval keeps to the bound"
+        else "a check passes only if its whole interval is within the bound"
     )
     return f"{good} of {len(answers)} checks passed ({rule})"
 

@@ -1,7 +1,7 @@
 """Figures of checks over the `results.json` of `glider bench`.
 
 `pearson:summeval >= 0.3` is the benchmark's figure over all its parts under the protocol `strict`;
-`pearson:summeval/coherence` is one part. Where a file has several systems, the caller says which.
+`pearson:summeval/coherence` is one part. If a file has several systems, the caller names one.
 """
 
 from pathlib import Path
@@ -50,7 +50,7 @@ class ResultsFigures:
         """
         if check.op == "no worse than":
             raise SetupError(
-                f"{check.text!r}: results of a bench have no scores of single samples to pair",
+                f"{check.text!r}: a bench's results have no scores of single samples to pair",
                 hint="the bench's own table of differences compares its systems",
             )
         benchmark, _, part = check.of.partition("/")

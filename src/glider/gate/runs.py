@@ -1,8 +1,8 @@
 """Figures of checks over a run folder, alone or against a baseline run of the same samples.
 
 Against a baseline, samples are paired by their id and the difference is this run minus the
-baseline: what both runs share (hard samples, the judge's own bias) cancels out, so a small change
-is seen with far fewer rows than two separate means would need.
+baseline: what both runs share (hard samples, the judge's biases) cancels out, so a small change
+needs far fewer rows than two separate means would.
 """
 
 import math
@@ -57,7 +57,7 @@ class _Run:
         manifest = load_manifest(path)
         if not stored_summary(path).get("finished"):
             raise RunError(
-                f"{path} was stopped before its end: no figure of it is the whole run's",
+                f"{path} is incomplete: its figures would not cover the whole run",
                 hint=f"glider judge ... --run {path} --resume",
             )
         asked = AskedCriteria(path)
@@ -78,7 +78,7 @@ class _Run:
             twice = Counter(entry.sample_id for entry in entries).most_common(1)[0][0]
             raise DataError(
                 f"run {self.name!r} has several outcomes of sample {twice!r}: it cannot be paired",
-                hint="give every row an id of its own",
+                hint="give every row a unique id",
             )
         return found
 
@@ -90,7 +90,9 @@ def _difference(check: Check, now: _Run, before: _Run) -> CheckFigure:
     if name not in before.figures.by_criterion:
         raise UnknownName("criterion of the baseline", name, list(before.figures.by_criterion))
     if {c for c in now.asked if c[0] == name} != {c for c in before.asked if c[0] == name}:
-        raise SetupError(f"criterion {name!r} is not the same in the two runs: nothing compares")
+        raise SetupError(
+            f"criterion {name!r} differs between the two runs, so they cannot be compared"
+        )
     ours, theirs = now.by_sample(name), before.by_sample(name)
     shared = [sample for sample in ours if sample in theirs]
     pairs: list[tuple[float, Entry, Entry]] = []
@@ -108,7 +110,7 @@ def _difference(check: Check, now: _Run, before: _Run) -> CheckFigure:
         skipped=len(shared) - len(pairs),
     )
     if tally.unlike and check.metric != "normalized_mean":
-        reason = "criteria of this name have unlike scales; ask for normalized_mean"
+        reason = "criteria of this name have different scales; use normalized_mean"
         figure = Undefined(reason, len(pairs), len(shared) - len(pairs))
     found = now.figures.with_notes(figure, rows)
     drops = sorted((pair for pair in pairs if pair[0] < 0), key=lambda pair: pair[0])
@@ -126,15 +128,15 @@ def _notes(now: _Run, before: _Run, sizes: tuple[int, int, int], n_pairs: int) -
     ours, theirs, shared = sizes
     if not shared:
         yield (
-            "the two runs share no sample id; give the rows an id column, since without one the "
-            "id is a hash of the texts"
+            "the two runs share no sample id; give the rows an id column (without one, the id is a "
+            "hash of the texts)"
         )
     elif shared < max(ours, theirs):
-        yield f"paired {shared:,} samples; {ours:,} are here, {theirs:,} in the baseline"
+        yield f"paired {shared:,} samples; this run has {ours:,}, the baseline {theirs:,}"
     if shared > n_pairs:
         yield f"{shared - n_pairs:,} pairs are left out: one of the two judgments failed"
     if now.judge != before.judge:
-        yield "the two runs had different judges: a difference may be theirs"
+        yield "the two runs had different judges, which may explain a difference"
 
 
 def _value(entry: Entry, check: Check) -> float | None:

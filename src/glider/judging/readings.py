@@ -1,4 +1,4 @@
-"""A judge's outcomes as arrays on the scale of the labels. Failures are not here: they say nothing.
+"""A judge's outcomes as arrays on the scale of the labels. Failures are left out.
 
 The rubric's levels are carried linearly to the scale people used. *Position* is the place on the
 ladder of levels: 0 the lowest, 1 the next, and in between for labels that lie between levels, so
@@ -107,10 +107,10 @@ class Readings:
         return np.asarray(self.probs @ (self.ladder >= pass_at), np.float64)
 
     def confidence(self, agree_on: AgreeOn, pass_at: float | None) -> Floats | None:
-        """How sure the judge is of what it decides; None where nothing tells.
+        """The judge's confidence in its decision; None if it cannot be known.
 
-        Probability of its side of the pass mark, or of the levels that count as agreement. A judge
-        that only gives levels is the surer the farther from the pass mark it is (0.5 to 1).
+        Probability of its side of the pass mark, or of the levels that count as agreement. For a
+        judge that only gives levels, the distance from the pass mark (0.5 to 1).
         """
         if agree_on == "pass":
             assert pass_at is not None

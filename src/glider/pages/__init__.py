@@ -1,1 +1,1 @@
-"""What every HTML page is made of: frame, stylesheet, charts, marks."""
+"""Parts of every HTML page: base template, stylesheet, charts, highlights."""

@@ -1,7 +1,7 @@
-"""A chart with its reading help, and the two that say how far to trust a judge's numbers.
+"""Charts with a caption, among them the two that show how far to trust a judge's numbers.
 
-From plain lists, so that a bench and a calibration show the same thing in the same words. The macro
-`charts` of `charts.html` sets them side by side.
+Built from plain lists, so that a bench and a calibration show the same chart with the same caption.
+The macro `charts` of `charts.html` puts them side by side.
 """
 
 from collections.abc import Sequence
@@ -27,14 +27,13 @@ def reliability_chart(
     *,
     scale: Scale = (0.0, 1.0),
     across: str = "judge's probability",
-    up: str = "share that was right",
+    up: str = "share that was correct",
 ) -> Chart:
-    """What the judge says against what people say."""
+    """The judge's predictions against people's labels."""
     return Chart(
         svg.reliability(bins, title=f"{up} by {across}", scale=scale, across=across, up=up),
-        "Do its numbers mean what they say?",
-        "On the dashed line people agree with them on average; bars reach over 95\N{NBSP}% "
-        "intervals.",
+        "Are its probabilities calibrated?",
+        "On the dashed line, predictions match people on average; bars are 95\N{NBSP}% intervals.",
     )
 
 
@@ -48,7 +47,7 @@ def risk_chart(
     """The risk-coverage curve."""
     return Chart(
         svg.risk_coverage(curve, title=f"{up} by share kept", up=up, bound=bound, chosen=chosen),
-        "Does it know when it is unsure?",
-        "If the judgments with the most doubt are left out (to the left), the line should fall. "
+        "Does it know when it is wrong?",
+        "Leaving out the least confident judgments (towards the left) should lower the line. "
         "Band: 95\N{NBSP}% interval.",
     )

@@ -1,4 +1,4 @@
-"""Runs made readable for people."""
+"""Reports: the figures of a run, and the page that shows them."""
 
 from glider.report.html import build_report
 

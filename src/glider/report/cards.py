@@ -1,7 +1,7 @@
-"""One criterion of a run, ready to be shown: its mean on its own scale, its levels, its pairs.
+"""One criterion of a run, prepared for display: mean, levels, pairs.
 
-Arranges what `summary.py` has counted and counts nothing itself. A criterion comes as its part of
-`summary.json` (`figures`), with its tally for the comparisons.
+Arranges what `summary.py` has counted; counts nothing itself. The input is the criterion's part of
+`summary.json` (`figures`) and its tally of comparisons.
 """
 
 from collections import Counter
@@ -36,15 +36,15 @@ class MeanBar:
 
 @dataclass(frozen=True)
 class Card:
-    """One criterion with what came of it."""
+    """One criterion with its results."""
 
     criterion: Criterion
     tally: Tally
     figures: Figures
     label: str
-    """What it is called here: its heading, and which of its name it is where there are several."""
+    """Its heading; numbered if several criteria share the name."""
     number: int | None = None
-    """Place among the run's criteria, of one that shares its name with others."""
+    """Number among the run's criteria, if it shares its name with others."""
     variants: "Sequence[Card]" = ()
     """The criteria of this name, each with a card of its own."""
 
@@ -56,7 +56,7 @@ class Card:
 
     @cached_property
     def counts(self) -> dict[int, int]:
-        """Score to how often; JSON has only texts for keys. Empty where scales are unlike."""
+        """Score to count (JSON keys are strings). Empty if scales differ."""
         return {int(score): n for score, n in self.figures.get("counts", {}).items()}
 
     @property
@@ -66,45 +66,45 @@ class Card:
 
     @property
     def levels(self) -> list[tuple[int, str]]:
-        """Scores and what they mean, the highest first; a score beyond the rubric has no words."""
+        """Scores and their descriptions, highest first; a score outside the rubric has none."""
         own = {} if self.several else dict(self.criterion.rubric.levels)
         known = dict.fromkeys(self.counts, "") | own
         return sorted(known.items(), reverse=True)
 
     @property
     def several(self) -> int:
-        """How many criteria have this name, where rows bring their own; 0 for one."""
+        """Number of criteria with this name, if rows have their own; 0 for one."""
         found: int = self.figures.get("criteria", 0)
         return found
 
     @property
     def by_scale(self) -> list[tuple[str, dict[int, int]]]:
-        """Where scales are unlike: each scale, and score to how often on it."""
+        """If scales differ: each scale with its counts by score."""
         found = self.figures.get("counts_by_scale", {})
         return [(scale, {int(s): n for s, n in counts.items()}) for scale, counts in found.items()]
 
     @property
     def only_pairs(self) -> bool:
-        """Outputs were compared and none was scored."""
+        """Whether outputs were only compared, never scored."""
         return bool(self.tally.wins) and not self.tally.scores
 
     @property
     def why_no_mean(self) -> str:
-        """Why there is no mean; empty where there is one."""
+        """Why there is no mean; empty if there is one."""
         if "mean" in self.figures:
             return ""
         if self.by_scale:
             whole = self.figures["normalized_mean"]
             if whole.get("value") is None:
-                return "unlike scales, no mean"
+                return "different scales, no mean"
             ends = f"{whole['low']:.2f} to {whole['high']:.2f}"
-            return f"unlike scales; normalized mean {whole['value']:.2f}, {ends}"
+            return f"different scales; normalized mean {whole['value']:.2f}, {ends}"
         alike = [score for score, n in self.counts.items() if n]
-        return f"every score is {alike[0]}" if self.figures["judged"] > 1 else "not enough judged"
+        return f"every score is {alike[0]}" if self.figures["judged"] > 1 else "too few judgments"
 
     @property
     def bar(self) -> MeanBar:
-        """The mean on its scale; ask `why_no_mean` first."""
+        """The mean on its scale; check `why_no_mean` first."""
         rubrics = self.tally.criteria.values() if self.several else [self.criterion]
         scores = sorted({*self.counts, *(s for each in rubrics for s in each.rubric.scores)})
         low, high = scores[0], scores[-1]
@@ -112,7 +112,7 @@ class Card:
         def place(value: float) -> float:
             return round(100 * (value - low) / (high - low), 2)
 
-        # No mean lies off the scale, so neither need its interval.
+        # A mean cannot lie outside the scale, so its interval is cut to it.
         lower, upper = max(self.figures["low"], low), min(self.figures["high"], high)
         return MeanBar(
             low=low,
@@ -127,14 +127,14 @@ class Card:
 
     @property
     def duel(self) -> list[tuple[str, str, int]]:
-        """Of one pair of fields: `first`, `tie`, `second` with their words and counts."""
+        """For one pair of fields: `first`, `tie`, `second` with labels and counts."""
         ((first, second),) = self.tally.pairs
         said = {"first": f"{first} better", "tie": "Tie", "second": f"{second} better"}
         return [(place, words, self.tally.places[place]) for place, words in said.items()]
 
     @property
     def league(self) -> list[tuple[str, int, int]]:
-        """Of several pairs: every field with its wins and its comparisons, the best first."""
+        """For several pairs: every field with its wins and comparisons, best first."""
         played: Counter[str] = Counter()
         for pair, n in self.tally.pairs.items():
             played.update(dict.fromkeys(pair, n))
@@ -144,7 +144,7 @@ class Card:
 
 
 def cards_of(data: PageData, figures: Mapping[str, Figures], clusters: Clusters) -> list[Card]:
-    """One card for each name; criteria that share it have one each below it.
+    """One card per name; criteria that share a name get one card each below it.
 
     Args:
         figures: name to its part of `summary.json`.

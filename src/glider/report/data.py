@@ -1,7 +1,7 @@
-"""The data of a run's page: one line a judgment for its table, and the texts in blocks.
+"""The data of a run's page: one table line per judgment, and the texts in blocks.
 
-Reads a run once through and holds one line of figures per outcome and the embedded texts, never the
-whole run. All text of a run is other people's: here it becomes JSON that cannot end its block.
+Reads a run once and keeps one line of figures per outcome and the embedded texts, never the whole
+run. The text of a run is untrusted: it becomes JSON that cannot end its script block.
 """
 
 import json
@@ -94,7 +94,7 @@ class PageData:
 
     def _not_told(self, outcome: Judgment | Comparison | Failure) -> Criterion:
         """Stands for a row's own criterion in a run of Glider 0.1, which did not keep it."""
-        question = "This run does not tell which criterion this row was judged under."
+        question = "This run does not record the criterion of this row."
         levels = dict.fromkeys((0, 1), _NOT_TOLD)
         if isinstance(outcome, Judgment):
             levels = dict.fromkeys((outcome.score - 1, outcome.score), _NOT_TOLD)
@@ -151,8 +151,8 @@ class PageData:
         if criterion is None and failure is None:
             if outcome.criterion not in self._order:
                 raise BadRecord(
-                    f"row {row} has an outcome for {outcome.criterion!r}, which the run does not "
-                    "say was asked",
+                    f"row {row} has an outcome for {outcome.criterion!r}, which is not among the "
+                    "run's criteria",
                     path=str(journal),
                 )
             criterion = self._not_told(outcome)

@@ -1,68 +1,68 @@
-"""What each failure code means and what to do about it, in words for people."""
+"""What each failure code means, and what to do about it."""
 
 from collections.abc import Mapping
 
 REMARKS: Mapping[str, str] = {
-    "repaired": "read all the same, though not of the format:",
-    "adjusted": "judged with a setting that the endpoint refuses left out or changed:",
+    "repaired": "accepted although the answer deviates from the format:",
+    "adjusted": "judged without a setting that the endpoint refuses, or with a changed one:",
 }
-"""What is said of judgments by the key that counts them in a summary."""
+"""Remark on the judgments that a summary counts under this key."""
 
 FAILURE_HELP: Mapping[str, tuple[str, str, str]] = {
     "missing_field": (
         "Field missing",
-        "The criterion speaks of a field that the sample does not have.",
+        "The criterion uses a field that the sample does not have.",
         "Add the field to the input, or map a column to it.",
     ),
     "task": (
         "Could not be asked",
-        "This sample cannot be put to this criterion.",
-        "Compare the sample's fields with what the criterion asks about.",
+        "This sample cannot be judged under this criterion.",
+        "Compare the sample's fields with those the criterion needs.",
     ),
     "unavailable": (
         "Judge not reachable",
         "The judge's engine could not be reached, or the connection was lost.",
-        "See that it is running, then resume the run.",
+        "Make sure that it is running, then resume the run.",
     ),
     "timeout": (
         "No answer in time",
-        "The judge gave no whole answer before the deadline.",
+        "The judge gave no complete answer before the deadline.",
         "Allow more time or send fewer requests at once, then resume the run.",
     ),
     "rate_limited": (
-        "Asked to wait",
-        "The provider refused because too much was asked in too short a time.",
+        "Rate limited",
+        "The provider refused because of too many requests in a short time.",
         "Send fewer requests at once, then resume the run.",
     ),
     "bad_response": (
         "Garbled response",
-        "The endpoint sent back something that is not an answer.",
+        "The endpoint returned something that is not an answer.",
         "Check the address, and any proxy in between, then resume the run.",
     ),
     "refused": (
         "Request refused",
-        "The endpoint will not take this request, whenever it is asked.",
-        "Read what it says; change the request's settings or the model.",
+        "The endpoint will never accept this request.",
+        "Read its message; change the request's settings or the model.",
     ),
     "access_refused": (
         "No access",
-        "The endpoint takes nothing from us: wrong key, no credit, or no such model.",
+        "The endpoint refuses every request: wrong key, no credit, or no such model.",
         "Check the key, the account and the name of the model, then resume the run.",
     ),
     "no_answer": (
-        "Answer elsewhere",
-        "The model wrote nothing but its thinking, which the server keeps apart.",
-        "Start the server without its reasoning parser, or switch thinking off.",
+        "Only reasoning, no answer",
+        "The model wrote only its reasoning, which the server returns separately.",
+        "Start the server without its reasoning parser, or turn thinking off.",
     ),
     "filtered": (
-        "Held back by a filter",
-        "The provider's content filter held the answer back.",
-        "Judge these rows with a local model, or another provider.",
+        "Blocked by a filter",
+        "The provider's content filter blocked the answer.",
+        "Judge these rows with a local model or another provider.",
     ),
     "prompt_too_long": (
         "Text too long",
         "The texts do not fit the judge's context.",
-        "Shorten them, allow truncation, or use a judge with a longer context.",
+        "Shorten them, use --truncate, or use a judge with a longer context.",
     ),
     "budget_spent": (
         "Budget spent",
@@ -81,22 +81,22 @@ FAILURE_HELP: Mapping[str, tuple[str, str, str]] = {
     ),
     "missing_part": (
         "Answer incomplete",
-        "The judge answered, but left out a part that is needed, such as the score.",
-        "Read the raw answer; a model or format that can be held to its form avoids this.",
+        "The judge answered, but a required part is missing, such as the score.",
+        "Read the raw answer; constrained output (a grammar) avoids this.",
     ),
     "score_outside_rubric": (
         "Score not in the rubric",
         "The judge wrote a score that the rubric does not have.",
-        "Read the raw answer; describe the missing level, or use a format that allows no other.",
+        "Read the raw answer; add the missing level, or constrain the output with a grammar.",
     ),
     "unreadable": (
         "Answer not readable",
         "The judge answered, but no judgment could be read from it.",
-        "Read the raw answer; perhaps the format does not suit the model.",
+        "Read the raw answer; the format may not suit the model.",
     ),
     "bad_record": (
         "Row not readable",
-        "This row of the input is not a sample, so nothing could be asked.",
+        "This row of the input is not a valid sample, so no model was asked.",
         "Correct the row in the input file.",
     ),
     "data": (

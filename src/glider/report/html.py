@@ -1,4 +1,4 @@
-"""A run folder as one HTML page that opens from disk, talks to nobody and can be sent by mail.
+"""Write a run as one self-contained HTML page: it opens from disk and makes no request.
 
 The page holds every outcome; figures and cards are plain HTML (`page.html`), the table and the
 detail view are drawn by `report.js` from JSON blocks (`data.py`). Each sample's texts, reasonings

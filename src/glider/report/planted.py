@@ -1,7 +1,7 @@
-"""Faults that were planted in a run's texts and written down: did the judge find them?
+"""Known faults planted in a run's texts: did the judge find them?
 
-A run folder may hold `planted.json`: which text has which fault, where it is, and which other text
-is the same without it. The demo's texts are such; so may be your own.
+A run folder may hold `planted.json`: which text has which fault, where, and which other text is the
+same without it. The demo has such a file; you can write your own.
 
 A fault is *found* if its text is scored at or below the middle of the rubric under the criterion of
 the fault. A clean text is *blamed* if it is scored so under the criterion of its twin's fault. Both
@@ -51,7 +51,7 @@ class PlantedFault(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class JudgedFault:
-    """What became of one fault; None is not judged."""
+    """The result for one fault; None: not judged."""
 
     fault: PlantedFault
     row: int | None
@@ -79,20 +79,20 @@ class PlantedFigures:
 
     @property
     def reading(self) -> str:
-        """What the figures come to, in words."""
+        """One sentence that sums up the figures."""
         told = self.below_twin
         if isinstance(told, Undefined):
             return ""
         if told.low > 0.5:
-            return "This judge tells a faulty text from its clean twin better than a coin would."
+            return "This judge tells a faulty text from its clean twin better than chance."
         return (
             "On these texts this judge does not tell a faulty text from its clean twin better than "
-            "a coin would: calibrate or tune it on your own labels, or bring another model."
+            "chance: calibrate or tune it on your own labels, or use another model."
         )
 
     @property
     def lines(self) -> list[tuple[str, int, Estimate | Undefined]]:
-        """What each figure is called, its count, the figure."""
+        """Title, count and figure of each line."""
         named = {
             "Planted faults found": self.found,
             "Clean texts blamed": self.blamed,
@@ -105,12 +105,12 @@ class PlantedFigures:
 
 
 def write_planted(run: Path, faults: Iterable[PlantedFault]) -> None:
-    """Put the faults of a run's texts beside its journal."""
+    """Write the faults of a run's texts next to its journal."""
     write_json(run / _FILE, [fault.model_dump() for fault in faults])
 
 
 def planted_figures(run: Path) -> PlantedFigures | None:
-    """What the judge of a run made of its planted faults; None where none were written down.
+    """Figures on a run's planted faults; None if the run has none.
 
     Raises:
         RunError: the file of faults is damaged.

@@ -406,7 +406,7 @@ function start() {
     return h("div", {},
       h("p", { class: "score-line" }, outcome.preferred ?? (p === null ? "Not judged" : "Tie"), h("small", {}, outcome.preferred ? "is better" : "")),
       p !== null && h("p", { class: "nil" }, `Probability that ${outcome.first} is better: ${percent(p)}`),
-      outcome.flipped && h("p", { class: "aside-notice" }, "The two orders named different winners: what was shown first decided."));
+      outcome.flipped && h("p", { class: "aside-notice" }, "The winner changed with the order in which the outputs were shown."));
   }
 
   function failed(part) {

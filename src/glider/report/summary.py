@@ -1,11 +1,11 @@
-"""The figures of a run: whatever is counted over its outcomes is counted here, and only here.
+"""The figures of a run: everything counted over its outcomes is counted here, and only here.
 
 `summary.json`, the terminal, the report and `glider gate` show these figures, so one figure has one
 interval everywhere. Rows that share an input and context count as one cluster (`data/clusters.py`).
 
-A name may stand for several criteria, where rows bring their own. Their scores have one mean only
-if their rubrics have the same lowest and highest score; on unlike scales there is a normalised mean
-(0 lowest, 1 highest), and it is called so.
+Several criteria may share a name, if rows have their own. Their scores have a mean only if their
+rubrics have the same lowest and highest score; otherwise there is a normalised mean (0 lowest, 1
+highest) under its own name.
 
 One pass; a few numbers are held for each outcome, no texts.
 """
@@ -30,7 +30,7 @@ Scale = tuple[float, float]
 
 @dataclass
 class Reasons:
-    """Why judgments could not be made."""
+    """Why judgments failed."""
 
     counts: Counter[str] = field(default_factory=Counter)
     """`stage/code` to how many."""
@@ -142,7 +142,7 @@ class Tally:
 
     @property
     def unlike(self) -> bool:
-        """The scores are of unlike scales, so they have no mean."""
+        """Whether the scores are on different scales, so that they have no mean."""
         return len(self.scales) > 1
 
     @property
@@ -161,7 +161,7 @@ class Tally:
         if self.unlike:
             scales = ", ".join(f"{low:g} to {high:g}" for low, high in self.scales)
             return Undefined(
-                f"{len(self.criteria) or len(self.scales)} criteria of this name have unlike "
+                f"{len(self.criteria) or len(self.scales)} criteria of this name have different "
                 f"scales ({scales}); ask for normalized_mean",
                 len(self.score_values),
                 self.failed,
@@ -176,7 +176,8 @@ class Tally:
         """Share of what was asked with at least this score; a failure did not pass."""
         if self.unlike:
             return Undefined(
-                f"criteria of this name have unlike scales, so no score passes at {level} of all",
+                f"criteria of this name have different scales, so no score "
+                f"passes at {level} of all",
                 self.asked,
                 self.failed,
             )

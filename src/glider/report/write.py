@@ -1,4 +1,4 @@
-"""A run as one page, its figures made anew: what `glider report` does."""
+"""Recompute a run's figures and write its page: what `glider report` does."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from glider.store.targets import check_target, run_files
 
 
 def write_report(run: str | Path, out: str | Path | None = None) -> Path:
-    """Write a run as one self-contained HTML page, and its `summary.json` anew.
+    """Write a run as one self-contained HTML page, and recompute its `summary.json`.
 
-    What only the run itself knew (its speed, whether it came to its end) is kept.
+    Facts known only to the run itself (its speed, whether it finished) are kept.
 
     Args:
         run: folder of the run.

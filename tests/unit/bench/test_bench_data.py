@@ -21,7 +21,7 @@ def test_a_set_of_the_hub_is_fetched_into_the_data_folder(tmp_path, monkeypatch)
     chosen = choose([*names, "llmbar"], tmp_path)
     with pytest.raises(DataError, match="the data folder has no glider-flask") as caught:
         with_data(chosen, names)
-    assert caught.value.hint == "--fetch fetches it from the Hugging Face hub"
+    assert caught.value.hint == "--fetch downloads it from the Hugging Face hub"
     told = []
     (tmp_path / choose(["llmbar"], tmp_path)[0].labelled.data).touch()
     how = BenchSettings(data=tmp_path)

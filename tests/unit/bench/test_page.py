@@ -128,8 +128,8 @@ def test_what_the_data_cannot_tell_is_said():
     found = results(figure("nano", 0.4), figure("length", 0.38), differences=[difference("nano", "length", 0.02)])  # fmt: skip
     words = said(page(found))
     assert (
-        "There is no significant difference from the best simple rule, Length (longer is better), at 0.38."
-        in words
+        "There is no significant difference from the best simple "
+        "rule, Length (longer is better), at 0.38." in words
     )
     assert "significantly better" not in words.partition("How to read")[0]
 
@@ -160,8 +160,8 @@ def test_several_judges_on_several_sets():
     assert "The highest is one. It was chosen as the best of 2 by the same data" in words
     assert "Over all sets it reaches 0.40" in words
     assert (
-        "best simple rule there: significantly better on 2, no significant difference on 1 of 3 sets"
-        in words
+        "best simple rule there: significantly better on 2, no "
+        "significant difference on 1 of 3 sets" in words
     )
     assert "against one person: worse on 1 set" in words
     assert (
@@ -189,7 +189,7 @@ def test_a_metric_that_is_not_installed_keeps_its_name():
 
 def test_notes_and_failures_are_named():
     words = said(page(results(figure("nano", 0.4), notes=["b: 3 of 100 labels are ties"])))
-    assert "What was odd about the data b: 3 of 100 labels are ties" in words
+    assert "Remarks on the data b: 3 of 100 labels are ties" in words
     assert "A failed judgment stays in every figure" in words
 
 
@@ -293,7 +293,7 @@ def test_text_of_others_stays_text():
 
 def test_answers_of_other_judges_are_not_shown():
     html = page(results(figure("nano", 0.1), figure("better", 0.4)), [made_answers()])
-    assert "Where judge and people" not in said(html)
+    assert "Largest disagreements" not in said(html)
 
 
 def test_the_example_has_everything():

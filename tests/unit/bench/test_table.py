@@ -92,7 +92,7 @@ NAN = float("nan")
         ),
         (
             replace(table(GOLD, near(1)), ids=("i0", "i0", *(f"i{n}" for n in range(2, 60)))),
-            "b: 1 of 60 items with an id that was there before, left out",
+            "b: 1 of 60 items with a repeated id, left out",
         ),
         (table([3] * 20, near(1)[:20]), "b: no Pearson's r, Accuracy: the labels are all alike"),
         (
@@ -101,7 +101,7 @@ NAN = float("nan")
         ),
         (
             one_cluster(table(GOLD, near(1))),
-            "b: all items are of one cluster, so there are no intervals and no tests",
+            "b: all items belong to one cluster, so there are no intervals and no tests",
         ),
         (table(GOLD, [2] * 60), "b: judge gives every item the same score"),
         (

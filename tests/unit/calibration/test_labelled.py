@@ -97,7 +97,7 @@ def test_what_is_left_out_is_told(run, tmp_path):
     assert found.labelled.sum() == 22
     told = " ".join(found.notes)
     assert "2 rows of the labels file have no label" in told
-    assert "1 labels are there twice and the same" in told
+    assert "1 labels are exact duplicates" in told
     assert "1 of 23 labels name ids that the run does not have" in told
 
 
@@ -108,7 +108,7 @@ def test_an_id_on_two_rows_is_refused_only_if_it_is_labelled(tmp_path):
     labels = write_labels(tmp_path / "some.csv", pairs(25))
     found = LabelledRun.load(run, labels=str(labels))
     assert found.labelled.sum() == 25
-    assert found.notes[0] == "1 of 30 items have an id that was there before; each counts."
+    assert found.notes[0] == "1 of 30 items repeat an earlier id; each counts."
     labels = write_labels(tmp_path / "all.csv", pairs(29))
     with pytest.raises(DataError, match="the id 's28' is on 2 rows"):
         LabelledRun.load(run, labels=str(labels))

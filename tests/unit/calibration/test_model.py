@@ -29,7 +29,7 @@ def truth():
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
-    """A judge three times too sure and half a level too kind; 300 of 3000 labelled, 75 failed."""
+    """A judge three times too sure and half a level too lenient; 300 of 3000 labelled, 75 failed."""
     labelled = set(np.random.default_rng(1).choice(N, N_LABELLED, replace=False))
     run = graded_run(
         tmp_path_factory.mktemp("calibration") / "run", N,
@@ -57,7 +57,7 @@ def test_the_true_mean_without_a_mark(loaded, truth):
     mean = found.finding("true_mean")
     assert mean.low <= truth.mean() <= mean.high
     assert found.finding("lean").low > 0.2
-    assert "too kind" in found.finding("lean").meaning
+    assert "too lenient" in found.finding("lean").meaning
     assert found.pass_at is None and found.agree_on == "level"
 
 
@@ -86,7 +86,7 @@ def test_apply_gives_what_the_run_was_told(passing, loaded):
     assert all(1 <= a.score <= 5 and 0 <= a.p_pass <= 1 for a in applied)
     assert [a.keep for a in applied] == [a.confidence >= passing.threshold for a in applied]
     assert {a.keep for a in applied} == {True, False}
-    # The judge is too kind, and the map knows.
+    # The judge is too lenient, and the map knows.
     said = np.mean([judgment(n, p).expected for n, p in enumerate(probs[:200])])
     assert np.mean([a.score for a in applied]) < said - 0.2
 
@@ -99,10 +99,10 @@ def test_a_failure_is_never_kept(passing):
 @pytest.mark.parametrize(
     ("outcome", "told"),
     [
-        (judgment(1, [0.2] * 5, judge="another/judge nano"), "of the judge 'scripted/made-up nano', not of 'another/judge nano'"),
-        (judgment(1, [0.5, 0.5], BINARY), "of the criterion 'quality', not of 'holds'"),
+        (judgment(1, [0.2] * 5, judge="another/judge nano"), "for the judge 'scripted/made-up nano', not for 'another/judge nano'"),
+        (judgment(1, [0.5, 0.5], BINARY), "for the criterion 'quality', not for 'holds'"),
         (judgment(1, [0.2] * 5, bare=True), "has no level probabilities"),
-        (comparison(1, 0.5), "not of a comparison"),
+        (comparison(1, 0.5), "not for a comparison"),
     ],
 )  # fmt: skip
 def test_what_a_calibration_is_not_of_is_refused(passing, outcome, told):
@@ -199,7 +199,7 @@ def test_labels_of_one_prompt_fit_no_map(tmp_path, pass_at):
     assert found.maps.method == "none"
     assert any("no map can be checked" in note for note in found.notes)
     assert calibration_text(found)
-    with pytest.raises(DataError, match="all 30 labels are of one prompt"):
+    with pytest.raises(DataError, match="all 30 labels belong to one prompt"):
         Calibration.of(labelled, CalibrationSettings(pass_at=pass_at, method="isotonic"))
 
 
@@ -234,7 +234,7 @@ def test_labels_only_where_the_judge_did_not_fail_leave_the_rest_open(tmp_path):
     found = Calibration.of(LabelledRun.load(run), CalibrationSettings(pass_at=4))
     rate = found.finding("true_rate")
     assert rate.high - rate.low > 1 / 3
-    assert any("None of the labels is on the 33%" in note for note in found.notes)
+    assert any("None of the 33% of items" in note for note in found.notes)
 
 
 def test_labels_that_are_no_random_draw_are_noticed(tmp_path):
@@ -287,7 +287,7 @@ def test_pairs_are_calibrated_like_grades(tmp_path):
     assert found.kind == "pairs"
     assert found.finding("ece_raw").value < 0.1
     assert found.apply(comparison(1, 0.02)).p_pass > 0.8
-    with pytest.raises(SetupError, match="not of a judgment"):
+    with pytest.raises(SetupError, match="not for a judgment"):
         found.apply(judgment(1, [0.2] * 5))
 
 

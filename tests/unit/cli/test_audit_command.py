@@ -103,5 +103,5 @@ def test_quotes_are_asked_for_where_they_are_looked_at(audit, flags):
 
 
 def test_swap_is_refused(audit):
-    with pytest.raises(SetupError, match="an audit asks in orders of its own"):
+    with pytest.raises(SetupError, match="an audit chooses the orders itself"):
         audit("--strategy", "swap")

@@ -85,7 +85,7 @@ def test_a_calibration_of_one_of_several_criteria_has_its_name(tmp_path, told):
         (["--alpha", "2"], SetupError, "--alpha must lie between 0 and 1"),
         (["--pass-at", "7"], SetupError, "has no level on one side"),
         (["--labels", "nowhere.csv"], DataError, "nowhere.csv"),
-        (["--map", "score=x"], SetupError, "there are id and label"),
+        (["--map", "score=x"], SetupError, "use id and label"),
         (["--out", "/dev/null/calibration.json"], SetupError, "cannot write"),
     ],
 )
@@ -136,7 +136,7 @@ def test_what_a_calibration_is_not_applied_to(tmp_path, told):
     reworded = Criterion(name="quality", question="Is it very good?", rubric=GRADES.rubric)
     outcomes = [judgment(n, [0.2] * 5) for n in range(3)]
     for name, criterion, words in (
-        ("reworded", reworded, "in other words"),
+        ("reworded", reworded, "differs in wording"),
         ("another", BINARY, "no criterion in this run"),
     ):
         run = write_run(tmp_path / name, outcomes, criteria=(criterion,))
@@ -159,7 +159,7 @@ def test_planning(tmp_path, told):
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--labels", "x.csv"], "labels without a run"),
+        (["--labels", "x.csv"], "labels need a run"),
         (["--width", "0"], "--width must be above 0"),
     ],
 )
@@ -169,5 +169,5 @@ def test_plans_that_cannot_be_made(told, flags, words):
 
 
 def test_items_are_the_runs_own(tmp_path, told):
-    with pytest.raises(SetupError, match="the run tells its own"):
+    with pytest.raises(SetupError, match="a run has its own number"):
         told("plan-labels", graded_run(tmp_path / "run", 60), "--items", 5)

@@ -218,7 +218,7 @@ def test_figures_over_outcomes(check, value, n):
     outcomes += [compared(k, k == 0) for k in range(4)]
     measured = OutcomeFigures.at_hand(outcomes).measure(parse_check(check))
     figure = measured.figure
-    named = ("1 of 5 were not judged and are not in this figure.",)
+    named = ("1 of 5 were not judged and are left out of this figure.",)
     assert measured.notes == (named if check.startswith("mean_score") else ())
     assert figure.value == pytest.approx(value)
     assert figure.n == n
@@ -320,7 +320,7 @@ def test_the_table(glider_gate, make_run):
         "FAIL mean_score:tone >= 4.2 not sure 4.210 4.043 to 4.377 81"
     )
     assert " ".join(lines[2].split()) == "pass failed <= 2 holds 1 a count 82"
-    assert "The interval reaches across 4.2; if the estimate stays where it is, about" in told
+    assert "The interval crosses 4.2; if the estimate stays the same, about" in told
     assert "80: 1 - It is curt." in told
     assert "1 of 2 checks passed" in lines[-1]
 
@@ -334,7 +334,7 @@ def test_the_table(glider_gate, make_run):
         (["run", "--check", "failed <= 1", "--system", "x"], 2, "--system"),
         (["run", "--check", "coverage >= 0", "--cluster", "x"], 2, "no sample has a field"),
         (["nowhere", "--check", "failed <= 1"], 3, "neither a run nor"),
-        (["cut", "--check", "failed <= 1"], 3, "stopped before its end"),
+        (["cut", "--check", "failed <= 1"], 3, "is incomplete"),
         (["killed", "--check", "failed <= 1"], 3, "--resume"),
     ],
 )
@@ -468,7 +468,7 @@ def test_a_difference_names_its_rows(glider_gate, make_run):
     )  # fmt: skip
     assert code == 5
     assert "s7: 5 to 1 - Rude." in told
-    assert "paired 50 samples; 60 are here, 50 in the baseline" in told
+    assert "paired 50 samples; this run has 60, the baseline 50" in told
     assert "1 pairs are left out" in told
     assert "different judges" in told
     assert "-0.040" in told  # 2 of 50 no longer pass: the failed one did not pass
@@ -477,7 +477,7 @@ def test_a_difference_names_its_rows(glider_gate, make_run):
 @pytest.mark.parametrize(
     ("old", "said"),
     [
-        ({"levels": {1: "no", 5: "yes"}}, "not the same in the two runs"),
+        ({"levels": {1: "no", 5: "yes"}}, "differs between the two runs"),
         ({"scores": {f"x{k}": 3 for k in range(9)}}, "share no sample id"),
     ],
 )

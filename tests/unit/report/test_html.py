@@ -151,7 +151,7 @@ def test_the_figures_of_a_small_run(run):
     assert "Coverage 85.7 %" in words
     assert "Faithfulness 1 5 4.50 1.00 to 5.00" in words  # 4.5 ± 12.7 · 0.5, on the scale
     assert "Empathy 1 5 3.00 1.58 to 4.42" in words  # all alike: 3 ± 2 · (1 - 0.025^(1/3))
-    assert "Conciseness not enough judged n = 1" in words
+    assert "Conciseness too few judgments n = 1" in words
     assert "Failed 1 of 3 Answer cut off 1" in words
     assert "read/truncated" in words
     assert "about truncated" in words
@@ -201,15 +201,15 @@ def test_a_run_that_was_stopped_says_so_above_its_figures(run, summary):
     edit(run, "journal.jsonl", lambda _: [judged(0, 4), judged(1, 5), lost(2, "timeout")])
     words = said(build(run))
     notice = (
-        "This run was stopped before its end: 3 outcomes are there. "
-        f"Go on with --run {run} --resume . Judged 2 of 3"
+        "This run is incomplete: 3 outcomes so far. "
+        f"Resume it with --run {run} --resume . Judged 2 of 3"
     )
     assert notice in words
 
 
 def test_a_finished_run_has_no_notice(run):
     (run / "summary.json").write_text(json.dumps({"criteria": {}, "finished": True}), "utf-8")
-    assert "stopped before its end" not in build(run)
+    assert "This run is incomplete" not in build(run)
 
 
 def test_the_folder_in_the_notice_can_be_pasted_into_a_shell(run):
@@ -222,7 +222,7 @@ def test_a_stopped_run_over_standard_input_is_not_told_to_go_on(run):
         '"input_sha256": null,' if "input_sha256" in line else line for line in lines
     ])  # fmt: skip
     edit(run, "journal.jsonl", lambda _: [judged(0, 4)])
-    assert "stopped before its end: 1 outcome is there. Judged 1 of 1" in said(build(run))
+    assert "is incomplete: 1 outcome so far. Judged 1 of 1" in said(build(run))
 
 
 def test_a_damaged_summary_is_refused(run):

@@ -82,7 +82,7 @@ def test_nothing_depends_on_which_row_came_first(make_run, tmp_path, capsys, mon
 
     found = summarise(run)["criteria"]["quality"]
     assert found["criteria"] == 3 and "mean" not in found and "counts" not in found
-    assert "unlike scales (0 to 1, 1 to 5, 1 to 9)" in found["mean_score"]["reason"]
+    assert "different scales (0 to 1, 1 to 5, 1 to 9)" in found["mean_score"]["reason"]
     assert found["counts_by_scale"] == {
         "0 to 1": {"1": 2}, "1 to 5": {"3": 2}, "1 to 9": {"9": 2},
     }  # fmt: skip
@@ -100,7 +100,7 @@ def test_nothing_depends_on_which_row_came_first(make_run, tmp_path, capsys, mon
         levels = head["criteria"][line[2]]["levels"]
         assert levels == rows[line[0]]["rubric"]
     words = " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
-    assert "unlike scales; normalized mean 0.83" in words
+    assert "different scales; normalized mean 0.83" in words
     assert "3 criteria have this name" in words
     # Each has a card of its own, with its own levels, its own count and a mean on its own scale.
     for n, rubric in enumerate((rows[k]["rubric"] for k in range(3)), start=1):
@@ -119,7 +119,7 @@ def test_nothing_depends_on_which_row_came_first(make_run, tmp_path, capsys, mon
     assert normalized.value == pytest.approx(2.5 / 3)
     assert round(normalized.low, 4) == found["normalized_mean"]["low"]
 
-    with pytest.raises(SetupError, match="unlike levels"):
+    with pytest.raises(SetupError, match="different levels"):
         LabelledRun.load(run)
 
 
@@ -180,4 +180,4 @@ def test_a_run_of_0_1_kept_the_first_criterion_only(make_run):
     found = summarise(run)["criteria"]["quality"]
     assert "mean" not in found or found["high"] <= 9
     build_report(run, run / "report.html")
-    assert "does not tell which criterion" in (run / "report.html").read_text()
+    assert "does not record the criterion" in (run / "report.html").read_text()

@@ -76,7 +76,7 @@ def test_found_blamed_and_below_the_twin():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("below", "words"), [(15, "better than a coin would."), (10, "does not tell"), (2, "does not tell")])  # fmt: skip
+@pytest.mark.parametrize(("below", "words"), [(15, "better than chance."), (10, "does not tell"), (2, "does not tell")])  # fmt: skip
 def test_what_the_figures_come_to(below, words):
     found = figures(*[(judgment(2, 2.0), judgment(5, 4.0 if n < below else 1.0)) for n in range(15)])  # fmt: skip
     assert words in found.reading

@@ -134,4 +134,4 @@ def test_a_report_makes_the_figures_anew_and_keeps_what_only_the_run_knew(tmp_pa
     write_report(run)
     assert json.loads((run / "summary.json").read_bytes()) == summarise(run) | kept
     page = (run / "report.html").read_text("utf-8")
-    assert ("stopped before its end" in page) != kept["finished"]
+    assert ("This run is incomplete" in page) != kept["finished"]
