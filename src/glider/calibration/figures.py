@@ -116,9 +116,7 @@ def true_value(
     Args:
         covariates: what helped beside the judge.
     """
-    helpers = (
-        f"the help of the judge and {', '.join(covariates)}" if covariates else "the judge's help"
-    )
+    helpers = f"the judge and {', '.join(covariates)}" if covariates else "the judge"
     rate = pass_at is not None
     unit: Unit = "share" if rate else "points"
     what = "pass rate" if rate else "mean score"
