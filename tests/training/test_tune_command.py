@@ -215,7 +215,9 @@ def test_killed_at_any_moment_it_goes_on(tiny, tmp_path):
         (whole / name).write_bytes((out / name).read_bytes())
     glider(*command(whole), "--resume")
     figures = [json.loads((folder / "tune.json").read_text())["figures"] for folder in (whole, out)]
-    assert figures[0] == figures[1]
+    for once, resumed in zip(*figures, strict=True):
+        # Sums of float32 differ in the last digits from one process to another.
+        assert once == pytest.approx(resumed, abs=1e-4)
 
 
 @pytest.mark.slow
