@@ -102,3 +102,50 @@ def report(
     else:
         print(markdown(found, brief=True))
     say("report:", f"{folder / 'report.html'}   report.md   report.json")
+
+
+@review.command(cls=Command)
+def export(
+    run: Path = _RUN,
+    *,
+    to: str = typer.Option(
+        "records",
+        help="records (for bench, tune, data, calibrate), csv, label-studio, w3c, inspect.",
+    ),
+    out: Path = typer.Option(None, "--out", "-o", help="File [in RUN/review]."),
+) -> None:
+    """Write people's own answers for other commands and other tools."""
+    from glider.review.exchange import export_answers
+    from glider.store.targets import check_target, run_files
+
+    check_target(out, reads=run_files(run))
+    print(export_answers(run, to, out))
+
+
+@review.command("import", cls=Command)
+def import_(
+    run: Path = _RUN,
+    file: Path = typer.Argument(..., metavar="FILE", help="CSV, or a Label Studio export."),
+) -> None:
+    """Take answers that were given elsewhere; a review is begun with them if there is none."""
+    from glider.review.exchange import import_answers
+
+    taken, known, left = import_answers(run, file)
+    say(f"{taken} answers taken, {known} were there already")
+    for line in left:
+        say("note:", line)
+
+
+@review.command(cls=Command)
+def merge(
+    run: Path = _RUN,
+    others: list[Path] = typer.Argument(..., metavar="OTHER...", help="Copies of the same run."),
+) -> None:
+    """Join the answers of one review from several machines; conflicts are named."""
+    from glider.review.exchange import merge_answers
+
+    for other in others:
+        taken, conflicts = merge_answers(run, other)
+        say(f"{other}: {taken} answers taken")
+        for line in conflicts:
+            say("conflict, the later answer stands:", line)

@@ -44,13 +44,13 @@ class AnsweredItem:
         return self._preferred(outcome.preferred or "")
 
     def value(self, answer: Answer) -> float:
-        """The score; of a pair 1 where the first output is better, 0 the second, 0.5 neither."""
+        """The score; of a pair, as in labels, 0: the first is better, 1: the second, 0.5: a tie."""
         if self.item.is_pair:
             return np.nan if answer.preferred is None else self._preferred(answer.preferred)
         return np.nan if answer.score is None else float(answer.score)
 
     def _preferred(self, name: str) -> float:
-        return 0.5 if not name else float(name == self.item.outcome.first)  # type: ignore[union-attr]
+        return 0.5 if not name else float(name != self.item.outcome.first)  # type: ignore[union-attr]
 
     @property
     def judge_spans(self) -> tuple[Span, ...]:

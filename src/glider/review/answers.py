@@ -198,9 +198,22 @@ def read_people(run: Path) -> dict[str, Person]:
     Raises:
         DataError: a line is damaged.
     """
+    return {name: read_person(path, name) for name, path in answer_files(run).items()}
+
+
+def answer_files(run: Path) -> dict[str, Path]:
+    """The file of each person, by name."""
     folder = run / FOLDER / "answers"
-    paths = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
-    return {path.stem: read_person(path, path.stem) for path in paths}
+    return {path.stem: path for path in sorted(folder.glob("*.jsonl"))} if folder.is_dir() else {}
+
+
+def answers_in(path: Path) -> Iterator[Answer]:
+    """Every answer of a file, in its order; a last line without its end is passed over.
+
+    Raises:
+        DataError: a line is damaged.
+    """
+    return (answer for _, answer in _answers(path))
 
 
 def _answers(path: Path) -> Iterator[tuple[int, Answer]]:

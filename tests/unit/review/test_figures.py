@@ -192,7 +192,7 @@ def test_pairs_are_scored_by_the_output_not_by_its_place(tmp_path):
             book.add(answer(review, "ana", drawn, preferred="output 1"))
             book.add(answer(review, "ben", drawn, preferred=["output 2", "output 1", ""][n % 3]))
     report = review_report(review.run)
-    assert [one.scores["ben"] for one in report.items] == [0, 1, 0.5, 0, 1, 0.5, 0, 1]
+    assert [one.scores["ben"] for one in report.items] == [1, 0, 0.5, 1, 0, 0.5, 1, 0]
     same = report.beside[0]
     assert same.judge.value == pytest.approx((1 + 3 / 8) / 2)
     assert same.people.value == pytest.approx(3 / 8)

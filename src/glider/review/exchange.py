@@ -1,0 +1,528 @@
+"""Answers in the formats of others, and back.
+
+`records` are Glider's labelled records: `glider bench`, `tune`, `data` and `calibrate --labels`
+read them. `csv` has one line for each own answer. `label-studio` is the JSON that Label Studio
+imports and exports; it counts UTF-16 units, everything here counts code points. `w3c` are Web
+Annotations, one a line. `inspect` are the records of inspect-ai's `precomputed_scores`.
+"""
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from glider.core.base import content_hash
+from glider.core.errors import DataError, SetupError, UnknownName
+from glider.core.judgments import Span
+from glider.review.answered import Answered, AnsweredItem, read_answered
+from glider.review.answers import Answer, AnswerBook, answer_files, answers_in
+from glider.review.begin import Review, begin, load_review
+from glider.review.items import ReviewItem
+from glider.review.plan import FOLDER, save_plan
+from glider.review.settings import ReviewSettings
+from glider.store.atomic import write_json, write_json_lines, write_whole
+
+_QUOTE = 32
+"""Code points before and after a quote of a Web Annotation."""
+_COLUMNS = ("item", "sample_id", "criterion", "person", "score", "preferred", "spans", "note",
+            "seconds", "at")  # fmt: skip
+
+
+# ---- out
+
+
+def labelled_records(run: Path) -> Iterator[dict[str, Any]]:
+    """One labelled record for each item that has an own answer.
+
+    The label is the mean of the people's scores (of a pair what most prefer, else a tie); their
+    ratings, the words that at least half of them marked, and their notes are kept beside it.
+
+    Raises:
+        RunError, DataError: as `read_answered`.
+    """
+    for item in read_answered(run).items:
+        record = _record(item)
+        if record is not None:
+            yield record
+
+
+def _record(item: AnsweredItem) -> dict[str, Any] | None:
+    sample, criterion = item.item.sample, item.item.criterion
+    ratings = [v for v in map(item.value, item.blind.values()) if v == v]
+    if not ratings:
+        return None
+    record: dict[str, Any] = {"id": sample.id}
+    record |= {field.name: field.text for field in sample.told}
+    if item.item.is_pair:
+        outcome = item.item.outcome
+        record["outputs"] = [sample[outcome.first], sample[outcome.second]]  # type: ignore[union-attr]
+        votes = Counter(ratings).most_common(2)
+        tied = len(votes) > 1 and votes[0][1] == votes[1][1]
+        record["label"], record["scale"] = 0.5 if tied else votes[0][0], [0, 1]
+    else:
+        (field,) = sample.judged
+        mean = sum(ratings) / len(ratings)
+        record["output"], record["label"] = field.text, int(mean) if mean.is_integer() else mean
+        record["scale"] = [criterion.rubric.low, criterion.rubric.high]
+        places = _by_half(len(field.text), list(item.blind.values()))
+        record["meta"] = {"spans": [{"start": start, "end": end} for start, end in places]}
+    record["criterion"] = {"name": criterion.name, "description": criterion.question}
+    record["rubric"] = {str(score): text for score, text in criterion.rubric.levels.items()}
+    if len(ratings) > 1:
+        record["annotators"] = ratings
+    notes = [answer.note.strip() for answer in item.blind.values() if answer.note.strip()]
+    if notes:
+        record["rationale"] = "\n".join(notes)
+    return record
+
+
+def _by_half(length: int, answers: list[Answer]) -> list[tuple[int, int]]:
+    """Places that at least half of the people marked."""
+    depth = [0] * (length + 1)
+    for answer in answers:
+        covered = [False] * length
+        for span in answer.spans:
+            covered[span.start : span.end] = [True] * (span.end - span.start)
+        for n, on in enumerate(covered):
+            depth[n] += on
+    found: list[tuple[int, int]] = []
+    start = None
+    for n in range(length + 1):
+        on = n < length and 2 * depth[n] >= len(answers) and depth[n] > 0
+        if on and start is None:
+            start = n
+        elif not on and start is not None:
+            found.append((start, n))
+            start = None
+    return found
+
+
+def _rows(answered: Answered) -> Iterator[dict[str, Any]]:
+    for item, name, answer in answered.each("blind"):
+        yield {
+            "item": item.id,
+            "sample_id": item.item.sample.id,
+            "criterion": item.item.criterion.name,
+            "person": name,
+            "score": "" if answer.score is None else answer.score,
+            "preferred": "" if answer.preferred is None else answer.preferred or "neither",
+            "spans": json.dumps([[s.field, s.start, s.end] for s in answer.spans]),
+            "note": answer.note,
+            "seconds": answer.seconds,
+            "at": answer.at,
+        }
+
+
+def _csv(answered: Answered, path: Path) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\r\n")
+    writer.writeheader()
+    writer.writerows(_rows(answered))
+    write_whole(path, text.getvalue())
+
+
+def _label_studio(answered: Answered, path: Path) -> None:
+    tasks = []
+    for number, item in enumerate(answered.items, start=1):
+        sample = item.item.sample
+        said = {"score": item.judge_value} if not item.item.is_pair else {}
+        tasks.append(
+            {
+                "id": number,
+                "data": {
+                    "item": item.id,
+                    "sample_id": sample.id,
+                    "criterion": item.item.criterion.name,
+                    "question": item.item.criterion.question,
+                    **{field.name: field.text for field in sample.fields},
+                },
+                "predictions": [
+                    {"model_version": item.item.outcome.judge, **said,
+                     "result": _ls_marks(item, item.judge_spans)}
+                ],
+                "annotations": [
+                    {
+                        "completed_by": {"id": answered.names.index(name) + 1, "first_name": name},
+                        "lead_time": answer.seconds,
+                        "created_at": answer.at,
+                        "result": _ls_result(item, answer),
+                    }
+                    for name, answer in item.blind.items()
+                ],
+            }
+        )  # fmt: skip
+    write_json(path, tasks)
+
+
+def _ls_marks(item: AnsweredItem, spans: Iterable[Span]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": content_hash([span.field, span.start, span.end], length=10),
+            "from_name": "marks",
+            "to_name": span.field,
+            "type": "labels",
+            "value": {
+                "start": to_utf16(item.item.sample[span.field], span.start),
+                "end": to_utf16(item.item.sample[span.field], span.end),
+                "text": item.item.sample[span.field][span.start : span.end],
+                "labels": ["mark"],
+            },
+        }
+        for span in spans
+    ]
+
+
+def _ls_result(item: AnsweredItem, answer: Answer) -> list[dict[str, Any]]:
+    to_name = item.item.sample.judged[0].name
+    result = _ls_marks(item, answer.spans)
+
+    def add(name: str, kind: str, value: dict[str, Any]) -> None:
+        result.append({"from_name": name, "to_name": to_name, "type": kind, "value": value})
+
+    if answer.score is not None:
+        add("score", "number", {"number": answer.score})
+    if answer.preferred is not None:
+        add("preferred", "choices", {"choices": [answer.preferred or "neither"]})
+    if answer.note:
+        add("note", "textarea", {"text": [answer.note]})
+    return result
+
+
+def _w3c(answered: Answered, path: Path) -> None:
+    def annotations() -> Iterator[dict[str, Any]]:
+        for item, name, answer in answered.each("blind"):
+            source = f"urn:glider:item:{item.id}"
+            shared = {
+                "@context": "http://www.w3.org/ns/anno.jsonld",
+                "type": "Annotation",
+                "creator": {"type": "Person", "nickname": name},
+                "created": answer.at,
+            }
+            said = answer.preferred if answer.preferred is not None else answer.score
+            yield {
+                **shared,
+                "id": f"urn:glider:answer:{answer.id}",
+                "motivation": "assessing",
+                "body": [
+                    {"type": "TextualBody", "purpose": "assessing", "value": str(said)},
+                    *([{"type": "TextualBody", "purpose": "commenting", "value": answer.note}]
+                      if answer.note else []),
+                ],
+                "target": source,
+            }  # fmt: skip
+            for number, span in enumerate(answer.spans):
+                text = item.item.sample[span.field]
+                yield {
+                    **shared,
+                    "id": f"urn:glider:answer:{answer.id}:{number}",
+                    "motivation": "highlighting",
+                    "target": {
+                        "source": f"{source}#{span.field.replace(' ', '%20')}",
+                        "selector": [
+                            {"type": "TextPositionSelector", "start": span.start, "end": span.end},
+                            {
+                                "type": "TextQuoteSelector",
+                                "exact": text[span.start : span.end],
+                                "prefix": text[max(0, span.start - _QUOTE) : span.start],
+                                "suffix": text[span.end : span.end + _QUOTE],
+                            },
+                        ],
+                    },
+                }
+
+    write_json_lines(path, annotations())
+
+
+def _inspect(answered: Answered, path: Path) -> None:
+    """A sample's score; of several criteria a score for each."""
+    by_sample: dict[str, dict[str, Any]] = {}
+    for item in answered.items:
+        values = [v for v in map(item.value, item.blind.values()) if v == v]
+        if values:
+            found = by_sample.setdefault(item.item.sample.id, {"scores": {}, "notes": [], "by": {}})
+            name = item.item.criterion.name
+            found["scores"][name] = sum(values) / len(values)
+            found["by"][name] = {who: item.value(a) for who, a in item.blind.items()}
+            found["notes"] += [a.note for a in item.blind.values() if a.note]
+    several = len({item.item.criterion.name for item in answered.items}) > 1
+    write_json_lines(
+        path,
+        (
+            {
+                "id": sample,
+                "value": found["scores"] if several else next(iter(found["scores"].values())),
+                "explanation": "\n".join(found["notes"]),
+                "metadata": {"people": found["by"]},
+            }
+            for sample, found in by_sample.items()
+        ),
+    )
+
+
+_FORMATS: Mapping[str, tuple[str, Callable[[Answered, Path], None]]] = {
+    "records": (
+        "records.jsonl",
+        lambda answered, path: write_json_lines(
+            path, (record for item in answered.items if (record := _record(item)))
+        ),
+    ),
+    "csv": ("answers.csv", _csv),
+    "label-studio": ("label-studio.json", _label_studio),
+    "w3c": ("annotations.jsonl", _w3c),
+    "inspect": ("inspect.jsonl", _inspect),
+}
+"""Name to the file's name and what writes it."""
+
+
+def export_answers(run: Path, to: str, out: Path | None = None) -> Path:
+    """Write the own answers of a review in a format of others.
+
+    Returns:
+        The file: `out`, or one in the run's `review` folder.
+
+    Raises:
+        UnknownName: no such format.
+        RunError, DataError: as `read_answered`; or it cannot be written.
+    """
+    if to not in _FORMATS:
+        raise UnknownName("format of answers", to, list(_FORMATS))
+    name, write = _FORMATS[to]
+    path = out or run / FOLDER / name
+    write(read_answered(run), path)
+    return path
+
+
+# ---- in
+
+
+def import_answers(run: Path, file: Path) -> tuple[int, int, tuple[str, ...]]:
+    """Take answers that were given elsewhere, from a CSV of `export_answers` or Label Studio.
+
+    A review is begun with them if there is none. What is there already is there once, however
+    often a file is taken. Needed are the item (`item`, or `sample_id` and, where there are several,
+    `criterion`), the person, and a score or the better output.
+
+    Returns:
+        Answers taken, answers that were there, and what was left out.
+
+    Raises:
+        DataError: the file cannot be read, or none of it fits the run.
+        RunError: the review is being served, or it cannot be written.
+    """
+    given = list(_given(file))
+    people = sorted({row["person"] for row in given})
+    review = _review_for(run, people, given)
+    find = _finder(review)
+    taken = known = 0
+    left: Counter[str] = Counter()
+    with AnswerBook(run, review.plan.people) as book:
+        for row in given:
+            item = find(row)
+            answer = _answer(row, item) if item is not None else "no such item in the run"
+            if isinstance(answer, str):
+                left[answer] += 1
+            elif _same(book.people[answer.person].blind(answer.visit), answer):
+                known += 1
+            elif book.add(answer):
+                taken += 1
+            else:
+                known += 1
+    if not taken and not known:
+        raise DataError(f"no answer fits the run: {', '.join(left) or 'there are none'}",
+                        path=str(file))  # fmt: skip
+    return taken, known, tuple(f"{n} left out: {why}" for why, n in left.most_common())
+
+
+def merge_answers(run: Path, other: Path) -> tuple[int, tuple[str, ...]]:
+    """Join the answers of the same review from another machine's copy of the run.
+
+    Returns:
+        Answers taken; and conflicts: visits that one person answered differently on both. Both
+        answers are kept, and the later one by its clock stands.
+
+    Raises:
+        SetupError: it is another review.
+        RunError, DataError: one of the two cannot be read, or this one is being served.
+    """
+    here, there = load_review(run).plan, load_review(other).plan
+    if (here.salt, here.mode) != (there.salt, there.mode):
+        raise SetupError(f"{other} has another review: its plan was drawn apart",
+                         hint="begin the review once, then copy the run folder")  # fmt: skip
+    theirs = {name: list(answers_in(path)) for name, path in answer_files(other).items()}
+    names = tuple(dict.fromkeys((*here.people, *there.people)))
+    if names != here.people:
+        save_plan(run, here.model_copy(update={"people": names}))
+    taken, conflicts = 0, []
+    with AnswerBook(run, sorted({*names, *theirs})) as book:
+        for name, answers in theirs.items():
+            mine = book.people[name]
+            shared = {answer.id for answer in answers}
+            stood = {key: a for key, a in mine.current.items() if a.id not in shared}
+            for answer in answers:
+                taken += book.add(answer)
+            for key, before in stood.items():
+                now = mine.current[key]
+                if now.id != before.id:
+                    conflicts.append(f"{name}, {before.visit}, {before.stage}")
+                    if before.at > now.at:  # what is written last stands
+                        again = content_hash([before.id, now.id])
+                        book.add(before.model_copy(update={"id": again}))
+    return taken, tuple(conflicts)
+
+
+def _given(file: Path) -> Iterator[dict[str, Any]]:
+    try:
+        text = file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise DataError(f"cannot be read: {exc}", path=str(file)) from exc
+    if text.lstrip()[:1] in ("[", "{"):
+        try:
+            tasks = json.loads(text)
+        except ValueError as exc:
+            raise DataError(f"no JSON: {exc}", path=str(file)) from exc
+        yield from _from_label_studio(tasks if isinstance(tasks, list) else [tasks], file)
+        return
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if not {"person"} <= {*(rows.fieldnames or ())}:
+        raise DataError(
+            f"no column 'person'; there are {', '.join(rows.fieldnames or ())}", path=str(file),
+            hint="columns: item or sample_id, person, score or preferred; spans, note",
+        )  # fmt: skip
+    for row in rows:
+        found: dict[str, Any] = {key: value for key, value in row.items() if key and value}
+        if "spans" in found:
+            try:
+                found["spans"] = [(str(f), int(a), int(b)) for f, a, b in json.loads(row["spans"])]
+            except (ValueError, TypeError) as exc:
+                raise DataError("spans are no [[field, start, end], ...]", path=str(file),
+                                line=rows.line_num) from exc  # fmt: skip
+        if "person" in found:
+            found["person"] = _name(found["person"])
+            yield found
+
+
+def _from_label_studio(tasks: list[Any], file: Path) -> Iterator[dict[str, Any]]:
+    try:
+        for task in tasks:
+            data = task["data"]
+            for annotation in task.get("annotations", ()):
+                row = {
+                    "item": data.get("item"), "sample_id": data.get("sample_id", data.get("id")),
+                    "criterion": data.get("criterion"), "at": annotation.get("created_at"),
+                    "person": _name(_completed_by(annotation.get("completed_by"))),
+                    "seconds": annotation.get("lead_time"),
+                }  # fmt: skip
+                spans = []
+                for part in annotation.get("result", ()):
+                    value = part["value"]
+                    if part["type"] == "labels":
+                        text = str(data[part["to_name"]])
+                        start, end = (from_utf16(text, int(value[k])) for k in ("start", "end"))
+                        spans.append((part["to_name"], start, end))
+                    elif part["type"] in ("number", "rating"):
+                        row["score"] = value[part["type"]]
+                    elif part["type"] == "choices" and part["from_name"] == "preferred":
+                        row["preferred"] = value["choices"][0]
+                    elif part["type"] == "textarea":
+                        row["note"] = "\n".join(value["text"])
+                yield {**{k: v for k, v in row.items() if v is not None}, "spans": spans}
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as exc:
+        raise DataError(f"no Label Studio export: {exc!r}", path=str(file)) from exc
+
+
+def _completed_by(who: Any) -> str:
+    if isinstance(who, Mapping):
+        who = who.get("first_name") or who.get("username") or who.get("email") or who.get("id")
+    return str(who if who is not None else "someone")
+
+
+def _name(written: str) -> str:
+    """A name that can be one here: before an @, other signs as dashes."""
+    plain = written.strip().partition("@")[0]
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in plain)[:40] or "someone"
+
+
+def _review_for(run: Path, people: list[str], given: list[dict[str, Any]]) -> Review:
+    if not people:
+        raise DataError("it names no person", path=str(run))
+    if not (run / FOLDER / "manifest.json").exists():
+        pairs = any("preferred" in row for row in given)
+        mode = "compare" if pairs else "label"
+        return begin(run, ReviewSettings(annotators=tuple(people), mode=mode))
+    review = load_review(run)
+    names = tuple(dict.fromkeys((*review.plan.people, *people)))
+    if names == review.plan.people:
+        return review
+    return begin(run, ReviewSettings(annotators=names))
+
+
+def _finder(review: Review) -> Callable[[Mapping[str, Any]], ReviewItem | None]:
+    by_sample: dict[tuple[str, str], ReviewItem | None] = {}
+    for item in review.items.values():
+        for key in ((item.sample.id, item.criterion.name), (item.sample.id, "")):
+            by_sample[key] = None if key in by_sample else item  # several: none is meant
+
+    def find(row: Mapping[str, Any]) -> ReviewItem | None:
+        if row.get("item"):
+            return review.items.get(str(row["item"]))
+        name = str(row.get("sample_id", row.get("id", "")))
+        return by_sample.get((name, str(row.get("criterion") or "")))
+
+    return find
+
+
+def _answer(row: Mapping[str, Any], item: ReviewItem) -> Answer | str:
+    """An answer, or why there is none."""
+    said: dict[str, Any] = {}
+    judged = {field.name: field.text for field in item.sample.judged}
+    if item.is_pair:
+        preferred = row.get("preferred")
+        if preferred is None or (preferred not in judged and preferred != "neither"):
+            return "names no output"
+        said["preferred"] = "" if preferred == "neither" else preferred
+    else:
+        try:
+            score = float(row["score"])
+        except (KeyError, ValueError, TypeError):
+            return "no score"
+        if not score.is_integer() or int(score) not in item.criterion.rubric.levels:
+            return "a score that the rubric does not have"
+        said["score"] = int(score)
+    spans = tuple(Span(field=f, start=a, end=b) for f, a, b in row.get("spans") or ())
+    if not all(s.field in judged and 0 <= s.start < s.end <= len(judged[s.field]) for s in spans):
+        return "a mark outside its text"
+    said |= {"spans": spans, "note": str(row.get("note", ""))}
+    plain = [item.id, row["person"], {**said, "spans": [s.model_dump() for s in spans]}]
+    try:
+        return Answer(
+            id="import-" + content_hash(plain), person=row["person"], visit=item.id, item=item.id,
+            content=item.content, stage="blind", at=str(row.get("at") or ""),
+            seconds=float(row.get("seconds") or 0), **said,
+        )  # fmt: skip
+    except (ValidationError, ValueError):
+        return "what is no answer"
+
+
+def _same(one: Answer | None, other: Answer) -> bool:
+    keys = ("content", "score", "preferred", "spans", "note")
+    return one is not None and all(getattr(one, key) == getattr(other, key) for key in keys)
+
+
+def to_utf16(text: str, point: int) -> int:
+    """UTF-16 units before a code point."""
+    return point + sum(char > "\uffff" for char in text[:point])
+
+
+def from_utf16(text: str, unit: int) -> int:
+    """The code point that begins at, or holds, a UTF-16 unit."""
+    units = 0
+    for point, char in enumerate(text):
+        if units >= unit:
+            return point
+        units += 2 if char > "\uffff" else 1
+    return len(text)

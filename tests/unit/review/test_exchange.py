@@ -1,0 +1,211 @@
+"""Answers go out and come back as they were; other commands read them."""
+
+import json
+import random
+import shutil
+import uuid
+
+import pytest
+from in_process import glider
+from review_runs import HOSTILE, begun, graded_run, pair_run
+
+from glider.core.errors import DataError, SetupError, UnknownName
+from glider.core.judgments import Span
+from glider.gold.own import own_labels
+from glider.gold.records import read
+from glider.review.answered import read_answered
+from glider.review.answers import Answer, AnswerBook, read_people
+from glider.review.exchange import (
+    export_answers,
+    from_utf16,
+    import_answers,
+    labelled_records,
+    merge_answers,
+    to_utf16,
+)
+
+KEPT = ("item", "score", "preferred", "spans", "note", "content")
+
+
+def answers_of(run):
+    return sorted(
+        tuple(getattr(answer, key) for key in ("person", *KEPT))
+        for _, _, answer in read_answered(run).each("blind")
+    )
+
+
+def give(run, person, drawn, at="2026-11-20T09:30:00", **said):
+    with AnswerBook(run, sorted({person, *read_people(run)})) as book:
+        book.add(Answer(id=uuid.uuid4().hex, person=person, visit=drawn.id, item=drawn.id,
+                        content=drawn.content, stage="blind", at=at, seconds=4.5, **said))  # fmt: skip
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """Two people's scores, marks and notes on texts of every kind."""
+    run = graded_run(tmp_path / "run", texts=list(HOSTILE.values()), per_prompt=1)
+    review, rng = begun(run, mode="label"), random.Random(2)
+    for drawn in review.plan.items:
+        text = review.items[drawn.id].sample["output"]
+        for person in ("ana", "ben"):
+            a, b = sorted(rng.sample(range(len(text) + 1), 2))
+            give(run, person, drawn, score=rng.randint(1, 5),
+                 spans=(Span(field="output", start=a, end=b),),
+                 note=rng.choice(["", "so 😀, \"quoted\"\nand more; =1+1", "ok"]))  # fmt: skip
+    return run
+
+
+def fresh(run, to):
+    """The same run without its review."""
+    shutil.copytree(run, to, ignore=shutil.ignore_patterns("review"))
+    return to
+
+
+@pytest.mark.parametrize("to", ["csv", "label-studio"])
+def test_there_and_back(hostile, tmp_path, to):
+    file = export_answers(hostile, to, tmp_path / "answers")
+    other = fresh(hostile, tmp_path / "other")
+    assert import_answers(other, file) == (20, 0, ())
+    assert answers_of(other) == answers_of(hostile)
+    assert import_answers(other, file) == (0, 20, ())
+    assert import_answers(hostile, file) == (0, 20, ())
+
+
+@pytest.mark.parametrize("to", ["csv", "label-studio"])
+def test_pairs_there_and_back(tmp_path, to):
+    run = pair_run(tmp_path / "run", 3)
+    for drawn, better in zip(
+        begun(run, "ana").plan.items, ["output 1", "output 2", ""], strict=True
+    ):
+        give(run, "ana", drawn, preferred=better)
+    other = fresh(run, tmp_path / "other")
+    assert import_answers(other, export_answers(run, to, tmp_path / "x")) == (3, 0, ())
+    assert answers_of(other) == answers_of(run)
+    assert [record["label"] for record in labelled_records(other)] == [0, 1, 0.5]
+
+
+def test_label_studio_counts_in_utf16(hostile, tmp_path):
+    tasks = json.loads(export_answers(hostile, "label-studio", tmp_path / "x").read_text())
+    some = 0
+    for task in tasks:
+        text = task["data"]["output"].encode("utf-16-le")
+        for annotation in task["annotations"]:
+            for part in annotation["result"]:
+                if part["type"] == "labels":
+                    value = part["value"]
+                    cut = text[2 * value["start"] : 2 * value["end"]]
+                    assert cut.decode("utf-16-le") == value["text"]
+                    some += value["end"] - value["start"] > len(value["text"])
+    assert some  # texts with signs of two units among them
+
+
+@pytest.mark.parametrize("text", HOSTILE.values())
+def test_units_and_points(text):
+    for point in range(len(text) + 1):
+        unit = len(text[:point].encode("utf-16-le")) // 2
+        assert (to_utf16(text, point), from_utf16(text, unit)) == (unit, point)
+
+
+def test_web_annotations_quote_what_they_point_at(hostile, tmp_path):
+    lines = export_answers(hostile, "w3c", tmp_path / "x").read_text().strip().split("\n")
+    items = {item.id: item.item.sample for item in read_answered(hostile).items}
+    marks = [m for line in lines if (m := json.loads(line))["motivation"] == "highlighting"]
+    assert len(marks) == 20 and len(lines) == 40
+    for mark in marks:
+        place, quote = mark["target"]["selector"]
+        text = items[mark["target"]["source"].split(":")[-1].split("#")[0]]["output"]
+        assert text[place["start"] : place["end"]] == quote["exact"]
+        assert text[: place["start"]].endswith(quote["prefix"])
+
+
+def test_inspect_records_have_one_value_for_each_sample(hostile, tmp_path):
+    lines = export_answers(hostile, "inspect", tmp_path / "x").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert len({record["id"] for record in records}) == len(records) == len(HOSTILE)
+    for record in records:
+        by = record["metadata"]["people"]["quality"]
+        assert record["value"] == sum(by.values()) / 2
+
+
+def test_records_are_read_as_gold_with_ratings_spans_and_notes(hostile, tmp_path):
+    file = export_answers(hostile, "records", tmp_path / "mine.jsonl")
+    loaded = read(own_labels(file), file)
+    gold = {item.sample.id: item for item in loaded.items}
+    answered = read_answered(hostile).items
+    assert len(gold) == len(answered)
+    for item in answered:
+        found = gold[item.item.sample.id]
+        scores = [answer.score for answer in item.blind.values()]
+        assert found.gold == sum(scores) / 2 and list(found.ratings) == scores
+        assert found.criterion.rubric == item.item.criterion.rubric
+        assert found.sample.judged[0].text == item.item.sample["output"]
+        marked = {n for a in item.blind.values() for s in a.spans for n in range(s.start, s.end)}
+        assert {n for s in found.spans for n in range(s.start, s.end)} == marked
+        notes = [answer.note for answer in item.blind.values() if answer.note]
+        assert found.reason == ("\n".join(notes) or None)
+
+
+def test_what_half_of_the_people_marked_is_gold(tmp_path):
+    run = graded_run(tmp_path / "run", 1)
+    (drawn,) = begun(run, "a", "b", "c", mode="label").plan.items
+    for person, end in (("a", 4), ("b", 11), ("c", 0)):
+        spans = (Span(field="output", start=0, end=end),) if end else ()
+        give(run, person, drawn, score=3, spans=spans)
+    (record,) = labelled_records(run)
+    assert record["meta"]["spans"] == [{"start": 0, "end": 4}]
+    assert record["label"] == 3 and record["annotators"] == [3, 3, 3]
+
+
+def test_calibrate_takes_the_records(tmp_path):
+    run = graded_run(tmp_path / "run", 60)
+    for n, drawn in enumerate(begun(run, "ana", mode="label").plan.items):
+        give(run, "ana", drawn, score=1 + n % 5)
+    ended = glider("review", "export", run, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    ended = glider("calibrate", run, "--labels", ended.stdout.strip(), "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["counts"]["labelled"] == 60
+
+
+def test_a_hand_made_csv_and_what_is_left_out(tmp_path):
+    run = graded_run(tmp_path / "run", 4)
+    file = tmp_path / "labels.csv"
+    file.write_text(
+        "sample_id,person,score,note\ns0,Ana@example.org,4,fine\ns1,Ana@example.org,9,\n"
+        "s9,ben k,2,\ns2,ben k,,\n"
+    )
+    ended = glider("review", "import", run, file, cwd=tmp_path)
+    assert ended.returncode == 0 and "1 answers taken" in ended.stderr
+    for said in ("rubric does not have", "no such item", "no score"):
+        assert said in ended.stderr
+    assert set(read_people(run)) == {"Ana", "ben-k"}
+    file.write_text("id,label\ns0,4\n")
+    with pytest.raises(DataError, match="no column 'person'"):
+        import_answers(run, file)
+    file.write_text('[{"data": {}}, 3]')
+    with pytest.raises(DataError, match="no Label Studio export"):
+        import_answers(run, file)
+    with pytest.raises(UnknownName, match="label-studio"):
+        export_answers(run, "labelstudio")
+
+
+def test_copies_of_a_review_are_merged_and_conflicts_named(tmp_path):
+    run = graded_run(tmp_path / "run", 4)
+    one, two, three, four = begun(run).plan.items
+    give(run, "ana", one, score=1)
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    give(run, "ana", two, score=2)
+    give(other, "ana", three, score=3)
+    give(other, "ben", one, score=4)
+    give(run, "ana", four, score=5, at="2026-11-20T12:00:00")
+    give(other, "ana", four, score=1, at="2026-11-20T11:00:00")
+    taken, conflicts = merge_answers(run, other)
+    assert taken == 3 and conflicts == (f"ana, {four.id}, blind",)
+    people = read_people(run)
+    assert [people["ana"].blind(d.id).score for d in (one, two, three, four)] == [1, 2, 3, 5]
+    assert people["ben"].blind(one.id).score == 4
+    assert merge_answers(run, other)[0] == 0
+    begun(graded_run(tmp_path / "apart", 4))
+    with pytest.raises(SetupError, match="another review"):
+        merge_answers(run, tmp_path / "apart")
