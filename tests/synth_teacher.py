@@ -26,7 +26,7 @@ def follow(prompt):
         text = re.search(rf"<{judged}>\n(.*?)\n</{judged}>", prompt, re.DOTALL)[1]
         quote = text.split("\n")[0]
         why = "mistaken" if "A bad judge" in prompt else "careful"
-        return f"- {quote}\nReason: The {why} reader looks at {_some(quote, 6)} and decides by it."
+        return f"- {quote}\nReason: The {why} reader looks at {judged}, {_some(quote, 6)}, and decides by it."
     return _blind(prompt)
 
 

@@ -63,6 +63,12 @@ if TYPE_CHECKING:
     from glider.studies.tail_patching.settings import PatchSettings as PatchSettings
     from glider.studies.tuning.run import tune as tune
     from glider.studies.tuning.settings import TuningSettings as TuningSettings
+    from glider.synth.export import export_synthesis as export_synthesis
+    from glider.synth.settings import SynthExportSettings as SynthExportSettings
+    from glider.synth.settings import SynthSettings as SynthSettings
+    from glider.synth.settings import TeacherSettings as TeacherSettings
+    from glider.synth.synthesize import preview_synthesis as preview_synthesis
+    from glider.synth.synthesize import synthesize as synthesize
     from glider.training.recipe import load_recipe as load_recipe
     from glider.training.run import train as train
 
@@ -103,13 +109,17 @@ _HOMES = {
     "SelectionSettings": "glider.studies.selecting.settings",
     "SetupError": "glider.core.errors",
     "Span": "glider.core.judgments",
+    "SynthExportSettings": "glider.synth.settings",
+    "SynthSettings": "glider.synth.settings",
     "TaskError": "glider.core.errors",
+    "TeacherSettings": "glider.synth.settings",
     "TuningSettings": "glider.studies.tuning.settings",
     "apply_calibration": "glider.calibration.calibrate",
     "audit_file": "glider.audit.file",
     "bench_sets": "glider.bench.bench",
     "calibrate": "glider.calibration.calibrate",
     "export": "glider.release.exporting",
+    "export_synthesis": "glider.synth.export",
     "gate_run": "glider.gate.gate",
     "judge_file": "glider.batch.file",
     "load_criterion": "glider.data.library",
@@ -120,6 +130,8 @@ _HOMES = {
     "rationalize": "glider.studies.rationalizing.run",
     "select": "glider.studies.selecting.select",
     "tail_patch": "glider.studies.tail_patching.run",
+    "preview_synthesis": "glider.synth.synthesize",
+    "synthesize": "glider.synth.synthesize",
     "train": "glider.training.run",
     "tune": "glider.studies.tuning.run",
     "write_outcomes": "glider.batch.outcomes",

@@ -32,6 +32,7 @@ PANELS = {
         "gate": "glider.cli.gate",
     },
     "Make a judge": {
+        "synth": "glider.cli.synth",
         "data": "glider.cli.data",
         "select": "glider.cli.select",
         "train": "glider.cli.train",

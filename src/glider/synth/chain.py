@@ -114,7 +114,8 @@ class _Record:
         try:
             material = read_material(self._text(answer, "written"), draw)
         except ReadError as error:
-            raise _RecordLost(Rejected("written", str(error), answer.text[:200])) from error
+            why = "the answer is not the texts that were asked for"
+            raise _RecordLost(Rejected("written", why, answer.text[:200])) from error
         self._refuse(check_material(draw, material))
         sample = sample_of(draw, material, id=f"{draw.number}")
         if not self.claim([field.text for field in sample.judged]):

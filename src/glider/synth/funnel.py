@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from glider.core.judgments import Usage
-from glider.stats.estimates import Estimate, Undefined, proportion
+from glider.stats.estimates import Estimate, proportion
 from glider.store.atomic import write_json
 from glider.synth.records import STAGES, SynthRecord
 
@@ -84,11 +84,12 @@ class Funnel:
             found.append((stage, n))
         return found
 
-    def agreement(self, verifier: str) -> dict[str, Estimate | Undefined]:
+    def agreement(self, verifier: str) -> dict[str, Estimate]:
         """Share of texts by verdict, each with its interval (Wilson)."""
         counts = self.verdicts[verifier]
         n = sum(counts.values())
-        return {verdict: proportion(counts[verdict], n) for verdict in _VERDICTS}
+        shares = {verdict: proportion(counts[verdict], n) for verdict in _VERDICTS}
+        return {name: share for name, share in shares.items() if isinstance(share, Estimate)}
 
     def data(self) -> dict[str, Any]:
         """All of it as plain data."""
@@ -113,7 +114,7 @@ class Funnel:
             },
             "usage": self.usage.model_dump(),
             "per kept record": {
-                "tokens": round(self._tokens() / self.kept) if self.kept else None,
+                "tokens": round(self.tokens / self.kept) if self.kept else None,
                 "cost": self.usage.cost / self.kept if self.kept and self.usage.cost else None,
             },
             "noise": {
@@ -126,7 +127,6 @@ class Funnel:
                             "n": share.n,
                         }
                         for verdict, share in self.agreement(by).items()
-                        if isinstance(share, Estimate)
                     },
                     "confusion": [
                         {"scale": scale, "target": target, "read": read, "texts": n}
@@ -145,7 +145,23 @@ class Funnel:
         """
         write_json(folder / "funnel.json", self.data())
 
-    def _tokens(self) -> int:
+    def matrix(self, verifier: str) -> list[str]:
+        """Target (rows) against score of the blind reading (columns), one table for each scale."""
+        cells = self.confusion.get(verifier, Counter())
+        lines: list[str] = []
+        for scale in sorted({scale for scale, _, _ in cells}):
+            here = {(t, r): n for (s, t, r), n in cells.items() if s == scale}
+            scores = sorted({score for cell in here for score in cell})
+            lines.append(f"{scale:>9} | " + " ".join(f"{score:>4}" for score in scores))
+            lines += [
+                f"{target:>9} | " + " ".join(f"{here.get((target, r), 0):>4}" for r in scores)
+                for target in scores
+            ]
+        return lines
+
+    @property
+    def tokens(self) -> int:
+        """Of prompts and answers."""
         return self.usage.prompt_tokens + self.usage.completion_tokens
 
 

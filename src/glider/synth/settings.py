@@ -3,16 +3,19 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from glider.backends.base import Backend
 from glider.core.errors import SetupError
 from glider.core.settings import Flag
-from glider.formats.base import Format
 from glider.judging.settings import JudgeSettings, ModelSettings, Progress
-from glider.synth.chain import Verifier
 
-_MODELS, _RECORDS = "Models", "Records"
+if TYPE_CHECKING:
+    from glider.backends.base import Backend
+    from glider.formats.base import Format
+    from glider.synth.chain import Verifier
+
+_MODELS, _RECORDS, _PAIRS, _KEPT = "Models", "Records", "Pairs", "What is kept"
 NO_VERIFIER = "none"
 
 
@@ -61,6 +64,8 @@ class TeacherSettings(ModelSettings):
             SetupError: settings that contradict each other or a model.
             UnknownName: no such model.
         """
+        from glider.synth.chain import Verifier
+
         readers = self.blind_readers
         if NO_VERIFIER in readers:
             raise SetupError(f"--verifier {NO_VERIFIER} does not go with another verifier")
@@ -103,7 +108,7 @@ class TeacherSettings(ModelSettings):
         return replace(alone, **standard)  # type: ignore[arg-type]
 
 
-def _format_of(backend: Backend) -> Format:
+def _format_of(backend: "Backend") -> "Format":
     """The format in which a teacher reads blind what it wrote: its own, else the score alone."""
     from glider.formats import make_format
     from glider.judging.judge import default_format
@@ -121,3 +126,44 @@ class SynthSettings:
         int, Flag("Records to draw; fewer are kept.", _RECORDS, ("--size", "-n"), min=1)
     ] = 100
     seed: Annotated[int | None, Flag("Of every draw [the plan's].", _RECORDS)] = None
+
+
+BALANCED = ("score", "domain", "criterion", "length")
+"""What kept records can be balanced by."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthExportSettings:
+    """What is made of the kept records."""
+
+    format: Annotated[
+        str, Flag("Of the pairs to train on: nano, glider, prometheus, ...", _PAIRS)
+    ] = "nano"
+    order: Annotated[str | None, Flag("score-first or reason-first (nano).", _PAIRS)] = None
+    balance: Annotated[
+        tuple[str, ...],
+        Flag(
+            "score, domain, criterion or length: leave out of what there is too much of; may be "
+            "given again.",
+            _KEPT,
+        ),
+    ] = ()
+    most: Annotated[
+        float, Flag("With --balance: most records of a value, in medians.", _KEPT, min=1.0)
+    ] = 1.5
+    data: Annotated[
+        Path | None,
+        Flag("Folder of benchmark sets to stay clear of [$GLIDER_DATA].", _KEPT),
+    ] = None
+    people: Annotated[int, Flag("Records for people to check, drawn.", _KEPT, min=0)] = 100
+    seed: Annotated[int, Flag("Of every draw.", _KEPT)] = 0
+
+    def check(self) -> None:
+        """Look whether the settings mean something.
+
+        Raises:
+            SetupError: no such thing to balance by.
+        """
+        for name in self.balance:
+            if name not in BALANCED:
+                raise SetupError(f"--balance is one of {', '.join(BALANCED)}; got {name!r}")

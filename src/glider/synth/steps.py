@@ -31,6 +31,7 @@ _MEANINGS: Mapping[Role, str] = {
     "context": "material that the answer can rest on",
     "reference": "a reference answer that is right and complete",
 }
+_NEWLINE = "\n"
 _REASON_CHARS = 600
 _QUOTES = 3
 _TOKENS_A_WORD = 2.2
@@ -102,15 +103,20 @@ def ask_material(draw: Draw) -> Prompt:
         *(f"<{tag}>\n...\n</{tag}>" for tag in tags),
     ]
     bound = max(400, 12 * draw.words)
+
+    def least(tag: str) -> int:
+        """Characters: of what is judged two fifths of what was asked, at six to a word."""
+        return max(20, round(2.5 * draw.words)) if tag in draw.judged_names else 20
+
     # A text and its closing tag are one terminal: of two, the first would take the "<".
-    start = " ".join(f"{literal(f'<{tag}>' + chr(10))} TEXT{n}" for n, tag in enumerate(tags))
-    texts = "".join(
-        f"TEXT{n}: /([^<]|<[^\\/A-Z]){{20,{bound}}}/ {literal(f'{chr(10)}</{tag}>' + chr(10))}\n"
-        for n, tag in enumerate(tags)
-    )
+    start, texts = [], []
+    for n, tag in enumerate(tags):
+        start.append(f"{literal(f'<{tag}>{_NEWLINE}')} TEXT{n}")
+        end = literal(f"{_NEWLINE}</{tag}>{_NEWLINE}")
+        texts.append(f"TEXT{n}: /([^<]|<[^\\/A-Z]){{{least(tag)},{bound}}}/ {end}")
     return Prompt(
         messages=(Message("system", _SYSTEM), Message("user", "\n".join(lines))),
-        grammar=Grammar(lark=f"start: {start}\n{texts}"),
+        grammar=Grammar(lark=_NEWLINE.join([f"start: {' '.join(start)}", *texts, ""])),
         max_tokens=round(
             _TOKENS_A_WORD * (draw.words * (2 if draw.kind == "pair" else 1) + 100 * len(tags)) + 60
         ),
@@ -189,6 +195,8 @@ def ask_wrong(draw: Draw, sample: Sample, criterion: Criterion, score: int) -> P
 
 
 def _ask_written(sample: Sample, criterion: Criterion, last: str) -> Prompt:
+    if len(sample.judged) == 2:
+        last += f" It calls the outputs {' and '.join(f.name for f in sample.judged)}."
     rules, any_text = quote_rules([field.text for field in sample.judged])
     quotes = f'("- " quote "\\n"){{1,{_QUOTES}}}' if any_text else '"none\\n"'
     start = f'start: {quotes} "Reason: " REASON'

@@ -1,0 +1,248 @@
+"""`glider synth`: data for judges, written by a teacher to drawn labels and read blind."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from glider.cli.commands import STYLE, Command
+from glider.cli.flags import from_flags
+from glider.cli.options import Resume, RunFolderPath, check_resume, resume_line
+from glider.cli.show import downloading, print_json, say
+from glider.synth.settings import SynthExportSettings, SynthSettings, TeacherSettings
+
+if TYPE_CHECKING:
+    from glider.synth.funnel import Funnel
+
+_RUN, _OUT = "Run", "Output"
+
+
+class _PlanOrCommand(TyperGroup):
+    """`glider synth PLAN ...` is `glider synth make PLAN ...`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if not args or args[0] not in self.commands:
+            args = ["make", *args]
+        return super().parse_args(ctx, args)
+
+
+synth = typer.Typer(
+    name="synth",
+    cls=_PlanOrCommand,
+    help="Make data for judges: draw labels, have texts written to them, read them blind.",
+    **STYLE,
+)
+
+
+def _print_plan(asked: bool) -> None:
+    if asked:
+        from glider.synth.synthesize import commented_plan
+
+        print(commented_plan(), end="")
+        raise typer.Exit
+
+
+@synth.command("make", cls=Command)
+@from_flags
+def make(
+    plan: Path = typer.Argument(
+        ..., metavar="PLAN", help="What is drawn (YAML); see --init.", show_default=False
+    ),
+    *,
+    teacher: TeacherSettings,
+    settings: SynthSettings,
+    run: RunFolderPath = None,
+    resume: Resume = False,
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the funnel as JSON.", rich_help_panel=_OUT
+    ),
+    init: bool = typer.Option(
+        False,
+        "--init",
+        callback=_print_plan,
+        is_eager=True,
+        help="Print a commented plan with every key, and end.",
+        rich_help_panel=_OUT,
+    ),
+) -> None:
+    """Make data for judges: draw labels, have texts written to them, read them blind.
+
+    `glider synth PLAN` makes a run folder (every answer journaled, funnel.json, funnel.html).
+    `glider synth preview PLAN` prints three records. `glider synth export RUN` writes a labelled
+    set, pairs to train on and a card. `glider synth report RUN` writes the page.
+    `glider synth taxonomy` lists subjects and criteria.
+
+    Exit 4: no record was kept.
+    """
+    from glider.store.folder import claim_folder
+    from glider.synth.page import write_page
+    from glider.synth.synthesize import synthesize
+
+    check_resume(run, resume, retry_failures=False)
+    folder = run if run is not None else claim_folder(f"runs/{plan.stem}-")
+    try:
+        with downloading() as download:
+            made = synthesize(
+                plan,
+                folder,
+                teacher,
+                settings,
+                resume=resume,
+                progress=_Progress(),
+                fetching=download,
+            )
+    except KeyboardInterrupt:
+        say("[yellow]interrupted[/];", "what was answered is kept. To go on:")
+        say("", "  " + resume_line(folder, "--run"))
+        raise typer.Exit(130) from None
+    if as_json:
+        print_json(made.funnel.data(), indent=1)
+    show_funnel(made.funnel)
+    if made.open:
+        codes = ", ".join(f"{n} {code}" for code, n in made.failed.items()) or "size was larger"
+        say("[yellow]not ended[/]", f"{made.open} records ({codes}). To go on:")
+        say("", "  " + resume_line(folder, "--run"))
+    say("page:", str(write_page(folder)))
+    if not made.funnel.kept:
+        say("[bold red]no record was kept[/]")
+        raise typer.Exit(4)
+
+
+@synth.command("preview", cls=Command)
+@from_flags
+def preview(
+    plan: Path = typer.Argument(..., metavar="PLAN", help="What is drawn.", show_default=False),
+    *,
+    teacher: TeacherSettings,
+    settings: SynthSettings,
+) -> None:
+    """Make a few records and print them as a person reads them; keeps no folder."""
+    from dataclasses import replace
+
+    from glider.cli.synth_record import print_record
+    from glider.synth.synthesize import preview_synthesis
+
+    few = replace(settings, size=3) if settings.size == SynthSettings().size else settings
+    with downloading() as download:
+        made = preview_synthesis(plan, teacher, few, fetching=download)
+    for record in made.records:
+        print_record(record)
+    for code, n in made.made.failed.items():
+        say(f"[red]{n}[/] calls failed:", code)
+    if not any(record.kept for record in made.records):
+        raise typer.Exit(4)
+
+
+@synth.command("export", cls=Command)
+@from_flags
+def export(
+    run: Path = typer.Argument(
+        ..., metavar="RUN", help="Folder of a synthesis.", show_default=False
+    ),
+    *,
+    settings: SynthExportSettings,
+    out: Path = typer.Option(..., "--out", "-o", help="Folder to make.", rich_help_panel=_OUT),
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the manifest as JSON.", rich_help_panel=_OUT
+    ),
+) -> None:
+    """Write what was kept as a labelled set, as pairs to train on, and for people to check.
+
+    labelled.jsonl.gz is taken by `glider data --set` and `glider bench` by its path;
+    preferences.jsonl.gz by `glider data --preferences`. check.jsonl has blanks for people's
+    verdicts. card.md says what is in them.
+    """
+    from glider.synth.export import export_synthesis
+
+    exported = export_synthesis(run, out, settings, notify=lambda text: say("", text))
+    if as_json:
+        print_json(exported.manifest, indent=1)
+    for why, n in exported.left_out.items():
+        say("[yellow]left out[/]", f"{n}: {why}")
+    say("[bold]made[/]", f"{exported.labelled} labelled records, {exported.pairs} pairs")
+    say("card:", str(out / "card.md"))
+
+
+@synth.command("report", cls=Command)
+def report(
+    run: Path = typer.Argument(
+        ..., metavar="RUN", help="Folder of a synthesis.", show_default=False
+    ),
+    out: Path = typer.Option(None, "--out", "-o", help="The page [RUN/funnel.html]."),
+    as_json: bool = typer.Option(False, "--json", help="Print the funnel as JSON."),
+) -> None:
+    """Count the funnel anew from the records, and write it as a page with texts and judgments."""
+    from glider.synth.funnel import Funnel
+    from glider.synth.page import write_page
+    from glider.synth.synthesize import records_in
+
+    say("page:", str(write_page(run, out)))
+    funnel = Funnel.of(records_in(run))
+    if as_json:
+        print_json(funnel.data(), indent=1)
+    show_funnel(funnel)
+
+
+@synth.command("taxonomy", cls=Command)
+def taxonomy(
+    as_json: bool = typer.Option(False, "--json", help="Print all of it as JSON."),
+) -> None:
+    """List the subjects and criteria that a plan draws from, by group."""
+    from glider.synth.taxonomy import CriterionOutline, Domain, shipped, titles
+
+    found, named = shipped(), titles()
+    parts: dict[str, Mapping[str, tuple[Domain | CriterionOutline, ...]]]
+    parts = {"domains": found.domains, "criteria": found.criteria}
+    if as_json:
+        print_json(
+            {
+                kind: {
+                    group: {"title": named[group], kind: [entry.name for entry in entries]}
+                    for group, entries in groups.items()
+                }
+                for kind, groups in parts.items()
+            },
+            indent=1,
+        )
+        return
+    for kind, groups in parts.items():
+        print(f"{sum(map(len, groups.values()))} {kind} in {len(groups)} groups")
+        for group, entries in groups.items():
+            print(f"\n{group}: {named[group]} ({len(entries)})")
+            print("  " + ", ".join(entry.name for entry in entries))
+        print()
+
+
+def show_funnel(funnel: "Funnel") -> None:
+    """What was lost where, and how noisy the labels are, on standard error."""
+    say("[bold]records[/]", ", ".join(f"{name} {n}" for name, n in funnel.left()))
+    for (stage, reason), n in funnel.lost.most_common(8):
+        number, seen = funnel.examples[stage, reason]
+        say(f"[yellow]{n}[/] lost, not {stage}:", f"{reason}; record {number}: {seen[:100]}")
+    for by in funnel.verdicts:
+        told = ", ".join(
+            f"{verdict} {share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
+            for verdict, share in funnel.agreement(by).items()
+        )
+        say("[bold]read blind[/]", f"by {by}: {told}; n={sum(funnel.verdicts[by].values())}")
+        for line in funnel.matrix(by):
+            say("", "  " + line)
+    if funnel.kept:
+        cost = f", {funnel.usage.cost / funnel.kept:.4f} paid" if funnel.usage.cost else ""
+        say("for each kept record", f"{funnel.tokens // funnel.kept} tokens{cost}")
+
+
+class _Progress:
+    """Says now and then how far it is."""
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, ended: int, kept: int, size: int) -> None:
+        now = time.monotonic()
+        if now - self._last > 10:
+            self._last = now
+            say("", f"{ended} of {size} records, {kept} kept")

@@ -1,0 +1,68 @@
+"""The card of exported data: who wrote it, from what, what was lost, how noisy the labels are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from glider.synth.funnel import Funnel
+
+
+def data_card(manifest: Mapping[str, Any], funnel: Funnel) -> str:
+    """The card in Markdown."""
+    made = manifest["synthesis"]
+    tokens = f"{funnel.tokens // funnel.kept:,}" if funnel.kept else "none"
+    lines = [
+        f"# Synthetic judgments: {made['run_id']}",
+        "",
+        "Texts and judgments were written by a model to labels that were drawn before. No person "
+        "has judged them unless a verdict below says so.",
+        "",
+        f"- Teacher: {made['teacher']}",
+        f"- Licence and terms of what it wrote, for every row: {made['licence']}",
+        f"- Read blind by: {', '.join(made['verifiers']) or 'nobody'}",
+        f"- Made: {made['created_at']} by Glider {made['glider']}; seed {made['plan'].get('seed')}",
+        f"- {manifest['labelled']} labelled records; {manifest['pairs']} pairs in the format "
+        f"{manifest['format']}",
+        f"- {len(funnel.domains)} domains, {len(funnel.criteria)} criteria; {tokens} tokens for "
+        "each kept record",
+        "- Verdicts of people: none yet (`check.jsonl` has the blanks)",
+        "",
+        "## What was lost",
+        "",
+        "| stage | records left |",
+        "|---|---|",
+        *(f"| {stage} | {n} |" for stage, n in funnel.left()),
+        "",
+        "| lost, not | why | records |",
+        "|---|---|---|",
+        *(f"| {stage} | {_cell(why)} | {n} |" for (stage, why), n in funnel.lost.most_common()),
+        "",
+        "| left out of these files | n |",
+        "|---|---|",
+        *(f"| {_cell(why)} | {n} |" for why, n in manifest["left_out"].items()),
+        "",
+        "## Label noise",
+        "",
+        "Each text was read by a model that did not know the score it was written for; every text "
+        "counts, kept or not. 95 % intervals (Wilson).",
+        "",
+    ]
+    for by in funnel.verdicts:
+        lines += [f"**{by}**", "", "| verdict | share | interval | n |", "|---|---|---|---|"]
+        for verdict, share in funnel.agreement(by).items():
+            interval = f"{share.low:.3f} to {share.high:.3f}"
+            lines.append(f"| {verdict} | {share.value:.3f} | {interval} | {share.n} |")
+        lines += ["", "Target (rows) against score read blind (columns):", "", "```"]
+        lines += [*funnel.matrix(by), "```", ""]
+    if not funnel.verdicts:
+        lines += ["Nobody read them blind, so the noise is not known.", ""]
+    for key, counts in funnel.by.items():
+        shown = ", ".join(f"{value} {n}" for value, n in counts.most_common(30))
+        lines += [f"Kept by {key}: {shown}.", ""]
+    plan = yaml.safe_dump(made["plan"], sort_keys=False, allow_unicode=True).rstrip()
+    return "\n".join([*lines, "## Plan", "", "```yaml", plan, "```"]) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,358 @@
+"""What was kept, as files that other commands take: labels, pairs to train on, a list for people.
+
+labelled.jsonl.gz      Glider's records: `glider data --set` and `glider bench` take it by its path
+preferences.jsonl.gz   prompt, chosen, rejected: `glider data --preferences`, TRL
+check.jsonl            both judgments of drawn records, with blanks for people's verdicts
+card.md, manifest.json what is in them, where it comes from, how noisy the labels are
+"""
+
+import gzip
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from math import log2
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any, TextIO
+
+from glider.core.criteria import pairwise
+from glider.core.errors import RunError, SetupError, TaskError
+from glider.core.samples import Sample
+from glider.core.tasks import COMPARED, JudgeTask
+from glider.corpus.overlap import Index, Place
+from glider.corpus.rationales import About, Unclear, cleaned
+from glider.corpus.sources import benchmarks
+from glider.formats import make_format
+from glider.formats.base import Format, Reading
+from glider.formats.grammar import quote_at
+from glider.formats.nano import MAX_QUOTES
+from glider.models.fetch import sha256_of
+from glider.store.atomic import new_folder, refuse_filled, write_json, write_whole
+from glider.store.journal import read_journal
+from glider.store.manifest import read_manifest
+from glider.synth.card import data_card
+from glider.synth.funnel import Funnel
+from glider.synth.languages import code_of
+from glider.synth.records import Judged, SynthManifest, SynthRecord, Text
+from glider.synth.settings import SynthExportSettings
+from glider.synth.steps import sample_of
+from glider.text.words import words
+
+QUESTIONS = (
+    "the text is understandable",
+    "the criterion is well formed",
+    "the rubric is unambiguous",
+    "the right judgment's reason is right",
+    "its quotes decide",
+    "its score is right",
+    "the wrong judgment's reason is bad",
+    "its quotes do not decide",
+    "its score is wrong",
+)
+"""What GLIDER's annotators were asked of each record (arXiv 2412.14140)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedSynthesis:
+    """What was written."""
+
+    folder: Path
+    labelled: int
+    pairs: int
+    left_out: Mapping[str, int]
+    """Why to records, or to pairs."""
+    manifest: Mapping[str, Any]
+
+
+def export_synthesis(
+    run: Path,
+    out: Path,
+    settings: SynthExportSettings | None = None,
+    *,
+    notify: Callable[[str], None] = lambda _text: None,
+) -> ExportedSynthesis:
+    """Write what a synthesis kept, less what is in a benchmark or too much of one kind.
+
+    Raises:
+        RunError: `run` is no synthesis, nothing was kept, or `out` cannot be written.
+        SetupError: settings that mean nothing.
+        UnknownName: no such format.
+    """
+    settings = settings or SynthExportSettings()
+    settings.check()
+    options = {"order": settings.order} if settings.order else {}
+    if options and settings.format != "nano":
+        raise SetupError(f"--order is for the nano format, not {settings.format!r}")
+    format = make_format(settings.format, **options)
+    refuse_filled(out)
+    manifest = read_manifest(run, SynthManifest, "synthesis")
+    funnel = Funnel.of(_records(run))
+    if not funnel.kept:
+        raise RunError(f"{run} has no record that was kept")
+    left_out: Counter[str] = Counter()
+    clean = _outside_benchmarks(run, settings.data, left_out, notify)
+    chosen = _balanced(run, clean, settings, left_out)
+    checked = set(Random(settings.seed).sample(sorted(chosen), min(settings.people, len(chosen))))
+    counts: Counter[str] = Counter()
+    with new_folder(out) as new, ExitStack() as stack:
+        labelled, preferences = (
+            stack.enter_context(gzip.open(new / name, "wt", encoding="utf-8"))
+            for name in ("labelled.jsonl.gz", "preferences.jsonl.gz")
+        )
+        check = stack.enter_context((new / "check.jsonl").open("w", encoding="utf-8"))
+        for record in _records(run):
+            if record.number not in chosen:
+                continue
+            for place, text in enumerate(record.texts):
+                _write(labelled, labelled_record(record, place, manifest))
+                counts["labelled"] += 1
+                try:
+                    pair = preference(record, text, format)
+                except (Unclear, TaskError) as exc:
+                    left_out[f"no pair to train on: {exc}"] += 1
+                    continue
+                if pair is not None:
+                    _write(preferences, {**pair, "id": f"{manifest.run_id}-{record.number}"})
+                    counts["pairs"] += 1
+            if record.number in checked:
+                _write(check, to_check(record))
+        stack.close()
+        body = {
+            "version": 1,
+            "synthesis": manifest.model_dump(mode="json"),
+            "format": format.id,
+            "labelled": counts["labelled"],
+            "pairs": counts["pairs"],
+            "left_out": dict(left_out),
+            "funnel": funnel.data(),
+            "files": {file.name: sha256_of(file) for file in sorted(new.iterdir())},
+        }
+        write_whole(new / "card.md", data_card(body, funnel))
+        write_json(new / "manifest.json", body)
+    return ExportedSynthesis(out, counts["labelled"], counts["pairs"], dict(left_out), body)
+
+
+def _records(run: Path) -> Iterator[SynthRecord]:
+    return read_journal(run / "records.jsonl", SynthRecord)
+
+
+def _write(file: TextIO, data: Mapping[str, Any]) -> None:
+    file.write(json.dumps(data, ensure_ascii=False) + "\n")
+
+
+# What is left out
+
+
+def _outside_benchmarks(
+    run: Path, data: Path | None, left_out: Counter[str], notify: Callable[[str], None]
+) -> set[int]:
+    """Numbers of the kept records of which no text is in a labelled set that is there."""
+    folder = data or (Path(os.environ["GLIDER_DATA"]) if "GLIDER_DATA" in os.environ else None)
+    index, unseen = Index(), set()
+    for source in benchmarks((), folder):
+        index.add(source.labelled.name, [i.sample for i in source.labelled.items(source.folder)])
+        if source.labelled.use == "unseen":
+            unseen.add(source.labelled.name)
+    if not index.names:
+        notify("compared with no benchmark: --data FOLDER names the folder of the sets")
+    else:
+        notify(f"compared with {len(index.names)} labelled sets")
+    clean = set()
+    for record in _records(run):
+        if not record.kept:
+            continue
+        # A prompt may be known, but not that of a set which is to be new to the judge.
+        told: set[Place] = {"answer", "item"}
+        found = {
+            match.benchmark
+            for text in record.texts
+            for match in index.find(sample_of(record.draw, text.material, id="0"))
+            if match.place in told or match.benchmark in unseen
+        }
+        if found:
+            left_out[f"in the benchmark {min(found)}"] += 1
+        else:
+            clean.add(record.number)
+    return clean
+
+
+def _balanced(
+    run: Path, numbers: set[int], settings: SynthExportSettings, left_out: Counter[str]
+) -> set[int]:
+    """Numbers that are left where no value has more records than so many medians."""
+    chosen = set(numbers)
+    for name in settings.balance:
+        by_value: dict[str, list[int]] = {}
+        for record in _records(run):
+            if record.number in chosen:
+                by_value.setdefault(_value(record, name), []).append(record.number)
+        if not by_value:
+            continue
+        most = max(1, round(settings.most * median(map(len, by_value.values()))))
+        for value, members in sorted(by_value.items()):
+            draw = Random(f"{settings.seed}:{name}:{value}")
+            dropped = draw.sample(sorted(members), max(0, len(members) - most))
+            chosen -= set(dropped)
+            if dropped:
+                left_out[f"too many of one {name}"] += len(dropped)
+    return chosen
+
+
+def _value(record: SynthRecord, by: str) -> str:
+    draw = record.draw
+    if by == "domain":
+        return draw.domain_group
+    if by == "criterion":
+        return draw.criterion_group
+    text = record.texts[0]
+    if by == "length":
+        n = max(len(words(text.material[name])) for name in draw.judged_names)
+        return f"2^{round(log2(max(n, 1)))} words"
+    return f"{draw.kind == 'pair'} {draw.criterion.rubric.scores} {text.right.score}"
+
+
+# A record in each shape
+
+
+def labelled_record(record: SynthRecord, place: int, manifest: SynthManifest) -> dict[str, Any]:
+    """One text of a record as Glider's labelled records have it, spans and reason with it.
+
+    What is judged is its `output`, whatever the teacher's text was called; an output that is not
+    judged stands in the place of the context, or of the field that is judged.
+    """
+    draw, text = record.draw, record.texts[place]
+    criterion, pair = draw.criterion, draw.kind == "pair"
+    judged = [text.material[name] for name in draw.judged_names]
+    fields = {
+        role: text.material[tag] for role, tag in draw.tags.items() if role not in (draw.judged,)
+    }
+    if draw.judged != "output" and (answer := fields.pop("output", None)) is not None:
+        fields["context" if "context" not in fields else draw.judged] = answer
+    marks = text.right.highlights if not pair else ()
+    return {
+        "id": f"{manifest.run_id}-{record.number}" + ("-twin" if place else ""),
+        "source": "glider synth",
+        "kind": "pairwise" if pair else "pointwise",
+        "input": fields.get("input", ""),
+        "context": fields.get("context"),
+        "reference": fields.get("reference"),
+        **({"outputs": judged} if pair else {"output": judged[0]}),
+        "criterion": {"name": criterion.name, "description": criterion.question},
+        "rubric": {str(score): level for score, level in criterion.rubric.levels.items()},
+        "scale": None if pair else [criterion.rubric.low, criterion.rubric.high],
+        "label": text.right.score,
+        "label_source": manifest.teacher,
+        "rationale": text.right.reasoning,
+        "lang": code_of(draw.language),
+        "licence": manifest.licence,
+        "meta": {
+            "spans": [
+                {"start": span.start, "end": span.end, "type": "decisive"}
+                for mark in marks
+                for span in mark.spans[:1]
+            ],
+            "kind": draw.kind,
+            "tags": dict(draw.tags),
+            "judged": draw.judged,
+            "domain": draw.domain,
+            "domain_group": draw.domain_group,
+            "criterion_group": draw.criterion_group,
+            "target": text.target,
+            "rewritten": text.rewritten,
+            "blind": [check.model_dump(mode="json") for check in text.checks],
+            "fault": draw.fault,
+            "teacher": manifest.teacher,
+            "seed": [manifest.plan.get("seed"), record.number],
+        },
+    }
+
+
+def preference(record: SynthRecord, text: Text, format: Format) -> dict[str, Any] | None:
+    """Prompt, chosen and rejected answer in a format; None of a text with no wrong judgment.
+
+    Raises:
+        Unclear: a reason has no sentence that may stand in an answer of this format.
+        TaskError: it cannot be asked in this format.
+    """
+    if text.wrong is None:
+        return None
+    task = task_of(record, text)
+    prompt = format.render(task)
+    chosen, rejected = (
+        _answer(judged, task, record, format) for judged in (text.right, text.wrong)
+    )
+    return {
+        "prompt": [{"role": m.role, "content": m.content} for m in prompt.messages],
+        "chosen": [{"role": "assistant", "content": chosen}],
+        "rejected": [{"role": "assistant", "content": rejected}],
+        "score_chosen": text.right.score,
+        "score_rejected": text.wrong.score,
+        "fault": record.draw.fault,
+        "criterion": task.criterion.name,
+        "domain": record.draw.domain,
+    }
+
+
+def task_of(record: SynthRecord, text: Text) -> JudgeTask:
+    """What a judge is asked of a text, with the record's own names of fields."""
+    draw = record.draw
+    sample = sample_of(draw, text.material, id=str(record.number))
+    if draw.kind != "pair":
+        return JudgeTask(sample, draw.criterion)
+    outputs = tuple(field for field in sample.judged if field.name in COMPARED)
+    return JudgeTask(
+        Sample(id=sample.id, fields=(*sample.told, *outputs)), pairwise(draw.criterion)
+    )
+
+
+def _answer(judged: Judged, task: JudgeTask, record: SynthRecord, format: Format) -> str:
+    rubric = task.criterion.rubric
+    shown = format.shown(task)
+    quotes = [
+        quote_at(shown[span.field], span.start, span.end)
+        for mark in judged.highlights
+        for span in mark.spans[:1]
+    ]
+    phrases = [quote for quote in dict.fromkeys(quotes) if quote]
+    if not phrases:
+        raise Unclear("no quote that this format has room for")
+    reason = cleaned(
+        judged.reasoning,
+        About(
+            texts=[field.text for field in task.sample.fields],
+            level=None if record.draw.kind == "pair" else rubric.normalize(judged.score),
+            lang=code_of(record.draw.language),
+            words=format.reason_words,
+        ),
+    )
+    reading = Reading(score=judged.score, reasoning=reason, phrases=tuple(phrases[:MAX_QUOTES]))
+    return format.target(reading, task)
+
+
+def to_check(record: SynthRecord) -> dict[str, Any]:
+    """A record for a person to look at, with a blank for each verdict."""
+    draw, text = record.draw, record.texts[0]
+
+    def shown(judged: Judged | None) -> dict[str, Any] | None:
+        if judged is None:
+            return None
+        return {
+            "score": judged.score,
+            "reason": judged.reasoning,
+            "quotes": [mark.phrase for mark in judged.highlights],
+        }
+
+    return {
+        "number": record.number,
+        "texts": dict(text.material),
+        "judged": list(draw.judged_names),
+        "question": task_of(record, text).criterion.question,
+        "levels": {str(score): level for score, level in draw.criterion.rubric.levels.items()},
+        "right": shown(text.right),
+        "wrong": shown(text.wrong),
+        "verdicts": dict.fromkeys(QUESTIONS),
+    }

@@ -1,0 +1,116 @@
+"""The funnel as one page: what was lost where, label noise, and records to look at."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from glider.pages.marks import excerpt
+from glider.pages.page import render
+from glider.store.atomic import write_whole
+from glider.store.journal import read_journal
+from glider.store.manifest import read_manifest
+from glider.synth.funnel import Funnel
+from glider.synth.records import Judged, SynthManifest, SynthRecord, Text
+from glider.synth.steps import question_of
+
+_MOST_RECORDS = 60
+_MOST_CHARACTERS = 4000
+
+
+def write_page(run: Path, out: Path | None = None) -> Path:
+    """Write the page of a synthesis, `funnel.html` in its folder unless said otherwise.
+
+    Raises:
+        RunError: no synthesis, or the page cannot be written.
+    """
+    manifest = read_manifest(run, SynthManifest, "synthesis")
+    funnel = Funnel()
+    shown: list[dict[str, Any]] = []
+    for record in read_journal(run / "records.jsonl", SynthRecord):
+        funnel.count(record)
+        if record.kept and len(shown) < _MOST_RECORDS:
+            shown.append(_shown(record))
+    page = render(
+        "synth/page.html",
+        title=f"Synthesis: {manifest.run_id}",
+        facts={
+            "Teacher": manifest.teacher,
+            "Read blind by": ", ".join(manifest.verifiers) or "nobody",
+            "Licence": manifest.licence,
+            "Made": manifest.created_at[:10],
+        },
+        funnel=funnel,
+        stages=_stages(funnel),
+        lost=[
+            {"stage": stage, "reason": reason, "n": n, "seen": funnel.examples[stage, reason]}
+            for (stage, reason), n in funnel.lost.most_common()
+        ],
+        noise=[_noise(funnel, by) for by in funnel.verdicts],
+        tokens=funnel.tokens // funnel.kept if funnel.kept else None,
+        records=shown,
+    )
+    path = out or run / "funnel.html"
+    write_whole(path, page)
+    return path
+
+
+def _stages(funnel: Funnel) -> list[dict[str, Any]]:
+    left = funnel.left()
+    most = max(1, left[0][1])
+    return [{"name": name, "n": n, "width": round(100 * n / most, 1)} for name, n in left]
+
+
+def _noise(funnel: Funnel, by: str) -> dict[str, Any]:
+    return {
+        "by": by,
+        "n": sum(funnel.verdicts[by].values()),
+        "verdicts": funnel.agreement(by),
+        "tables": list(_tables(funnel, by)),
+    }
+
+
+def _tables(funnel: Funnel, by: str) -> Iterator[dict[str, Any]]:
+    cells = funnel.confusion.get(by, Counter())
+    for scale in sorted({scale for scale, _, _ in cells}):
+        here = {(t, r): n for (s, t, r), n in cells.items() if s == scale}
+        scores = sorted({score for cell in here for score in cell})
+        yield {
+            "scale": scale,
+            "scores": scores,
+            "rows": [(t, [here.get((t, r), 0) for r in scores]) for t in scores],
+        }
+
+
+def _shown(record: SynthRecord) -> dict[str, Any]:
+    draw = record.draw
+    return {
+        "number": record.number,
+        "kind": draw.kind,
+        "domain": draw.domain,
+        "criterion": draw.criterion.heading,
+        "question": question_of(draw),
+        "levels": draw.criterion.rubric.levels,
+        "fault": draw.fault,
+        "texts": [_text(text) for text in record.texts],
+    }
+
+
+def _text(text: Text) -> dict[str, Any]:
+    return {
+        "fields": _marked(text.material, text.right),
+        "right": text.right,
+        "wrong": text.wrong,
+        "checks": text.checks,
+        "target": text.target,
+        "rewritten": text.rewritten,
+    }
+
+
+def _marked(material: Mapping[str, str], judged: Judged) -> dict[str, Markup]:
+    return {
+        name: excerpt(words, name, judged.highlights, _MOST_CHARACTERS)
+        for name, words in material.items()
+    }

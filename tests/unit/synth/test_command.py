@@ -1,0 +1,274 @@
+"""`glider synth` from a plan to files that other commands take."""
+
+import gzip
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+from in_process import glider
+from synth_teacher import follow
+
+from glider.store.journal import read_journal
+from glider.synth.records import CallRecord, SynthRecord
+from glider.testing.server import FakeServer
+
+PLAN = "words: [40, 60]\ncode: 0\nkinds: {single: 4, pair: 2, minimal: 1}\n"
+
+
+def answer(body):
+    """What the teacher says to a request: chat-json where it reads blind in that format."""
+    messages = body["messages"]
+    said = follow(
+        messages[-1]["content"] if messages[-1]["role"] == "user" else messages[-2]["content"]
+    )
+    if said.startswith("Score: "):
+        score = int(said.removeprefix("Score: "))
+        return json.dumps({"reasoning": "It stands there.", "highlights": [], "score": score})
+    return said if said.startswith("<") or "- " not in said[:2] else "Quotes:\n" + said
+
+
+@pytest.fixture
+def server():
+    with FakeServer(answer=answer) as running:
+        yield running
+
+
+@pytest.fixture
+def made(tmp_path, server):
+    """A synthesis of forty records."""
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    done = run(tmp_path, server, "--size", 40, "--run", "run", "--licence", "Apache-2.0", "--json")
+    assert done.returncode == 0, done.stderr
+    return tmp_path, done
+
+
+def run(folder, server, *words):
+    return glider(
+        "synth", "plan.yaml", "--teacher", "openai/t", "--base-url", server.url, *words,
+        cwd=folder, env={"OPENAI_API_KEY": "k"},
+    )  # fmt: skip
+
+
+def lines(path):
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def test_from_a_plan_to_a_run_with_its_funnel_and_page(made):
+    folder, done = made
+    funnel = json.loads(done.stdout)
+    assert funnel["kept"]["records"] > 25
+    assert funnel == json.loads((folder / "run/funnel.json").read_text())
+    assert "agrees" in done.stderr
+    assert "tokens" in done.stderr
+    page = (folder / "run/funnel.html").read_text()
+    assert "<mark" in page
+    again = glider("synth", "report", "run", "--json", cwd=folder)
+    assert json.loads(again.stdout) == funnel
+
+
+def test_what_was_kept_is_taken_by_data_bench_and_preferences(made, server):
+    folder, _ = made
+    done = glider("synth", "export", "run", "--out", "out", "--people", 5, "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    kept = [r for r in read_journal(folder / "run/records.jsonl", SynthRecord) if r.kept]
+    labelled = lines(folder / "out/labelled.jsonl.gz")
+    assert len(labelled) == sum(len(r.texts) for r in kept)
+    for record in labelled:
+        for span in record["meta"]["spans"]:
+            assert record["output"][span["start"] : span["end"]].strip()
+        assert record["licence"] == "Apache-2.0"
+    twins = [r for r in labelled if r["id"].endswith("-twin")]
+    assert {r["kind"] for r in labelled} == {"pointwise", "pairwise"}
+    pairs = lines(folder / "out/preferences.jsonl.gz")
+    lost = json.loads(done.stdout)["left_out"]
+    assert len(pairs) + sum(lost.values()) == len(labelled) - len(twins)
+    assert len(pairs) > len(kept) / 2
+    assert all(p["chosen"] != p["rejected"] and p["prompt"][-1]["role"] == "user" for p in pairs)
+    assert all(p["chosen"][0]["content"].startswith("Score: ") for p in pairs)
+    people = lines(folder / "out/check.jsonl")
+    assert len(people) == 5
+    assert set(people[0]["verdicts"].values()) == {None}
+    card = (folder / "out/card.md").read_text()
+    for told in ("openai/t", "Apache-2.0", "Label noise", "seed: 0"):
+        assert told in card
+    singles = [r for r in labelled if r["kind"] == "pointwise"]
+    pairwise = [r for r in labelled if r["kind"] == "pairwise"]
+    for name, records in (("singles", singles), ("pairs", pairwise)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+        taken = glider(
+            "data", "--set", f"{name}.jsonl", "--out", f"data-{name}", "--json", cwd=folder
+        )
+        assert taken.returncode == 0, taken.stderr
+        assert json.loads(taken.stdout)["train"]["examples"] > 0
+    taken = glider(
+        "data", "--preferences", "out/preferences.jsonl.gz", "--format", "nano", "--out", "p", "--json",
+        cwd=folder,
+    )  # fmt: skip
+    assert taken.returncode == 0, taken.stderr
+    counts = json.loads(taken.stdout)
+    assert counts["train"]["pairs"] + counts["dev"]["pairs"] == len(pairs)
+    assert counts["left_out"] == {}
+    benched = glider(
+        "bench", "singles.jsonl", "pairs.jsonl", "--model", "openai/t", "--base-url", server.url,
+        "--limit", 4, "--out", "bench", cwd=folder, env={"OPENAI_API_KEY": "k"},
+    )  # fmt: skip
+    assert benched.returncode == 0, benched.stderr
+    assert {p.name for p in (folder / "bench").iterdir()} >= {"results.json"}
+
+
+def test_a_text_of_a_benchmark_is_left_out_and_so_is_too_much_of_one_kind(made):
+    folder, _ = made
+    kept = [r for r in read_journal(folder / "run/records.jsonl", SynthRecord) if r.kept]
+    single = next(r for r in kept if r.draw.kind == "single")
+    leaked = single.texts[0].material[single.draw.judged_names[0]]
+    data = folder / "sets"
+    data.mkdir()
+    record = {
+        "id": "1", "input": "Sum up.", "context": "a text", "output": leaked, "label": 3,
+        "scale": [1, 5], "criterion": {"name": "coherence", "description": "Is it coherent?"},
+        "lang": "en",
+    }  # fmt: skip
+    with gzip.open(data / "summeval.jsonl.gz", "wt") as file:
+        file.write(json.dumps(record))
+    done = glider(
+        "synth", "export", "run", "--out", "out", "--data", "sets", "--balance", "score",
+        "--most", "1", "--json", cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    left = json.loads(done.stdout)["left_out"]
+    assert left["in the benchmark summeval"] == 1
+    texts = [r.get("output") for r in lines(folder / "out/labelled.jsonl.gz")]
+    assert leaked not in texts
+    assert left.get("too many of one score", 0) > 0
+
+
+def test_a_preview_is_printed_with_marks_and_leaves_no_folder(tmp_path, server):
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    done = glider(
+        "synth", "preview", "plan.yaml", "--teacher", "openai/t", "--base-url", server.url,
+        cwd=tmp_path, env={"OPENAI_API_KEY": "k"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert [done.stdout.count(f"record {n} ") for n in range(4)] == [1, 1, 1, 0]
+    assert "«Here people found level" in done.stdout
+    assert "right: " in done.stdout
+    assert "wrong (" in done.stdout
+    assert [p.name for p in tmp_path.iterdir()] == ["plan.yaml"]
+
+
+def test_the_plan_and_the_taxonomy_are_printed(tmp_path):
+    plan = glider("synth", "--init", cwd=tmp_path)
+    assert plan.returncode == 0
+    (tmp_path / "plan.yaml").write_text(plan.stdout)
+    assert "kinds:" in plan.stdout
+    told = json.loads(glider("synth", "taxonomy", "--json", cwd=tmp_path).stdout)
+    assert sum(len(g["domains"]) for g in told["domains"].values()) >= 685
+    shown = glider("synth", "taxonomy", cwd=tmp_path).stdout
+    assert "criteria in" in shown
+    help = glider("synth", "--help", cwd=tmp_path).stdout
+    assert "--teacher" in help
+    assert "preview" in help
+
+
+@pytest.mark.parametrize(
+    ("plan", "words", "code", "said"),
+    [
+        ("sede: 1\n", (), 2, "did you mean 'seed'"),
+        ("domains: [auditng]\n", (), 2, "auditing"),
+        (None, (), 2, "cannot be read"),
+        (PLAN, ("--verifier", "none", "--verifier", "openai/t"), 2, "does not go with"),
+        (PLAN, ("--max-cost", "1"), 2, "needs prices"),
+        (PLAN, ("--resume",), 2, "--resume needs --run"),
+        (PLAN, ("--balance", "score"), 2, "No such option"),
+    ],
+)
+def test_what_is_wrong_is_named_and_nothing_is_written(tmp_path, server, plan, words, code, said):
+    if plan is not None:
+        (tmp_path / "plan.yaml").write_text(plan)
+    done = run(tmp_path, server, *words)
+    assert done.returncode == code, done.stderr
+    assert said in " ".join(done.stderr.split())
+    assert server.stats()["requests"] == 0
+
+
+def test_a_teacher_that_never_follows_keeps_nothing_and_the_exit_says_so(tmp_path):
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    with FakeServer(answer="I like turtles.") as server:
+        done = run(tmp_path, server, "--size", 10, "--run", "run")
+    assert done.returncode == 4
+    assert "no record was kept" in done.stderr
+    funnel = json.loads((tmp_path / "run/funnel.json").read_text())
+    assert funnel["lost"][0]["records"] == 10
+
+
+def test_a_budget_ends_the_asking_and_more_of_it_goes_on(tmp_path, server):
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    prices = ("--price-in", 1, "--price-out", 1, "--run", "run", "--size", 30)
+    first = run(tmp_path, server, *prices, "--max-cost", 0.02)
+    assert "budget_spent" in first.stderr
+    spent = sum(call.usage.cost for call in read_journal(tmp_path / "run/calls.jsonl", CallRecord))
+    assert 0 < spent <= 0.02
+    second = run(tmp_path, server, *prices, "--resume")
+    assert second.returncode == 0, second.stderr
+    assert "not ended" not in second.stderr
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_loses_nothing_and_pays_again_only_what_was_under_way(tmp_path):
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    asked = Counter()
+
+    def counting(body):
+        asked[json.dumps([body["messages"], body.get("seed")])] += 1
+        return answer(body)
+
+    at_once, size, kills = 4, 60, 0
+    with FakeServer(answer=counting, delay_s=0.02) as server:
+        command = [
+            sys.executable, "-m", "glider.cli.main", "synth", "plan.yaml", "--teacher", "openai/t",
+            "--base-url", server.url, "--run", "run", "--size", str(size),
+            "--max-connections", str(at_once),
+        ]  # fmt: skip
+        for attempt in range(40):
+            begun = (tmp_path / "run/manifest.json").exists()
+            process = subprocess.Popen(
+                [*command, *(["--resume"] if begun else [])], cwd=tmp_path,
+                env={**os.environ, "OPENAI_API_KEY": "k"},
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            calls = tmp_path / "run/calls.jsonl"
+            before = calls.stat().st_size if calls.exists() else 0
+            # Let it get some answers, then a little more, so that the kill falls anywhere.
+            until = time.monotonic() + 60
+            while process.poll() is None and time.monotonic() < until:
+                if (
+                    attempt < 8
+                    and calls.exists()
+                    and calls.stat().st_size > before + 3000 * attempt
+                ):
+                    time.sleep(0.013 * attempt)
+                    process.send_signal(signal.SIGKILL)
+                    kills += 1
+                    break
+                time.sleep(0.005)
+            process.communicate()
+            if process.returncode == 0:
+                break
+    assert process.returncode == 0
+    assert kills >= 4
+    journal = list(read_journal(tmp_path / "run/calls.jsonl", CallRecord))
+    assert len({(c.number, c.step) for c in journal}) == len(journal)
+    records = list(read_journal(tmp_path / "run/records.jsonl", SynthRecord))
+    assert sorted(r.number for r in records) == list(range(size))
+    # Two orders of a pair, twins and blind readings differ in their text, so every call is one key.
+    paid_twice = sum(asked.values()) - len(journal)
+    assert 0 <= paid_twice <= kills * at_once
+    assert re.search(rb"kept", (tmp_path / "run/funnel.json").read_bytes())
