@@ -175,7 +175,13 @@ def choose_sets(
         for each in chosen:
             if each.labelled.hub and each.folder is not None:
                 notify(f"{each.labelled.name}: fetching {each.labelled.hub}")
-                suite.fetch(each.labelled, each.folder)
+                try:
+                    suite.fetch(each.labelled, each.folder)
+                except DataError as error:
+                    # Of several, one may be gated or moved; one that was asked for by name counts.
+                    if each.labelled.name in names or len(chosen) == 1:
+                        raise
+                    notify(f"{each.labelled.name}: {error.message}")
     chosen = with_data(chosen, names, notify)
     held_out = HeldOut.read(how.held_out) if how.held_out else None
     if held_out is not None:

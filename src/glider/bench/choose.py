@@ -39,7 +39,8 @@ def choose(
     """The sets meant by `words`, each once, in that order.
 
     Args:
-        words: `all`; a kind (`pairs`); a family (`summaries`); names; YAML files; data files.
+        words: `all`; a kind (`pairs`); a family (`summaries`); a collection (`field`); names; YAML
+            files; data files.
         folder: where the data of all but a person's own files lies.
         criterion: what is asked of records in a person's own file.
         cluster: column that records of a person's own file share; see `own_set`.
@@ -69,10 +70,11 @@ def _meant(
     by_word = [
         labelled
         for labelled in every
-        if wanted in ("all", labelled.kind, labelled.family.casefold().replace("-", " "))
+        if wanted
+        in ("all", labelled.kind, labelled.family.casefold().replace("-", " "), labelled.collection)
     ]
     if not by_word:
-        families = {labelled.family for labelled in every}
+        families = {labelled.family for labelled in every} | {"field"}
         raise UnknownName(
             "labelled set", word, [*known(), *families, *get_args(Kind), "all"],
             hint="`glider bench --list` shows them; a file of your own ends in .jsonl, .csv, ...",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from glider.bench.held_out import EXPOSURES
 from glider.bench.metrics import METRICS
+from glider.bench.published import Published, published
 from glider.bench.results import Difference, Figure, Results
 from glider.bench.table import ALL
 from glider.core.errors import UnknownName
@@ -34,6 +35,7 @@ def markdown(results: Results, *, title: str = "Agreement with people") -> str:
         "comparable: the number of benchmarks stands in brackets.",
         shown.aggregate_table(),
         *shown.gaps(),
+        *shown.published(),
         "## Every metric",
         "*judged only* leaves failed judgments out; all other rows count them as wrong, or as "
         "no information. One row for each metric, value only; intervals are in `results.json`.",
@@ -53,7 +55,7 @@ def markdown(results: Results, *, title: str = "Agreement with people") -> str:
 def brief(results: Results) -> str:
     """The two tables to look at first, what was not judged, and what was odd."""
     shown = _Shown(results)
-    blocks = [shown.main_table(), shown.reasons(), shown.aggregate_table()]
+    blocks = [shown.main_table(), shown.reasons(), shown.aggregate_table(), *shown.published()]
     blocks += [_list(results.lost), _list(results.notes)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -219,6 +221,37 @@ class _Shown:
         fold = f"<details><summary>{len(rows):,} rows</summary>"
         return ["## By part and subset", text, fold, table, "</details>"]
 
+    def published(self) -> list[str]:
+        """Our judges on sets of which others published figures, the best first."""
+        rows = []
+        for benchmark in self.benchmarks:
+            known = [each for each in published() if each.set == benchmark]
+            for metric in dict.fromkeys(each.metric for each in known):
+                lines = [
+                    (value / 100, system, f"{value:.1f}", _source(each))
+                    for each in known
+                    if each.metric == metric
+                    for system, value in each.figures.items()
+                ]
+                for system in self.judges if metric else ():
+                    figure = self.whole.get((benchmark, metric, "strict", system))
+                    if figure is not None and figure.value is not None:
+                        cell = _in_hundredths(figure.value, figure.low, figure.high)
+                        lines.append((figure.value, f"**{system}**", cell, "measured here"))
+                title = metric_title(metric) if metric else "measured in another way"
+                rows += [
+                    [benchmark, title, system, cell, source]
+                    for _, system, cell, source in sorted(lines, key=lambda line: -line[0])
+                ]
+        if not rows:
+            return []
+        text = (
+            "In hundredths. Published figures are of other items, prompts and days; their sources "
+            "give no intervals. *note*: seen in a summary, not in the source itself."
+        )
+        head = ["benchmark", "metric", "system", "figure", "source"]
+        return ["## Beside published figures", text, _table(head, rows, left=3)]
+
     def others(self) -> list[str]:
         """Figures under names that no set lists: highlights, single-purpose scores."""
         listed = {m for about in self.benchmarks.values() for m in about["metrics"]}  # type: ignore[attr-defined]
@@ -276,6 +309,16 @@ class _Shown:
             return ""
         lines = [f"- {reason}: {_some(places)}" for reason, places in where.items()]
         return f"A dash ({_DASH}) has one of these reasons:\n\n" + "\n".join(lines)
+
+
+def _source(each: Published) -> str:
+    return "; ".join(filter(None, (each.source, "*note*" * (each.seen == "note"), each.why)))
+
+
+def _in_hundredths(value: float, low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return f"{100 * value:.1f}"
+    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def metric_title(name: str) -> str:

@@ -41,8 +41,8 @@ def bench(
     names: list[str] = typer.Argument(
         None,
         metavar="NAME",
-        help="A set, a kind (pairs), a family (summaries), `all`, a set's YAML file, or a file of "
-        "your own labels. Without one: rebuild the report in --out.",
+        help="A set, a kind (pairs), a family (summaries), `field` (published tables), `all`, a "
+        "set's YAML file, or a file of your own labels. Without one: rebuild the report in --out.",
     ),
     listed: bool = typer.Option(False, "--list", help="List the sets and stop."),
     fetch: bool = typer.Option(

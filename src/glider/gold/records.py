@@ -50,16 +50,23 @@ Shape = Callable[[Mapping[str, Any]], list[dict[str, Any]]]
 """Turns a row of another tool's into records of this format."""
 
 
-def read(labelled: "LabelledSet", path: Path, *, shape: Shape | None = None) -> Loaded:
+def read(
+    labelled: "LabelledSet",
+    path: Path,
+    *,
+    shape: Shape | None = None,
+    rows: Iterable[Row | BadRow] | None = None,
+) -> Loaded:
     """The items of a file, in its order, and what was odd.
 
     Args:
         shape: for a file in other columns (`gold.foreign`).
+        rows: of several files; those of `path` if not given.
 
     Raises:
         DataError: the file as a whole cannot be read, or its pairs have labels on another scale.
     """
-    rows: Iterable[Row | BadRow] = open_rows(path)
+    rows = open_rows(path) if rows is None else rows
     columns, unused = PRESETS["record"], ""
     if labelled.family == OWN and shape is None:
         first, rows = peeked(rows)

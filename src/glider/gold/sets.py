@@ -35,6 +35,10 @@ READERS: Registry[Callable[["LabelledSet", Path], Loaded]] = Registry(
         "prometheus": "glider.gold.foreign:read_prometheus",
         "ultrafeedback": "glider.gold.foreign:read_ultrafeedback",
         "helpsteer": "glider.gold.foreign:read_helpsteer",
+        "preferences": "glider.gold.field:read_preferences",
+        "judgebench": "glider.gold.field:read_judgebench",
+        "aggrefact": "glider.gold.field:read_aggrefact",
+        "halubench": "glider.gold.field:read_halubench",
     },
 )
 
@@ -56,6 +60,12 @@ class LabelledSet(Frozen):
     """File (or, for a hub data set, folder) name inside the data folder; `folder::split`."""
     hub: str = ""
     """Hugging Face data set it can be fetched from: `owner/name`."""
+    files: tuple[str, ...] = ()
+    """Patterns of the files of a hub data set that are fetched and read; all if not given."""
+    collection: str = ""
+    """A name by which several sets are asked for together, such as `field`."""
+    left_out: tuple[str, ...] = ()
+    """Subsets that are not measured, since they are scored in another way."""
     reader: str = "judgements"
     """How its file is read: `judgements` is the name that 0.1 gave to Glider's own records."""
     kind: Kind

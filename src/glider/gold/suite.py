@@ -93,7 +93,12 @@ def fetch(labelled: "LabelledSet", folder: Path) -> Path:
         raise MissingExtra("fetching from the Hugging Face hub", "hub") from exc
     target = folder / labelled.data.partition("::")[0]
     try:
-        snapshot_download(labelled.hub, repo_type="dataset", local_dir=target)
+        snapshot_download(
+            labelled.hub,
+            repo_type="dataset",
+            local_dir=target,
+            allow_patterns=list(labelled.files) or None,
+        )
     except (HfHubHTTPError, OSError) as exc:
         problem = str(exc).partition("\n")[0]
         raise DataError(f"{labelled.hub} cannot be fetched: {problem}") from exc

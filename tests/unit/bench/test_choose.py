@@ -146,3 +146,9 @@ def test_a_file_that_is_not_there_or_empty(tmp_path):
         own_set(tmp_path / "gone.jsonl")
     with pytest.raises(DataError):
         own_set(write(tmp_path / "empty.jsonl", []))
+
+
+def test_the_fields_tables_are_asked_for_by_one_word():
+    names = [each.labelled.name for each in choose(["field"], None)]
+    assert {"reward_bench", "judgebench_gpt", "m_reward_bench", "halubench"} <= set(names)
+    assert all(load_set(name).hub for name in names)
