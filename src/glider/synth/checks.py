@@ -11,7 +11,7 @@ from glider.core.samples import Sample
 from glider.core.tasks import COMPARED
 from glider.synth.draw import Draw
 from glider.synth.languages import other_language
-from glider.synth.steps import Written
+from glider.synth.steps import Written, most_characters, question_of
 from glider.text.words import words
 
 _ELISION = re.compile(
@@ -29,7 +29,12 @@ _PROMPT_WORDS = re.compile(
     r"|\blength of each\b",
     re.IGNORECASE,
 )
+_OF_A_JUDGE = re.compile(r"\b(?:this|the|a|that) (?:bad |careful )?judge(?:'s)?\b", re.IGNORECASE)
+_ENDED = re.compile(r"[.!?。！？…][\"'”’»)\]]*$")
 _HTML = re.compile(r"<!doctype html|<html[\s>]", re.IGNORECASE)
+_LEAST_ASKED = 4
+"""Words of a level from which it is no chance that a text has them."""
+_MOST_REPEATED = 0.3
 _ABOUT_REFUSALS = ("safety", "fairness")
 _MOST_WORDS, _LEAST_WORDS = 3.0, 0.34
 """Between these shares of the length asked for a text is of the length asked for."""
@@ -60,8 +65,14 @@ def check_material(draw: Draw, material: Mapping[str, str]) -> Rejected | None:
             return Rejected("legal", "words of the prompt in the text", _around(text, found))
         if not draw.code and (found := _HTML.search(text)):
             return Rejected("legal", "HTML in place of a text", _around(text, found))
+        if leak := _leak(text, draw):
+            return Rejected("legal", *leak)
+        if len(text) >= most_characters(draw) - 2:
+            return Rejected("legal", "cut off at the greatest length", text[-80:])
         if not draw.code and (why := other_language(text, draw.language)):
             return Rejected("legal", "in another language", f"{why}: {text[:80]}")
+        if not draw.code and (share := _repeated(text)) > _MOST_REPEATED:
+            return Rejected("legal", "repeats itself", f"{share:.0%} of it: {text[:80]}")
         if name in draw.judged_names:
             n = len(words(text))
             if not _LEAST_WORDS * draw.words <= n <= _MOST_WORDS * draw.words + 20:
@@ -91,6 +102,12 @@ def check_written(
         return Rejected(
             "verbatim", "words of the prompt in the reason", _around(written.reasoning, found)
         )
+    if not _ENDED.search(written.reasoning):
+        return Rejected("verbatim", "a reason that breaks off", written.reasoning[-120:])
+    if (found := _OF_A_JUDGE.search(written.reasoning)) and not any(
+        "judge" in field.text.lower() for field in sample.fields
+    ):
+        return Rejected("verbatim", "a reason that speaks of a judge", written.reasoning[:120])
     if other is not None and other.reasoning == written.reasoning:
         return Rejected(
             "verbatim", "right and wrong judgment are the same", written.reasoning[:120]
@@ -103,6 +120,33 @@ def check_edit(old: str, new: str) -> Rejected | None:
     if " ".join(words(old)) == " ".join(words(new)):
         return Rejected("verbatim", "the edit changes nothing", new[:120])
     return None
+
+
+def _leak(text: str, draw: Draw) -> tuple[str, str] | None:
+    """What of the prompt's own words stands in a text: the question, a level, a tag."""
+    for tag in (*draw.tags.values(), *draw.judged_names):
+        if found := re.search(rf"<\W*{re.escape(tag)}\W*>", text, re.IGNORECASE):
+            return "a tag in the text", _around(text, found)
+    if text.rstrip().endswith("<"):
+        return "a tag in the text", text[-40:]
+    shown = f" {' '.join(words(text))} "
+    for asked in (*question_of(draw).split("\n"), *draw.criterion.rubric.levels.values()):
+        run = words(asked)
+        if len(run) >= _LEAST_ASKED and f" {' '.join(run)} " in shown:
+            return "the question or a level in the text", asked
+    for tag in draw.tags.values():
+        called = re.escape(tag) if " " in tag else f"the {re.escape(tag)}"
+        # In capitals, as only the prompt writes it.
+        if tag.isupper() and (found := re.search(rf"\b{called}\b", text)):
+            return "speaks of a field by its tag", _around(text, found)
+    return None
+
+
+def _repeated(text: str) -> float:
+    """Share of the runs of five words that stand in the text before."""
+    found = words(text)
+    runs = [tuple(found[n : n + 5]) for n in range(len(found) - 4)]
+    return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
 
 def _around(text: str, found: "re.Match[str]") -> str:

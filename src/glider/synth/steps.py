@@ -62,6 +62,11 @@ def tags_of(draw: Draw) -> dict[str, str]:
     return described
 
 
+def most_characters(draw: Draw) -> int:
+    """The longest text that the grammar lets a teacher write; one as long was cut off."""
+    return max(400, 12 * draw.words)
+
+
 def ask_material(draw: Draw) -> Prompt:
     """Texts that deserve the drawn score."""
     tags = tags_of(draw)
@@ -97,23 +102,25 @@ def ask_material(draw: Draw) -> Prompt:
             f"Write {judged} so that it deserves exactly {draw.target}: {levels[draw.target]}",
         ]
     lines += [
-        "Make the texts like real ones, with names, numbers and details. Do not speak of judges, "
-        "scores or this task in them. Write every text in full.",
+        "Make the texts like real ones, with names, numbers and details. They do not speak of "
+        "judges, scores or this task, and repeat nothing of the question. Write every text in "
+        "full.",
         "Answer with the texts between their tags:",
         *(f"<{tag}>\n...\n</{tag}>" for tag in tags),
     ]
-    bound = max(400, 12 * draw.words)
+    bound = most_characters(draw)
 
     def least(tag: str) -> int:
         """Characters: of what is judged two fifths of what was asked, at six to a word."""
         return max(20, round(2.5 * draw.words)) if tag in draw.judged_names else 20
 
     # A text and its closing tag are one terminal: of two, the first would take the "<".
+    body = r"([^<]|<[^\/A-Z])" if draw.code else "[^<]"
     start, texts = [], []
     for n, tag in enumerate(tags):
         start.append(f"{literal(f'<{tag}>{_NEWLINE}')} TEXT{n}")
         end = literal(f"{_NEWLINE}</{tag}>{_NEWLINE}")
-        texts.append(f"TEXT{n}: /([^<]|<[^\\/A-Z]){{{least(tag)},{bound}}}/ {end}")
+        texts.append(f"TEXT{n}: /{body}{{{least(tag)},{bound}}}/ {end}")
     return Prompt(
         messages=(Message("system", _SYSTEM), Message("user", "\n".join(lines))),
         grammar=Grammar(lark=_NEWLINE.join([f"start: {' '.join(start)}", *texts, ""])),

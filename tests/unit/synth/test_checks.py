@@ -10,7 +10,7 @@ from glider.synth.draw import Drawer
 from glider.synth.duplicates import TextIndex
 from glider.synth.languages import code_of, other_language
 from glider.synth.plan import Plan
-from glider.synth.steps import Written, sample_of
+from glider.synth.steps import Written, question_of, sample_of
 from glider.text.spans import place
 
 PLAN = Plan(kinds={"single": 1}, words=(40, 40), code=0, criterion_groups=("accuracy",))
@@ -42,9 +42,16 @@ def material(draw, text, other="What does the harbour master ask for, and why is
         (GOOD + " [insert the rest of the text here]", "elision mark"),
         (GOOD + " ... (continued)", "elision mark"),
         (GOOD + " This text deserves exactly 4.", "words of the prompt in the text"),
+        (GOOD + " {question}", "the question or a level in the text"),
+        (GOOD + " {level}", "the question or a level in the text"),
+        (GOOD + " It is what the {tag} says.", "speaks of a field by its tag"),
+        (GOOD + "\n<{tag}>\nIt is old.", "a tag in the text"),
+        (GOOD + "\n<. {tag_lower}>\nIt is old.", "a tag in the text"),
+        (GOOD + "\n<", "a tag in the text"),
+        ("The old crane is not safe in winter. " * 8, "repeats itself"),
+        ((GOOD + " ") * 2, "cut off at the greatest length"),
         ("<html><body>" + GOOD, "HTML in place of a text"),
         ("The crane is old.", "not of the length asked for"),
-        (GOOD * 5, "not of the length asked for"),
         ("What does the harbour master ask for, and why is it so?", "not of the length asked for"),
         (
             "Der Hafenmeister schrieb dem Rat, dass der alte Kran nicht sicher ist und dass er das "
@@ -61,6 +68,9 @@ def material(draw, text, other="What does the harbour master ask for, and why is
 )
 def test_material(text, reason):
     draw = draw_of()
+    level = max(draw.criterion.rubric.levels.values(), key=len)
+    tag = draw.judged_names[0]
+    text = text.format(question=question_of(draw), level=level, tag=tag, tag_lower=tag.lower())
     rejected = check_material(draw, material(draw, text))
     assert (rejected and rejected.reason) == reason
     assert rejected is None or (rejected.stage == "legal" and rejected.seen)
@@ -84,6 +94,8 @@ def test_material_that_is_right_where_it_would_be_wrong_elsewhere():
         ("the old crane is safe", "It says that the crane is unsafe.", "a quote is not in the judged text"),
         ("THE OLD CRANE IS NOT SAFE", "It says that the crane is unsafe.", "a quote is not in the judged text"),
         ("What does the harbour master ask for", "It says that the crane is unsafe.", "a quote is not in the judged text"),
+        ("the old crane is not safe", "The judge judges another quality than that one.", "a reason that speaks of a judge"),
+        ("the old crane is not safe", "It says that the crane is unsafe and that", "a reason that breaks off"),
         ("the old crane is not safe", "Too short.", "a reason of fewer than four words"),
         ("the old crane is not safe", "A careful judge gave it a low score here.", "words of the prompt in the reason"),
     ],

@@ -133,7 +133,10 @@ def test_a_teacher_that_answers_something_else_keeps_nothing(tmp_path, answer, s
 
 def test_a_teacher_that_writes_one_text_every_time_keeps_one_of_them(tmp_path):
     plan = Plan(kinds={"single": 1}, words=(40, 60), code=0, scales={"0-1": 1})
-    text = "Here people found level 1 of it, said the report. " + "the harbour is old and " * 9
+    text = "Here people found level 1 of it, said the report. " + " ".join(
+        f"The {word} of the harbour is {number} and it was there for us."
+        for number, word in enumerate(["crane", "quay", "office"])
+    )
 
     def same(request):
         answer = answered(request)
