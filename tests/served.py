@@ -14,7 +14,7 @@ from glider.backends.scripted import ScriptedBackend
 from glider.judging.settings import ModelSettings
 from glider.serve.keys import Keys
 from glider.serve.server import Server
-from glider.serve.service import ServedJudge, Serving
+from glider.serve.service import ServedJudge, Serving, bound_policies
 from glider.serve.settings import Config, ServeSettings
 
 
@@ -85,7 +85,8 @@ async def serving(engine=None, *, keys=None, config=None, **settings):
     config = config or Config.of(ModelSettings())
     server = Server(ServeSettings(port=0, stop_within_s=0.5, **settings), ModelSettings())
     judge = ServedJudge("glider", Judge(engine), config.bounds)
-    await server.start(Serving(config, {"glider": judge}, Keys(keys or {})))
+    judges = {"glider": judge}
+    await server.start(Serving(config, judges, Keys(keys or {}), bound_policies(config, judges)))
     try:
         async with aiohttp.ClientSession() as session:
             yield Client(server, session)

@@ -448,7 +448,7 @@ def test_the_command_serves_the_real_model_reloads_and_stops(tmp_path):
                 ):
                     return answer.status, await answer.json()
 
-            long = {"criterion": "kind", "output": TEXT * 12}
+            long = {"criterion": "kind", "output": TEXT * 12, "reasons": "none"}
             status, body = run(ask({"criterion": "kind", "output": TEXT}))
             assert run(ask(long))[0] == 413
             config.write_text(CONFIG.format(chars=999))
@@ -458,7 +458,7 @@ def test_the_command_serves_the_real_model_reloads_and_stops(tmp_path):
             config.write_text("criteria: [nonsense]")
             process.send_signal(signal.SIGHUP)
             assert "nonsense" in _said(process, "not reloaded")
-            assert run(ask({"criterion": "kind", "output": TEXT}))[0] == 200
+            assert run(ask(long))[0] == 200
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
         finally:

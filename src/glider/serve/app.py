@@ -7,6 +7,7 @@ for, in the engine as well. No log has a key or a text: of a fault in here only 
 import asyncio
 import json
 import logging
+import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,19 +20,23 @@ from aiohttp import web
 from glider._version import __version__
 from glider.core.errors import BackendError, GliderError, MissingExtra
 from glider.core.judgments import Comparison, Failure, Judgment, Usage
+from glider.core.samples import Sample
+from glider.core.tasks import JudgeTask
 from glider.judging.judge import Work
 from glider.judging.pairs import ranking
 from glider.serve.bodies import read_body
 from glider.serve.keys import Keys
 from glider.serve.lanes import Lane, Outcome, QueueFull, TooLate
 from glider.serve.metrics import Metrics
-from glider.serve.service import Laters, ServedJudge, Serving, judge_all
-from glider.serve.wires import decisions, ours, systemone
+from glider.serve.policies import BoundPolicy
+from glider.serve.service import Laters, ServedJudge, Serving, decide, judge_all
+from glider.serve.wires import decisions, guardrails, ours, systemone
 from glider.serve.wires.base import WireError
 
 _LOG = logging.getLogger("glider.serve")
 DEADLINE = "Glider-Deadline-Ms"
 REASONS = "Glider-Reasons"
+_CAUSES = ("block", "abstain", "deadline", "error")
 _OPEN = ("/health", "/ready")
 _LONGEST_DEADLINE_MS = 86_400_000
 
@@ -76,7 +81,12 @@ def make_app(service: Service) -> web.Application:
             web.post("/v1/rank", _rank),
             web.post("/v1/decisions", _decisions),
             web.post("/v1/systemone", _systemone),
+            web.post("/beta/litellm_basic_guardrail_api", _litellm),
+            web.post("/v1/moderations", _moderations),
+            web.post("/classify", _classify),
+            web.post("/v1/validate", _validate),
             web.get("/v1/judgments/{id}", _later),
+            web.get("/v1/policies", _policies),
             web.get("/v1/models", _models),
             web.get("/v1/criteria", _criteria),
             web.get("/health", _health),
@@ -207,7 +217,10 @@ async def _outcomes(
 async def _judge(request: web.Request) -> web.Response:
     serving = _ASKING.get().serving
     asked = ours.parsed(ours.JudgeRequest, await _body(request))
-    served, left = serving.judge(asked.model), _left(request, asked.deadline_ms)
+    left = _left(request, asked.deadline_ms)
+    if asked.policy is not None:
+        return await _by_policy(request, asked, serving.policy(asked.policy), left)
+    served = serving.judge(asked.model)
     tasks = ours.judge_tasks(asked, serving.criterion)
     now = asked.reasons == "now"
     outcomes = await _outcomes(request, served.reasons if now else served.scores, tasks, left)
@@ -220,6 +233,98 @@ async def _judge(request: web.Request) -> web.Response:
             "model": served.name,
             "outcomes": [ours.plain(outcome) for outcome in outcomes],
             "reasons": {"now": "here", "later": "later", "none": "none"}[asked.reasons],
+        }
+    )
+
+
+async def _by_policy(
+    request: web.Request, asked: ours.JudgeRequest, policy: BoundPolicy, left: float | None
+) -> web.Response:
+    sample, why = asked.sample(output=asked.output), asked.reasons == "now"
+    ((verdict, outcomes),) = await _decided(request, policy, [sample], left, why=why)
+    name, reasons = "", "here" if any(getattr(o, "reasoning", None) for o in outcomes) else "none"
+    if asked.reasons == "later":
+        served = _ASKING.get().serving.judge(policy.policy.model)
+        tasks = [JudgeTask(sample, check.criterion) for check in policy.checks]
+        name = request.app[SERVICE].laters.begin(served.reasons, tasks, _ASKING.get().owner)
+        reasons = "later"
+    return _json(
+        {
+            "id": name or None,
+            "model": _ASKING.get().serving.judge(policy.policy.model).name,
+            "outcomes": [ours.plain(outcome) for outcome in outcomes],
+            "reasons": reasons,
+            "verdict": verdict.model_dump(mode="json"),
+        }
+    )
+
+
+async def _decided(
+    request: web.Request,
+    policy: BoundPolicy,
+    samples: Sequence[Sample],
+    left: float | None,
+    *,
+    why: bool,
+) -> list[guardrails.Judged]:
+    serving, metrics = _ASKING.get().serving, request.app[SERVICE].metrics
+    decided = await asyncio.gather(
+        *(decide(serving, policy, sample, left, why=why) for sample in samples)
+    )
+    for verdict, outcomes in decided:
+        metrics.decided(policy.name, verdict.verdict, verdict.because)
+        for outcome in outcomes:
+            metrics.judged(outcome, known=True)
+    return list(decided)
+
+
+async def _foreign(
+    request: web.Request, samples_of: Callable[[Mapping[str, Any]], list[Sample]]
+) -> tuple[BoundPolicy, list[guardrails.Judged]]:
+    """A guardrail's request: the policy by `policy` in its body or query, or the first."""
+    body = await _body(request)
+    given = body.get("additional_provider_specific_params") or {}
+    named = given.get("policy") if isinstance(given, Mapping) else None
+    policy = _ASKING.get().serving.policy(body.get("policy", request.query.get("policy", named)))
+    samples, (why, left) = samples_of(body), _wanted(request, body)
+    return policy, await _decided(request, policy, samples, left, why=why)
+
+
+async def _litellm(request: web.Request) -> web.Response:
+    _, judged = await _foreign(request, guardrails.litellm_samples)
+    return _json(guardrails.litellm_answer(judged))
+
+
+async def _moderations(request: web.Request) -> web.Response:
+    policy, judged = await _foreign(request, guardrails.moderation_samples)
+    return _json(guardrails.moderation_answer(_new_id("modr"), policy.name, judged))
+
+
+async def _classify(request: web.Request) -> web.Response:
+    policy, judged = await _foreign(request, guardrails.moderation_samples)
+    return _json(guardrails.classify_answer(_new_id("classify"), policy.name, judged))
+
+
+async def _validate(request: web.Request) -> web.Response:
+    _, judged = await _foreign(request, guardrails.rows_to_validate)
+    return _json(guardrails.validation_answer(judged))
+
+
+def _new_id(kind: str) -> str:
+    return f"{kind}-{secrets.token_hex(12)}"
+
+
+async def _policies(request: web.Request) -> web.Response:
+    return _json(
+        {
+            "policies": {
+                name: {
+                    "checks": [check.criterion.name for check in one.checks],
+                    "promise": list(one.promises),
+                    **{f"on_{k}": getattr(one.policy, f"on_{k}") for k in _CAUSES},
+                }
+                for name, one in _ASKING.get().serving.policies.items()
+            }
         }
     )
 

@@ -23,6 +23,8 @@ from glider.judging.judge import Judge, Work
 Outcome = Judgment | Failure | Comparison
 _BEFORE = 0.7
 """Weight of what was measured before, against the newest measurement."""
+_HALF_S = 10.0
+"""Busy seconds after which what was measured weighs half."""
 _CHARS_A_TOKEN = 3.6
 """Rough and only relative: the same factor stands on both sides of the estimate."""
 _AGING = 300.0
@@ -61,13 +63,16 @@ class Pace:
     beside_s: float | None = None
     """Seconds that a unit of cost takes a request beside others."""
     measured_at: float = float("-inf")
-    _since: float | None = None
+    _last: float | None = None
+    """When a request last ended, or the lane's first began; None while it is idle."""
     _done: float = 0.0
+    _busy_s: float = 0.0
+    """What was done, and the seconds that it took; the older, the less it weighs."""
 
     def begun(self, now: float) -> None:
         """The lane has work."""
-        if self._since is None:
-            self._since, self._done = now, 0.0
+        if self._last is None:
+            self._last = now
 
     def ended(self, cost: float, took_s: float, now: float, *, alone: bool, idle: bool) -> None:
         """A request is answered.
@@ -76,21 +81,21 @@ class Pace:
             cost: 0 for one that was cancelled or that failed: it measures nothing.
             idle: the lane has no work any more.
         """
-        if self._since is None:
+        if self._last is None:
             return
-        if cost:
-            self._done += cost
-            self.measured_at = now
-            if alone:
-                self.alone_s = _mixed(self.alone_s, took_s / cost)
-            else:
-                self.beside_s = _mixed(self.beside_s, took_s / cost)
-        spent = now - self._since
-        if self._done and spent > 0 and (spent >= 0.25 or idle):
-            self.per_s = _mixed(self.per_s, self._done / spent)
-            self._since, self._done = now, 0.0
-        if idle:
-            self._since = None
+        spent = now - self._last
+        weight = 0.5 ** (spent / _HALF_S)
+        self._done, self._busy_s = self._done * weight + cost, self._busy_s * weight + spent
+        self._last = None if idle else now
+        if not cost:
+            return
+        self.measured_at = now
+        if self._busy_s > 0:
+            self.per_s = self._done / self._busy_s
+        if alone:
+            self.alone_s = _mixed(self.alone_s, took_s / cost)
+        else:
+            self.beside_s = _mixed(self.beside_s, took_s / cost)
 
     def estimate(self, own: float, before: float, *, alone: bool) -> float | None:
         """Seconds until a request is answered that comes now.

@@ -43,6 +43,10 @@ class Metrics:
         self._refused = Counter(
             "glider_refused", "Requests that were not judged.", ["reason"], registry=registry
         )
+        self._verdicts = Counter(
+            "glider_verdicts", "What policies said, and because of what.",
+            ["policy", "verdict", "because"], registry=registry,
+        )  # fmt: skip
         of_lanes = {
             "waiting": "Requests that wait.",
             "running": "Requests that the engine is at.",
@@ -63,6 +67,11 @@ class Metrics:
         """There is an outcome, of a configured criterion or of a caller's own."""
         if self._registry is not None:
             self._outcomes.labels(outcome.criterion if known else OTHER, outcome.kind).inc()
+
+    def decided(self, policy: str, verdict: str, because: str) -> None:
+        """A policy has spoken."""
+        if self._registry is not None:
+            self._verdicts.labels(policy, verdict, because).inc()
 
     def refused(self, reason: str) -> None:
         """A request was not judged: `deadline`, `late`, `full`, `gone`, `key` or `stopping`."""

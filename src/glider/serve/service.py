@@ -9,17 +9,21 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from glider.core.criteria import Criterion
+from glider.core.errors import BackendError, SetupError
 from glider.core.judgments import Failure
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
 from glider.judging.judge import Judge, Work
 from glider.judging.settings import Progress
 from glider.serve.keys import Keys
-from glider.serve.lanes import Lane, Outcome
+from glider.serve.lanes import Lane, Outcome, QueueFull, TooLate
+from glider.serve.policies import BoundPolicy
 from glider.serve.settings import Bounds, Config, ServedModel
 from glider.serve.wires.base import WireError
+from glider.serve.wires.ours import Verdict
 
 _WRITTEN_TOKENS = 250.0
 """What an answer with reasons costs beside reading the text, in tokens read."""
@@ -30,7 +34,7 @@ _MEASURED = Sample.of(
     reference="At eight.",
     id="pace",
 )
-_AT_ONCE_TO_MEASURE = 4
+_AT_ONCE_TO_MEASURE = 2
 
 
 class ServedJudge:
@@ -114,6 +118,7 @@ class Serving:
     config: Config
     judges: Mapping[str, ServedJudge]
     keys: Keys
+    policies: Mapping[str, BoundPolicy] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -138,11 +143,12 @@ class Serving:
                 else:
                     judges[name] = ServedJudge.open(name, model, config.bounds, progress)
                     opened.append(judges[name])
+            policies = bound_policies(config, judges)
         except BaseException:
             for judge in opened:
                 judge.judge.close()
             raise
-        return cls(config, judges, keys)
+        return cls(config, judges, keys, policies)
 
     @property
     def lanes(self) -> dict[str, Lane]:
@@ -182,10 +188,73 @@ class Serving:
             )
         return self.config.criteria[name]
 
+    def policy(self, name: object) -> BoundPolicy:
+        """A policy by its name, or the first.
+
+        Raises:
+            WireError: 404.
+        """
+        if name is None and self.policies:
+            return next(iter(self.policies.values()))
+        if not isinstance(name, str) or name not in self.policies:
+            raise WireError(
+                "no such policy; there is " + (", ".join(self.policies) or "none"),
+                status=404,
+                code="policy_not_found",
+                param="policy",
+            )
+        return self.policies[name]
+
     def serves(self, criterion: Criterion) -> bool:
         """It is one of the configuration, not a caller's own."""
         served = self.config.criteria.get(criterion.name)
         return served is not None and served.content_id == criterion.content_id
+
+
+def bound_policies(config: Config, judges: Mapping[str, ServedJudge]) -> dict[str, BoundPolicy]:
+    """The policies of a configuration with what they rest on.
+
+    Raises:
+        GliderError: a model, criterion, calibration or labels that cannot be used.
+    """
+    bound = {}
+    for name, policy in config.policies.items():
+        model = policy.model or next(iter(judges))
+        if model not in judges:
+            raise SetupError(f"policy {name}: no model called {model!r} is served")
+        judge = judges[model]
+        bound[name] = BoundPolicy.of(
+            name,
+            policy,
+            config.criteria,
+            scores=judge.scores.judge.id,
+            reasons=judge.reasons.judge.id,
+        )
+    return bound
+
+
+async def decide(
+    serving: Serving, policy: BoundPolicy, sample: Sample, left_s: float | None, *, why: bool
+) -> tuple[Verdict, list[Outcome]]:
+    """What a policy says of a sample; a deadline that is not kept and an error are verdicts too.
+
+    Args:
+        why: judge with reasons, where the policy's labels do not say otherwise.
+    """
+    served = serving.judge(policy.policy.model)
+    labelled = bool(policy.promises) or any(c.calibration is not None for c in policy.checks)
+    reasons = policy.by_reasons if labelled else why
+    lane = served.reasons if reasons else served.scores
+    tasks = [JudgeTask(sample, check.criterion) for check in policy.checks]
+    because: Literal["deadline", "error"]
+    try:
+        outcomes = await judge_all(lane, tasks, left_s)
+        return policy.verdict(outcomes), outcomes
+    except TooLate:
+        because = "deadline"
+    except (BackendError, QueueFull):
+        because = "error"
+    return policy.without(because), []
 
 
 @dataclass

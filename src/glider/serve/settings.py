@@ -14,6 +14,7 @@ from glider.core.settings import Flag
 from glider.data.library import criteria_asked, library
 from glider.data.yaml_files import mapping, read_text
 from glider.judging.settings import JudgeSettings, ModelSettings
+from glider.serve.policies import Policy
 
 _SERVE, _SAFE = "Server", "Who may ask"
 
@@ -25,7 +26,8 @@ class ServeSettings:
     host: Annotated[str, Flag("Address to listen at.", _SERVE)] = "127.0.0.1"
     port: Annotated[int, Flag("Port; 0 takes a free one.", _SERVE, min=0, max=65535)] = 8620
     config: Annotated[
-        Path | None, Flag("YAML file: models, criteria, bounds. SIGHUP reads it again.", _SERVE)
+        Path | None,
+        Flag("YAML file: models, criteria, policies, bounds. SIGHUP reads it again.", _SERVE),
     ] = None
     stop_within_s: Annotated[
         float, Flag("Seconds that requests have to end in when it stops.", _SERVE, min=0.0)
@@ -93,6 +95,7 @@ class Config(Frozen):
     """The first is asked where a request names none."""
     criteria: dict[str, Criterion]
     bounds: Bounds = Bounds()
+    policies: dict[str, Policy] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -119,6 +122,7 @@ class Config(Frozen):
         data = mapping(read_text(path), str(path))
         if isinstance(data.get("criteria"), list):
             data["criteria"] = [_beside(path, entry) for entry in data["criteria"]]
+        _beside_policies(path, data.get("policies"))
         default = cls.of(models)
         data.setdefault("models", default.models)
         data.setdefault("criteria", default.criteria)
@@ -146,6 +150,14 @@ def _beside(path: Path, entry: Any) -> Any:
     if isinstance(entry, str) and entry.lower().endswith((".yaml", ".yml", ".json")):
         return str(path.parent / entry)
     return entry
+
+
+def _beside_policies(path: Path, policies: Any) -> None:
+    for policy in policies.values() if isinstance(policies, dict) else ():
+        for check in policy.get("checks") or () if isinstance(policy, dict) else ():
+            for key in ("calibration", "labels") if isinstance(check, dict) else ():
+                if isinstance(check.get(key), str):
+                    check[key] = str(path.parent / check[key])
 
 
 def _one(entry: Any) -> str | Criterion:

@@ -80,6 +80,8 @@ class JudgeRequest(_Asked):
         given = sum(one is not None for one in (self.criterion, self.criteria, self.policy))
         if given != 1:
             raise ValueError("give one of criterion, criteria and policy")
+        if self.policy is not None and self.model is not None:
+            raise ValueError("a policy names its model")
         return self
 
 
@@ -105,7 +107,8 @@ class Verdict(Frozen):
     because: Literal["passed", "blocked", "abstained", "deadline", "error"]
     """What happened; the policy says what follows of it."""
     checks: tuple[dict[str, Any], ...] = ()
-    """Each criterion with what it came to: `passed`, `blocked`, `abstained` or `failed`."""
+    """Each criterion with what it came to, `passed`, `blocked`, `abstained` or `failed`, and the
+    probability that the text is one to block (`p_block`), null where nothing tells it."""
     promise: tuple[str, ...] = ()
     """What the labels behind the thresholds allow to promise."""
 

@@ -1,0 +1,146 @@
+"""Policies over HTTP: verdicts, and the wires of other guardrails."""
+
+import json
+
+import pytest
+from served import Engine, run, serving
+
+from glider.core.criteria import Criterion, Rubric
+from glider.core.errors import Unavailable
+from glider.judging.settings import ModelSettings
+from glider.serve.policies import Policy
+from glider.serve.settings import Config, ServedModel
+
+FOLLOWS = {"on_block": "block", "on_abstain": "ask", "on_deadline": "ask", "on_error": "block"}
+
+
+KIND = Criterion(
+    name="kind", question="Is {output} kind?",
+    rubric=Rubric(levels={n: f"{n} of 10" for n in range(11)}),
+)  # fmt: skip
+
+
+def config(*, block_below=9.9, **more):
+    """The scripted engine expects about 5 of kindness, on 0 to 10."""
+    check = {"criterion": "kind", "block_below": block_below} | more
+    policies = {
+        "strict": Policy.model_validate({"checks": [check], **FOLLOWS}),
+        "lax": Policy.model_validate({"checks": [check | {"block_below": 0.1}], **FOLLOWS}),
+    }
+    return Config(models={"glider": ServedModel()}, criteria={"kind": KIND}, policies=policies)
+
+
+def asked(*requests, config=config(), engine=None, **options):  # noqa: B008 - never changed
+    async def told():
+        async with serving(engine or Engine(), config=config, **options) as client:
+            found = []
+            for path, body, *headers in requests:
+                status, answer, _ = await client.post(
+                    path, body, headers=headers[0] if headers else {}
+                )
+                found.append((status, answer))
+            return found, (await client.get("/metrics"))[1]
+
+    return run(told())
+
+
+ASKED = {"output": "nine", "input": "When?"}
+
+
+def test_a_policy_gives_a_verdict_with_reasons():
+    found, page = asked(
+        ("/v1/judge", ASKED | {"policy": "strict"}),
+        ("/v1/judge", ASKED | {"policy": "lax", "reasons": "none"}),
+        ("/v1/judge", ASKED | {"policy": "none"}),
+        ("/v1/judge", ASKED | {"policy": "lax", "model": "glider"}),
+        ("/v1/judge", ASKED | {"policy": "strict", "reasons": "later"}),
+    )
+    (_, strict), (_, lax), (missing, _), (both, _), (_, later) = found
+    assert strict["verdict"]["verdict"] == "block" and strict["verdict"]["because"] == "blocked"
+    assert strict["outcomes"][0]["reasoning"] == "It says nine." and strict["reasons"] == "here"
+    assert lax["verdict"]["verdict"] == "allow" and lax["reasons"] == "none"
+    assert (missing, both) == (404, 422) and later["reasons"] == "later" and later["id"]
+    assert 'glider_verdicts_total{because="blocked",policy="strict",verdict="block"} 2.0' in page
+
+
+def test_a_deadline_and_an_error_are_what_the_policy_says():
+    engine = Engine(seconds=0.2)
+    late = ("/v1/judge", ASKED | {"policy": "lax", "deadline_ms": 5})
+    ((status, verdict),), _ = asked(late, engine=engine)
+    assert status == 200 and verdict["outcomes"] == []
+    assert (verdict["verdict"]["verdict"], verdict["verdict"]["because"]) == ("ask", "deadline")
+    engine = Engine()
+    engine.error = Unavailable("down")
+    ((status, verdict),), _ = asked(("/v1/judge", ASKED | {"policy": "lax"}), engine=engine)
+    assert (verdict["verdict"]["verdict"], verdict["verdict"]["because"]) == ("block", "error")
+
+
+LITELLM = "/beta/litellm_basic_guardrail_api"
+
+
+def test_litellm_is_told_what_to_do_and_why():
+    body = {"input_type": "response", "texts": ["nine", " "],
+            "structured_messages": [{"role": "user", "content": "When?"}], "model": "gpt",
+            "litellm_call_id": "1", "request_data": {}}  # fmt: skip
+    found, _ = asked(
+        (LITELLM, body, {"Glider-Reasons": "1"}),
+        (LITELLM, body | {"additional_provider_specific_params": {"policy": "lax"}}),
+        (LITELLM, body | {"texts": []}),
+        (LITELLM, body | {"input_type": "?"}),
+        (LITELLM, body | {"texts": [{"type": "image"}]}),
+    )
+    (_, blocked), (_, allowed), (_, nothing), (wrong, _), (image, _) = found
+    assert blocked["action"] == "BLOCKED"
+    assert blocked["blocked_reason"] == "strict: blocked by kind. It says nine."
+    assert allowed == nothing == {"action": "NONE"}
+    assert wrong == image == 422
+
+
+def test_moderations_classify_and_validate():
+    engine = Engine()
+    found, _ = asked(
+        ("/v1/moderations", {"input": ["nine", "ten"]}),
+        ("/v1/moderations", {"input": ""}),
+        ("/classify?policy=lax", {"input": "nine", "model": "any"}),
+        ("/v1/validate", {"data": [{"output": "nine", "input": "When?"}, {"text": "ten"}]}),
+        ("/v1/validate", {"data": [{"a": "x", "b": "y"}]}),
+        engine=engine,
+    )
+    (_, moderated), (empty, _), (_, classified), (_, valid), (unclear, _) = found
+    first = moderated["results"][0]
+    assert len(moderated["results"]) == 2 and first["flagged"]
+    assert first["categories"] == {"kind": True}
+    assert first["category_scores"]["kind"] == pytest.approx(11 / 12)
+    assert classified["data"][0]["label"] == "allow" and classified["data"][0]["num_classes"] == 2
+    assert sum(classified["data"][0]["probs"]) == pytest.approx(1)
+    assert [one["is_valid"] for one in valid["data"]] == [False, False]
+    assert (empty, unclear) == (422, 422)
+
+
+def test_what_fails_is_no_number_on_any_wire():
+    engine = Engine()
+    engine.error = Unavailable("down")
+    found, _ = asked(
+        ("/v1/moderations", {"input": "nine"}), ("/classify", {"input": "nine"}),
+        ("/v1/validate", {"data": [{"output": "nine"}]}),
+        (LITELLM, {"input_type": "request", "texts": ["nine"]}), engine=engine,
+    )  # fmt: skip
+    (_, moderated), (classified, _), (_, valid), (_, held) = found
+    assert moderated["results"][0]["category_scores"] == {} and moderated["results"][0]["flagged"]
+    assert classified == 503 and valid["data"][0]["is_valid"] is None
+    assert held["action"] == "BLOCKED" and "error" in held["blocked_reason"]
+
+
+def test_without_a_policy_the_guardrails_wires_say_so():
+    ((status, body),), _ = asked((LITELLM, {}), config=Config.of(ModelSettings()))
+    assert (status, body["error"]["code"]) == (404, "policy_not_found")
+
+
+def test_policies_are_listed():
+    async def told():
+        async with serving(config=config()) as client:
+            return json.loads((await client.get("/v1/policies"))[1])
+
+    assert run(told())["policies"]["strict"] == {
+        "checks": ["kind"], "promise": [], **FOLLOWS
+    }  # fmt: skip
