@@ -21,7 +21,14 @@ from glider.core.tasks import COMPARED
 from glider.data.library import load_criteria
 from glider.data.rows import BadRow, open_rows
 from glider.synth.plan import SCALES, Kind, Plan, Weights
-from glider.synth.taxonomy import CriterionOutline, Domain, Taxonomy, shipped
+from glider.synth.taxonomy import (
+    CriterionOutline,
+    Domain,
+    Scenario,
+    Taxonomy,
+    scenarios,
+    shipped,
+)
 
 Role = Literal["input", "output", "context", "reference"]
 Fault = Literal["too kind", "too harsh", "invented", "beside the point", "contradicts itself"]
@@ -67,6 +74,19 @@ _BRACED = re.compile(r"\{(input|context|reference)\}")
 T = TypeVar("T")
 
 
+class Quiz(Frozen):
+    """What a test writer sets (Themis' role-play quizzing)."""
+
+    audience: str
+    difficulty: str
+    task: str
+
+
+_AUDIENCES = ("pupils of ten", "pupils of sixteen", "students in their first year",
+              "people who train for a trade", "applicants for a job", "experts")  # fmt: skip
+_DIFFICULTIES = ("easy", "of middling difficulty", "hard", "for the best of them alone")
+
+
 class Draw(Frozen):
     """What one record is to be, all of it decided before a word is written."""
 
@@ -93,6 +113,11 @@ class Draw(Frozen):
     words: int
     language: str
     passage: str | None = None
+    scenario: str | None = None
+    demands: tuple[str, ...] = ()
+    """What the instruction of the scenario asks for besides."""
+    quiz: Quiz | None = None
+    """The instruction is set by a test writer."""
 
     @property
     def judged_names(self) -> tuple[str, ...]:
@@ -156,7 +181,11 @@ class Drawer:
         scores = SCALES[_weighted(rng, plan.scales)]
         criterion, group = self._criterion(rng, kind, code, scores)
         scores = criterion.rubric.scores
-        tags, judged = _fields(rng, kind, criterion, rng.random())
+        order = rng.random()
+        # A generator of its own: plans without scenarios draw what they always drew.
+        asked = Random(f"{plan.seed}:{number}:scenario")
+        scenario = self._scenario(asked, code)
+        tags, judged = _fields(rng, kind, criterion, order, scenario)
         target = _target(rng, scores, plan.targets)
         second = level = None
         if kind == "pair":
@@ -191,7 +220,17 @@ class Drawer:
             words=round(low * (high / low) ** rng.random()),
             language=_weighted(rng, plan.languages),
             passage=passage,
+            **_instruction(asked, scenario),
         )
+
+    def _scenario(self, rng: Random, code: bool) -> Scenario | None:
+        """One of the plan's scenarios that fits; None where it has none."""
+        fitting = {
+            name: weight
+            for name, weight in self.plan.scenarios.items()
+            if weight and scenarios()[name].code == code
+        }
+        return scenarios()[_weighted(rng, fitting)] if fitting else None
 
     def _groups(self, groups: Mapping[str, Sequence[T]], code: bool) -> list[list[T]]:
         """What can be drawn for a record about code, or for one that is not, by group."""
@@ -315,21 +354,37 @@ def _far_from(rng: Random, score: int, scores: Sequence[int], margin: float) -> 
     return rng.choice(far or [s for s in scores if s != score])
 
 
+def _instruction(rng: Random, scenario: Scenario | None) -> dict[str, Any]:
+    """What the input of a record is to ask for."""
+    if scenario is None:
+        return {}
+    quiz = None
+    if scenario.tasks and rng.random() < 0.5:
+        quiz = Quiz(
+            audience=rng.choice(_AUDIENCES),
+            difficulty=rng.choice(_DIFFICULTIES),
+            task=rng.choice(scenario.tasks),
+        )
+    demands = tuple(rng.sample(scenario.demands, 2))
+    return {"scenario": scenario.name, "demands": demands, "quiz": quiz}
+
+
 def _fields(
-    rng: Random, kind: Kind, criterion: Criterion, order: float
+    rng: Random, kind: Kind, criterion: Criterion, order: float, scenario: Scenario | None
 ) -> tuple[dict[Role, str], Role]:
     """Which fields there are, what each is called, and which is judged."""
     needed = set(_BRACED.findall(criterion.question))
-    if kind == "pair":
+    if scenario is not None and scenario.context:
+        needed.add("context")
+    answered = kind == "pair" or scenario is not None
+    if answered:
         fitting = [roles for roles in COMBINATIONS if needed | {"input", "output"} <= set(roles)]
     else:
         fitting = [roles for roles in COMBINATIONS if needed < set(roles)]
     roles = rng.choice(fitting)
     free = [role for role in roles if role not in needed]
     # The text that is judged is nearly always an answer; the paper judges any of the fields.
-    judged: Role = (
-        "output" if "output" in free and (kind == "pair" or order < 0.8) else rng.choice(free)
-    )
+    judged: Role = "output" if "output" in free and (answered or order < 0.8) else rng.choice(free)
     tags: dict[Role, str] = {}
     for role in roles:
         tags[role] = rng.choice([tag for tag in TAGS[role] if tag not in tags.values()])

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from glider.core.base import Frozen
 from glider.core.errors import RecipeError
 from glider.data import yaml_files
+from glider.synth.taxonomy import scenarios
 
 Kind = Literal["single", "pair", "several", "minimal"]
 SCALES: Mapping[str, tuple[int, ...]] = {
@@ -42,6 +43,8 @@ class Plan(Frozen):
     criterion_groups: tuple[str, ...] = ()
     criteria: tuple[str, ...] = ()
     """Groups and names of the taxonomy; all of it where none is named."""
+    scenarios: Weights = Field(default_factory=dict)
+    """Uses of an assistant to their weights (Themis); empty: none is named to the teacher."""
     own_domains: tuple[str, ...] = ()
     """Subjects of your own, drawn as one more group."""
     own_criteria: tuple[str, ...] = ()
@@ -67,7 +70,7 @@ class Plan(Frozen):
     duplicates: float = Field(default=0.7, gt=0, le=1)
     """Likeness (Jaccard, of runs of five words) from which a text counts as one that is there."""
 
-    @field_validator("kinds", "scales", "targets", "languages")
+    @field_validator("kinds", "scales", "targets", "languages", "scenarios")
     @classmethod
     def _positive(cls, weights: Weights) -> Weights:
         if any(weight < 0 for weight in weights.values()) or (
@@ -82,6 +85,7 @@ class Plan(Frozen):
             ("kinds", self.kinds, get_args(Kind)),
             ("scales", self.scales, tuple(SCALES)),
             ("targets", self.targets, ("low", "middle", "high")),
+            ("scenarios", self.scenarios, tuple(scenarios())),
         ]:
             for name in given:
                 if name not in known:

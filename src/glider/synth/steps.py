@@ -18,6 +18,7 @@ from glider.core.tasks import COMPARED
 from glider.formats.base import Prompt
 from glider.formats.grammar import literal, quote_rules
 from glider.synth.draw import FAULTS, Draw, Role
+from glider.synth.taxonomy import scenarios
 from glider.text.defuse import defuse
 from glider.text.spans import place
 
@@ -82,6 +83,7 @@ def ask_material(draw: Draw) -> Prompt:
     if draw.passage is not None:
         tag = draw.tags["context"]
         lines += [f"They belong to this {tag}:", defuse(draw.passage, tags), ""]
+    lines += _instruction(draw)
     question = question_of(draw)
     levels = draw.criterion.rubric.levels
     lines += [
@@ -128,6 +130,21 @@ def ask_material(draw: Draw) -> Prompt:
             _TOKENS_A_WORD * (draw.words * (2 if draw.kind == "pair" else 1) + 100 * len(tags)) + 60
         ),
     )
+
+
+def _instruction(draw: Draw) -> list[str]:
+    """What the input is to ask, where the record has a scenario."""
+    if draw.scenario is None:
+        return []
+    scenario, tag = scenarios()[draw.scenario], draw.tags["input"]
+    lines = [f"Situation: {scenario.title}. {scenario.description}"]
+    if draw.quiz is not None:
+        quiz = draw.quiz
+        lines.append(
+            f"The {tag} is set by a test writer for {quiz.audience}; it is {quiz.difficulty}. "
+            f"Task: {quiz.task}."
+        )
+    return [*lines, f"The {tag} asks for {' and '.join(draw.demands)}.", ""]
 
 
 def read_material(text: str, draw: Draw) -> dict[str, str]:

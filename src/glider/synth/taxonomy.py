@@ -140,6 +140,33 @@ def shipped() -> Taxonomy:
     return Taxonomy(domains, criteria)
 
 
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What somebody uses an assistant for."""
+
+    name: str
+    title: str
+    description: str
+    demands: tuple[str, ...]
+    """What an instruction may ask for besides."""
+    tasks: tuple[str, ...] = ()
+    """What a test writer may set; of scenarios that can be asked in this way."""
+    context: bool = False
+    """It needs material to rest on."""
+    code: bool = False
+
+
+@cache
+def scenarios() -> dict[str, Scenario]:
+    """The scenarios that come with the package, by name."""
+    found: dict[str, Scenario] = {}
+    for name, content in _read("scenarios.yaml").items():
+        given: dict[str, Any]
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        found[name] = Scenario(name, **given)
+    return found
+
+
 def titles() -> dict[str, str]:
     """Every group's title, domains and criteria alike."""
     both = (_read("domains.yaml"), _read("criteria.yaml"))

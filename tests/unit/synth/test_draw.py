@@ -8,6 +8,7 @@ import yaml
 from glider.core.errors import DataError, RecipeError
 from glider.synth.draw import COMBINATIONS, TAGS, Drawer
 from glider.synth.plan import Plan, parse_plan
+from glider.synth.steps import ask_material
 from glider.synth.synthesize import commented_plan, open_plan
 
 
@@ -102,6 +103,27 @@ def test_own_subjects_criteria_and_passages_are_drawn(tmp_path):
     assert all(d.passage == "An oak has deep bark." for d in found)
 
 
+def test_scenarios_make_instructions_with_demands_and_quizzes():
+    plan = {"scenarios": {"reading": 1, "role-play": 1, "programming": 1}, "code": 0.3}
+    found = draws(400, **plan)
+    assert {d.scenario for d in found} == {"reading", "role-play", "programming"}
+    for d in found:
+        assert d.code is (d.scenario == "programming")
+        assert d.judged == "output"
+        assert "input" in d.tags
+        assert d.scenario != "reading" or "context" in d.tags
+        assert len(set(d.demands)) == 2
+        assert d.quiz is None or d.scenario != "role-play"
+    quizzes = [d for d in found if d.quiz]
+    assert len(quizzes) > 50
+    prompt = ask_material(quizzes[0]).messages[-1].content
+    for told in (quizzes[0].quiz.audience, quizzes[0].quiz.task, *quizzes[0].demands):
+        assert told in prompt
+    # A plan without scenarios draws what it would draw if there were none.
+    bare = draws(50)
+    assert all(d.scenario is None for d in bare)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -111,6 +133,7 @@ def test_own_subjects_criteria_and_passages_are_drawn(tmp_path):
         ("scales: {1-7: 1}\n", "scales"),
         ("targets: {top: 1}\n", "targets: 'top' is none of low"),
         ("kinds: {single: 0}\n", "one of them above 0"),
+        ("scenarios: {riding: 1}\n", "scenarios: 'riding' is none of closed-questions"),
         ("words: [100, 20]\n", "least length comes first"),
         ("code: 2\n", "code"),
         ("- 1\n", "plan.yaml"),
