@@ -265,6 +265,31 @@ class Benchmark:
             found[scored.system] = Share(value, min(ends), max(ends), len(scored), scored.n_judged)
         return found
 
+    def shares_by_language(self) -> dict[str, dict[str, Share]]:
+        """The same of the items of each language: language, then judge."""
+        judges = [s for s in self.systems if self._kind(s) == "judge" and s.language is not None]
+        codes = {code for scored in judges for code in scored.languages}
+        if len(codes) < 2:
+            shares = self.shares()
+            own = {s.system: shares[s.system] for s in judges if s.system in shares}
+            return {code: own for code in codes}
+        found = {}
+        for code in sorted(codes):
+            inside = [
+                scored.only(scored.language == np.int64(scored.languages.index(code)))
+                for scored in judges
+                if scored.language is not None and code in scored.languages
+            ]
+            part = Benchmark(
+                self.name, self.labelled, [s for s in inside if len(s)], self.kinds, self.readings,
+                self.settings,
+            )  # fmt: skip
+            for scored in part.systems:
+                measured = part._ready(part.metrics[0], scored)
+                part._main[scored.system] = part._estimate(measured, scored)
+            found[code] = part.shares()
+        return found
+
     def gaps(self, tests: Sequence["PairedTest"]) -> dict[tuple[str, str], Share]:
         """How far a judge stands above another system, between random (0) and perfect (1).
 
@@ -340,6 +365,7 @@ def _splits(scored: Scored) -> Iterator[tuple[Split, Ints, dict[int, str]]]:
     ways: list[tuple[Split, Ints | None, tuple[str, ...]]] = [
         ("part", scored.part, scored.parts),
         ("subset", scored.group, scored.groups),
+        ("language", scored.language, scored.languages),
     ]
     for by, codes, names in ways:
         if codes is None:

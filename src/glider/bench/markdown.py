@@ -11,7 +11,7 @@ from glider.bench.held_out import EXPOSURES
 from glider.bench.metrics import METRICS
 from glider.bench.published import Published, published
 from glider.bench.results import Difference, Figure, Results
-from glider.bench.table import ALL
+from glider.bench.table import ALL, BY_LANGUAGE
 from glider.core.errors import UnknownName
 
 _ALPHA = 0.05
@@ -35,6 +35,7 @@ def markdown(results: Results, *, title: str = "Agreement with people") -> str:
         "comparable: the number of benchmarks stands in brackets.",
         shown.aggregate_table(),
         *shown.gaps(),
+        *shown.languages(),
         *shown.published(),
         "## Every metric",
         "*judged only* leaves failed judgments out; all other rows count them as wrong, or as "
@@ -55,7 +56,8 @@ def markdown(results: Results, *, title: str = "Agreement with people") -> str:
 def brief(results: Results) -> str:
     """The two tables to look at first, what was not judged, and what was odd."""
     shown = _Shown(results)
-    blocks = [shown.main_table(), shown.reasons(), shown.aggregate_table(), *shown.published()]
+    blocks = [shown.main_table(), shown.reasons(), shown.aggregate_table()]
+    blocks += [*shown.languages(), *shown.published()]
     blocks += [_list(results.lost), _list(results.notes)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -221,6 +223,23 @@ class _Shown:
         fold = f"<details><summary>{len(rows):,} rows</summary>"
         return ["## By part and subset", text, fold, table, "</details>"]
 
+    def languages(self) -> list[str]:
+        """How good each judge is in each language, where there are several."""
+        found = {(f.part, f.system): f for f in self.results.figures if f.metric == BY_LANGUAGE}
+        codes = list(dict.fromkeys(code for code, _ in found))
+        if not codes:
+            return []
+        rows = [
+            [code, *(_with_floor(found.get((code, system))) for system in self.judges)]
+            for code in codes
+        ]
+        text = (
+            "Random is 0 and perfect is 1, averaged over the benchmarks that have items in the "
+            "language. **Bold**: the whole interval is above 0, so the judge is better than "
+            "chance; a judge is only named for such languages."
+        )
+        return ["## By language", text, _table(["language", *self.judges], rows, left=1)]
+
     def published(self) -> list[str]:
         """Our judges on sets of which others published figures, the best first."""
         rows = []
@@ -313,6 +332,14 @@ class _Shown:
 
 def _source(each: Published) -> str:
     return "; ".join(filter(None, (each.source, "*note*" * (each.seen == "note"), each.why)))
+
+
+def _with_floor(figure: Figure | None) -> str:
+    cell = _cell(figure) + _coverage(figure)
+    if figure is None or figure.value is None:
+        return cell
+    n = f" ({figure.n:,})"
+    return (f"**{cell}**" if figure.low is not None and figure.low > 0 else cell) + n
 
 
 def _in_hundredths(value: float, low: float | None, high: float | None) -> str:

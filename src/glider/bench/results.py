@@ -12,7 +12,7 @@ Protocol = Literal["strict", "judged only"]
 """`strict`: a failed judgment counts as wrong, or as no information where nothing can be wrong.
 `judged only`: failures are left out, as most papers do; coverage tells how many."""
 
-Split = Literal["part", "subset"]
+Split = Literal["part", "subset", "language"]
 
 _LONGEST = 300
 """Code points shown of a message."""
@@ -25,8 +25,8 @@ class Figure(Frozen):
     part: str = ""
     """Empty: over all parts (their mean)."""
     by: Split = "part"
-    """What `part` names: one of the parts whose mean the whole is, or a subset of the items, which
-    may cut across them (a mean over its own parts, too)."""
+    """What `part` names: one of the parts whose mean the whole is, or a subset or a language of the
+    items, which may cut across them (a mean over its own parts, too)."""
     system: str
     metric: str
     protocol: Protocol = "strict"

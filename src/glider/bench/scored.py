@@ -48,6 +48,9 @@ class Scored:
     """Codes into `groups`; None where there are no named subsets."""
     groups: tuple[str, ...] = ()
     """Subsets, which may cut across the parts; empty text: of none."""
+    language: NDArray[np.int64] | None = None
+    """Codes into `languages`; None where rows are no items."""
+    languages: tuple[str, ...] = ()
     orders: Floats | None = None
     """Pairs only, shape (n, 2): P(second is better) as shown, and with the outputs swapped; NaN
     where that order was not asked or not judged."""
@@ -75,6 +78,7 @@ class Scored:
             ids=tuple(name for name, kept in zip(self.ids, keep, strict=True) if kept),
             text=None if self.text is None else self.text[keep],
             group=None if self.group is None else self.group[keep],
+            language=None if self.language is None else self.language[keep],
             orders=None if self.orders is None else self.orders[keep],
             levels=None if self.levels is None else self.levels[keep],
         )
@@ -93,6 +97,7 @@ class Scored:
         """From one score (or None) per item, on the scale of the labels, and likeliest levels."""
         part, parts = _codes(item.part for item in items)
         group, groups = _codes(item.group for item in items)
+        language, languages = _codes(item.lang for item in items)
         scales = {item.part: item.scale for item in reversed(items)}
         return cls(
             benchmark=benchmark,
@@ -108,6 +113,8 @@ class Scored:
             text=_texts(items),
             group=group if any(groups) else None,
             groups=groups if any(groups) else (),
+            language=language,
+            languages=languages,
             orders=orders,
             levels=None if levels is None else _numbers(levels),
         )

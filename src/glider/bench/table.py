@@ -29,6 +29,8 @@ from glider.stats.multiplicity import holm
 
 ALL = "all"
 """Where a figure is about all benchmarks together."""
+BY_LANGUAGE = "aggregate by language"
+"""The aggregate over the items of one language, whose code is the figure's part."""
 _PER_TEST = 25
 """Permutations for each test of the table, so that the smallest p survives Holm's correction."""
 _MOST_PERMUTATIONS = 99_999
@@ -80,6 +82,7 @@ def measure(
     found, tests = list(figures), list[PairedTest]()
     shares: dict[str, dict[str, Share]] = defaultdict(dict)
     gaps: dict[tuple[str, str], dict[str, Share]] = defaultdict(dict)
+    spoken: dict[str, dict[str, dict[str, Share]]] = defaultdict(lambda: defaultdict(dict))
     # The products are of a thousand rows and six columns: threads cost more than they win, and on a
     # busy machine they wait for each other (half the processor time: benchmarks/report_cost.py).
     with threadpool_limits(1, user_api="blas"):
@@ -93,6 +96,9 @@ def measure(
             told.update(dict.fromkeys(bench.notes()))
             for system, share in bench.shares().items():
                 shares[system][name] = share
+            for code, own in bench.shares_by_language().items():
+                for system, share in own.items():
+                    spoken[code][system][name] = share
             for pair, gap in bench.gaps(compared).items():
                 gaps[pair][name] = gap
         tested = _tested(tests, list(differences), settings.n_permutations)
@@ -101,6 +107,13 @@ def measure(
     for name in by_benchmark:
         families[sets[name].family].append(name)
     found += [f for s, own in shares.items() for f in _aggregates(s, own, {**groups, **families})]
+    if len(spoken) > 1:
+        found += [
+            figure.model_copy(update={"by": "language", "metric": BY_LANGUAGE})
+            for code, systems_of in sorted(spoken.items())
+            for system, own in systems_of.items()
+            for figure in _aggregates(system, own, {code: list(own)})
+        ]
     found += _coverages(by_benchmark, groups, kinds)
     overall = [d for pair, own in gaps.items() for d in _overall(pair, own, groups)]
     return Results(

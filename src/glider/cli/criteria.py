@@ -47,7 +47,8 @@ def models(
         told = {"here": "present, verified" if verify else "here", "damaged": "DAMAGED"}
         state = told.get(model.state, f"fetched on first use, {size}")
         default = "  (default)" if model.is_default else ""
-        print(f"embedded/{model.name}{default}  {model.licence}  {state}")
+        judges = f"  judges {', '.join(model.languages)}" if model.languages else ""
+        print(f"embedded/{model.name}{default}  {model.licence}  {state}{judges}")
         damaged = damaged or model.state == "damaged"
     if damaged:
         raise typer.Exit(4)

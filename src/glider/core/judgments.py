@@ -16,10 +16,10 @@ from glider.core.base import Frozen
 from glider.core.errors import BackendError, GliderError, ReadError
 from glider.core.tasks import JudgeTask
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 """The newest outcome that can be read. 2 has `steps`; 3 has `repaired`, `adjusted` and what a
-failure cost. An outcome is written in the oldest version that can say all of it: older readers know
-that one."""
+failure cost; 4 has `warnings`. An outcome is written in the oldest version that can say
+all of it: older readers know that one."""
 
 
 Match = Literal["exact", "folded", "unplaced"]
@@ -164,11 +164,16 @@ class Judgment(_Outcome):
     adjusted: tuple[str, ...] = ()
     """Settings of the request that the endpoint refused: `seed` was left out, `top_logprobs=5` was
     set to the bound that the endpoint names."""
+    warnings: tuple[str, ...] = ()
+    """Why this judgment deserves less trust than others of this judge: a text in a language of
+    which no figure says that the judge is better than chance."""
     usage: Usage = Usage()
     """Of every answer that was drawn, those that could not be read among them."""
     raw_text: str = ""
 
-    _newer: ClassVar[Mapping[str, int]] = {"steps": 2, "repaired": 3, "adjusted": 3}
+    _newer: ClassVar[Mapping[str, int]] = {
+        "steps": 2, "repaired": 3, "adjusted": 3, "warnings": 4,
+    }  # fmt: skip
 
     @property
     def doubt(self) -> float | None:

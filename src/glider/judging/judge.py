@@ -36,6 +36,7 @@ from glider.data.library import load_criterion
 from glider.formats import make_format
 from glider.formats.base import Format, Prompt, Reading
 from glider.judging.pairs import PairTask, ranking, round_robin
+from glider.text.language import language_of
 from glider.text.spans import place
 from glider.text.thinking import split_thinking
 
@@ -118,6 +119,8 @@ class Judge:
             )
         self.samples, self.temperature, self.seed = samples, temperature, seed
         self.max_tokens, self.truncate = max_tokens, truncate
+        self.languages = tuple((self.backend.trained_format or {}).get("languages", "").split())
+        """Languages in which the judge is known to be better than chance; empty: nobody said."""
         self.numbers = count()
         """Tell the requests of equal tasks apart."""
         self.window = 256
@@ -371,8 +374,20 @@ class Judge:
             cuts=part.cuts,
             repaired=tuple(dict.fromkeys(r for each, _ in readings for r in each.repaired)),
             adjusted=tuple(dict.fromkeys(a for _, each in readings for a in each.adjusted)),
+            warnings=self._warnings(part.asked.sample),
             usage=_spent(part),
             raw_text=answer.text,
+        )
+
+    def _warnings(self, sample: Sample) -> tuple[str, ...]:
+        """Judged texts in languages of which no figure says that this judge can judge them."""
+        if not self.languages:
+            return ()
+        told = (language_of(field.text) for field in sample.judged)
+        other = dict.fromkeys(code for code in told if code and code not in self.languages)
+        known = ", ".join(self.languages)
+        return tuple(
+            f"text in {code}; this judge is better than chance in: {known}" for code in other
         )
 
     def _placed(self, reading: Reading, task: JudgeTask) -> tuple[Highlight, ...]:
@@ -405,6 +420,7 @@ class Judge:
 def default_format(backend: Backend) -> str | Format:
     """The format a model was trained in: as recorded with it, or as its name says."""
     recorded: dict[str, Any] = dict(backend.trained_format or {})
+    recorded.pop("languages", None)
     if "reason_words" in recorded:
         recorded["reason_words"] = int(recorded["reason_words"])
     form = recorded.pop("format", None) or _named_format(backend.id)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 FORMAT_FILE = "glider.json"
 """In a folder of weights that Glider trained: the format they were trained to be asked in."""
-_FORMAT_KEYS = ("format", "order", "layout", "reason_words")
+_FORMAT_KEYS = ("format", "order", "layout", "reason_words", "languages")
 _ARRIVING = ".arriving-"
 _NO_ROOM = "free some space, or set GLIDER_CACHE to another folder"
 _WAIT = 0.5
@@ -59,7 +59,8 @@ class GgufModel:
     """As it is kept, about."""
     licence: str
     trained_format: Mapping[str, str] | None = None
-    """As `trained_format`: what it is asked in, where that is not the usual form."""
+    """As `trained_format`: what it is asked in, where that is not the usual form, and the languages
+    in which it is known to be better than chance."""
     tied: bool = False
     """Its embeddings are its output matrix too, and the file stores both."""
 
@@ -118,6 +119,7 @@ CATALOG: dict[str, Model] = {
         sha256="da5846f54add0f03a1c56e96af6a9ee104205a525190e6b8f19512eef7ac2c6d",
         requantise="q8_0",
         licence="Apache-2.0",
+        trained_format={"languages": "en"},
     ),
     _SMOLLM2: GgufModel(
         name=_SMOLLM2,
@@ -226,6 +228,7 @@ def trained_format(folder: Path) -> dict[str, str] | None:
 
     Returns:
         `format`, and where they were not the usual ones `order`, `layout` and `reason_words`;
+        `languages`, ISO 639-1 with spaces between, where figures say that it can judge them;
         None: no record.
 
     Raises:

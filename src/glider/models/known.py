@@ -23,6 +23,8 @@ class KnownModel:
     size_bytes: int
     """On disk; of a model that is not here, to be fetched."""
     path: Path
+    languages: tuple[str, ...] = ()
+    """In which figures say that it is better than chance; empty: nobody said."""
 
     @property
     def is_default(self) -> bool:
@@ -45,7 +47,8 @@ def known_models(*, verify: bool = False) -> Iterator[KnownModel]:
             state = "here"
             if verify and file_sha256(path, verify=True) != _recorded(path):
                 state = "damaged"
-        yield KnownModel(name, model.licence, state, size, path)
+        languages = tuple((model.trained_format or {}).get("languages", "").split())
+        yield KnownModel(name, model.licence, state, size, path, languages)
 
 
 def _recorded(path: Path) -> str | None:

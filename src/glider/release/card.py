@@ -8,14 +8,16 @@ from pydantic import ValidationError
 
 from glider.bench.results import Difference, Figure, Results, estimate_of
 from glider.bench.standing import Standings
+from glider.bench.table import BY_LANGUAGE
 from glider.core.errors import DataError
 from glider.corpus.data_card import DataRecord
 from glider.models.adapters import sha256
 from glider.models.catalog import CATALOG, base_named, is_adapter
-from glider.release.model_card import About, CardFigure, hours, model_card
+from glider.release.model_card import IN_LANGUAGE, About, CardFigure, hours, model_card
 from glider.training.folder import curve, load_manifest
 
 _MOST_ROWS = 40
+_AGGREGATE = "aggregate: 0 random, 1 perfect"
 """Figures that a card shows one by one; of more it shows the means."""
 
 
@@ -80,7 +82,8 @@ def bench_results(path: Path) -> Results:
 def main_figures(results: Results) -> list[CardFigure]:
     """Of each benchmark the main metric; where those are many, the means of all systems.
 
-    Beside the means stands what the highest judge has over every other system.
+    Beside the means stands what the highest judge has over every other system, and how good it is
+    in each language.
     """
 
     def mean(one: Figure | Difference, system: str, what: str) -> CardFigure:
@@ -98,10 +101,16 @@ def main_figures(results: Results) -> list[CardFigure]:
     means = [
         one for system in standings.systems if (one := standings.aggregate(system)) is not None
     ]
+    spoken = [
+        CardFigure(f"{IN_LANGUAGE}{one.part}", one.system, _AGGREGATE, estimate_of(one))
+        for one in results.figures
+        if one.metric == BY_LANGUAGE and one.system == standings.lead
+    ]
     if len(found) <= _MOST_ROWS or not means:
-        return found
+        return [*found, *spoken]
     apart = [one for one in results.overall if not one.part and standings.lead in (one.a, one.b)]
     return [
-        *(mean(one, one.system, "aggregate: 0 random, 1 perfect") for one in means),
+        *(mean(one, one.system, _AGGREGATE) for one in means),
         *(mean(one, f"{one.a} less {one.b}", "difference of aggregates") for one in apart),
+        *spoken,
     ]

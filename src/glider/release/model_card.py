@@ -17,6 +17,10 @@ _HIDDEN = {"name", "base", "revision", "start", "stages", "lora", "seed", "proce
 _STAGE_HIDDEN = {"train", "dev", "evaluate", "checkpoint"}
 
 
+IN_LANGUAGE = "items in "
+"""How a figure over the items of one language is named; its code follows."""
+
+
 @dataclass(frozen=True, slots=True)
 class CardFigure:
     """One figure of a benchmark."""
@@ -204,6 +208,13 @@ def _hash(about: About) -> list[str]:
 
 def _limits(about: About) -> list[str]:
     langs = ", ".join(about.data.train.by_language) if about.data else "not known"
+    good = [
+        m.benchmark.removeprefix(IN_LANGUAGE)
+        for m in about.measured
+        if m.benchmark.startswith(IN_LANGUAGE)
+        and isinstance(m.figure, Estimate)
+        and m.figure.low > 0
+    ]
     lines = [
         "- A judge repeats what its labels teach, their mistakes and tastes included.",
         f"- Languages it was trained on: {langs}. In others nobody measured it"
@@ -213,6 +224,10 @@ def _limits(about: About) -> list[str]:
         "- Judged text can try to sway it. `glider audit` measures by how much.",
         "- Not for decisions about people without a person: grading, hiring, moderation appeals.",
     ]
+    if good:
+        lines.append(
+            f"- Languages with a figure whose whole interval is above chance: {', '.join(good)}."
+        )
     if not about.measured:
         lines.append("- It was not measured on any benchmark.")
     return lines

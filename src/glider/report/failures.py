@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 REMARKS: Mapping[str, str] = {
     "repaired": "accepted although the answer deviates from the format:",
+    "warnings": "to be trusted less:",
     "adjusted": "judged without a setting that the endpoint refuses, or with a changed one:",
 }
 """Remark on the judgments that a summary counts under this key."""

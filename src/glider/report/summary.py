@@ -55,6 +55,8 @@ class Tally:
     """Harmless deviations from the format, to the judgments that have them."""
     adjusted: Counter[str] = field(default_factory=Counter)
     """Settings that the endpoint refused, to the judgments made without them."""
+    warnings: Counter[str] = field(default_factory=Counter)
+    """Why judgments deserve less trust, to how many do."""
     matches: Counter[str] = field(default_factory=Counter)
     """Highlights by how they were found: `exact`, `folded`, `unplaced`."""
     wins: Counter[str] = field(default_factory=Counter)
@@ -104,6 +106,7 @@ class Tally:
             self.matches.update(h.match for h in judgment.highlights)
             self.repaired.update(judgment.repaired)
             self.adjusted.update(judgment.adjusted)
+            self.warnings.update(judgment.warnings)
         passed = passed_on(outcome)
         if passed is not None:
             self.cascade_rows.append(row)
@@ -284,11 +287,12 @@ class Tallies:
 
     @property
     def remarks(self) -> dict[str, dict[str, int]]:
-        """`repaired` and `adjusted` over all criteria; only those that there are."""
+        """`repaired`, `adjusted` and `warnings` over all criteria; only those that there are."""
         tallies = self.by_criterion.values()
         counted = {
             "repaired": sum((tally.repaired for tally in tallies), Counter[str]()),
             "adjusted": sum((tally.adjusted for tally in tallies), Counter[str]()),
+            "warnings": sum((tally.warnings for tally in tallies), Counter[str]()),
         }
         return {name: dict(counts.most_common()) for name, counts in counted.items() if counts}
 

@@ -4,13 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases import item
 from test_bench_run import labelled
 from test_metrics import NONE, table
 
 from glider.bench.benchmark import FigureSettings, cleaned
 from glider.bench.markdown import brief, markdown
 from glider.bench.results import Results
-from glider.bench.table import measure
+from glider.bench.scored import Scored
+from glider.bench.table import BY_LANGUAGE, measure
+from glider.release.card import main_figures
 
 QUICK = FigureSettings(n_resamples=199, n_permutations=199)
 RNG = np.random.default_rng(5)
@@ -372,3 +375,33 @@ def test_results_read_back_and_the_report_speaks_of_all():
         assert part in text
     widths = {line.count("|") for line in brief(found).splitlines() if line.startswith("|")}
     assert len(widths) == 2  # two tables, each with rows as wide as its head
+
+
+def test_each_language_has_a_figure_over_the_sets_that_have_items_in_it():
+    """A judge that reads English and rolls dice in German; a second set is English alone."""
+    rng = np.random.default_rng(3)
+    systems = []
+    for name, languages in (("a", ["en", "de"] * 60), ("b", ["en"] * 60)):
+        items = [
+            replace(item(gold=gold, id=f"{name}{n}"), lang=lang)
+            for n, (lang, gold) in enumerate(
+                zip(languages, rng.integers(1, 6, len(languages)).tolist(), strict=True)
+            )
+        ]
+        scores = [
+            float(np.clip(i.gold + rng.normal(0, 0.5), 1, 5)) if i.lang == "en" else
+            float(rng.uniform(1, 5)) for i in items
+        ]  # fmt: skip
+        systems.append(Scored.of(name, "judge", items, scores))
+    sets = {name: labelled(name=name, metrics=("pearson",)) for name in "ab"}
+    found = measure(systems, sets, settings=QUICK)
+    spoken = {f.part: f for f in found.figures if f.metric == BY_LANGUAGE}
+    assert spoken["en"].low > 0.5 and spoken["de"].low < 0
+    assert (spoken["en"].n, spoken["de"].n) == (120, 60)
+    assert "mean over 2 benchmarks" in spoken["en"].method
+    table = brief(found).split("## By language")[1]
+    assert "| en | **" in table and "| de | **" not in table
+    alone = measure(systems[1:], {"b": sets["b"]}, settings=QUICK)
+    assert not any(f.metric == BY_LANGUAGE for f in alone.figures)
+    rows = {row.benchmark: row.figure for row in main_figures(found)}
+    assert rows["items in en"].low > 0.5

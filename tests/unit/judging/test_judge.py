@@ -17,6 +17,7 @@ from glider.core.judgments import Failure, Judgment, Usage, outcome_from
 from glider.formats.nano import NanoFormat
 from glider.judging.judge import default_format
 from glider.judging.strategies import with_strategies
+from glider.report.summary import Tallies
 
 CRITERION = Criterion(
     name="short", question="Is the {output} short?", rubric={1: "long", 2: "middling", 3: "short"}
@@ -386,3 +387,37 @@ def test_a_mistake_in_a_backend_is_raised_by_the_future():
     judge.backend.open[0].set_exception(KeyError("ours"))
     with pytest.raises(KeyError, match="ours"):
         future.result(1)
+
+
+# ---- languages
+
+
+GERMAN = "Der Bericht ist klar, aber er sagt nicht, was gemessen wurde und für wen das wichtig ist."
+ENGLISH = "The report is clear, but it does not say what was measured and for whom that is of use."
+
+
+@pytest.mark.parametrize(
+    ("recorded", "text", "told"),
+    [
+        ({"languages": "en"}, GERMAN, ("text in de; this judge is better than chance in: en",)),
+        ({"languages": "en de"}, GERMAN, ()),
+        ({"languages": "en"}, ENGLISH, ()),
+        ({"languages": "en"}, "x = 4", ()),
+        ({}, GERMAN, ()),
+        (None, GERMAN, ()),
+    ],
+)
+def test_a_text_in_a_language_without_a_figure_is_judged_with_a_warning(recorded, text, told):
+    backend = ScriptedBackend(["4\nQuotes: none\nReason: so"])
+    backend.trained_format = recorded
+    judge = Judge(backend)
+    criterion = Criterion(
+        name="c", question="Is the {output} good?", rubric={n: str(n) for n in range(1, 6)}
+    )
+    outcome = judge.judge(Sample.of(text), criterion)
+    assert (outcome.score, outcome.warnings) == (4, told)
+    assert outcome.version == (4 if told else 1)
+    assert outcome_from(outcome.model_dump(mode="json")) == outcome
+    tallies = Tallies()
+    tallies.add(outcome)
+    assert tallies.summary().get("warnings", {}) == dict.fromkeys(told, 1)

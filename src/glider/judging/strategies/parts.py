@@ -131,6 +131,7 @@ def _one_judgment(
             "cuts": _shortest(judgments),
             "repaired": tuple(dict.fromkeys(r for j in judgments for r in j.repaired)),
             "adjusted": tuple(dict.fromkeys(a for j in judgments for a in j.adjusted)),
+            "warnings": tuple(dict.fromkeys(w for j in judgments for w in j.warnings)),
             "raw_text": "\n\n".join(j.raw_text for j in judgments),
             "steps": (),
         }

@@ -96,6 +96,7 @@ def _order(work: PairTask, shown: Judgment, then: Judgment) -> Judgment:
             "sampled": (),
             "repaired": tuple(dict.fromkeys(shown.repaired + then.repaired)),
             "adjusted": tuple(dict.fromkeys(shown.adjusted + then.adjusted)),
+            "warnings": tuple(dict.fromkeys(shown.warnings + then.warnings)),
             "cuts": tuple(
                 cut.model_copy(update={"field": name if cut.field == _ALONE else cut.field})
                 for name, judgment in both.items()
