@@ -1,8 +1,11 @@
 """Policies over HTTP: verdicts, and the wires of other guardrails."""
 
 import json
+import os
+from pathlib import Path
 
 import pytest
+from in_process import glider
 from served import Engine, run, serving
 
 from glider.core.criteria import Criterion, Rubric
@@ -10,6 +13,8 @@ from glider.core.errors import Unavailable
 from glider.judging.settings import ModelSettings
 from glider.serve.policies import Policy
 from glider.serve.settings import Config, ServedModel
+from glider.serve.verdict_log import LogSettings
+from glider.store.run import outcomes, samples
 
 FOLLOWS = {"on_block": "block", "on_abstain": "ask", "on_deadline": "ask", "on_error": "block"}
 
@@ -144,3 +149,43 @@ def test_policies_are_listed():
     assert run(told())["policies"]["strict"] == {
         "checks": ["kind"], "promise": [], **FOLLOWS
     }  # fmt: skip
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.parametrize("texts", ["whole", "hashed", "left out"])
+def test_every_verdict_is_in_a_run_that_report_reads(tmp_path, texts):
+    log = LogSettings(folder=tmp_path / "log" / "served", texts=texts, rows=2)
+    logged = config().model_copy(update={"log": log})
+    body = ASKED | {"policy": "strict"}
+    asked(*[("/v1/judge", body)] * 2, ("/v1/judge", body | {"deadline_ms": 0}),
+          ("/v1/judge", body | {"policy": "lax", "reasons": "none"}), config=logged)  # fmt: skip
+    first, second = sorted((tmp_path / "log").iterdir())
+    rows = [dict(samples(run)) for run in (first, second)]
+    told = [one for run in (first, second) for _, one in outcomes(run)]
+    assert [len(one) for one in rows] == [2, 1] and len(told) == 3
+    assert [s.metadata["verdict"] for one in rows for s in one.values()] == ["block"] * 2 + [
+        "allow"
+    ]
+    written = "".join(path.read_text("utf-8") for run in (first, second) for path in run.iterdir())
+    assert ("nine" in written) == (texts == "whole")
+    done = glider("report", first, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs a disk that is full")
+def test_a_verdict_that_cannot_be_written_is_an_error_and_not_lost(tmp_path):
+    logged = config().model_copy(update={"log": LogSettings(folder=tmp_path / "served")})
+
+    async def told():
+        async with serving(config=logged) as client:
+            log = client.server.service.log
+            with FULL.open("wb") as full:
+                os.dup2(full.fileno(), log._run._journal)
+            lax = await client.post("/v1/judge", ASKED | {"policy": "lax"})
+            return lax[1], (await client.get("/metrics"))[1]
+
+    body, page = run(told())
+    assert (body["verdict"]["verdict"], body["verdict"]["because"]) == ("block", "error")
+    assert 'glider_refused_total{reason="log"} 1.0' in page

@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 from glider._version import __version__
-from glider.core.errors import BackendError, GliderError, MissingExtra
+from glider.core.errors import BackendError, GliderError, MissingExtra, RunError
 from glider.core.judgments import Comparison, Failure, Judgment, Usage
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
@@ -30,6 +30,7 @@ from glider.serve.lanes import Lane, Outcome, QueueFull, TooLate
 from glider.serve.metrics import Metrics
 from glider.serve.policies import BoundPolicy
 from glider.serve.service import Laters, ServedJudge, Serving, decide, judge_all
+from glider.serve.verdict_log import VerdictLog
 from glider.serve.wires import decisions, guardrails, ours, systemone
 from glider.serve.wires.base import WireError
 
@@ -50,6 +51,21 @@ class Service:
         self.stopping = False
         self.metrics = Metrics(lambda: self.serving.lanes)
         self.laters = Laters(serving.config.bounds.kept)
+        self.log: VerdictLog | None = None
+        self.open_log()
+
+    def open_log(self) -> None:
+        """Begin the log that the configuration names; the one before is closed.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        settings, before = self.serving.config.log, self.log
+        judge = next(iter(self.serving.judges.values())).judge.id
+        policies = self.serving.policies.values()
+        self.log = None if settings is None else VerdictLog(settings, policies, judge)
+        if before is not None:
+            before.close()
 
 
 @dataclass
@@ -271,11 +287,33 @@ async def _decided(
     decided = await asyncio.gather(
         *(decide(serving, policy, sample, left, why=why) for sample in samples)
     )
-    for verdict, outcomes in decided:
+    told: list[guardrails.Judged] = []
+    for sample, (decision, outcomes) in zip(samples, decided, strict=True):
+        verdict = _logged(request.app[SERVICE], policy, sample, decision, outcomes)
         metrics.decided(policy.name, verdict.verdict, verdict.because)
         for outcome in outcomes:
             metrics.judged(outcome, known=True)
-    return list(decided)
+        told.append((verdict, outcomes))
+    return told
+
+
+def _logged(
+    service: Service,
+    policy: BoundPolicy,
+    sample: Sample,
+    verdict: ours.Verdict,
+    outcomes: Sequence[Outcome],
+) -> ours.Verdict:
+    """The verdict once it is written; where it cannot be, what the policy says of an error."""
+    if service.log is None:
+        return verdict
+    try:
+        service.log.record(policy, sample, verdict, outcomes, _ASKING.get().owner)
+    except (RunError, OSError) as error:
+        _LOG.error("a verdict cannot be written: %s", getattr(error, "code", "disk"))
+        service.metrics.refused("log")
+        return policy.without("error")
+    return verdict
 
 
 async def _foreign(

@@ -74,7 +74,9 @@ class Metrics:
             self._verdicts.labels(policy, verdict, because).inc()
 
     def refused(self, reason: str) -> None:
-        """A request was not judged: `deadline`, `late`, `full`, `gone`, `key` or `stopping`."""
+        """A request was not judged: `deadline`, `late`, `full`, `gone`, `key`, `log` or
+        `stopping`.
+        """
         if self._registry is not None:
             self._refused.labels(reason).inc()
 

@@ -165,6 +165,8 @@ class Server:
             self._notify(f"not reloaded: {error}")
             return
         self.service.serving = serving
+        if config.log != before.config.log or config.policies != before.config.policies:
+            self.service.open_log()
         self._notify("reloaded")
         for name, judge in before.judges.items():
             if serving.judges.get(name) is not judge:
@@ -186,6 +188,11 @@ class Server:
         self.service.laters.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
+        try:
+            if self.service.log is not None:
+                self.service.log.close()
+        except OSError as error:
+            _LOG.error("the log of verdicts cannot be put on disk: %s", error.strerror)
         for closing in list(self._closing):
             closing.cancel()
         for judge in self.service.serving.judges.values():

@@ -15,6 +15,7 @@ from glider.data.library import criteria_asked, library
 from glider.data.yaml_files import mapping, read_text
 from glider.judging.settings import JudgeSettings, ModelSettings
 from glider.serve.policies import Policy
+from glider.serve.verdict_log import LogSettings
 
 _SERVE, _SAFE = "Server", "Who may ask"
 
@@ -96,6 +97,8 @@ class Config(Frozen):
     criteria: dict[str, Criterion]
     bounds: Bounds = Bounds()
     policies: dict[str, Policy] = Field(default_factory=dict)
+    log: LogSettings | None = None
+    """Where the verdicts of policies are written; nowhere, if not given."""
 
     @model_validator(mode="before")
     @classmethod
@@ -122,6 +125,9 @@ class Config(Frozen):
         data = mapping(read_text(path), str(path))
         if isinstance(data.get("criteria"), list):
             data["criteria"] = [_beside(path, entry) for entry in data["criteria"]]
+        log = data.get("log")
+        if isinstance(log, dict) and isinstance(log.get("folder"), str):
+            log["folder"] = str(path.parent / log["folder"])
         _beside_policies(path, data.get("policies"))
         default = cls.of(models)
         data.setdefault("models", default.models)

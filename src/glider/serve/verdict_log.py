@@ -1,0 +1,152 @@
+"""Every verdict in a run folder, which `glider report` reads: what was judged, and what followed.
+
+A row is a verdict, with an outcome for each check of its policy; the verdict stands in the sample's
+metadata. A verdict that cannot be written is not given: the policy's `on_error` takes its place.
+"""
+
+import hashlib
+import random
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field as _Field
+
+from glider.core.base import Frozen
+from glider.core.criteria import Criterion
+from glider.core.judgments import Comparison, Failure, Judgment
+from glider.core.samples import Field, Sample
+from glider.core.tasks import JudgeTask
+from glider.serve.policies import BoundPolicy
+from glider.serve.wires.ours import Verdict
+from glider.store.folder import claim_folder
+from glider.store.manifest import Manifest
+from glider.store.run import RunFolder
+
+Texts = Literal["whole", "hashed", "left out"]
+
+
+class LogSettings(Frozen):
+    """What is written of verdicts, and where."""
+
+    folder: Path
+    """Beginning of the folders' names; each start makes a new one."""
+    share: float = _Field(default=1.0, gt=0, le=1)
+    """Of the verdicts that are written, drawn at random."""
+    texts: Texts = "whole"
+    """Hashed or left out, reasons and quotes are left out as well."""
+    rows: int = _Field(default=100_000, ge=1)
+    """Verdicts in a folder; then another is begun."""
+
+
+class VerdictLog:
+    """An open log. Used from one thread."""
+
+    def __init__(self, settings: LogSettings, policies: Iterable[BoundPolicy], judge: str) -> None:
+        """Begin a folder.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        self.settings, self._judge = settings, judge
+        asked = (check.criterion for policy in policies for check in policy.checks)
+        self._criteria: dict[str, Criterion] = {one.name: one for one in asked}
+        self._drawn = random.SystemRandom()
+        self._row = 0
+        self._run = self._begun()
+
+    @property
+    def path(self) -> Path:
+        """The folder that is being written."""
+        return self._run.path
+
+    def _begun(self) -> RunFolder:
+        folder = claim_folder(f"{self.settings.folder}-")
+        manifest = Manifest.of(
+            run_id=folder.name,
+            judge=self._judge,
+            settings={"served": True, "texts": self.settings.texts, "share": self.settings.share},
+            criteria={name: one.content_id for name, one in self._criteria.items()},
+            input_path="(served)",
+            input_sha256=None,
+        )
+        return RunFolder.create(folder, manifest, list(self._criteria.values()))
+
+    def record(
+        self,
+        policy: BoundPolicy,
+        sample: Sample,
+        verdict: Verdict,
+        outcomes: Sequence[Judgment | Failure | Comparison],
+        owner: str | None,
+    ) -> None:
+        """Write a verdict, or pass it over where it is not drawn.
+
+        Raises:
+            RunError: the disk is full or gone.
+        """
+        if self.settings.share < 1 and self._drawn.random() >= self.settings.share:
+            return
+        if self._row >= self.settings.rows:
+            self._run.close()
+            self._run, self._row = self._begun(), 0
+        told = {
+            "policy": policy.name,
+            "verdict": verdict.verdict,
+            "because": verdict.because,
+            "key": owner,
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        }
+        row, self._row = self._row, self._row + 1
+        fields = tuple(
+            Field(name=one.name, text=self._kept(one.text), role=one.role) for one in sample.fields
+        )
+        self._run.record_sample(row, Sample(id=sample.id, fields=fields, metadata=told))
+        for outcome in outcomes or _unjudged(policy, sample, verdict, self._judge):
+            self._run.record(row, self._without_texts(outcome))
+
+    def _kept(self, text: str) -> str:
+        if self.settings.texts == "whole":
+            return text
+        if self.settings.texts == "left out":
+            return ""
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+    def _without_texts(
+        self, outcome: Judgment | Failure | Comparison
+    ) -> Judgment | Failure | Comparison:
+        if self.settings.texts == "whole":
+            return outcome
+        if isinstance(outcome, Judgment):
+            return outcome.model_copy(
+                update={"reasoning": None, "highlights": (), "raw_text": "", "steps": ()}
+            )
+        if isinstance(outcome, Failure):
+            return outcome.model_copy(
+                update={"message": outcome.code, "raw_text": None, "steps": ()}
+            )
+        return outcome
+
+    def close(self) -> None:
+        """Put everything on disk."""
+        self._run.close()
+
+
+def _unjudged(
+    policy: BoundPolicy, sample: Sample, verdict: Verdict, judge: str
+) -> list[Judgment | Failure | Comparison]:
+    code = "timeout" if verdict.because == "deadline" else "unavailable"
+    return [
+        Failure(
+            task_id=JudgeTask(sample, check.criterion).id,
+            sample_id=sample.id,
+            criterion=check.criterion.name,
+            judge=judge,
+            stage="generate",
+            code=code,
+            message=f"no judgment: {verdict.because}",
+            retryable=True,
+        )
+        for check in policy.checks
+    ]
