@@ -219,9 +219,9 @@ def _until_kept(link, visit, id):
     raise AssertionError("the server did not come back")
 
 
-def test_a_killed_server_loses_nothing_and_doubles_nothing(tmp_path):
-    run, port = graded_run(tmp_path / "run", 40), free_port()
-    names = ["ana", "ben", "cem", "dora"]
+def _under_kills(tmp_path, *, n_items, names, pauses):
+    """People post all their answers while the server is killed after each of the pauses."""
+    run, port = graded_run(tmp_path / "run", n_items), free_port()
     flags = ("--annotators", ",".join(names), "--mode", "label")
     with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
         with process(run, *flags, port=port):
@@ -233,16 +233,36 @@ def test_a_killed_server_loses_nothing_and_doubles_nothing(tmp_path):
                 return [_until_kept(links[name], v, uuid.uuid4().hex) for v in lists[name]]
 
             working = [pool.submit(work, name) for name in names]
-            time.sleep(0.15)
-        for pause in (0.2, None):  # the block's end kills it
+            time.sleep(pauses[0])
+        for pause in (*pauses[1:], None):  # the block's end kills it
             with process(run, *flags, port=port):
                 if pause is not None:
                     time.sleep(pause)
                 else:
-                    kept = [done.result(120) for done in working]
+                    kept = [done.result(280) for done in working]
     people = read_people(run)
     for name, ids in zip(names, kept, strict=True):
         assert people[name].ids == set(ids)
         assert set(people[name].history.values()) == {1}
         lines = (run / f"review/answers/{name}.jsonl").read_text().splitlines()
-        assert len(lines) == len(set(ids)) == 40
+        assert len(lines) == len(set(ids)) == n_items
+
+
+def test_a_killed_server_loses_nothing_and_doubles_nothing(tmp_path):
+    _under_kills(tmp_path, n_items=40, names=["ana", "ben", "cem", "dora"], pauses=[0.15, 0.2])
+
+
+@pytest.mark.slow
+def test_many_people_and_many_kills(tmp_path):
+    names = [f"person-{n}" for n in range(20)]
+    _under_kills(tmp_path, n_items=100, names=names, pauses=[0.4] * 20)
+
+
+@pytest.mark.slow
+def test_ten_thousand_items_are_listed_within_a_second(tmp_path):
+    review = begun(graded_run(tmp_path / "run", 10_000), "ana")
+    with serving(review) as links:
+        ask(links["ana"], "api/state")
+        start = time.perf_counter()
+        assert len(visits_of(links["ana"])) == 10_000
+        assert time.perf_counter() - start < 1

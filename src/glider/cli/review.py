@@ -23,6 +23,11 @@ class _StartUnlessNamed(TyperGroup):
             args = ["start", *args]
         return super().parse_args(ctx, args)
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        super().format_options(ctx, formatter)
+        with formatter.section("Flags of start, which needs no name"):
+            self.commands["start"].format_options(ctx, formatter)
+
 
 review = typer.Typer(
     cls=_StartUnlessNamed,

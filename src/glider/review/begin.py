@@ -115,7 +115,13 @@ def begin(run: Path, settings: ReviewSettings) -> Review:
         questions=questions,
     )
     save_plan(run, plan)
-    return load_review(run)
+    drawn = {one.id for one in plan.items}
+    return Review(
+        run,
+        plan,
+        {item.id: item for _, item in items if item.id in drawn},
+        {item.id: row for row, item in items if item.id in drawn},
+    )
 
 
 def _repeat(written: str | None) -> float:

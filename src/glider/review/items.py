@@ -44,6 +44,11 @@ class ReviewItem:
         """Hash of what a person is shown before the judge's answer; it changes with any text."""
         return content_hash([self.sample.content_id, self.criterion.content_id])
 
+    @cached_property
+    def title(self) -> str:
+        """The beginning of what is judged, in one line."""
+        return " ".join(self.sample.judged[0].text[:200].split())[:80]
+
 
 class Drawn(Frozen):
     """An item that was drawn."""

@@ -169,12 +169,14 @@ def visits(plan: ReviewPlan, person: str, answered: Collection[str] = ()) -> lis
     by_lot = sorted(early, key=lambda item: chance(plan, "repeat", person, item))
     again = {*by_lot[: round(plan.repeat * len(mine))]}
     again |= {item for item in mine if _second(item) in kept}
-    for item in sorted(again, key=lambda item: chance(plan, "again", person, item)):
-        first = next(n for n, visit in enumerate(found) if visit.item == item)
-        later = len(found) - first - gap
-        at = first + 1 + gap + int(chance(plan, "again", person, item) * max(later, 0))
-        found.insert(at, Visit(item=item, time=2, shows_judgment=False))
-    return found
+    placed = [(float(at), visit) for at, visit in enumerate(found)]
+    for at, item in enumerate(mine):
+        if item in again:
+            # Between its neighbours gap + 1 later and the end, by lot.
+            later = len(mine) - at - gap
+            place = at + gap + 0.5 + chance(plan, "again", person, item) * max(later - 1, 0)
+            placed.append((place, Visit(item=item, time=2, shows_judgment=False)))
+    return [visit for _, visit in sorted(placed, key=lambda one: one[0])]
 
 
 def is_held_out(plan: ReviewPlan, person: str, item: str) -> bool:

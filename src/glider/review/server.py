@@ -190,7 +190,7 @@ class _Review:
         if found is not None:
             return self._book.people[found]
         self._count_wrong(request.remote or "")
-        raise web.HTTPUnauthorized(reason="this link opens nothing (any more); ask for a new one")
+        raise web.HTTPUnauthorized(reason="this link opens nothing any more; ask for a new one")
 
     def _count_wrong(self, address: str) -> None:
         most, window = _WRONG_TOKENS
@@ -228,9 +228,7 @@ class _Review:
 
     def _title(self, visit: Visit) -> str:
         item = self._items.get(visit.item)
-        if item is None:
-            return "an item that is gone"
-        return " ".join(item.sample.judged[0].text[:200].split())[:80]
+        return "an item that is gone" if item is None else item.title
 
     async def visit(self, request: web.Request) -> web.Response:
         person = self._person(request)

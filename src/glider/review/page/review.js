@@ -122,7 +122,7 @@ function tell(text, waiting) {
 }
 
 function say(text) {
-  $("message").textContent = text;
+  $("message").textContent = text.charAt(0).toUpperCase() + text.slice(1);
   $("message").hidden = !text;
 }
 
@@ -457,6 +457,7 @@ function showEnd() {
 }
 
 function press(event) {
+  if (!state) return;
   const writing = event.target.matches("textarea, input[type=search]");
   if ((event.ctrlKey || event.metaKey) && event.key === "Enter") {
     event.preventDefault();
@@ -533,6 +534,7 @@ setInterval(() => { if (state && unsent().length) send(); }, 5000);
     if (!error.status) setTimeout(() => location.reload(), 5000);
     return;
   }
+  $("nav").hidden = false;
   await send();
   const first = state.visits.findIndex((visit) => visit.state === "open" || visit.state === "half");
   await open(first >= 0 ? first : state.visits.length);
