@@ -25,7 +25,9 @@ class _StartUnlessNamed(TyperGroup):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         super().format_options(ctx, formatter)
-        with formatter.section("Flags of start, which needs no name"):
+        with formatter.section(
+            "Flags of `start` (`glider review RUN` is `glider review start RUN`)"
+        ):
             self.commands["start"].format_options(ctx, formatter)
 
 
