@@ -497,3 +497,57 @@ def test_what_cannot_be_served_is_said_before_a_model_is_loaded(tmp_path, config
     (tmp_path / "serve.yaml").write_text(config)
     done = glider("serve", "--config", "serve.yaml", *words, cwd=tmp_path)
     assert done.returncode == 2 and said in done.stderr
+
+
+RUBRIC = "<Output>\n{}\n</Output>\n<Rubric>\n{}\n</Rubric>"
+
+
+def test_promptfoos_grader_gets_reason_score_and_pass_and_no_other_chat_is_answered():
+    def talk(text, **more):
+        return {"messages": [{"role": "system", "content": "You are grading output"},
+                             {"role": "user", "content": text}], **more}  # fmt: skip
+
+    engine = Engine()
+
+    async def told():
+        async with serving(engine) as client:
+            path = "/v1/chat/completions"
+            good = await client.post(path, talk(RUBRIC.format(TEXT, "Says {when}.")))
+            wrong = [(await client.post(path, body))[0] for body in (
+                talk("Hello!"), talk(RUBRIC.format(TEXT, "x"), stream=True), {"messages": []},
+                talk(RUBRIC.format(" ", "x")),
+            )]  # fmt: skip
+            engine.error = Unavailable("down")
+            down = await client.post(path, talk(RUBRIC.format(TEXT, "x")))
+            return good, wrong, down
+
+    (status, body, _), wrong, down = run(told())
+    said = json.loads(body["choices"][0]["message"]["content"])
+    assert status == 200 and wrong == [422] * 4 and down[0] == 503
+    assert said == {"reason": "It says nine.", "score": pytest.approx(1 / 3), "pass": False}
+
+
+def test_the_description_names_every_route_and_its_answers_are_of_it():
+    jsonschema = pytest.importorskip("jsonschema")
+
+    async def told():
+        async with serving() as client:
+            document = json.loads((await client.get("/openapi.json"))[1])
+            pair = {"criterion": "helpfulness", "input": "a", "outputs": ["b", "c"]}
+            answers = {
+                "JudgeAnswer": (await client.post("/v1/judge", ASKED))[1],
+                "CompareAnswer": (await client.post("/v1/compare", pair))[1],
+                "RankAnswer": (await client.post("/v1/rank", pair))[1],
+                "Error": (await client.post("/v1/judge", {}))[1],
+            }
+            routes = {
+                resource.canonical for resource in client.server._runner.app.router.resources()
+            }
+            return document, answers, routes
+
+    document, answers, routes = run(told())
+    undescribed = {"/metrics", "/ready", "/openapi.json"}
+    assert routes - undescribed == set(document["paths"])
+    for name, answer in answers.items():
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema.Draft202012Validator(schema).validate(answer)

@@ -28,10 +28,11 @@ from glider.serve.bodies import read_body
 from glider.serve.keys import Keys
 from glider.serve.lanes import Lane, Outcome, QueueFull, TooLate
 from glider.serve.metrics import Metrics
+from glider.serve.openapi import document
 from glider.serve.policies import BoundPolicy
 from glider.serve.service import Laters, ServedJudge, Serving, decide, judge_all
 from glider.serve.verdict_log import VerdictLog
-from glider.serve.wires import decisions, guardrails, ours, systemone
+from glider.serve.wires import chat, decisions, guardrails, ours, systemone
 from glider.serve.wires.base import WireError
 
 _LOG = logging.getLogger("glider.serve")
@@ -98,6 +99,7 @@ def make_app(service: Service) -> web.Application:
             web.post("/v1/decisions", _decisions),
             web.post("/v1/systemone", _systemone),
             web.post("/beta/litellm_basic_guardrail_api", _litellm),
+            web.post("/v1/chat/completions", _chat),
             web.post("/v1/moderations", _moderations),
             web.post("/classify", _classify),
             web.post("/v1/validate", _validate),
@@ -105,6 +107,7 @@ def make_app(service: Service) -> web.Application:
             web.get("/v1/policies", _policies),
             web.get("/v1/models", _models),
             web.get("/v1/criteria", _criteria),
+            web.get("/openapi.json", _openapi),
             web.get("/health", _health),
             web.get("/ready", _ready),
             web.get("/load", _load),
@@ -333,6 +336,13 @@ async def _litellm(request: web.Request) -> web.Response:
     return _json(guardrails.litellm_answer(judged))
 
 
+async def _chat(request: web.Request) -> web.Response:
+    body = await _body(request)
+    served, (_, left) = _ASKING.get().serving.judge(body.get("model")), _wanted(request, body)
+    (outcome,) = _graded(await _outcomes(request, served.reasons, [chat.task_of(body)], left))
+    return _json(chat.answer(_new_id("chatcmpl"), served.name, outcome))
+
+
 async def _moderations(request: web.Request) -> web.Response:
     policy, judged = await _foreign(request, guardrails.moderation_samples)
     return _json(guardrails.moderation_answer(_new_id("modr"), policy.name, judged))
@@ -495,6 +505,10 @@ async def _models(request: web.Request) -> web.Response:
 async def _criteria(request: web.Request) -> web.Response:
     criteria = _ASKING.get().serving.config.criteria.values()
     return _json({"criteria": [criterion.model_dump(mode="json") for criterion in criteria]})
+
+
+async def _openapi(request: web.Request) -> web.Response:
+    return _json(document())
 
 
 async def _health(request: web.Request) -> web.Response:

@@ -38,7 +38,8 @@ def litellm_samples(body: Mapping[str, Any]) -> list[Sample]:
         raise WireError("input_type is request or response", param="input_type")
     talk = None
     if body["input_type"] == "response":
-        rows = body.get("structured_messages") or []
+        rows = body.get("structured_messages")
+        rows = rows if isinstance(rows, list) else []
         turns = [
             f"{row.get('role')}: {row['content']}"
             for row in rows

@@ -116,7 +116,8 @@ class Verdict(Frozen):
 class JudgeAnswer(Frozen):
     """One outcome for each criterion, in the order they were asked."""
 
-    id: str
+    id: str | None
+    """To ask for reasons by that come later."""
     model: str
     outcomes: list[Judgment | Failure]
     reasons: Literal["here", "later", "none"]
