@@ -166,12 +166,12 @@ def _outside_benchmarks(
         if not record.kept:
             continue
         # A prompt may be known, but not that of a set which is to be new to the judge.
-        told: set[Place] = {"answer", "item"}
+        places: set[Place] = {"answer", "item"}
         found = {
             match.benchmark
             for text in record.texts
             for match in index.find(sample_of(record.draw, text.material, id="0"))
-            if match.place in told or match.benchmark in unseen
+            if match.place in places or match.benchmark in unseen
         }
         if found:
             left_out[f"in the benchmark {min(found)}"] += 1

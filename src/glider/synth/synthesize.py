@@ -1,7 +1,7 @@
 """Make data for judges: what `glider synth` does, as functions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,7 @@ from glider.store.journal import read_journal
 from glider.synth.draw import Drawer
 from glider.synth.making import Made, make_records
 from glider.synth.plan import Plan, parse_plan
-from glider.synth.records import SynthRecord
+from glider.synth.records import CallRecord, SynthRecord
 from glider.synth.settings import SynthSettings, TeacherSettings
 
 
@@ -40,7 +40,8 @@ def synthesize(
     Args:
         plan: what is drawn; of a file, paths in it are relative to its folder.
         folder: where calls, records and the funnel are kept.
-        resume: continue what is in the folder; nothing that was answered is asked again.
+        resume: continue what is in the folder; nothing that was answered is asked again, and a
+            budget counts what was paid before.
         progress: called with records ended, records kept and records asked for.
         fetching: called with how far the fetching of a model is.
 
@@ -54,6 +55,8 @@ def synthesize(
     drawer = open_plan(plan, seed=settings.seed)
     if not resume:
         refuse_begun(folder)
+    elif teacher.max_cost is not None:
+        teacher = replace(teacher, max_cost=max(0.0, teacher.max_cost - _spent(folder)))
     with teacher.open(fetching) as (backend, verifiers):
         return make_records(
             drawer,
@@ -65,6 +68,12 @@ def synthesize(
             resume=resume,
             progress=progress,
         )
+
+
+def _spent(folder: Path) -> float:
+    """What the answers in a folder cost."""
+    calls = read_journal(folder / "calls.jsonl", CallRecord)
+    return sum(call.usage.cost or 0.0 for call in calls)
 
 
 def preview_synthesis(

@@ -201,12 +201,15 @@ def test_what_is_wrong_is_named_and_nothing_is_written(tmp_path, server, plan, w
 
 def test_a_teacher_that_never_follows_keeps_nothing_and_the_exit_says_so(tmp_path):
     (tmp_path / "plan.yaml").write_text(PLAN)
-    with FakeServer(answer="I like turtles.") as server:
+    with FakeServer(answer="I <b>like</b> turtles.") as server:
         done = run(tmp_path, server, "--size", 10, "--run", "run")
     assert done.returncode == 4
     assert "no record was kept" in done.stderr
     funnel = json.loads((tmp_path / "run/funnel.json").read_text())
     assert funnel["lost"][0]["records"] == 10
+    page = (tmp_path / "run/funnel.html").read_text()
+    assert "I &lt;b&gt;like" in page
+    assert "<b>like" not in page
 
 
 def test_a_budget_ends_the_asking_and_more_of_it_goes_on(tmp_path, server):
@@ -216,6 +219,10 @@ def test_a_budget_ends_the_asking_and_more_of_it_goes_on(tmp_path, server):
     assert "budget_spent" in first.stderr
     spent = sum(call.usage.cost for call in read_journal(tmp_path / "run/calls.jsonl", CallRecord))
     assert 0 < spent <= 0.02
+    asked = server.stats()["requests"]
+    same = run(tmp_path, server, *prices, "--max-cost", 0.02, "--resume")
+    assert "budget_spent" in same.stderr  # what was paid before counts
+    assert server.stats()["requests"] <= asked + 2
     second = run(tmp_path, server, *prices, "--resume")
     assert second.returncode == 0, second.stderr
     assert "not ended" not in second.stderr
