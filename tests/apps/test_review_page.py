@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from in_process import glider
 from review_runs import HOSTILE, begun, graded_run, pair_run
 from review_server import free_port, serving
 
@@ -286,3 +287,34 @@ def test_by_touch_on_a_phone_nothing_is_wider_than_the_screen(tab, tmp_path):
         page.tap("#save-verdict")
         page.wait_for_selector("#end:not([hidden])")
     assert len(read_people(run)["ana"].current) == 2
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_state_passes_axe(tab, tmp_path, scheme):
+    """Contrast, names, roles, order: axe-core finds nothing, on the page or in the report."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe().run
+    run = graded_run(tmp_path / "run", 4)
+    found = {}
+    with serving(begun(run, "ana")) as links:
+        page = tab(links["ana"], color_scheme=scheme, bypass_csp=True)
+        found["blind"] = axe(page)
+        page.keyboard.press("?")
+        page.keyboard.press("4")
+        page.evaluate(SELECT, [0, 4])
+        page.keyboard.press("m")
+        found["answered"] = axe(page)
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector("#reveal:not([hidden])")
+        page.click("#list")
+        found["reveal"] = axe(page)
+    assert glider("review", "report", run, cwd=tmp_path).returncode == 0
+    page = page.context.new_page()
+    page.goto((run / "review/report.html").as_uri())
+    found["report"] = axe(page)
+    told = [
+        f"{state}: {broken['id']}: {node['html'][:120]}"
+        for state, result in found.items()
+        for broken in result.response["violations"]
+        for node in broken["nodes"]
+    ]
+    assert "\n".join(told) == ""
