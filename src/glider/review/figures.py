@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from glider._version import __version__
 from glider.core.judgments import Span
+from glider.review.alternative import EPSILON, alternative_annotator
 from glider.review.answered import Answered, AnsweredItem, read_answered
 from glider.review.answers import Answer
 from glider.review.plan import is_held_out, visits
@@ -24,7 +25,6 @@ from glider.review.results import (
     AnsweredRecord,
     BesidePeople,
     PersonReport,
-    Replacement,
     ReviewFigure,
     ReviewReport,
     Verdicts,
@@ -36,10 +36,9 @@ from glider.stats.agreement import (
     mean_absolute_error,
     percent_agreement,
 )
-from glider.stats.clustered import clustered_mean, codes, mean_variance, two_way_mean
+from glider.stats.clustered import clustered_mean, two_way_mean
 from glider.stats.correlation import pearson
 from glider.stats.estimates import Degenerate, Estimate, Undefined
-from glider.stats.multiplicity import benjamini_yekutieli
 from glider.stats.overlap import f1
 from glider.stats.resampling import bootstrap, paired_difference
 from glider.stats.statistic import SHARE, Floats, Ints, Prepared, average, ratio_of
@@ -50,9 +49,6 @@ _CODES = {"yes": 2.0, "partly": 1.0, "no": 0.0}
 _FEWEST_SHARED = 5
 """Items that two must share before they are compared."""
 _JUDGE = -1
-EPSILON = 0.15
-"""What a person's greater cost and care is worth (Calderon et al. 2025: 0.2 for experts, 0.15 for
-trained people, 0.1 for a crowd)."""
 
 
 def review_report(run: Path, *, epsilon: float = EPSILON, seed: int = 0) -> ReviewReport:
@@ -346,49 +342,11 @@ class _Figures:
         return average(parts, len(self.items))
 
     def alternative(self) -> AlternativeAnnotator:
-        """Calderon et al. 2025 (arXiv 2501.10970), its t test clustered by prompt."""
-        none = AlternativeAnnotator(epsilon=self.epsilon)
+        """May the judge stand in for one of these people?"""
         if not self.plan.asks_score:
-            return none.model_copy(update={"undefined": "no scores were asked for"})
-        if len(self.names) < 3:
-            return none.model_copy(
-                update={"undefined": f"it needs three people who score the same items, not "
-                        f"{len(self.names)}"}
-            )  # fmt: skip
-        found: list[tuple[str, int, float, float, float]] = []
-        for p, name in enumerate(self.names):
-            others = np.delete(self.scores, p, axis=1)
-            rows = np.flatnonzero(np.isfinite(self.scores[:, p]) & np.isfinite(others).any(axis=1))
-            group, n_groups = codes(self.clusters[rows])
-            if n_groups < _FEWEST_SHARED:
-                continue
-            rest = others[rows]
-            of_judge = -np.sqrt(np.nanmean((self.judge[rows, None] - rest) ** 2, axis=1))
-            of_person = -np.sqrt(np.nanmean((self.scores[rows, p, None] - rest) ** 2, axis=1))
-            judge_wins = of_judge >= of_person - 1e-9
-            person_wins = of_person >= of_judge - 1e-9
-            d = person_wins * 1.0 - judge_wins * 1.0
-            # Where all items come out alike, what one more cluster could have shown.
-            spread = max(float(np.sqrt(mean_variance(d, group, n_groups))), 1 / n_groups)
-            p_value = _t_below((float(d.mean()) - self.epsilon) / spread, n_groups - 1)
-            found.append(
-                (name, len(rows), float(judge_wins.mean()), float(person_wins.mean()), p_value)
-            )
-        if not found:
-            return none.model_copy(update={"undefined": "people share too few items"})
-        adjusted = benjamini_yekutieli([p for *_, p in found])
-        people = tuple(
-            Replacement(
-                person=name, n=n, judge_at_least_as_near=judge, person_at_least_as_near=person,
-                p=p, p_adjusted=float(q), judge_wins=bool(q < 0.05),
-            )
-            for (name, n, judge, person, p), q in zip(found, adjusted, strict=True)
-        )  # fmt: skip
-        return AlternativeAnnotator(
-            epsilon=self.epsilon,
-            people=people,
-            winning_rate=sum(one.judge_wins for one in people) / len(people),
-            advantage=sum(one.judge_at_least_as_near for one in people) / len(people),
+            return AlternativeAnnotator(epsilon=self.epsilon, undefined="no scores were asked for")
+        return alternative_annotator(
+            self.names, self.scores, self.judge, self.clusters, epsilon=self.epsilon
         )
 
     # ---- what seeing the judge does
@@ -551,10 +509,3 @@ _Pairwise = Callable[[int, int, Ints], Prepared]
 def _ends(item: AnsweredItem) -> tuple[float, float]:
     rubric = item.item.criterion.rubric
     return (0.0, 1.0) if item.item.is_pair else (float(rubric.low), float(rubric.high))
-
-
-def _t_below(t: float, degrees: int) -> float:
-    """P(T < t) of Student's t."""
-    from scipy.stats import t as student
-
-    return float(student.cdf(t, degrees))

@@ -14,6 +14,7 @@ from sklearn.metrics import cohen_kappa_score
 from glider.core.errors import DataError, RunError
 from glider.core.judgments import Span
 from glider.core.samples import Sample
+from glider.review.alternative import alternative_annotator
 from glider.review.answers import Answer, AnswerBook
 from glider.review.figures import review_report
 from glider.review.plan import is_held_out
@@ -284,3 +285,25 @@ def test_two_way_intervals_hold_the_truth():
             found = two_way_mean(values.ravel(), rows.ravel(), columns.ravel())
             held += found.low <= 0 <= found.high
         assert held / 600 > 0.92, n_people
+
+
+@pytest.mark.slow
+def test_the_alternative_annotator_test_keeps_its_level():
+    """A judge that is worse than a person by just epsilon wins against that person 5 in 100."""
+    rng = np.random.default_rng(11)
+
+    def panel(n):
+        truth = rng.integers(1, 6, n)[:, None]
+        people = np.clip(truth + rng.choice([-1, 0, 0, 1], (n, 3)), 1, 5)
+        judge = np.clip(truth + rng.choice([-2, -1, 0, 1, 2], (n, 1)), 1, 5)
+        return people.astype(float), judge[:, 0].astype(float)
+
+    def tested(n, epsilon):
+        people, judge = panel(n)
+        return alternative_annotator(["a", "b", "c"], people, judge, np.arange(n), epsilon=epsilon)
+
+    many = tested(200_000, 0.1).people[0]
+    worse = many.person_at_least_as_near - many.judge_at_least_as_near
+    wins = [tested(60, worse).people[0].p < 0.05 for _ in range(2000)]
+    assert 0.03 < np.mean(wins) < 0.075
+    assert np.mean([tested(60, worse + 0.25).people[0].p < 0.05 for _ in range(300)]) > 0.5
