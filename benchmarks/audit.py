@@ -19,7 +19,7 @@ from typing import Any
 
 from common import HERE, facts, machine, save, settings, table
 
-from glider.audit.results import VERDICTS, Audit, Finding, headline, span, spoken
+from glider.audit.results import VERDICTS, Audit, ProbeFinding, headline, span, spoken
 
 _MODELS = {"base": "smollm2-135m-instruct", "nano": "glider-nano"}
 _ENGINES = {
@@ -79,13 +79,13 @@ def page(result: dict[str, Any]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def _reasons(findings: Sequence[Finding]) -> list[str]:
+def _reasons(findings: Sequence[ProbeFinding]) -> list[str]:
     """Why numbers are missing, each reason once."""
     reasons = dict.fromkeys(finding.undefined for finding in findings if finding.undefined)
     return [f"Not measured: {reason}." for reason in reasons]
 
 
-def _remarks(found: Mapping[str, Finding], engine: str) -> list[str]:
+def _remarks(found: Mapping[str, ProbeFinding], engine: str) -> list[str]:
     """What the numbers of one probe alone do not say."""
     said = []
     again = found.get("changed")
@@ -117,11 +117,11 @@ def _remarks(found: Mapping[str, Finding], engine: str) -> list[str]:
     return said
 
 
-def _verdict(finding: Finding) -> str:
+def _verdict(finding: ProbeFinding) -> str:
     return "" if finding.verdict == "shown" else VERDICTS[finding.verdict]
 
 
-def _cell(finding: Finding | None) -> str:
+def _cell(finding: ProbeFinding | None) -> str:
     if finding is None or finding.value is None:
         return "–"
     return f"{spoken(finding.value, finding.unit)} [{span(finding)}] n={finding.n}"

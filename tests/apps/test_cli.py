@@ -347,7 +347,7 @@ def test_a_full_disk_keeps_what_was_judged(tmp_path):
             cwd=tmp_path, capture_output=True, text=True, env=env,
         )  # fmt: skip
         assert full.returncode == 3
-        assert "what was judged is kept" in full.stderr
+        assert "finished judgments are kept" in full.stderr
         process = start(tmp_path, server, *words, "--resume")
         _, told = process.communicate(timeout=60)
         assert process.returncode == 0, told

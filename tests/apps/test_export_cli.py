@@ -131,7 +131,7 @@ def test_figures_and_data_of_the_card(tmp_path):
         (["run", "--to", "gguf", "--out", "x"], SetupError, "ends in .gguf"),
         (["run", "--to", "gguf", "--out", "x.gguf", "--quantise", "q2"], SetupError, "--quantise takes"),
         (["run", "--to", "hf", "--out", "x", "--check", "dev"], SetupError, "compares quantised"),
-        (["run", "--to", "hf", "--out", "run"], RunError, "there already"),
+        (["run", "--to", "hf", "--out", "run"], RunError, "exists"),
         (["run", "--to", "hf", "--out", "x"], SetupError, "trained on base, which is not on this machine"),
         (["run", "--to", "gguf", "--out", "x.gguf"], SetupError, "trained on base.*knows no GGUF"),
         (["run", "--to", "gguf", "--out", "x.gguf", "--base", "base.gguf"], ModelFileError, "is not what was trained on"),

@@ -15,7 +15,7 @@ from glider.audit.wordings import padded
 _EMPTY = "no text to make longer"
 
 
-class Length(Probe):
+class LengthProbe(Probe):
     """Score of a padded copy, and who wins beside it."""
 
     name = "length"

@@ -9,7 +9,7 @@ from glider.audit.probe import Unit
 from glider.audit.results import (
     VERDICTS,
     Audit,
-    Finding,
+    ProbeFinding,
     ProbeReport,
     Verdict,
     headline,
@@ -86,7 +86,7 @@ def _lanes(probe: ProbeReport) -> Iterator[tuple[str, _Lane]]:
         drawn.add(finding.unit)
 
 
-def _lane(found: Finding, known: Sequence[Finding], *, ends: bool) -> _Lane:
+def _lane(found: ProbeFinding, known: Sequence[ProbeFinding], *, ends: bool) -> _Lane:
     low, high = _axis(found.unit, known)
     allowed = None
     if found.bound is not None:
@@ -103,7 +103,7 @@ def _lane(found: Finding, known: Sequence[Finding], *, ends: bool) -> _Lane:
     return _Lane(drawing, allowed, words)
 
 
-def _axis(unit: Unit, known: Sequence[Finding]) -> tuple[float, float]:
+def _axis(unit: Unit, known: Sequence[ProbeFinding]) -> tuple[float, float]:
     """One axis for all numbers of a unit in a probe."""
     if unit == "share":
         return 0.0, 1.0

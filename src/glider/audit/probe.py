@@ -58,7 +58,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ProbeTask:
     """One thing to put to the judge."""
 
     work: Work
@@ -71,7 +71,7 @@ class Trial:
     """A subject with the things to ask about it, by role, and later what the judge said."""
 
     subject: Subject
-    asks: Mapping[str, Ask]
+    asks: Mapping[str, ProbeTask]
     said: Mapping[str, Outcome] = field(default_factory=dict)
 
     def judgment(self, role: str) -> Judgment | None:
@@ -191,7 +191,7 @@ class Probe(ABC):
 
 _BUILT_IN = {
     "position": "glider.audit.position:Position",
-    "length": "glider.audit.length:Length",
+    "length": "glider.audit.length:LengthProbe",
     "self-preference": "glider.audit.self_preference:SelfPreference",
     "bandwagon": "glider.audit.claims:Bandwagon",
     "compassion": "glider.audit.claims:Compassion",

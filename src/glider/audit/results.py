@@ -18,7 +18,7 @@ _ENOUGH = 0.9
 """Share that must be judged for a pass: a judge must not pass by failing."""
 
 
-class Finding(Frozen):
+class ProbeFinding(Frozen):
     """One number of one probe."""
 
     probe: str
@@ -58,7 +58,7 @@ class ProbeReport(Frozen):
     title: str
     asks: str
     advice: str
-    findings: tuple[Finding, ...]
+    findings: tuple[ProbeFinding, ...]
 
     @property
     def verdict(self) -> Verdict:
@@ -93,12 +93,12 @@ class Audit(Frozen):
     probes: tuple[ProbeReport, ...]
 
     @property
-    def failed(self) -> list[Finding]:
+    def failed(self) -> list[ProbeFinding]:
         """Numbers whose whole interval lies beyond the bound."""
         return [f for probe in self.probes for f in probe.findings if f.verdict == "fail"]
 
 
-def finding(probe: str, effect: Effect, bounds: Mapping[str, float]) -> Finding:
+def finding(probe: str, effect: Effect, bounds: Mapping[str, float]) -> ProbeFinding:
     """An effect with its verdict.
 
     Args:
@@ -111,7 +111,7 @@ def finding(probe: str, effect: Effect, bounds: Mapping[str, float]) -> Finding:
     bound = bounds.get(f"{probe}.{effect.name}", bound)
     estimate = effect.estimate
     known = None if isinstance(estimate, Undefined) else estimate
-    return Finding(
+    return ProbeFinding(
         probe=probe,
         name=effect.name,
         title=effect.title,
@@ -153,7 +153,7 @@ def spoken(value: float, unit: Unit) -> str:
     return "0.00" if written[1:] == "0.00" else written
 
 
-def span(found: Finding) -> str:
+def span(found: ProbeFinding) -> str:
     """The interval as people read it; empty where there is none."""
     if found.low is None or found.high is None:
         return ""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from glider._version import __version__
-from glider.audit.probe import PROBES, Ask, Outcome, Probe, Rng, Subject, Trial
+from glider.audit.probe import PROBES, Outcome, Probe, ProbeTask, Rng, Subject, Trial
 from glider.audit.results import Audit, ProbeReport, check_bounds, finding
 from glider.audit.shapes import grade, singles
 from glider.batch.run import OnOutcome
@@ -33,7 +33,7 @@ _FEWEST, _MOST_ALIKE = 10, 0.9
 class _Plan:
     """Questions by row, each once."""
 
-    asks: list[Ask] = field(default_factory=list)
+    asks: list[ProbeTask] = field(default_factory=list)
     labels: list[dict[str, str]] = field(default_factory=list)
     """Probe and role that first asked, and the sample it is about."""
     _rows: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -46,14 +46,14 @@ class _Plan:
                 self.asks.append(ask)
                 self.labels.append({"probe": probe, "role": role})
 
-    def __contains__(self, ask: Ask) -> bool:
+    def __contains__(self, ask: ProbeTask) -> bool:
         return _key(ask) in self._rows
 
-    def row(self, ask: Ask) -> int:
+    def row(self, ask: ProbeTask) -> int:
         return self._rows[_key(ask)]
 
 
-def _key(ask: Ask) -> tuple[str, ...]:
+def _key(ask: ProbeTask) -> tuple[str, ...]:
     orders = str(ask.work.both_orders) if isinstance(ask.work, PairTask) else ""
     return ask.work.id, ask.apart, orders
 

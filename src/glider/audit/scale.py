@@ -7,7 +7,7 @@ changed, never the order of merit or what a level means.
 from collections.abc import Sequence
 
 from glider.audit.measure import effect
-from glider.audit.probe import Ask, Effect, Probe, Rng, Subject, Trial
+from glider.audit.probe import Effect, Probe, ProbeTask, Rng, Subject, Trial
 from glider.audit.shapes import grade, singles
 from glider.core.criteria import Criterion, Rubric, listed_top_down
 
@@ -73,7 +73,7 @@ class ScaleLabels(Probe):
     def trials(self, subjects: Sequence[Subject], rng: Rng) -> list[Trial]:
         found = []
         for subject in singles(subjects):
-            asks: dict[str, Ask] = {"plain": grade(subject.sample, subject.criterion)}
+            asks: dict[str, ProbeTask] = {"plain": grade(subject.sample, subject.criterion)}
             for role, (start, step) in _NUMBERINGS.items():
                 numbered = renumbered(subject.criterion, start, step)
                 if numbered.rubric.scores != subject.criterion.rubric.scores:

@@ -7,7 +7,7 @@ goes beyond human labels is decided on; without labels the numbers are shown.
 from collections.abc import Sequence
 
 from glider.audit.measure import effect
-from glider.audit.probe import Ask, Effect, Probe, Rng, Subject, Trial
+from glider.audit.probe import Effect, Probe, ProbeTask, Rng, Subject, Trial
 from glider.audit.shapes import compare, grade
 from glider.stats.estimates import Undefined
 
@@ -78,7 +78,7 @@ def _answers(subjects: Sequence[Subject]) -> list[Trial]:
             groups.setdefault(key, []).append(subject)
     trials = []
     for group in groups.values():
-        asks: dict[str, Ask] = {}
+        asks: dict[str, ProbeTask] = {}
         for kind, own in (("own", True), ("other", False)):
             for number, subject in enumerate(s for s in group if s.own[0] is own):
                 asks[f"{kind} {number}"] = grade(subject.sample, subject.criterion)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, count
 
-from glider.audit.probe import Ask, Subject
+from glider.audit.probe import ProbeTask, Subject
 from glider.audit.wordings import shortened
 from glider.core.criteria import Criterion
 from glider.core.samples import Field, Sample
@@ -87,17 +87,17 @@ def _with(sample: Sample, *judged: Field) -> Sample:
     return Sample(id=sample.id, fields=sample.told + judged)
 
 
-def grade(sample: Sample, criterion: Criterion, *, apart: str = "") -> Ask:
+def grade(sample: Sample, criterion: Criterion, *, apart: str = "") -> ProbeTask:
     """Ask for the score of a single output."""
-    return Ask(JudgeTask(sample, criterion), apart)
+    return ProbeTask(JudgeTask(sample, criterion), apart)
 
 
-def compare(subject: Subject, *, both_orders: bool = True, swapped: bool = False) -> Ask:
+def compare(subject: Subject, *, both_orders: bool = True, swapped: bool = False) -> ProbeTask:
     """Ask which of two outputs is better."""
     first, second = (field.name for field in subject.sample.judged)
     if swapped:
         first, second = second, first
-    return Ask(PairTask(subject.sample, subject.criterion, first, second, both_orders))
+    return ProbeTask(PairTask(subject.sample, subject.criterion, first, second, both_orders))
 
 
 def noted(subject: Subject, note: str) -> Subject:

@@ -5,7 +5,7 @@ from textwrap import fill
 from glider.audit.results import (
     VERDICTS,
     Audit,
-    Finding,
+    ProbeFinding,
     ProbeReport,
     headline,
     remedy,
@@ -30,7 +30,7 @@ def _probe(probe: ProbeReport) -> str:
     return "\n".join(lines)
 
 
-def _line(found: Finding) -> str:
+def _line(found: ProbeFinding) -> str:
     if found.value is None:
         return f"  {found.title}\n" + _folded(found.undefined)
     figure = f"{spoken(found.value, found.unit)} [{span(found)}]"

@@ -1,4 +1,4 @@
-"""Messages to text. A backend knows its engine; it knows no criterion and no rubric."""
+"""Backends turn messages into text. They know an engine, but no criterion and no rubric."""
 
 import os
 from collections.abc import Callable
@@ -23,10 +23,10 @@ BACKENDS: Registry[type[Backend]] = Registry(
 
 
 def open_backend(name: str, **options: Any) -> Backend:
-    """Open a backend by `provider/model`, or by a model's name alone where that is on this machine.
+    """Open a backend by `provider/model`, or by the name of a model on this machine.
 
-    A bare provider takes its own default model. What a name means: `glider.models.resolve`. For an
-    endpoint, OPENAI_API_KEY and OPENAI_BASE_URL hold where no option is given.
+    A provider alone uses its default model. For names, see `glider.models.resolve`. For an
+    endpoint, OPENAI_API_KEY and OPENAI_BASE_URL are the defaults.
 
     Raises:
         UnknownName: no such provider, or no such model.

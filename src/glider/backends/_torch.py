@@ -222,7 +222,7 @@ def _ours(error: Exception) -> Exception:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedModel:
     """A model with its tokenizer, and what names its weights."""
 
     model: Any
@@ -241,7 +241,7 @@ def wait_asleep() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def load(model: str, *, revision: str | None, dtype: DType, device: str | None) -> Loaded:
+def load(model: str, *, revision: str | None, dtype: DType, device: str | None) -> LoadedModel:
     """Load a model by any name that `glider.models.resolve` knows.
 
     Raises:
@@ -282,7 +282,7 @@ def load(model: str, *, revision: str | None, dtype: DType, device: str | None) 
     ends = ends if isinstance(ends, list) else [ends]
     plain: Any = GenerationConfig
     network.generation_config = plain(eos_token_id=ends, pad_token_id=ends[0])
-    return Loaded(
+    return LoadedModel(
         network.to(device).eval(), tokenizer, weights.name, weights.revision, weights.trained_format
     )
 

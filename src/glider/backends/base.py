@@ -1,4 +1,4 @@
-"""The contract of a backend: take a request, give a future of its answer.
+"""The interface of a backend: take a request, return a future of its answer.
 
 How a backend is made fast is its own business: slots, batches, an event loop. Callers keep up to
 `limits.in_flight` requests with it; more only wait. A future ends in a Generation or in a

@@ -1,4 +1,4 @@
-"""A future that rests on other futures."""
+"""A future that depends on other futures."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Keep an engine busy: the one loop that judging and self-rationalization share."""
+"""Keep an engine busy: the loop shared by judging and self-rationalization."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future

@@ -1,1 +1,1 @@
-"""Whole files through a judge into a run folder."""
+"""Judge whole files into run folders."""

@@ -1,4 +1,4 @@
-"""A whole file through a judge into a run folder: what `glider judge FILE` does."""
+"""`glider judge FILE` as a function: judge a whole file into a run folder."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glider.batch.run import OnOutcome, Plan, execute
+from glider.batch.run import JudgingPlan, OnOutcome, execute
 from glider.core.criteria import Criterion
 from glider.core.errors import SetupError
 from glider.core.judgments import Comparison, Failure, Judgment
@@ -25,21 +25,21 @@ OnStart = Callable[[RunFolder, int | None], None]
 
 @dataclass(frozen=True)
 class JudgedFile:
-    """A file that was judged: where its run is, and its figures."""
+    """A judged file: its run folder and figures."""
 
     run: Path
     """Folder of the run."""
     summary: Mapping[str, Any]
-    """What stands in `summary.json` there."""
+    """The content of `summary.json`."""
 
     @property
     def asked(self) -> int:
-        """Outcomes in all: one for each row and criterion, or for each pair."""
+        """Number of outcomes: one per row and criterion, or per pair."""
         return int(self.summary["asked"])
 
     @property
     def failed(self) -> int:
-        """Outcomes that are failures."""
+        """Number of failures."""
         return int(self.summary["failed"])
 
     def outcomes(self) -> Iterator[tuple[int, Judgment | Failure | Comparison]]:
@@ -63,35 +63,35 @@ def judge_file(
     progress: Progress | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> JudgedFile:
-    """Judge every row of a file into a run folder, which survives being killed at any moment.
+    """Judge every row of a file into a run folder; a killed run can be resumed.
 
     Args:
         data: a JSONL, JSON, CSV, Parquet or Arrow file, a dataset folder, or "-" for JSON Lines on
             standard input.
-        criteria: names of shipped criteria, YAML files, or criteria; "record" alone: each row
-            brings its own.
-        run: the folder to make; `runs/NAME-TIME` if not given.
-        settings: who judges and how.
-        rows: which rows, and what their columns mean.
+        criteria: names of shipped criteria, YAML files, or criteria; "record" alone: each row has
+            its own.
+        run: the folder to create; `runs/NAME-TIME` if not given.
+        settings: the judge.
+        rows: which rows, and how their columns are named.
         both_orders: compare pairs in both orders.
-        resume: go on with the run in `run`.
-        retry_failures: with `resume`, judge anew what failed in a way that a retry may mend.
-        name: NAME of a folder that is not given; the file's own if not given either.
-        on_start: told once of the open run, and how many outcomes are still to come if known.
-        on_outcome: told of each new outcome (its row first) once it is on disk.
-        progress: told how far the fetching of a model is.
-        notify: told in a sentence which columns are not used, if any.
+        resume: resume the run in `run`.
+        retry_failures: with `resume`, retry failures that may succeed.
+        name: NAME in the default folder; by default the file's name.
+        on_start: called once with the open run and the number of outcomes to come, if known.
+        on_outcome: called with the row and each new outcome once it is on disk.
+        progress: called with the progress of a model download.
+        notify: called with a sentence about unused columns, if any.
 
     Raises:
         SetupError: settings that contradict each other; no preset fits the columns.
         DataError: the file cannot be read.
-        ManifestMismatch: `run` was made of other data or with other settings.
-        RunError: `run` is not empty, in use, or cannot be written; what was judged is kept.
-        BackendError: the model cannot be asked at all. What fails for one row is a Failure.
+        ManifestMismatch: `run` was made from other data or with other settings.
+        RunError: `run` is not empty, in use, or cannot be written; finished judgments are kept.
+        BackendError: the model cannot be used at all. An error on one row is a Failure.
     """
     settings, how = settings or JudgeSettings(), rows or RowSettings()
     if resume and run is None:
-        raise SetupError("resume needs the folder of the run to go on with")
+        raise SetupError("resume needs the folder of the run to resume")
     if retry_failures and not resume:
         raise SetupError("retry_failures goes with resume")
     data = str(data)
@@ -123,7 +123,7 @@ def judge_file(
             if on_start is not None:
                 to_come = how.limit * len(asked) - before if how.limit and asked else None
                 on_start(opened, to_come)
-            plan = Plan(
+            plan = JudgingPlan(
                 rows=sampled(table.rows, how.limit, how.seed),
                 columns=table.columns,
                 criteria=asked,

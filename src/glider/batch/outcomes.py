@@ -1,4 +1,4 @@
-"""The outcomes of a run as one file: JSON Lines, or a CSV table for spreadsheets."""
+"""Write a run's outcomes as one file: JSON Lines, or a CSV table for spreadsheets."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ def as_plain(row: int, outcome: Judgment | Failure | Comparison) -> dict[str, An
 
 
 def write_outcomes(run: Path, path: Path) -> None:
-    """Write every outcome of a run into one file, whole or not at all, in UTF-8.
+    """Write every outcome of a run into one file, completely or not at all, in UTF-8.
 
     Args:
         run: folder of the run.

@@ -1,7 +1,7 @@
 """Judge every row of a file, record every outcome, skip what is already done.
 
-Every row ends as exactly one outcome per criterion (and pair): a row that is no sample is a Failure
-in the journal like any other.
+Every row ends as exactly one outcome per criterion (and pair); an invalid row is a Failure in the
+journal like any other.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,7 +23,7 @@ OnOutcome = Callable[[int, Judgment | Failure | Comparison], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class JudgingPlan:
     """What to judge of each row."""
 
     rows: Iterable[Row | BadRow]
@@ -34,7 +34,7 @@ class Plan:
     """Pairs are asked in both orders."""
 
 
-def execute(judge: Judge, plan: Plan, run: RunFolder, on_outcome: OnOutcome) -> None:
+def execute(judge: Judge, plan: JudgingPlan, run: RunFolder, on_outcome: OnOutcome) -> None:
     """Judge what is not done yet; `on_outcome` is told of each outcome once it is recorded.
 
     Raises:
@@ -49,7 +49,9 @@ def execute(judge: Judge, plan: Plan, run: RunFolder, on_outcome: OnOutcome) -> 
         keep(row, outcome)
 
 
-def _items(judge: Judge, plan: Plan, run: RunFolder, keep: OnOutcome) -> Iterator[tuple[int, Work]]:
+def _items(
+    judge: Judge, plan: JudgingPlan, run: RunFolder, keep: OnOutcome
+) -> Iterator[tuple[int, Work]]:
     names = [criterion.name for criterion in plan.criteria] or [""]
     for row in plan.rows:
         try:
@@ -87,7 +89,7 @@ def _own_criterion(row: Row) -> Criterion:
     criterion = criterion_of(row)
     if criterion is None:
         raise CriterionError(
-            f"{row.path}:{row.line}: the row brings no criterion", hint="--criterion NAME"
+            f"{row.path}:{row.line}: the row has no criterion", hint="--criterion NAME"
         )
     return criterion
 

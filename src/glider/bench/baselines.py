@@ -59,7 +59,7 @@ class Majority:
         return [leaders[item.part] for item in items]
 
 
-class Length:
+class LengthBaseline:
     """Longer is better: characters of the judged text, by their rank inside the part.
 
     The shortest text of a part gets the lowest label, the longest the highest, equals the middle of
@@ -161,7 +161,7 @@ def _second_is_better(first: float, second: float) -> float:
 
 
 MAJORITY = Majority()
-LENGTH = Length()
+LENGTH = LengthBaseline()
 RANDOM = Random()
 ROUGE_L = Similarity("rouge_l", "ROUGE-L", rouge_l)
 CHRF = Similarity("chrf", "chrF", chrf)

@@ -19,7 +19,7 @@ from glider.bench.ceiling import SYSTEM as PEOPLE
 from glider.bench.ceiling import human
 from glider.bench.deletions import Deletions, deletions, score_moved
 from glider.bench.explanations import (
-    Readings,
+    ReasonReadings,
     agreement_figures,
     explanation_figures,
     read_reasons,
@@ -223,7 +223,7 @@ def judge_reasons(reader: Streams, folder: Path, *, seed: int) -> None:
         RunError: it cannot be written.
     """
     path = folder / _READINGS
-    if path.exists() and Readings.model_validate_json(path.read_bytes()).reader == reader.id:
+    if path.exists() and ReasonReadings.model_validate_json(path.read_bytes()).reader == reader.id:
         return
     items = items_from_run(folder)
     rng = _rng(seed, folder.name)
@@ -341,7 +341,7 @@ class _Found:
         self.differences += differences
         self.figures += explanation_figures(name, system, items, found, rng=rng)
         if (run.folder / _READINGS).exists():
-            read = Readings.model_validate_json((run.folder / _READINGS).read_bytes())
+            read = ReasonReadings.model_validate_json((run.folder / _READINGS).read_bytes())
             self.figures += agreement_figures(name, system, items, found, read)
             self.notes.append(f"{name}: the reasons of {system} were read by {read.reader}")
         if (run.folder / _DELETIONS).exists():

@@ -41,7 +41,7 @@ from glider.text.words import words
 Floats = NDArray[np.float64]
 Outcomes = Mapping[int, Judgment | Failure | Comparison]
 Similarity = Callable[[Sequence[str], Sequence[str]], Floats]
-"""Two lists of texts to their likeness, shape (first, second)."""
+"""Two lists of texts to their similarity, shape (first, second)."""
 
 AGREES_WITHIN = 0.25
 """Share of the scale: one level of 1 to 5, and equality on shorter scales."""
@@ -53,7 +53,7 @@ _MOST_OTHERS = 200
 """Other items a reason is compared with, drawn where there are more."""
 
 
-def word_likeness(first: Sequence[str], second: Sequence[str]) -> Floats:
+def word_similarity(first: Sequence[str], second: Sequence[str]) -> Floats:
     """Cosine of the words' counts, each weighted by how rare the word is among all these texts.
 
     Weights are log(1 + N / df), N the number of texts and df how many have the word.
@@ -67,8 +67,8 @@ def word_likeness(first: Sequence[str], second: Sequence[str]) -> Floats:
             row[code[word]] = n * np.log1p(len(counted) / rarity[word])
     lengths = np.linalg.norm(table, axis=1, keepdims=True)
     table = np.divide(table, lengths, out=np.zeros_like(table), where=lengths > 0)
-    likeness: Floats = table[: len(first)] @ table[len(first) :].T
-    return likeness
+    similarity: Floats = table[: len(first)] @ table[len(first) :].T
+    return similarity
 
 
 def is_well_formed(reasoning: str, sample: Sample) -> bool:
@@ -113,13 +113,13 @@ def explanation_figures(
     outcomes: Outcomes,
     *,
     rng: np.random.Generator,
-    likeness: Similarity = word_likeness,
+    similarity: Similarity = word_similarity,
 ) -> list[Figure]:
     """What can be said of a run's reasons without asking another model; pairs are left out.
 
     Args:
         outcomes: by the item's number, as `scored` takes them.
-        likeness: of two lists of texts.
+        similarity: of two lists of texts.
     """
     single = [n for n, item in enumerate(items) if not item.is_pair]
     chosen = [items[n] for n in single]
@@ -129,8 +129,8 @@ def explanation_figures(
     notes = [item.reason for item in chosen]
     texts = [" ".join(field.text for field in item.sample.judged) for item in chosen]
     found = {
-        "reason specific to the note": _specific(chosen, reasons, notes, likeness, rng),
-        "reason specific to the text": _specific(chosen, reasons, texts, likeness, rng),
+        "reason specific to the note": _specific(chosen, reasons, notes, similarity, rng),
+        "reason specific to the text": _specific(chosen, reasons, texts, similarity, rng),
         "reason true": _true(chosen, reasons, rng),
         "reason well formed": _well_formed(chosen, reasons),
     }
@@ -141,7 +141,7 @@ def _specific(
     items: Sequence[Item],
     reasons: Sequence[str | None],
     targets: Sequence[str | None],
-    likeness: Similarity,
+    similarity: Similarity,
     rng: np.random.Generator,
 ) -> Estimate | Undefined:
     """Mean AUC: how often a reason is more like its own target than like another item's."""
@@ -162,7 +162,7 @@ def _specific(
         if reason is None:
             values[place] = 0.5
             continue
-        to = likeness([reason], [kept[place], *(kept[o] for o in others)])[0]
+        to = similarity([reason], [kept[place], *(kept[o] for o in others)])[0]
         values[place] = ((to[0] > to[1:]).mean() + (to[0] >= to[1:]).mean()) / 2
     there = np.isfinite(values)
     if not there.any():
@@ -231,7 +231,7 @@ def reading_tasks(
                 yield (n, shuffled), _reading_task(items[n], outcome.reasoning or "", n)
 
 
-class Readings(Frozen):
+class ReasonReadings(Frozen):
     """What a second model took the reasons of a run for."""
 
     reader: str
@@ -246,14 +246,14 @@ class Readings(Frozen):
 
 def read_reasons(
     reader: Streams, items: Sequence[Item], outcomes: Outcomes, *, rng: np.random.Generator
-) -> Readings:
+) -> ReasonReadings:
     """Have every reason of a run read by a second model, once as its own and once dealt out."""
     tasks = list(reading_tasks(items, outcomes, rng=rng))
     scores: list[int | None] = [None] * len(tasks)
     for place, outcome in reader.stream((place, task) for place, (_, task) in enumerate(tasks)):
         if isinstance(outcome, Judgment):
             scores[place] = outcome.score
-    return Readings(
+    return ReasonReadings(
         reader=reader.id,
         rows=tuple(row for (row, _), _ in tasks),
         dealt_out=tuple(dealt for (_, dealt), _ in tasks),
@@ -262,7 +262,7 @@ def read_reasons(
 
 
 def agreement_figures(
-    benchmark: str, system: str, items: Sequence[Item], outcomes: Outcomes, read: Readings
+    benchmark: str, system: str, items: Sequence[Item], outcomes: Outcomes, read: ReasonReadings
 ) -> list[Figure]:
     """How often a reason speaks for the score it stands beside, and how often a dealt-out one does.
 

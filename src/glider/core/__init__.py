@@ -1,1 +1,1 @@
-"""The project's words as types: samples, criteria, tasks, judgments, errors. No I/O, no engine."""
+"""Core types: samples, criteria, tasks, judgments, errors. No I/O, no engine."""

@@ -1,4 +1,4 @@
-"""What every stored record is made of: immutable, closed to unknown keys, with a content hash."""
+"""Base class of stored records: immutable, no unknown keys, with a content hash."""
 
 import hashlib
 import json
@@ -8,13 +8,13 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
-    """An immutable record; a misspelt key is an error, not a surprise later."""
+    """An immutable record; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def content_hash(value: Any, *, length: int = 16) -> str:
-    """Hash plain data (dicts, lists, strings, numbers) by what it says, not how it is laid out.
+    """Hash plain data (dicts, lists, strings, numbers) by its content, not its layout.
 
     Returns:
         The first `length` hexadecimal digits of the SHA-256 of the canonical JSON.

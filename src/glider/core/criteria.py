@@ -1,9 +1,9 @@
-"""The question and its scale.
+"""Criteria: a question and its rubric.
 
-A rubric is any 2 to 11 integers with a description each, gaps allowed. What a score means comes
-from the rubric alone. A question may name fields in braces, `{output}`, `{context}`, `{persona}`:
-a format writes there what it calls that field, and a sample without it is refused, not guessed at.
-Braces of a formula (`x^{n}`) or around what is no name (`{"a": 1}`) are text.
+A rubric has 2 to 11 integer levels, each with a description; gaps are allowed. Only the rubric
+defines what a score means. A question may name fields in braces: `{output}`, `{context}`,
+`{persona}`. A format replaces them by its own name for the field, and a sample without the field is
+refused. Braces of a formula (`x^{n}`) or around anything but a name (`{"a": 1}`) are text.
 """
 
 import re
@@ -24,7 +24,7 @@ _TWO_BRACES = re.compile(r"\{\{ *([^\W\d][\w .-]*?) *\}\}")  # as other tools' t
 
 
 class Rubric(Frozen):
-    """Score to description, scores strictly rising."""
+    """Scores with their descriptions, in strictly rising order."""
 
     levels: Mapping[int, str]
 
@@ -57,7 +57,7 @@ class Rubric(Frozen):
 
     @cached_property
     def scores(self) -> tuple[int, ...]:
-        """Every legal score, rising."""
+        """Every valid score, rising."""
         return tuple(self.levels)
 
     @property
@@ -148,16 +148,16 @@ class Criterion(Frozen):
 
     @property
     def heading(self) -> str:
-        """The title a person reads; the name where there is none."""
+        """The title shown to people; the name if there is none."""
         return self.title or self.name
 
     @cached_property
     def content_id(self) -> str:
-        """Hash of what is put to the judge: name, title, question, rubric."""
+        """Hash of everything the judge is asked: name, title, question, rubric."""
         return content_hash([self.name, self.heading, self.question, self.rubric.model_dump()])
 
     def question_for(self, sample: Sample, labels: Mapping[str, str]) -> str:
-        """The question with each braced field written as the format calls it.
+        """The question, with each braced field replaced by the format's name for it.
 
         Args:
             labels: field name to label, for every field of the sample.
@@ -199,7 +199,7 @@ def names_a_field(question: str) -> bool:
 
 
 def pairwise(criterion: Criterion) -> Criterion:
-    """The same question asked of two outputs: 0 says the first is better, 1 the second.
+    """The same question about two outputs: 0 means that the first is better, 1 the second.
 
     The question is told with the highest level, unless the levels compare outputs themselves.
     """

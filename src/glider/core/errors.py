@@ -1,6 +1,6 @@
-"""Everything that can go wrong, as one tree.
+"""All errors, as one tree.
 
-GliderError                     every error we raise; .hint says what to do about it
+GliderError                     every error Glider raises; .hint says what to do about it
 ├── SetupError                    wrong before any model is asked; a retry cannot help
 │   ├── RubricError                 .level: missing, repeated, out of order, no whole number
 │   ├── CriterionError              a criterion file that cannot be used
@@ -9,20 +9,20 @@ GliderError                     every error we raise; .hint says what to do abou
 │   ├── RecipeError                 .key: a setting that is unknown, or not of its kind
 │   ├── NoChatTemplate              the model was not made to be talked to
 │   └── NoLabelTokens               .example: its answer has no score where scores are read
-├── TaskError                     this sample cannot be put to this criterion
+├── TaskError                     this sample cannot be judged under this criterion
 │   └── MissingField                .field
 ├── BackendError                  .retryable
 │   ├── Unavailable                 retryable: not reachable, overloaded, connection lost
-│   ├── TimedOut                    retryable: no whole answer before the deadline
+│   ├── TimedOut                    retryable: no complete answer before the deadline
 │   ├── RateLimited                 retryable; .retry_after_s
-│   ├── BadResponse                 retryable: an answer that is not of the protocol
-│   ├── Refused                     a request that the endpoint will never take
+│   ├── BadResponse                 retryable: an answer that violates the protocol
+│   ├── Refused                     a request that the endpoint will never accept
 │   │   └── AccessRefused             stops a run: wrong key, no credit, no such model
-│   ├── NoAnswer                    the model's text is empty, all it wrote lies elsewhere
-│   ├── Filtered                    the provider's content filter held the answer back
+│   ├── NoAnswer                    the model's text is empty; it wrote only reasoning
+│   ├── Filtered                    the provider's content filter blocked the answer
 │   ├── PromptTooLong               .tokens .limit
 │   └── BudgetSpent                 the run's cost limit is reached
-├── ReadError                     the model answered and it cannot be used; .raw_text
+├── ReadError                     the model's answer cannot be used; .raw_text
 │   ├── Truncated                   the answer reached max_tokens
 │   ├── MissingPart                 .part: "score", "reasoning", "json"
 │   └── ScoreOutsideRubric          .score .allowed
@@ -30,17 +30,17 @@ GliderError                     every error we raise; .hint says what to do abou
 │   ├── BadRecord
 │   ├── UnknownSchemaVersion
 │   ├── LabelOutsideScale           .label .scale
-│   ├── TooFewLabels                .n .needed: to learn from and to measure on
-│   ├── OneSidedLabels              .label: all of them are alike
+│   ├── TooFewLabels                .n .needed: for training and measuring
+│   ├── OneSidedLabels              .label: all labels are the same
 │   ├── EmptySplit                  .split: "train" or "dev"
-│   └── LeakedBenchmark             .pairs: a whole file is in a benchmark
-├── ModelFileError                a model file that is missing, damaged or cannot be fetched
+│   └── LeakedBenchmark             .pairs: all of a file is in a benchmark
+├── ModelFileError                a model file that is missing, damaged or cannot be downloaded
 └── RunError
     ├── ManifestMismatch            what differs, key by key
-    └── TrainingError               a training that cannot go on; what was saved is whole
-        ├── NotFinite                 .step: the loss or its gradient is no number
+    └── TrainingError               a training that cannot continue; saved checkpoints are complete
+        ├── NotFinite                 .step: the loss or its gradient is not a number
         ├── OutOfMemory               .step
-        └── CannotSave                .step: no room; the checkpoint before is untouched
+        └── CannotSave                .step: disk full; the previous checkpoint is untouched
 
 A failed judgment is a value: `Failure.of(error)` keeps the class's `code`. Codes are stable names
 that users count and filter by.
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 
 
 class GliderError(Exception):
-    """Base of all our errors."""
+    """Base class of all Glider errors."""
 
     code: ClassVar[str] = "error"
     retryable: bool = False
@@ -93,7 +93,7 @@ class CriterionError(SetupError):
 
 
 class UnknownName(SetupError):
-    """A name nobody knows; the message offers the nearest ones."""
+    """An unknown name; the message suggests the nearest known ones."""
 
     code = "unknown_name"
 
@@ -119,7 +119,7 @@ class MissingExtra(SetupError):
 
 
 class RecipeError(SetupError):
-    """A recipe with a setting that is unknown, or not of its kind."""
+    """A recipe with an unknown setting, or a value of the wrong type."""
 
     code = "recipe"
 
@@ -129,13 +129,13 @@ class RecipeError(SetupError):
 
 
 class NoChatTemplate(SetupError):
-    """A model without a chat template was not made to be talked to."""
+    """A model without a chat template, so it is not a chat model."""
 
     code = "no_chat_template"
 
     def __init__(self, model: str) -> None:
         super().__init__(
-            f"{model} has no chat template", hint="take the instruction-tuned one of its family"
+            f"{model} has no chat template", hint="use the instruction-tuned model of its family"
         )
 
 
@@ -147,18 +147,18 @@ class NoLabelTokens(SetupError):
     def __init__(self, example: str, why: str) -> None:
         self.example = example
         super().__init__(
-            f"example {example}: {why}", hint="make the examples anew with `glider data`"
+            f"example {example}: {why}", hint="rebuild the examples with `glider data`"
         )
 
 
 class TaskError(GliderError):
-    """This sample cannot be put to this criterion."""
+    """This sample cannot be judged under this criterion."""
 
     code = "task"
 
 
 class MissingField(TaskError):
-    """The criterion names a field that the sample does not have."""
+    """The criterion uses a field that the sample does not have."""
 
     code = "missing_field"
 
@@ -178,9 +178,9 @@ class BackendError(GliderError):
 
     code = "backend"
     stops_run: ClassVar[bool] = False
-    """Every other request would end the same way, so nothing more is asked."""
+    """Every other request would fail in the same way, so the run stops."""
     usage: "Usage | None" = None
-    """What the attempts cost all the same, where the endpoint tells."""
+    """What the failed attempts cost, if the endpoint reports it."""
 
 
 class Unavailable(BackendError):
@@ -191,7 +191,7 @@ class Unavailable(BackendError):
 
 
 class TimedOut(BackendError):
-    """No whole answer before the deadline."""
+    """No complete answer before the deadline."""
 
     code = "timeout"
     retryable = True
@@ -209,14 +209,14 @@ class RateLimited(BackendError):
 
 
 class BadResponse(BackendError):
-    """The endpoint answered something that is not of the protocol: HTML, half a JSON, nothing."""
+    """The answer violates the protocol: HTML, incomplete JSON, nothing."""
 
     code = "bad_response"
     retryable = True
 
 
 class Refused(BackendError):
-    """A request that the endpoint will never take."""
+    """A request that the endpoint will never accept."""
 
     code = "refused"
 
@@ -229,13 +229,13 @@ class AccessRefused(Refused):
 
 
 class NoAnswer(BackendError):
-    """The text of the answer is empty; what the model wrote lies where no answer is read from."""
+    """The text of the answer is empty; the model wrote only reasoning."""
 
     code = "no_answer"
 
 
 class Filtered(BackendError):
-    """The provider's content filter held the answer back."""
+    """The provider's content filter blocked the answer."""
 
     code = "filtered"
 
@@ -262,7 +262,7 @@ class BudgetSpent(BackendError):
 
 
 class ReadError(GliderError):
-    """The model answered and we cannot use it."""
+    """The model's answer cannot be used."""
 
     code = "unreadable"
 
@@ -278,7 +278,7 @@ class Truncated(ReadError):
 
 
 class MissingPart(ReadError):
-    """A part of the answer is not there."""
+    """A part of the answer is missing."""
 
     code = "missing_part"
 
@@ -302,7 +302,7 @@ class ScoreOutsideRubric(ReadError):
 
 
 class DataError(GliderError):
-    """A file of the user's that cannot be read."""
+    """A user's file that cannot be read."""
 
     code = "data"
 
@@ -315,19 +315,19 @@ class DataError(GliderError):
 
 
 class BadRecord(DataError):
-    """One row that is not a sample; the other rows go on."""
+    """A row that is not a valid sample; the other rows are still judged."""
 
     code = "bad_record"
 
 
 class UnknownSchemaVersion(DataError):
-    """Written by a newer Glider than this one."""
+    """Written by a newer version of Glider."""
 
     code = "schema_version"
 
 
 class LabelOutsideScale(DataError):
-    """A label that the scale it is said to be on does not have."""
+    """A label outside its scale."""
 
     code = "label_outside_scale"
 
@@ -337,7 +337,7 @@ class LabelOutsideScale(DataError):
 
 
 class TooFewLabels(DataError):
-    """Too few labels, or of too few prompts, to learn from and to measure on."""
+    """Too few labels, or too few prompts, to train and to measure."""
 
     code = "too_few_labels"
 
@@ -347,7 +347,7 @@ class TooFewLabels(DataError):
 
 
 class OneSidedLabels(DataError):
-    """All labels are alike: nothing can be learnt from them, and nothing measured."""
+    """All labels are the same: nothing can be trained or measured."""
 
     code = "one_sided_labels"
 
@@ -357,7 +357,7 @@ class OneSidedLabels(DataError):
 
 
 class EmptySplit(DataError):
-    """Nothing is left to train on, or to measure on."""
+    """No training examples are left, or no development examples."""
 
     code = "empty_split"
 
@@ -367,7 +367,7 @@ class EmptySplit(DataError):
 
 
 class LeakedBenchmark(DataError):
-    """Training would see what a benchmark asks."""
+    """Training data contains a benchmark."""
 
     code = "leaked_benchmark"
 
@@ -377,7 +377,7 @@ class LeakedBenchmark(DataError):
 
 
 class ModelFileError(GliderError):
-    """A model file that is missing, damaged or cannot be fetched."""
+    """A model file that is missing, damaged or cannot be downloaded."""
 
     code = "model_file"
 
@@ -389,13 +389,13 @@ class RunError(GliderError):
 
 
 class ManifestMismatch(RunError):
-    """Resuming under other settings would mix two experiments."""
+    """A resumed run would have other settings than the original."""
 
     code = "manifest_mismatch"
 
 
 class TrainingError(RunError):
-    """A training that cannot go on; what it saved before is whole."""
+    """A training that cannot continue; its saved checkpoints are complete."""
 
     code = "training"
 
@@ -405,7 +405,7 @@ class TrainingError(RunError):
 
 
 class NotFinite(TrainingError):
-    """The loss or its gradient is not a number any more."""
+    """The loss or its gradient is not a number."""
 
     code = "not_finite"
 
@@ -419,12 +419,12 @@ class NotFinite(TrainingError):
 
 
 class OutOfMemory(TrainingError):
-    """The device's memory does not do."""
+    """The device does not have enough memory."""
 
     code = "out_of_memory"
 
 
 class CannotSave(TrainingError):
-    """A checkpoint could not be written; the one before is untouched."""
+    """A checkpoint could not be written; the previous one is untouched."""
 
     code = "cannot_save"

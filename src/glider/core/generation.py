@@ -1,4 +1,4 @@
-"""The words between judging and backends: messages in, text out. No criterion, no rubric."""
+"""Requests and answers between judging and backends: messages in, text out. No criterion here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
-    """How tokens are drawn. Greedy unless asked, so that a run can be repeated."""
+    """How tokens are sampled. Greedy by default, so that a run can be reproduced."""
 
     temperature: float = 0.0
     """0 takes the likeliest token."""

@@ -1,4 +1,4 @@
-"""What comes back: a Judgment, a Failure, or a Comparison of two outputs.
+"""Outcomes: a Judgment, a Failure, or a Comparison of two outputs.
 
 A failed judgment is a value with a stage and a code. It is never a number, and it stays in the
 denominator of every figure.
@@ -35,10 +35,10 @@ class Span(Frozen):
 
 
 class Highlight(Frozen):
-    """A phrase the judge called decisive, and where it stands in the judged text.
+    """A phrase that the judge called decisive, with its places in the judged text.
 
-    `exact`: the phrase is there letter for letter. `folded`: it is there but for case, spacing
-    or typographic marks. `unplaced`: it could not be found, and no place is invented.
+    `exact`: the phrase occurs verbatim. `folded`: it occurs, ignoring case, spacing and typographic
+    marks. `unplaced`: it was not found; no place is made up.
     """
 
     phrase: str
@@ -47,7 +47,7 @@ class Highlight(Frozen):
 
 
 class Usage(Frozen):
-    """What an answer cost: tokens, seconds from asking to answer, money where a price is set."""
+    """Cost of an answer: tokens, seconds from request to answer, and money if a price is set."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -67,7 +67,7 @@ class Usage(Frozen):
 
 
 class Cut(Frozen):
-    """A text that was shortened to fit: the first `kept` of `of` code points were judged."""
+    """A text that was shortened to fit: its first `kept` of `of` code points were judged."""
 
     field: str
     kept: int
@@ -75,7 +75,7 @@ class Cut(Frozen):
 
 
 class Step(Frozen):
-    """Something that was done on the way to an outcome: a text written before, or a part judged."""
+    """An intermediate step of a strategy or jury: a text that was written, or a part judged."""
 
     name: str
     text: str = ""
@@ -151,16 +151,16 @@ class Judgment(_Outcome):
     expected: float | None = None
     """Probability-weighted mean over the levels; the mean over samples where there are several."""
     score_probs: Mapping[int, float] | None = None
-    """Probability of each level, summing to 1; None where the backend tells nothing of it."""
+    """Probability of each level, summing to 1; None if the backend does not report it."""
     mass: float | None = None
-    """Share of probability that lay on legal levels before normalising; low is a warning sign."""
+    """Total probability of valid levels before normalising; a low value is a warning sign."""
     reasoning: str | None = None
     highlights: tuple[Highlight, ...] = ()
     sampled: tuple[float, ...] = ()
     """Expected (or written) score of each sampled answer, where several were drawn."""
     cuts: tuple[Cut, ...] = ()
     repaired: tuple[str, ...] = ()
-    """Harmless ways in which the answer was not of the format, and was read all the same."""
+    """Harmless deviations from the answer format that were accepted."""
     adjusted: tuple[str, ...] = ()
     """Settings of the request that the endpoint refused: `seed` was left out, `top_logprobs=5` was
     set to the bound that the endpoint names."""
@@ -168,7 +168,7 @@ class Judgment(_Outcome):
     """Why this judgment deserves less trust than others of this judge: a text in a language of
     which no figure says that the judge is better than chance."""
     usage: Usage = Usage()
-    """Of every answer that was drawn, those that could not be read among them."""
+    """Sum over all sampled answers, including those that could not be read."""
     raw_text: str = ""
 
     _newer: ClassVar[Mapping[str, int]] = {
@@ -177,7 +177,7 @@ class Judgment(_Outcome):
 
     @property
     def doubt(self) -> float | None:
-        """Entropy of the level probabilities in 0..1: 0 is certain, 1 is all levels alike."""
+        """Entropy of the level probabilities in 0..1: 0 is certain, 1 is uniform."""
         if self.score_probs is None:
             return None
         entropy = -sum(p * math.log(p) for p in self.score_probs.values() if p > 0)
@@ -185,7 +185,7 @@ class Judgment(_Outcome):
 
     @property
     def unsure(self) -> bool:
-        """The mean of the level probabilities lies nearer to another level than to the score."""
+        """Whether the expected score is nearer to another level than to the score."""
         if self.expected is None or not self.score_probs:
             return False
         away = {level: abs(level - self.expected) for level in self.score_probs}
@@ -197,7 +197,7 @@ class Judgment(_Outcome):
 
 
 class Failure(_Outcome):
-    """A judgment that could not be made, with where and why."""
+    """A judgment that failed, with stage and reason."""
 
     kind: Literal["failure"] = "failure"
     stage: Stage
@@ -205,7 +205,7 @@ class Failure(_Outcome):
     message: str
     retryable: bool = False
     usage: Usage = Usage()
-    """What was spent and gave nothing, as far as the endpoint tells."""
+    """Cost of the failed attempts, if the endpoint reports it."""
     raw_text: str | None = None
 
     _newer: ClassVar[Mapping[str, int]] = {"steps": 2, "usage": 3}

@@ -1,4 +1,4 @@
-"""Names that a package offers and imports when first used, so that importing it is light."""
+"""Names that a package imports on first use, so that importing the package is fast."""
 
 from collections.abc import Mapping
 from importlib import import_module

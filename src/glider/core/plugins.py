@@ -1,4 +1,4 @@
-"""Names to objects, imported when asked for; strangers' packages join by entry point.
+"""Registries of names, imported on first use; other packages add theirs by entry point.
 
 Nothing is registered by importing a module. A name claimed twice is an error naming both.
 """

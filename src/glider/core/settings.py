@@ -1,7 +1,7 @@
-"""A setting that a person can give: said once, where its type and default are.
+"""User settings, declared once with type, default and help.
 
 A settings class is a frozen dataclass whose fields are `Annotated[type, Flag(...)]`. Python users
-make one; the command line makes its flags of the same fields (`glider/cli/flags.py`).
+create one; the command line derives its flags from the same fields (`glider/cli/flags.py`).
 """
 
 from collections.abc import Callable, Iterator

@@ -29,7 +29,7 @@ class Candidate:
 
 
 @dataclass
-class Counts:
+class CandidateCounts:
     """What was left out or changed, by set."""
 
     loaded: Counter[str] = field(default_factory=Counter)

@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from random import Random
 
-from glider.corpus.candidates import Candidate, Counts
+from glider.corpus.candidates import Candidate, CandidateCounts
 from glider.corpus.from_items import level_of, reason_of
-from glider.corpus.mixture import Mixture, Share
+from glider.corpus.mixture import Mixture, SetShare
 from glider.corpus.rationales import Unclear
 from glider.formats.base import Format
 
 
-def balanced(drawn: list[Candidate], settings: Mixture, counts: Counts) -> list[Candidate]:
+def balanced(drawn: list[Candidate], settings: Mixture, counts: CandidateCounts) -> list[Candidate]:
     """Thin out a level that has more than its share of a part; orders balance pairs anyway."""
     levels: dict[tuple[str, str], dict[int, list[int]]] = {}
     for number, one in enumerate(drawn):
@@ -37,7 +37,7 @@ def balanced(drawn: list[Candidate], settings: Mixture, counts: Counts) -> list[
 
 
 def sized(
-    drawn: list[Candidate], settings: Mixture, counts: Counts, *, is_train: bool
+    drawn: list[Candidate], settings: Mixture, counts: CandidateCounts, *, is_train: bool
 ) -> list[Candidate]:
     """Draw from each set what its cap, its weight and the size of the whole allow."""
     pools: dict[str, list[Candidate]] = {}
@@ -81,7 +81,7 @@ def sized(
 
 
 def _cap(name: str, settings: Mixture) -> int:
-    own = settings.sets.get(name, Share()).cap
+    own = settings.sets.get(name, SetShare()).cap
     return min(settings.cap, own) if own is not None else settings.cap
 
 
@@ -92,7 +92,7 @@ def _quota(available: Mapping[str, int], settings: Mixture, size: int | None) ->
     """
     if not available:
         return {}
-    weights = {name: settings.sets.get(name, Share()).weight for name in available}
+    weights = {name: settings.sets.get(name, SetShare()).weight for name in available}
     if size is None:
         largest = max(weights.values())
         return {name: int(n * weights[name] / largest) for name, n in available.items()}
@@ -123,7 +123,7 @@ def _limited(
     is_one: Callable[[Candidate], bool],
     what: str,
     settings: Mixture,
-    counts: Counts,
+    counts: CandidateCounts,
 ) -> list[Candidate]:
     """Draw from those that `is_one` so many that they are at most a share of all."""
     ones = [number for number, one in enumerate(drawn) if is_one(one)]
@@ -140,7 +140,7 @@ def _limited(
 
 
 def explained(
-    drawn: list[Candidate], format: Format, settings: Mixture, counts: Counts
+    drawn: list[Candidate], format: Format, settings: Mixture, counts: CandidateCounts
 ) -> frozenset[str]:
     """Names of the items whose answer gets its reason."""
     if not format.explains:

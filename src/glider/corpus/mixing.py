@@ -15,7 +15,7 @@ from random import Random
 
 from glider.core.errors import EmptySplit
 from glider.corpus.augment import ALWAYS, augmented
-from glider.corpus.candidates import Candidate, Counts
+from glider.corpus.candidates import Candidate, CandidateCounts
 from glider.corpus.derived import derived_pairs
 from glider.corpus.drawing import balanced, explained, sized
 from glider.corpus.examples import Example, ExampleTask
@@ -38,7 +38,7 @@ class Mixed:
 
     train: list[Example]
     dev: list[Example]
-    counts: Counts
+    counts: CandidateCounts
     overlaps: list[Overlap]
     notes: dict[str, tuple[str, ...]]
     held_out: dict[str, list[str]]
@@ -70,7 +70,7 @@ def mix(
         SetupError: the format does not take the settings.
     """
     format = format_for(settings)
-    counts = Counts()
+    counts = CandidateCounts()
     notes: dict[str, tuple[str, ...]] = {}
     pools: dict[str, list[Candidate]] = {}
     for source in chosen:
@@ -112,12 +112,12 @@ def mix(
     return Mixed(sides[0], sides[1], counts, found, notes, listed, tasks)
 
 
-def _why(counts: Counts) -> str:
+def _why(counts: CandidateCounts) -> str:
     return "; ".join(f"{why}: {n}" for why, n in counts.reasons()) or "there were no items"
 
 
 def _left_out(
-    own: Sequence[str], counts: Counts, notes: Mapping[str, Sequence[str]]
+    own: Sequence[str], counts: CandidateCounts, notes: Mapping[str, Sequence[str]]
 ) -> Iterator[str]:
     """A line for each reason; the card has them set by set. Of own files also the records."""
     for why, n in counts.reasons():
@@ -133,7 +133,7 @@ def _examples(
     format: Format,
     settings: Mixture,
     tokens: Tokens,
-    counts: Counts,
+    counts: CandidateCounts,
     tasks: list[ExampleTask],
     notify: Notify,
     *,
@@ -188,7 +188,7 @@ def _examples(
 
 
 def _short_enough(
-    drawn: list[Candidate], format: Format, limit: int, tokens: Tokens, counts: Counts
+    drawn: list[Candidate], format: Format, limit: int, tokens: Tokens, counts: CandidateCounts
 ) -> list[Candidate]:
     kept = []
     for one in drawn:

@@ -15,7 +15,7 @@ LARGEST = 1 << 16
 """FLAMe's limit of examples from one task."""
 
 
-class Share(Frozen):
+class SetShare(Frozen):
     """How much of the mixture one set may be."""
 
     weight: float = Field(default=1.0, gt=0)
@@ -30,7 +30,7 @@ class Mixture(Frozen):
     layout: str | None = None
     reason_words: int | None = Field(default=None, ge=1)
     """Most words of a reason; nano's 30 without it."""
-    sets: Mapping[str, Share] = Field(default_factory=dict)
+    sets: Mapping[str, SetShare] = Field(default_factory=dict)
     """Name to share; without any, every set that may be trained on."""
     leave_out: tuple[str, ...] = ("hhh_alignment",)
     """Sets not taken even so: hhh_alignment is the source of the benchmark glider_hh."""

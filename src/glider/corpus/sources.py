@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glider.core.errors import SetupError
-from glider.corpus.mixture import Mixture, Share
+from glider.corpus.mixture import Mixture, SetShare
 from glider.gold.own import is_data, own_labels
 from glider.gold.sets import LabelledSet, known, load_set
 
@@ -84,7 +84,7 @@ def own_sources(
     beside: Path | None = None,
     preset: str | None = None,
     criterion: str | None = None,
-) -> tuple[list[Source], dict[str, Share]]:
+) -> tuple[list[Source], dict[str, SetShare]]:
     """The user's own files as sets, and every set of the mixture by the name it goes by.
 
     Args:
@@ -99,8 +99,10 @@ def own_sources(
         UnknownName: no such preset, no such criterion.
     """
     own: list[Source] = []
-    named: dict[str, Share] = {}
-    shares = {word: settings.sets.get(word, Share()) for word in words} if words else settings.sets
+    named: dict[str, SetShare] = {}
+    shares = (
+        {word: settings.sets.get(word, SetShare()) for word in words} if words else settings.sets
+    )
     for word, share in shares.items():
         path = Path(word)
         if beside is not None and word in settings.sets and not path.is_absolute():

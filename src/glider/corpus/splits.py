@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 
 from glider.core.errors import LeakedBenchmark
-from glider.corpus.candidates import IN_BENCHMARK, Candidate, Counts
+from glider.corpus.candidates import IN_BENCHMARK, Candidate, CandidateCounts
 from glider.corpus.mixture import Mixture
 from glider.corpus.overlap import Index, Overlap, Place, instructions_of, normalized, overlaps
 from glider.corpus.sources import Source
@@ -16,7 +16,7 @@ from glider.gold.items import Item
 
 
 def decontaminate(
-    pools: dict[str, list[Candidate]], against: Sequence[Source], counts: Counts
+    pools: dict[str, list[Candidate]], against: Sequence[Source], counts: CandidateCounts
 ) -> list[Overlap]:
     """Take out what a benchmark holds; of one kept out for its licence only, what it judges.
 
@@ -61,7 +61,7 @@ def refuse_leaks(
 
 
 def split(
-    pools: Mapping[str, list[Candidate]], settings: Mixture, counts: Counts
+    pools: Mapping[str, list[Candidate]], settings: Mixture, counts: CandidateCounts
 ) -> tuple[list[Candidate], list[Candidate]]:
     """Cut by prompt: items that share a cluster or a prompt text are on one side, across sets."""
     every = [drawn for pool in pools.values() for drawn in pool]
@@ -121,7 +121,9 @@ def components(pools: Mapping[str, list[Candidate]]) -> list[str]:
     return [root(key) for key in first]
 
 
-def _without_near(train: list[Candidate], dev: list[Candidate], counts: Counts) -> list[Candidate]:
+def _without_near(
+    train: list[Candidate], dev: list[Candidate], counts: CandidateCounts
+) -> list[Candidate]:
     """The training items whose prompt is not nearly that of a development item."""
     index = Index()
     index.add("dev", [drawn.item.sample for drawn in dev])

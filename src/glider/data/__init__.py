@@ -1,1 +1,1 @@
-"""Users' files into samples and criteria: rows, then columns, and the library of criteria."""
+"""Read users' files into samples and criteria: rows, columns, and the criteria library."""

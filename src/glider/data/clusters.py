@@ -1,4 +1,4 @@
-"""Which rows are not independent: those of one input and context, or of one value of a column.
+"""Clusters: rows that are not independent, because they share input and context, or a column.
 
 Answers to one prompt, or summaries of one document, are alike, so they tell less than as many
 independent ones. Every interval over rows, of a run, a calibration or a file of labels, asks here

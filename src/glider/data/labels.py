@@ -1,4 +1,4 @@
-"""What people said of a row, as a number: one reading of it for every command."""
+"""Read a row's human label as a number, in the same way for every command."""
 
 from typing import Any
 
@@ -26,8 +26,7 @@ def label_of(value: Any, *, pair: bool, path: str = "", line: int | None = None)
     number = number_of(value)
     if pair and number is not None and number not in PAIR_LABELS:
         raise DataError(
-            f"the label {number:g} of a pair is none of 0, 0.5, 1: these labels are on another "
-            "scale",
+            f"the label {number:g} of a pair is not 0, 0.5 or 1: these labels are on another scale",
             path=path,
             line=line,
             hint="0: the first output is better; 1: the second; 0.5: a tie",

@@ -33,12 +33,12 @@ _SAID = {
 
 
 def load_criterion(name_or_path: str | Path) -> Criterion:
-    """One criterion, by shipped name or from a file that holds exactly one.
+    """Load one criterion, by its shipped name or from a file with exactly one.
 
     Raises:
         UnknownName: no shipped criterion of that name.
-        CriterionError: the file is not there, cannot be used, or holds several.
-        RubricError: its rubric has a level twice, too few, or out of order.
+        CriterionError: the file is missing, cannot be used, or has several criteria.
+        RubricError: its rubric has duplicate levels, too few, or out of order.
     """
     criteria = load_criteria(name_or_path)
     if len(criteria) > 1:
@@ -48,7 +48,7 @@ def load_criterion(name_or_path: str | Path) -> Criterion:
 
 
 def load_criteria(name_or_path: str | Path) -> list[Criterion]:
-    """All criteria of a file, in its order; or the one shipped under a name.
+    """Load all criteria of a file, in its order, or the one shipped under a name.
 
     Raises:
         UnknownName, CriterionError, RubricError: as `load_criterion`.

@@ -1,4 +1,4 @@
-"""The criterion that a row brings with it: its question and its rubric."""
+"""A row's own criterion: its question and its rubric."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How the rows of a file are read, as one value."""
+"""Settings: how the rows of a file are read."""
 
 import json
 from dataclasses import asdict, dataclass

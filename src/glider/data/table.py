@@ -1,4 +1,4 @@
-"""A user's file, opened: its rows, the columns that are used of them, and those that are not."""
+"""An opened user file: its rows, the columns that are used, and those that are not."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How to ask and how to read. Pure: a task gives the same bytes, any text gives an answer."""
+"""Prompt formats: how to ask, and how to read answers. Pure functions."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The contract of a format: `render`, `read`, `grammar`, `target`.
+"""The interface of a format: `render`, `read`, `grammar`, `target`.
 
 `read` is strict and total: any text gives a Reading or raises a ReadError; a score is one of the
 rubric's or it is an error; nothing is ever filled in. `target` writes the answer that `read` reads
@@ -52,7 +52,7 @@ class Reading:
 
 
 class Format(ABC):
-    """One way to put a task to a model and to read what it answers."""
+    """One way to ask a model and to read its answers."""
 
     name: str
     reasons_before_score: bool = True

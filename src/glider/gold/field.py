@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from glider.core.base import content_hash
 from glider.core.errors import DataError
 from glider.data.rows import BadRow, Row, open_rows
-from glider.gold.items import Loaded
+from glider.gold.items import LoadedSet
 from glider.gold.records import read
 
 if TYPE_CHECKING:
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 
 
-def read_preferences(labelled: "LabelledSet", path: Path) -> Loaded:
+def read_preferences(labelled: "LabelledSet", path: Path) -> LoadedSet:
     """Pairs of a chosen and a rejected text."""
     return _read(labelled, path, partial(_preferences, labelled))
 
 
-def read_judgebench(labelled: "LabelledSet", path: Path) -> Loaded:
+def read_judgebench(labelled: "LabelledSet", path: Path) -> LoadedSet:
     """JudgeBench's pairs."""
     return _read(labelled, path, _judgebench)
 
 
-def read_aggrefact(labelled: "LabelledSet", path: Path) -> Loaded:
+def read_aggrefact(labelled: "LabelledSet", path: Path) -> LoadedSet:
     """LLM-AggreFact's claims."""
     return _read(labelled, path, _aggrefact)
 
 
-def read_halubench(labelled: "LabelledSet", path: Path) -> Loaded:
+def read_halubench(labelled: "LabelledSet", path: Path) -> LoadedSet:
     """HaluBench's answers."""
     return _read(labelled, path, _halubench)
 
 
 def _read(
     labelled: "LabelledSet", path: Path, shape: Callable[[Mapping[str, Any]], list[Record]]
-) -> Loaded:
+) -> LoadedSet:
     return read(labelled, path, shape=shape, rows=_rows(labelled, path))
 
 

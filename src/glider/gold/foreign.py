@@ -27,7 +27,7 @@ import yaml
 from glider.core.base import content_hash
 from glider.core.errors import DataError, UnknownName
 from glider.data.rows import open_rows, peeked
-from glider.gold.items import Loaded
+from glider.gold.items import LoadedSet
 from glider.gold.records import read
 from glider.gold.sets import OWN, LabelledSet, own_name
 
@@ -87,22 +87,22 @@ def _questions() -> Mapping[str, Any]:
     return data
 
 
-def read_prometheus(labelled: LabelledSet, path: Path) -> Loaded:
+def read_prometheus(labelled: LabelledSet, path: Path) -> LoadedSet:
     """Items of a file in Prometheus' columns."""
     return _read(labelled, path, _prometheus)
 
 
-def read_ultrafeedback(labelled: LabelledSet, path: Path) -> Loaded:
+def read_ultrafeedback(labelled: LabelledSet, path: Path) -> LoadedSet:
     """Items of a file in UltraFeedback's columns."""
     return _read(labelled, path, lambda row: list(_ultrafeedback(row)))
 
 
-def read_helpsteer(labelled: LabelledSet, path: Path) -> Loaded:
+def read_helpsteer(labelled: LabelledSet, path: Path) -> LoadedSet:
     """Items of a file in HelpSteer's columns."""
     return _read(labelled, path, _helpsteer)
 
 
-def _read(labelled: LabelledSet, path: Path, shape: "Shape") -> Loaded:
+def _read(labelled: LabelledSet, path: Path, shape: "Shape") -> LoadedSet:
     return read(labelled, path, shape=shape)
 
 

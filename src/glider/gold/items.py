@@ -61,7 +61,7 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedSet:
     """The items of a set, and what was odd about the records they came from."""
 
     items: list[Item]

@@ -29,7 +29,7 @@ from glider.data.own_criteria import criterion_of
 from glider.data.presets import PRESETS, columns_for, use_of
 from glider.data.rows import BadRow, Row, open_rows, peeked
 from glider.data.values import Unfit
-from glider.gold.items import OWN, Item, Loaded, Notes
+from glider.gold.items import OWN, Item, LoadedSet, Notes
 
 if TYPE_CHECKING:
     from glider.gold.sets import LabelledSet
@@ -56,7 +56,7 @@ def read(
     *,
     shape: Shape | None = None,
     rows: Iterable[Row | BadRow] | None = None,
-) -> Loaded:
+) -> LoadedSet:
     """The items of a file, in its order, and what was odd.
 
     Args:
@@ -102,7 +102,7 @@ def read(
     if labelled.cluster in (SHARED, ALONE):
         items, note = _clustered(items, labelled.cluster)
         told = (*told, note) if note else told
-    return Loaded(_apart_by_scale(items), told)
+    return LoadedSet(_apart_by_scale(items), told)
 
 
 def _own_columns(first: Row | None, labelled: "LabelledSet") -> tuple[Columns, str]:

@@ -21,12 +21,12 @@ from glider.core.errors import DataError, RubricError, SetupError, UnknownName
 from glider.core.plugins import Registry
 from glider.data.yaml_files import mapping, read_text
 from glider.gold.items import OWN as OWN
-from glider.gold.items import Item, Loaded, oddities
+from glider.gold.items import Item, LoadedSet, oddities
 
 Kind = Literal["graded", "classes", "pairs"]
 Use = Literal["train", "unseen", "licence"]
 
-READERS: Registry[Callable[["LabelledSet", Path], Loaded]] = Registry(
+READERS: Registry[Callable[["LabelledSet", Path], LoadedSet]] = Registry(
     kind="reader of labelled data",
     group="glider.readers",
     builtin={
@@ -118,7 +118,7 @@ class LabelledSet(Frozen):
         limit: int | None = None,
         seed: int = 0,
         clusters: Collection[str] | None = None,
-    ) -> Loaded:
+    ) -> LoadedSet:
         """The set's items in the file's order, or a seeded sample that favours no part.
 
         The notes are about all records, drawn or not.
@@ -155,8 +155,8 @@ class LabelledSet(Frozen):
                     hint="was the data another one when it was divided?",
                 )
         if limit is None:
-            return Loaded(items, notes)
-        return Loaded(drawn(items, limit, seed=f"{seed}:{self.name}"), notes)
+            return LoadedSet(items, notes)
+        return LoadedSet(drawn(items, limit, seed=f"{seed}:{self.name}"), notes)
 
     def items(self, folder: Path, *, limit: int | None = None, seed: int = 0) -> list[Item]:
         """The items of `load`, without the notes."""

@@ -24,7 +24,7 @@ from glider.core.errors import DataError, MissingExtra, RubricError, SetupError
 from glider.core.samples import Field, Role, Sample
 from glider.data.rows import BadRow, Row, open_rows
 from glider.data.values import Unfit
-from glider.gold.items import Item, Loaded, Notes
+from glider.gold.items import Item, LoadedSet, Notes
 from glider.gold.records import group_at, key_at, number
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _SPLIT = re.compile(r"(.+?)(?:-\d+-of-\d+)?(?:\.(?:parquet|jsonl|json|arrow|csv|
 _SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".arrow", ".csv")
 
 
-def read(labelled: "LabelledSet", path: Path) -> Loaded:
+def read(labelled: "LabelledSet", path: Path) -> LoadedSet:
     """The items of a data set folder as it lies on the hub, or of one file of it.
 
     Args:
@@ -70,7 +70,7 @@ def read(labelled: "LabelledSet", path: Path) -> Loaded:
                 items.append(_item(row, labelled, split, f"{split}-{seen[split]}"))
             except Unfit as exc:
                 notes.add(f"left out, {exc}", row.line)
-    return Loaded(items, notes.sentences())
+    return LoadedSet(items, notes.sentences())
 
 
 def fetch(labelled: "LabelledSet", folder: Path) -> Path:

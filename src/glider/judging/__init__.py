@@ -1,1 +1,1 @@
-"""The runtime: a Judge puts tasks to one model and reports what it answered."""
+"""The runtime: a Judge asks one model and returns its judgments."""

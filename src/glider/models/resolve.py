@@ -1,4 +1,4 @@
-"""What a model's name means: one place decides for everything that takes a model.
+"""Resolve a model's name; every command and function that takes a model uses this.
 
     glider-nano                a model of the catalogue (`glider models`)
     any-model.gguf             a GGUF file
@@ -233,7 +233,8 @@ def trained_in(folder: Path) -> Path | None:
     except FileNotFoundError:
         if (folder / "metrics.jsonl").is_file():
             raise RunError(
-                f"{folder} is no finished training", hint="go on with `glider train ... --resume`"
+                f"{folder} is no finished training",
+                hint="finish it with `glider train ... --resume`",
             ) from None
         return None
     except (OSError, ValueError) as exc:

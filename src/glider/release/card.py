@@ -13,7 +13,7 @@ from glider.core.errors import DataError
 from glider.corpus.data_card import DataRecord
 from glider.models.adapters import sha256
 from glider.models.catalog import CATALOG, base_named, is_adapter
-from glider.release.model_card import IN_LANGUAGE, About, CardFigure, hours, model_card
+from glider.release.model_card import IN_LANGUAGE, CardFacts, CardFigure, hours, model_card
 from glider.training.folder import curve, load_manifest
 
 _MOST_ROWS = 40
@@ -44,7 +44,7 @@ def card_of(
     """
     known = base_named(base)
     return model_card(
-        About(
+        CardFacts(
             name=name,
             # Of a folder on this machine only the last part is anybody's business.
             base=known or _plain_name(base) or "a model that is not named",

@@ -113,12 +113,10 @@ def _check_place(out: Path, settings: ExportSettings) -> Path:
     if settings.to == "gguf" and out.suffix != ".gguf":
         raise SetupError(f"--out names a file that ends in .gguf, not {out.name!r}")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise RunError(f"{out} is there already", hint="name another place")
+        raise RunError(f"{out} already exists", hint="name another place")
     beside = out.with_suffix(".md")
     if settings.to == "gguf" and beside.exists():
-        raise RunError(
-            f"{beside}, where the card goes, is there already", hint="name another --out"
-        )
+        raise RunError(f"{beside}, where the card goes, already exists", hint="name another --out")
     return beside
 
 

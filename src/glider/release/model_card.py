@@ -32,7 +32,7 @@ class CardFigure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class About:
+class CardFacts:
     """Everything a card can say; what is None is not known."""
 
     name: str
@@ -62,7 +62,7 @@ def hours(lines: Iterable[dict[str, Any]]) -> float:
     return seconds / 3600
 
 
-def model_card(about: About) -> str:
+def model_card(about: CardFacts) -> str:
     """The card as Markdown, with the header that model hubs read."""
     parts = [
         _header(about),
@@ -77,7 +77,7 @@ def model_card(about: About) -> str:
     return "\n\n".join("\n".join(part).rstrip() for part in parts) + "\n"
 
 
-def _header(about: About) -> list[str]:
+def _header(about: CardFacts) -> list[str]:
     lines = ["---", "library_name: " + ("peft" if about.kind == "adapter" else "transformers")]
     if about.base.count("/") == 1:
         lines.append(f"base_model: {about.base}")
@@ -86,7 +86,7 @@ def _header(about: About) -> list[str]:
     return [*lines, "tags:", "- llm-as-a-judge", "- glider", "---"]
 
 
-def _what(about: About) -> list[str]:
+def _what(about: CardFacts) -> list[str]:
     kinds = {
         "adapter": "a LoRA adapter on",
         "hf": "all weights, merged, of a judge trained from",
@@ -98,7 +98,7 @@ def _what(about: About) -> list[str]:
     ]
 
 
-def _use(about: About) -> list[str]:
+def _use(about: CardFacts) -> list[str]:
     model = {"adapter": "FOLDER", "hf": "hf/FOLDER", "gguf": "FILE.gguf"}[about.kind]
     return [
         "```sh",
@@ -111,7 +111,7 @@ def _use(about: About) -> list[str]:
     ]
 
 
-def _figures(about: About) -> list[str]:
+def _figures(about: CardFacts) -> list[str]:
     lines: list[str] = []
     if about.measured:
         lines += _table(
@@ -161,7 +161,7 @@ def _data(data: DataRecord | None) -> list[str]:
     ]
 
 
-def _training(about: About) -> list[str]:
+def _training(about: CardFacts) -> list[str]:
     manifest = about.manifest
     if manifest is None:
         return ["Not known: exported from an adapter alone.", *_hash(about)]
@@ -202,11 +202,11 @@ def _settings(recipe: dict[str, Any]) -> list[tuple[str, object]]:
     return rows
 
 
-def _hash(about: About) -> list[str]:
+def _hash(about: CardFacts) -> list[str]:
     return ["", f"Adapter: SHA-256 {about.sha256}."] if about.sha256 else []
 
 
-def _limits(about: About) -> list[str]:
+def _limits(about: CardFacts) -> list[str]:
     langs = ", ".join(about.data.train.by_language) if about.data else "not known"
     good = [
         m.benchmark.removeprefix(IN_LANGUAGE)
@@ -233,7 +233,7 @@ def _limits(about: About) -> list[str]:
     return lines
 
 
-def _licences(about: About) -> list[str]:
+def _licences(about: CardFacts) -> list[str]:
     lines = [f"- Base, {about.base}: {about.base_licence or 'see its own card'}."]
     if about.data is not None:
         lines += [

@@ -1,1 +1,1 @@
-"""Runs on disk: a manifest, an append-only journal, a summary. It asks no model."""
+"""Runs on disk: a manifest, an append-only journal, a summary. No model is used here."""

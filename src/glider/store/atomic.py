@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, then renamed."""
+"""Atomic files: written under a temporary name, then renamed."""
 
 import json
 import os
@@ -92,7 +92,7 @@ def refuse_filled(path: Path) -> None:
         RunError: there is something already.
     """
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise RunError(f"{path} is there already and not empty", hint="name another folder")
+        raise RunError(f"{path} exists and is not empty", hint="name another folder")
 
 
 @contextmanager
@@ -121,5 +121,5 @@ def _beside(path: Path) -> Path:
 def _unwritable(path: Path, exc: OSError | RuntimeError) -> RunError:
     return RunError(
         f"cannot write {path}: {getattr(exc, 'strerror', None) or exc}",
-        hint="nothing was left half-written; free some space or name another place",
+        hint="no partial file was left; free some space or choose another place",
     )

@@ -1,4 +1,4 @@
-"""A folder that one process fills, and that a later one may go on with under the same manifest.
+"""A folder that one process fills, and that a later one can resume under the same manifest.
 
 Runs, trainings, tunings and rationalizations are all held in this way. The manifest is written once
 and last of what the making writes, so a folder without one was never begun.
@@ -35,7 +35,7 @@ def refuse_begun(folder: Path, first: Iterable[str] = ()) -> None:
     if any(file.name not in begun and not is_unfinished(file) for file in there):
         raise RunError(
             f"{folder} is not empty",
-            hint="--resume continues what was begun; or name another folder",
+            hint="resume it with --resume, or name another folder",
         )
 
 
@@ -68,7 +68,7 @@ def lock_folder(
             if different:
                 raise ManifestMismatch(
                     f"this is not the same {kind}:\n  " + "\n  ".join(different),
-                    hint="start a new one, or go back to what it was started with",
+                    hint="start a new one, or use the original settings",
                 )
         else:
             folder.mkdir(parents=True, exist_ok=True)

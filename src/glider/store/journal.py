@@ -91,7 +91,7 @@ class Journal(Generic[R]):
         except OSError as exc:
             raise RunError(
                 f"cannot write to {self._path.parent}: {exc.strerror}",
-                hint="what was written before is kept; free some space and go on with --resume",
+                hint="finished work is kept; free some space and continue with --resume",
             ) from exc
 
     def __enter__(self) -> Self:

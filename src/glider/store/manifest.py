@@ -1,4 +1,4 @@
-"""What made a run. Two runs with the same manifest asked the same questions of the same model."""
+"""Manifests: everything that decides a run's outcomes, and when and where it was made."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""A run is a folder; its journal only ever grows.
+"""A run folder, with an append-only journal.
 
     manifest.json    what made the run; written once
     criteria.json    the criteria, as asked, but for those that rows bring
@@ -141,12 +141,12 @@ class RunFolder:
             if os.fstat(file).st_nlink == 0:
                 raise RunError(
                     f"{self.path} was deleted while the run was written",
-                    hint="start it anew, in a folder that stays",
+                    hint="start it again in another folder",
                 )
         except OSError as exc:
             raise RunError(
                 f"cannot write to {self.path}: {exc.strerror}",
-                hint="what was judged is kept; free some space and go on with --resume",
+                hint="finished judgments are kept; free some space and continue with --resume",
             ) from exc
 
     def _mark(self, row: int, key: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Where a result may be written: asked before any work, and before anything is opened for writing.
+"""Check where a result may be written, before any work starts and any file is opened.
 
 What a command reads, and what belongs to a run, is never the place of its result.
 """

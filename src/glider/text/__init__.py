@@ -1,1 +1,1 @@
-"""Strings only: making judged text harmless inside a prompt, and finding quoted phrases in it."""
+"""Text functions: make judged text harmless in a prompt, and locate quoted phrases in it."""

@@ -5,12 +5,12 @@ import pytest
 
 from glider.bench.claims import claims
 from glider.bench.explanations import (
-    Readings,
+    ReasonReadings,
     agreement_figures,
     explanation_figures,
     is_well_formed,
     read_reasons,
-    word_likeness,
+    word_similarity,
 )
 from glider.core.criteria import Criterion
 from glider.core.judgments import Failure, Judgment
@@ -95,7 +95,9 @@ def test_a_reason_in_the_texts_own_script_is_well_formed():
 
 
 def test_likeness_is_one_of_the_same_words_and_zero_of_others():
-    assert word_likeness(["a red cat"], ["red a cat", "blue dogs"])[0] == pytest.approx([1.0, 0.0])
+    assert word_similarity(["a red cat"], ["red a cat", "blue dogs"])[0] == pytest.approx(
+        [1.0, 0.0]
+    )
 
 
 def test_reasons_about_their_text_are_told_from_reasons_about_anything():
@@ -186,4 +188,4 @@ def test_an_unread_reason_agrees_with_nothing():
     read = read_reasons(Reader(), items, outcomes, rng=np.random.default_rng(0))
     (own, _) = agreement_figures("b", "s", items, outcomes, read)
     assert own.value == 0.5
-    assert Readings.model_validate_json(read.model_dump_json()) == read
+    assert ReasonReadings.model_validate_json(read.model_dump_json()) == read

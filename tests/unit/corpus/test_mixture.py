@@ -11,7 +11,7 @@ from glider.corpus.augment import Augment
 from glider.corpus.data_card import card, record
 from glider.corpus.lengths import estimated_tokens
 from glider.corpus.mixing import mix
-from glider.corpus.mixture import Mixture, Share
+from glider.corpus.mixture import Mixture, SetShare
 from glider.corpus.sources import Source, benchmarks, sources
 from glider.gold.sets import load_set
 
@@ -143,11 +143,14 @@ def test_a_level_that_dominates_is_thinned_out(tmp_path):
     [
         ({}, {"big": 200, "small": 40}),
         ({"cap": 50}, {"big": 50, "small": 40}),
-        ({"sets": {"big": Share(cap=10)}}, {"big": 10, "small": 40}),
-        ({"sets": {"big": Share(weight=1), "small": Share(weight=4)}}, {"big": 50, "small": 40}),
+        ({"sets": {"big": SetShare(cap=10)}}, {"big": 10, "small": 40}),
+        (
+            {"sets": {"big": SetShare(weight=1), "small": SetShare(weight=4)}},
+            {"big": 50, "small": 40},
+        ),
         ({"size": 120}, {"big": 100, "small": 20}),
         ({"size": 120, "cap": 40}, {"big": 40, "small": 40}),
-        ({"size": 120, "sets": {"small": Share(weight=5)}}, {"big": 80, "small": 40}),
+        ({"size": 120, "sets": {"small": SetShare(weight=5)}}, {"big": 80, "small": 40}),
         ({"size": 480, "copies": 2}, {"big": 400, "small": 80}),
     ],
 )
@@ -230,13 +233,13 @@ def test_empty_splits_are_named(tmp_path):
 
 def test_what_may_not_be_trained_on_is_refused(tmp_path):
     with pytest.raises(SetupError, match="'llmbar' is kept out of training"):
-        sources(Mixture(sets={"llmbar": Share()}), tmp_path)
+        sources(Mixture(sets={"llmbar": SetShare()}), tmp_path)
     with pytest.raises(SetupError, match="may not be trained on under its licence"):
-        sources(Mixture(sets={"shepherd_human": Share()}), tmp_path)
-    allowed = Mixture(sets={"llmbar": Share()}, allow=("llmbar",))
+        sources(Mixture(sets={"shepherd_human": SetShare()}), tmp_path)
+    allowed = Mixture(sets={"llmbar": SetShare()}, allow=("llmbar",))
     assert [s.labelled.name for s in sources(allowed, tmp_path)] == ["llmbar"]
     with pytest.raises(UnknownName):
-        sources(Mixture(sets={"lmbar": Share()}), tmp_path)
+        sources(Mixture(sets={"lmbar": SetShare()}), tmp_path)
     names = {s.labelled.name for s in sources(Mixture(), tmp_path)}
     assert "saf_short_answers" in names and not names & {"hhh_alignment", "llmbar", "summeval"}
 

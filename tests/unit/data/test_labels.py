@@ -77,7 +77,7 @@ def calibrate_its_own(path):
 @pytest.mark.parametrize("use", [gold, audit, calibrate, calibrate_its_own])
 @pytest.mark.parametrize("labels", [WINNERS, [1, 0, 0.7, 1, 0], [-1, 1, -1, 1, 1]])
 def test_labels_of_pairs_on_another_scale_are_refused(tmp_path, use, labels, name):
-    with pytest.raises(DataError, match="of a pair is none of 0, 0.5, 1: these labels"):
+    with pytest.raises(DataError, match="of a pair is not 0, 0.5 or 1: these labels"):
         use(file(tmp_path, name, labels))
 
 

@@ -170,7 +170,7 @@ def test_what_a_model_thinks_first_is_not_its_answer(thought):
 def test_a_thought_without_an_answer_is_no_answer(text):
     failure = judged([Generation(text=text)])
     assert (failure.code, failure.raw_text) == ("missing_part", text)
-    assert "all of it is thinking" in failure.message
+    assert "the whole answer is reasoning" in failure.message
 
 
 def test_an_endpoint_that_takes_nothing_stops_the_run_once_what_was_answered_is_given():

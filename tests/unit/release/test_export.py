@@ -17,7 +17,7 @@ from glider.corpus.examples import Example, Turn, write_lines
 from glider.models.adapters import WEIGHTS, Adapter, open_weights, sha256
 from glider.models.tensor_files import open_tensors
 from glider.release.check import score_requests
-from glider.release.model_card import About, CardFigure, hours, model_card
+from glider.release.model_card import CardFacts, CardFigure, hours, model_card
 from glider.release.weights import copy_adapter, merge, to_gguf
 from glider.stats.estimates import Estimate, Undefined
 from glider.training.folder import TrainingManifest
@@ -76,7 +76,7 @@ def test_what_cannot_be_merged_is_named(tmp_path):
         merge(base, adapter, tmp_path / "out")
     (base / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
     merge(base, adapter, tmp_path / "out")
-    with pytest.raises(RunError, match="there already"):
+    with pytest.raises(RunError, match="exists"):
         merge(base, adapter, tmp_path / "out")
 
 
@@ -86,7 +86,7 @@ def full_disk(do):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
     try:
-        with pytest.raises(RunError, match="nothing was left half-written"):
+        with pytest.raises(RunError, match="no partial file was left"):
             do()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -234,7 +234,7 @@ DATA = DataRecord.model_validate(
 
 def test_a_card_says_what_is_known():
     card = model_card(
-        About(
+        CardFacts(
             name="nano", base="smollm2-135m-instruct", base_licence="Apache-2.0", kind="adapter",
             manifest=MANIFEST, kept={"step": 40, "metrics": {"pearson": 0.512}}, hours=1.25,
             data=DATA, sha256="beef",
@@ -262,7 +262,7 @@ def test_a_card_says_what_is_known():
 
 
 def test_a_card_says_what_is_not_known():
-    card = model_card(About(name="mine", base="a model that is not named", kind="gguf"))
+    card = model_card(CardFacts(name="mine", base="a model that is not named", kind="gguf"))
     for words in ("No benchmark was run on it.", "Not known: exported from an adapter alone.",
                   "Not known: the folder that `glider data` made", "see its own card",
                   "--model FILE.gguf"):  # fmt: skip

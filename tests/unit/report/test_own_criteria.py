@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 
 from glider.backends.scripted import ScriptedBackend
-from glider.batch.run import Plan, execute
+from glider.batch.run import JudgingPlan, execute
 from glider.calibration.labelled import LabelledRun
 from glider.cli.show import show_summary
 from glider.core.errors import SetupError
@@ -63,7 +63,9 @@ def make_run(tmp_path):
         )
         judge = Judge(ScriptedBackend(answer), format=NanoFormat(explain=False))
         with judge, made as run:
-            execute(judge, Plan(rows=first, columns=columns, criteria=()), run, lambda *_: None)
+            execute(
+                judge, JudgingPlan(rows=first, columns=columns, criteria=()), run, lambda *_: None
+            )
         write_summary(folder, summarise(folder) | {"finished": True})
         return folder
 

@@ -8,7 +8,7 @@ import yaml
 from glider.corpus.data_card import DATA_RECORD
 from glider.corpus.examples import Example
 from glider.corpus.mixture import Mixture
-from glider.studies.tail_patching.effects import Effect, categories, effect
+from glider.studies.tail_patching.effects import PatchEffect, categories, effect
 from glider.studies.tail_patching.measuring import Development, Score
 from glider.studies.tail_patching.weights import (
     PatchedSet,
@@ -22,7 +22,7 @@ from glider.studies.tail_patching.weights import (
 
 
 def changed(value, low, high):
-    return Effect(value=value, low=low, high=high, n=40)
+    return PatchEffect(value=value, low=low, high=high, n=40)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def changed(value, low, high):
         (changed(0.03, -0.05, 0.11), 0),
         (changed(-0.05, -0.12, 0.02), 0),
         (changed(-0.10, -0.18, -0.02), -1),
-        (Effect(value=None, low=None, high=None, n=3, why="one cluster"), 0),
+        (PatchEffect(value=None, low=None, high=None, n=3, why="one cluster"), 0),
     ],
 )
 def test_a_rating_looks_at_the_interval(one, rating):

@@ -8,7 +8,7 @@ import pytest
 from unit.corpus.cases import item, labelled
 
 from glider.core.errors import RunError, SetupError
-from glider.studies.tuning.labels import Labels, folds_of
+from glider.studies.tuning.labels import TuningLabels, folds_of
 from glider.studies.tuning.plan import StartingModel, plan_tuning, recipe_of, starting_point
 from glider.training.recipe import load_recipe
 from glider.training.start import with_lora_of
@@ -53,7 +53,7 @@ def test_the_seed_decides_and_nothing_else():
 
 
 def labels(n):
-    return Labels(labelled(), tuple(item(1) for _ in range(n)), (0,) * n, ((None,),) * n, ())
+    return TuningLabels(labelled(), tuple(item(1) for _ in range(n)), (0,) * n, ((None,),) * n, ())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Ways to judge better at the price of more calls, as judges around a judge (docs/strategies.md).
+"""Strategies: better judgments from more calls, as wrappers around a judge (docs/strategies.md).
 
 Other packages add strategies by the entry-point group `glider.strategies`.
 """
@@ -29,7 +29,7 @@ STRATEGIES: Registry[Callable[[], Strategy]] = Registry(
 
 
 def with_strategies(judge: Judge, strategies: Sequence[str | Strategy]) -> Judge:
-    """The judge with strategies around it; the first one sees the task as it was given.
+    """Wrap a judge in strategies; the first one gets the original task.
 
     Args:
         strategies: names, or strategies with options of their own.

@@ -1,4 +1,4 @@
-"""What a strategy is: a plan for one piece of work, made without asking anybody anything.
+"""The interface of a strategy: a plan for one task or pair, made without I/O.
 
 A plan says which works are judged in place of the one and how their outcomes fold into its one
 outcome. Where the model is to write something first, `plan` is a generator: it yields an Ask, is

@@ -163,9 +163,9 @@ class Cascade(Judge):
         return verdict.future
 
     def _heard_first(
-        self, work: Work, verdict: ComposedFuture[Result], heard: "Future[Result]"
+        self, work: Work, verdict: ComposedFuture[Result], judged: "Future[Result]"
     ) -> None:
-        outcome = heard.result()
+        outcome = judged.result()
         sure = self.until.confidence(outcome)
         step = Step(
             name=ANSWERED if sure is not None and sure >= self.until.least else PASSED_ON,

@@ -1,4 +1,4 @@
-"""Jury: several judges on every task, and the mean of what they say (PoLL, Verga et al. 2024).
+"""Jury: several judges on every task, and the mean of their scores (PoLL, Verga et al. 2024).
 
 A juror that fails is left out and named in the steps with its reason; if all fail, so does the
 outcome. How far the jurors lie apart is told beside the mean.
@@ -13,7 +13,7 @@ from glider.core.errors import SetupError
 from glider.core.judgments import Comparison, Failure, Step, Usage
 from glider.judging.judge import Judge, Work
 from glider.judging.strategies.base import Result, attributed, costing, spent_on
-from glider.judging.strategies.parts import Part, part_step, together
+from glider.judging.strategies.parts import ScoredPart, part_step, together
 
 
 class Jury(Judge):
@@ -60,9 +60,9 @@ class Jury(Judge):
         verdict: ComposedFuture[Result] = ComposedFuture()
         outcomes: dict[int, Result] = {}
 
-        def take(number: int, heard: "Future[Result]") -> None:
+        def take(number: int, answered: "Future[Result]") -> None:
             with verdict.lock:
-                outcomes[number] = heard.result()
+                outcomes[number] = answered.result()
                 if len(outcomes) < len(self.jurors):
                     return
             verdict.end(self._verdict(work, [outcomes[n] for n in range(len(self.jurors))]))
@@ -72,7 +72,7 @@ class Jury(Judge):
         return verdict.future
 
     def _verdict(self, work: Work, outcomes: Sequence[Result]) -> Result:
-        heard = [
+        answered = [
             (juror, outcome)
             for juror, outcome in zip(self.jurors, outcomes, strict=True)
             if not _failed(outcome)
@@ -82,7 +82,7 @@ class Jury(Judge):
             for juror, outcome in zip(self.jurors, outcomes, strict=True)
             if _failed(outcome)
         }
-        if not heard:
+        if not answered:
             return attributed(
                 costing(outcomes[0], spent_on(outcomes)),
                 work,
@@ -90,10 +90,10 @@ class Jury(Judge):
                 steps=tuple(told.values()),
                 usage=Usage(),
             )
-        parts = [Part(juror.id, 1 / len(heard)) for juror, _ in heard]
+        parts = [ScoredPart(juror.id, 1 / len(answered)) for juror, _ in answered]
         steps: list[Step] = list(told.values())
         scores: list[float] = []
-        for part, (_, outcome) in zip(parts, heard, strict=True):
+        for part, (_, outcome) in zip(parts, answered, strict=True):
             assert not isinstance(outcome, Failure)
             step = part_step(part, outcome)
             steps += [step, *outcome.steps]
@@ -101,7 +101,7 @@ class Jury(Judge):
         steps.append(
             Step(name="spread", text="highest less lowest", score=max(scores) - min(scores))
         )
-        verdict = together(work, parts, [outcome for _, outcome in heard], mixed=True)
+        verdict = together(work, parts, [outcome for _, outcome in answered], mixed=True)
         whole = costing(verdict, spent_on(outcomes))
         return attributed(whole, work, judge=self.id, steps=tuple(steps), usage=Usage())
 

@@ -49,7 +49,7 @@ class Aspect(Frozen):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ScoredPart:
     """What one of several outcomes is called, and its share in the whole; shares add up to 1."""
 
     name: str
@@ -59,7 +59,7 @@ class Part:
 # ---- adding up
 
 
-def summed(work: Work, parts: Sequence[Part], outcomes: Sequence[Result]) -> Result:
+def summed(work: Work, parts: Sequence[ScoredPart], outcomes: Sequence[Result]) -> Result:
     """The weighted sum of the parts' expected scores; of pairs, of their probabilities.
 
     Returns:
@@ -76,7 +76,7 @@ def summed(work: Work, parts: Sequence[Part], outcomes: Sequence[Result]) -> Res
     return together(work, parts, outcomes, mixed=False).with_steps(tuple(steps))
 
 
-def part_step(part: Part, outcome: Judgment | Comparison) -> Step:
+def part_step(part: ScoredPart, outcome: Judgment | Comparison) -> Step:
     """What a part came to."""
     score = outcome.p_first if isinstance(outcome, Comparison) else reading(outcome)
     return Step(name=part.name, weight=part.share, score=score)
@@ -88,7 +88,7 @@ def reading(judgment: Judgment) -> float:
 
 
 def together(
-    work: Work, parts: Sequence[Part], outcomes: Sequence[Result], *, mixed: bool
+    work: Work, parts: Sequence[ScoredPart], outcomes: Sequence[Result], *, mixed: bool
 ) -> Judgment | Comparison:
     """One outcome of outcomes that are all there.
 
@@ -103,7 +103,7 @@ def together(
 
 
 def _one_judgment(
-    rubric: Rubric, parts: Sequence[Part], judgments: Sequence[Judgment], *, mixed: bool
+    rubric: Rubric, parts: Sequence[ScoredPart], judgments: Sequence[Judgment], *, mixed: bool
 ) -> Judgment:
     pairs = list(zip(parts, judgments, strict=True))
     expected = sum(part.share * reading(judgment) for part, judgment in pairs)
@@ -139,7 +139,7 @@ def _one_judgment(
 
 
 def _one_comparison(
-    work: PairTask, parts: Sequence[Part], comparisons: Sequence[Comparison]
+    work: PairTask, parts: Sequence[ScoredPart], comparisons: Sequence[Comparison]
 ) -> Comparison:
     rubric = work.tasks[0].criterion.rubric
     p_first = _even(
@@ -195,7 +195,7 @@ def _shortest(judgments: Sequence[Judgment]) -> tuple[Cut, ...]:
 def apart(work: Work, aspects: Sequence[Aspect], steps: tuple[Step, ...] = ()) -> Plan:
     """Every aspect judged on its own, on the criterion's own scale; weights are all there."""
     whole = sum(aspect.weight or 0.0 for aspect in aspects)
-    parts = [Part(aspect.name, (aspect.weight or 0.0) / whole) for aspect in aspects]
+    parts = [ScoredPart(aspect.name, (aspect.weight or 0.0) / whole) for aspect in aspects]
     return Plan(
         works=tuple(changed(work, criterion=_narrowed(work, aspect)) for aspect in aspects),
         fold=partial(summed, work, parts),

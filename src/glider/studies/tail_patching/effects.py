@@ -16,7 +16,7 @@ _INTERVAL = 3.92
 """Standard errors a 95 % interval is wide."""
 
 
-class Effect(Frozen):
+class PatchEffect(Frozen):
     """What a patch did to some development sets; above 0 is better."""
 
     value: float | None
@@ -51,7 +51,7 @@ def effect(
     metric: str,
     *,
     seed: int,
-) -> Effect:
+) -> PatchEffect:
     """The paired difference of a figure over some sets: of each set, averaged over the sets.
 
     Whole clusters are resampled. `loss` counts with its sign turned.
@@ -69,10 +69,10 @@ def effect(
         rng=np.random.default_rng(seed),
     )
     if isinstance(found, Undefined):
-        return Effect(value=None, low=None, high=None, n=found.n, why=found.reason)
+        return PatchEffect(value=None, low=None, high=None, n=found.n, why=found.reason)
     assert isinstance(found, Estimate)
     low, value, high = (round(x, 6) for x in (found.low, found.value, found.high))
-    return Effect(value=value, low=low, high=high, n=found.n)
+    return PatchEffect(value=value, low=low, high=high, n=found.n)
 
 
 def _figure(values: Scores, dev: Development, rows: Sequence[int], metric: str) -> "Prepared":

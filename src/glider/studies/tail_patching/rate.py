@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from glider.studies.tail_patching.effects import Effect, effect
+from glider.studies.tail_patching.effects import PatchEffect, effect
 from glider.studies.tail_patching.measuring import Development, Scores
 from glider.studies.tail_patching.settings import PatchSettings
 from glider.studies.tail_patching.weights import PatchedSet, best_of, bundles_of, draws_of
@@ -25,11 +25,11 @@ def rated_sets(
         sizes: training set to its examples and the updates that were made.
     """
 
-    def changed(name: str, sets: Collection[str]) -> Effect:
+    def changed(name: str, sets: Collection[str]) -> PatchEffect:
         return effect(before, after[name], dev, sets, settings.metric, seed=settings.seed)
 
-    own: dict[str, Effect | None] = {}
-    effects: dict[str, dict[str, Effect]] = {}
+    own: dict[str, PatchEffect | None] = {}
+    effects: dict[str, dict[str, PatchEffect]] = {}
     measured = {name for sets in families.values() for name in sets}
     for name in after:
         own[name] = changed(name, [name]) if name in measured else None

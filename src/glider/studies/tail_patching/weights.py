@@ -11,7 +11,7 @@ from typing import Any
 
 from glider.core.base import Frozen
 from glider.corpus.data_card import record_file
-from glider.studies.tail_patching.effects import Effect
+from glider.studies.tail_patching.effects import PatchEffect
 
 _GENERAL, _SPECIFIC, _OTHERS, _BOOSTED = 100_000, 30_000, 3_000, 200_000
 _BEST = 2
@@ -23,9 +23,9 @@ class PatchedSet(Frozen):
 
     examples: int
     updates: int
-    own: Effect | None
+    own: PatchEffect | None
     """On its own development part."""
-    effects: dict[str, Effect]
+    effects: dict[str, PatchEffect]
     """Category to effect, its own development part left out."""
     total: int
     """Sum of the ratings."""
@@ -51,7 +51,7 @@ def draws_of(bundles: Collection[str], *, boosted: bool = False) -> int:
     return _GENERAL * ("general" in bundles) + _SPECIFIC * sum(b != "general" for b in bundles)
 
 
-def best_of(effects: Mapping[str, Mapping[str, Effect]], category: str) -> list[str]:
+def best_of(effects: Mapping[str, Mapping[str, PatchEffect]], category: str) -> list[str]:
     """The sets that helped a category most, at most two."""
     helped = {
         name: of[category].value or 0.0

@@ -23,7 +23,7 @@ from glider.models.resolve import TorchWeights, folder_hash
 from glider.store.atomic import write_json
 from glider.store.folder import lock_folder
 from glider.store.manifest import Manifest
-from glider.studies.tuning.labels import FORMAT, Labels
+from glider.studies.tuning.labels import FORMAT, TuningLabels
 from glider.studies.tuning.plan import (
     ASKING,
     StartingModel,
@@ -51,7 +51,7 @@ class TuningFolder:
     def __init__(
         self,
         out: Path,
-        labels: Labels,
+        labels: TuningLabels,
         start: StartingModel,
         coder: Coder,
         base: TorchWeights,

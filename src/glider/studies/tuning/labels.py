@@ -26,7 +26,7 @@ FORMAT = {"format": "nano"}
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
+class TuningLabels:
     """A person's labels, cut into folds, as what is asked."""
 
     labelled: LabelledSet
@@ -65,7 +65,7 @@ class Labels:
 
 def read_labels(
     labelled: LabelledSet, folder: Path, coder: Coder, *, folds: int, seed: int = 0
-) -> Labels:
+) -> TuningLabels:
     """The labels of a set, fit to learn from and to measure on.
 
     Raises:
@@ -97,7 +97,7 @@ def read_labels(
     _check(items, folds, labelled, notes)
     levels = [(item.part, level_of(item)[0]) for item in items]
     fold = folds_of([item.cluster for item in items], levels, folds, seed=seed)
-    return Labels(labelled, tuple(items), tuple(fold), tuple(asked), notes)
+    return TuningLabels(labelled, tuple(items), tuple(fold), tuple(asked), notes)
 
 
 def _orders(item: Item) -> tuple[bool, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from glider.core.base import Frozen
 from glider.core.errors import SetupError
 from glider.models.resolve import resolve
-from glider.studies.tuning.labels import MAX_TOKENS, Labels
+from glider.studies.tuning.labels import MAX_TOKENS, TuningLabels
 from glider.training.recipe import Recipe, parse_recipe
 
 _EXAMPLES_SEEN = 1000
@@ -54,7 +54,13 @@ ASKING = TuningPlan(epochs=1, batch=8, frozen_layers=0, learning_rate=1e-4, minu
 
 
 def plan_tuning(
-    labels: Labels, *, folds: int, layers: int, seconds: float, minutes: float, has_adapter: bool
+    labels: TuningLabels,
+    *,
+    folds: int,
+    layers: int,
+    seconds: float,
+    minutes: float,
+    has_adapter: bool,
 ) -> TuningPlan:
     """Epochs by the number of labels; the lower half frozen, then fewer epochs, to be in time.
 

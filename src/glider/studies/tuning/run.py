@@ -24,7 +24,7 @@ from glider.release.weights import copy_adapter
 from glider.store.atomic import write_json
 from glider.store.folder import refuse_begun
 from glider.studies.tuning.folder import TuningFolder, load
-from glider.studies.tuning.labels import Labels, read_labels
+from glider.studies.tuning.labels import TuningLabels, read_labels
 from glider.studies.tuning.settings import TuningSettings
 from glider.training.base_model import needs_torch
 from glider.training.folder import Progress, TrainingResult
@@ -133,7 +133,7 @@ def tune(
     return Tuned(results, shown, adapter, start.base, _asks_itself(found))
 
 
-def _asks_itself(labels: Labels) -> bool:
+def _asks_itself(labels: TuningLabels) -> bool:
     return bool(labels.labelled.part)
 
 
