@@ -79,11 +79,12 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(engine=None, *, keys=None, config=None, **settings):
+async def serving(engine=None, *, keys=None, config=None, config_file=None):
     """A server and a client for it; both end with the block."""
     engine = engine if engine is not None else Engine()
     config = config or Config.of(ModelSettings())
-    server = Server(ServeSettings(port=0, stop_within_s=0.5, **settings), ModelSettings())
+    settings = ServeSettings(port=0, stop_within_s=0.5, config=config_file)
+    server = Server(settings, ModelSettings())
     judge = ServedJudge("glider", Judge(engine), config.bounds)
     judges = {"glider": judge}
     await server.start(Serving(config, judges, Keys(keys or {}), bound_policies(config, judges)))

@@ -1,6 +1,7 @@
 """`glider serve` over real HTTP on loopback, with a scripted engine; once with the real model."""
 
 import asyncio
+import gzip
 import json
 import os
 import signal
@@ -13,9 +14,13 @@ import pytest
 from in_process import glider
 from served import Engine, run, serving
 
-from glider.core.errors import AccessRefused, Unavailable
+from glider import Judge
+from glider.core.errors import AccessRefused, RunError, Unavailable
 from glider.judging.settings import ModelSettings
-from glider.serve.settings import Bounds, Config
+from glider.serve.keys import Keys
+from glider.serve.server import Server
+from glider.serve.service import ServedJudge, Serving
+from glider.serve.settings import Bounds, Config, ServeSettings
 
 TEXT = "We open at nine 😀 in the morning."
 ASKED = {"criterion": "helpfulness", "input": "When?", "output": TEXT}
@@ -551,3 +556,56 @@ def test_the_description_names_every_route_and_its_answers_are_of_it():
     for name, answer in answers.items():
         schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
         jsonschema.Draft202012Validator(schema).validate(answer)
+
+
+def test_a_packed_body_is_unpacked_within_the_bound():
+    async def told():
+        async with serving() as client:
+            headers = JSON | {"Content-Encoding": "gzip"}
+            small = gzip.compress(json.dumps(ASKED).encode())
+            large = gzip.compress(b" " * 50_000_000)
+            return [
+                (await client.post("/v1/judge", data=data, headers=headers))[0]
+                for data in (small, large)
+            ]
+
+    assert run(told()) == [200, 413]
+
+
+def test_a_port_that_is_taken_is_said_and_the_engine_is_let_go():
+    engine = Engine()
+
+    async def told():
+        async with serving() as client:
+            server = Server(ServeSettings(port=client.server.port), ModelSettings())
+            config = Config.of(ModelSettings())
+            judge = ServedJudge("glider", Judge(engine), config.bounds)
+            with pytest.raises(RunError, match="cannot listen"):
+                await server.start(Serving(config, {"glider": judge}, Keys({})))
+            await server.stop()
+
+    run(told())
+    assert engine._closed
+
+
+def test_a_reload_drops_no_request_and_changes_the_bounds(tmp_path):
+    """A request that came before goes on under what it came under."""
+    path = tmp_path / "serve.yaml"
+    path.write_text("bounds: {chars: 200}")
+
+    async def told():
+        config = Config.load(path, ModelSettings())
+        async with serving(Engine(slow=0.8), config=config, config_file=path) as client:
+            slow = {"criterion": CRITERION, "output": "SLOW"}
+            asked = [asyncio.ensure_future(client.post("/v1/judge", slow)) for _ in range(5)]
+            await asyncio.sleep(0.2)
+            path.write_text("criteria: [helpfulness]\nbounds: {chars: 150}")
+            await client.server.reload()
+            listed = json.loads((await client.get("/v1/criteria"))[1])["criteria"]
+            long = (await client.post("/v1/judge", ASKED | {"input": "x" * 160}))[0]
+            path.write_text("criteria: nonsense")
+            await client.server.reload()
+            after = (await client.post("/v1/judge", ASKED))[0]
+            return [(await one)[0] for one in asked], [one["name"] for one in listed], long, after
+
+    assert run(told()) == ([200] * 5, ["helpfulness"], 413, 200)

@@ -50,10 +50,18 @@ class Service:
         """Serve something."""
         self.serving = serving
         self.stopping = False
+        self.asking: list[_Asking] = []
+        """Requests that are being answered."""
         self.metrics = Metrics(lambda: self.serving.lanes)
         self.laters = Laters(serving.config.bounds.kept)
         self.log: VerdictLog | None = None
         self.open_log()
+
+    def uses(self, judge: ServedJudge) -> bool:
+        """A request that is being answered may still ask this judge."""
+        return not judge.idle or any(
+            judge is one for asking in self.asking for one in asking.serving.judges.values()
+        )
 
     def open_log(self) -> None:
         """Begin the log that the configuration names; the one before is closed.
@@ -69,7 +77,7 @@ class Service:
             before.close()
 
 
-@dataclass
+@dataclass(eq=False)
 class _Asking:
     """What belongs to the request that is being answered."""
 
@@ -87,9 +95,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def make_app(service: Service) -> web.Application:
     """The application; it does not close what is served."""
-    app = web.Application(
-        middlewares=[_guarded], client_max_size=service.serving.config.bounds.body_bytes
-    )
+    app = web.Application(middlewares=[_guarded])
     app[SERVICE] = service
     app.add_routes(
         [
@@ -123,6 +129,7 @@ async def _guarded(request: web.Request, handler: _Handler) -> web.StreamRespons
     service = request.app[SERVICE]
     asking = _Asking(time.monotonic(), service.serving)
     _ASKING.set(asking)
+    service.asking.append(asking)
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "(none)"
     try:
@@ -136,6 +143,8 @@ async def _guarded(request: web.Request, handler: _Handler) -> web.StreamRespons
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told in our shape
         response = _told(error, service)
+    finally:
+        service.asking.remove(asking)
     service.metrics.answered(route, response.status, time.monotonic() - asking.began)
     return response
 

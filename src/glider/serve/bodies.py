@@ -25,12 +25,10 @@ async def read_body(request: web.Request, bounds: Bounds) -> dict[str, Any]:
         raise _too_large(bounds)
     try:
         async with asyncio.timeout(bounds.body_seconds):
-            raw = await request.read()
+            raw = await _read(request, bounds)
     except TimeoutError as exc:
         message = f"no whole body within {bounds.body_seconds:g} s"
         raise WireError(message, status=408, code="request_timeout") from exc
-    except web.HTTPRequestEntityTooLarge as exc:
-        raise _too_large(bounds) from exc
     try:
         body = json.loads(raw, parse_constant=_no_number)
     except (ValueError, RecursionError) as exc:
@@ -39,6 +37,17 @@ async def read_body(request: web.Request, bounds: Bounds) -> dict[str, Any]:
         raise WireError("the body is no JSON object")
     _check(body, bounds)
     return body
+
+
+async def _read(request: web.Request, bounds: Bounds) -> bytes:
+    """The body, unpacked where it is packed; no more of it than is allowed."""
+    parts, size = [], 0
+    async for part in request.content.iter_any():
+        size += len(part)
+        if size > bounds.body_bytes:
+            raise _too_large(bounds)
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _no_number(name: str) -> NoReturn:

@@ -69,6 +69,8 @@ class Server:
         self._tls = _tls(settings)
         self.port = settings.port
         self.service: Service | None = None
+        self._serving: Serving | None = None
+        self._reloading = asyncio.Lock()
         self._runner: web.AppRunner | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -115,6 +117,7 @@ class Server:
             serving = await asyncio.to_thread(
                 Serving.open, self._config, self._keys, None, self._progress
             )
+        self._serving = serving
         self.service = Service(serving)
         for judge in serving.judges.values():
             await self._measure(judge)
@@ -152,8 +155,14 @@ class Server:
 
     async def reload(self) -> None:
         """Read configuration and keys again; what cannot be used changes nothing."""
-        assert self.service is not None
+        async with self._reloading:
+            await self._reload()
+
+    async def _reload(self) -> None:
+        if self.service is None:
+            return  # what is being started has read them just now
         before = self.service.serving
+        serving = before
         try:
             config, keys = await asyncio.to_thread(self._read)
             self.settings.check(has_keys=bool(keys))
@@ -161,41 +170,49 @@ class Server:
             for name, judge in serving.judges.items():
                 if before.judges.get(name) is not judge:
                     await self._measure(judge)
-        except GliderError as error:
+            self.service.serving = self._serving = serving
+            if (config.log, config.policies) != (before.config.log, before.config.policies):
+                self.service.open_log()
+        except (GliderError, OSError) as error:
+            self.service.serving = self._serving = before
+            self._close_what_only(serving, before)
             self._notify(f"not reloaded: {error}")
             return
-        self.service.serving = serving
-        if config.log != before.config.log or config.policies != before.config.policies:
-            self.service.open_log()
+        for judge in serving.judges.values():
+            judge.bound(config.bounds)
+        self.service.laters.kept = config.bounds.kept
         self._notify("reloaded")
-        for name, judge in before.judges.items():
-            if serving.judges.get(name) is not judge:
-                closing = asyncio.create_task(self._close_when_idle(judge))
+        self._close_what_only(before, serving)
+
+    def _close_what_only(self, one: Serving, other: Serving) -> None:
+        """Close the judges that one has and the other has not, once no request needs them."""
+        assert self.service is not None
+        for name, judge in one.judges.items():
+            if other.judges.get(name) is not judge:
+                closing = asyncio.create_task(self._close_when_unused(self.service, judge))
                 self._closing.add(closing)
                 closing.add_done_callback(self._closing.discard)
 
-    async def _close_when_idle(self, judge: ServedJudge) -> None:
-        await asyncio.sleep(1.0)  # for requests that came under it and are still being read
-        while not judge.idle:
+    async def _close_when_unused(self, service: Service, judge: ServedJudge) -> None:
+        while service.uses(judge):
             await asyncio.sleep(0.1)
         await asyncio.to_thread(judge.judge.close)
 
     async def stop(self) -> None:
         """Take nothing more, let what is under way end within the bound, and close the models."""
-        if self.service is None:
-            return
-        self.service.stopping = True
-        self.service.laters.cancel()
+        if self.service is not None:
+            self.service.stopping = True
+            self.service.laters.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
         try:
-            if self.service.log is not None:
+            if self.service is not None and self.service.log is not None:
                 self.service.log.close()
         except OSError as error:
             _LOG.error("the log of verdicts cannot be put on disk: %s", error.strerror)
         for closing in list(self._closing):
             closing.cancel()
-        for judge in self.service.serving.judges.values():
+        for judge in self._serving.judges.values() if self._serving is not None else ():
             with suppress(GliderError):
                 await asyncio.to_thread(judge.judge.close)
 

@@ -82,6 +82,11 @@ class ServedJudge:
         """No lane has work."""
         return all(lane.idle for lane in self.lanes.values())
 
+    def bound(self, bounds: Bounds) -> None:
+        """Change how many may wait."""
+        for lane in self.lanes.values():
+            lane.max_waiting = bounds.waiting
+
     async def measure(self, criterion: Criterion) -> Failure | None:
         """Learn the pace of every lane; the failure if the model cannot judge just now.
 
@@ -137,8 +142,7 @@ class Serving:
         opened: list[ServedJudge] = []
         try:
             for name, model in config.models.items():
-                kept = before is not None and before.config.models.get(name) == model
-                if kept and before is not None and before.config.bounds == config.bounds:
+                if before is not None and before.config.models.get(name) == model:
                     judges[name] = before.judges[name]
                 else:
                     judges[name] = ServedJudge.open(name, model, config.bounds, progress)
