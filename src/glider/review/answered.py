@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from glider.core.errors import DataError
-from glider.core.judgments import Judgment, Span
+from glider.core.judgments import Failure, Judgment, Span
 from glider.data.clusters import Clusters
 from glider.review.answers import Answer, Person, read_people
 from glider.review.begin import Review, load_review
 from glider.review.items import ReviewItem, weight
 from glider.review.plan import Visit
 from glider.stats.statistic import Floats
-from glider.store.run import samples
+from glider.store.run import outcomes, samples
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,10 @@ class Answered:
     items: tuple[AnsweredItem, ...]
     outdated: int
     """Own answers to another text, question or rubric than the run holds now; not counted."""
+    failed: int
+    """Outcomes of the run that are failures: nobody can look at them."""
+    asked: int
+    """All its outcomes."""
 
     @property
     def names(self) -> list[str]:
@@ -122,7 +126,8 @@ def read_answered(run: Path) -> Answered:
                 else:
                     outdated += kind == "blind"
         items.append(AnsweredItem(item, review.rows[one.id], cluster, weight(one), **found))
-    answered = Answered(review, people, tuple(items), outdated)
+    failures = [isinstance(outcome, Failure) for _, outcome in outcomes(run)]
+    answered = Answered(review, people, tuple(items), outdated, sum(failures), len(failures))
     if not answered.names:
         raise DataError("nobody has answered yet", path=str(run),
                         hint=f"glider review {run} serves the page")  # fmt: skip

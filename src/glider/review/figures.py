@@ -103,6 +103,11 @@ class _Figures:
                 f"{self.answered.outdated} answers are to another text, question or rubric than "
                 "the run holds now; they are not counted."
             )
+        if self.answered.failed:
+            self.notes.append(
+                f"{self.answered.failed} of the run's {self.answered.asked} outcomes are failures: "
+                "there was nothing to look at, and every figure here is of the others."
+            )
         scores = self.plan.asks_score
         verdicts = self.verdicts() + self.questions()
         lowest, highest = _ends(self.items[0])

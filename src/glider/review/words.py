@@ -132,10 +132,13 @@ def markdown(report: ReviewReport, *, brief: bool = False) -> str:
     blocks = [
         "# What people say",
         f"{report.judge}, run {report.run_id}, {report.mode}. {len(report.people)} people gave "
-        f"{report.answers} answers to {report.answered} of {report.drawn} items, scores "
-        f"{report.scale}. Alpha of own scores (Krippendorff, interval): "
-        f"{figure_text(report.alpha)}.",
+        f"{report.answers} answers to {report.answered} of {report.drawn} items.",
     ]
+    if report.beside:
+        blocks[-1] += (
+            f" Scores {report.scale}; alpha of own scores (Krippendorff, interval): "
+            f"{figure_text(report.alpha)}."
+        )
     if not report.verdicts and report.mode in ("verify", "compare"):
         blocks.append("Nobody has given a verdict yet: no share of agreement is claimed.")
     for title, note, heads, rows in tables(report):

@@ -263,6 +263,41 @@ def test_the_command_writes_what_anybody_can_recompute(reviewed):
         assert "Alternative-annotator" in (review.run / "review" / name).read_text()
 
 
+def test_made_data_has_shares_for_each_question_and_no_agreement_on_scores(tmp_path):
+    review = begun(graded_run(tmp_path / "run", 10), "ana", "ben", mode="synth")
+    keys = [question.key for question in review.plan.questions]
+    with AnswerBook(review.run, review.plan.people) as book:
+        for n, drawn in enumerate(review.plan.items):
+            for person in review.plan.people:
+                said = {key: "no" if n < k else "yes" for k, key in enumerate(keys)}
+                book.add(answer(review, person, drawn, questions=said))
+    report = review_report(review.run)
+    assert [one.yes.value for one in report.verdicts] == pytest.approx(
+        [1 - k / 10 for k in range(9)]
+    )
+    assert report.beside == () and report.pull == () and report.mean_agreement is None
+    ended = glider("review", "report", review.run, cwd=tmp_path)
+    assert ended.returncode == 0 and "What people say of the data" in ended.stdout
+    assert "alpha of own scores" not in ended.stdout
+
+
+def test_what_could_not_be_judged_is_said(tmp_path):
+    run = graded_run(tmp_path / "run", 4)
+    lines = (run / "journal.jsonl").read_text().splitlines()
+    failed = json.loads(lines[0])
+    told = failed["outcome"]
+    failed["outcome"] = {
+        **{key: told[key] for key in ("version", "task_id", "sample_id", "criterion", "judge")},
+        "kind": "failure", "stage": "read", "code": "truncated", "message": "cut",
+    }  # fmt: skip
+    (run / "journal.jsonl").write_text("\n".join([json.dumps(failed), *lines[1:]]) + "\n")
+    review = begun(run, "ana")
+    assert len(review.plan.items) == 3
+    with AnswerBook(run, ["ana"]) as book:
+        book.add(answer(review, "ana", review.plan.items[0], score=3))
+    assert any("1 of the run's 4 outcomes" in note for note in review_report(run).notes)
+
+
 def test_what_is_missing_is_said(tmp_path):
     run = graded_run(tmp_path / "run", 3)
     with pytest.raises(RunError, match="no review"):
