@@ -1,4 +1,4 @@
-"""Labelled sets and own files to examples: prompts as served, with their answers."""
+"""Make training examples from labelled sets and own files: prompts as served, with answers."""
 
 from typing import TYPE_CHECKING, Any
 

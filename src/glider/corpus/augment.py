@@ -1,4 +1,4 @@
-"""The same judgment asked in other words: other question, other names of the texts, other scale.
+"""Augmentation: other wordings of the question, other field names, other scales.
 
 A judge that is to follow any rubric must not know its training rubrics by heart. Each change keeps
 what was judged and what is true of it: wordings are written by hand (`wordings.yaml`, and frames

@@ -1,4 +1,4 @@
-"""Items on their way into a mixture, and the count of what is left out or changed on the way."""
+"""Candidates for a mixture, and counts of what is left out or changed."""
 
 from collections import Counter
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The data card: what the files hold, what was left out and why, where it came from.
+"""The data card: what the files hold, what was left out and why, and where it came from.
 
 Written from what was made, never by hand; the same figures are in the manifest as data. No paths.
 """

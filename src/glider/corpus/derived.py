@@ -1,4 +1,4 @@
-"""Pairs made of single outputs; what people said of them, or how they are made, tells the winner.
+"""Pairs made from single outputs; their labels, or how the pair is made, decide the winner.
 
 - *rated*: two outputs to one prompt that people gave different labels under one criterion.
 - *strayed*: an output that people found good beside one to another, similar prompt of its set, more

@@ -1,4 +1,4 @@
-"""Which items of the training and the development part become examples, and which are explained."""
+"""Choose which items become examples, and which of them are explained."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

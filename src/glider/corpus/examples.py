@@ -1,4 +1,4 @@
-"""Records to train on and their files: JSON Lines, gzip, one record a line, versioned.
+"""Training records and their files: gzipped JSON Lines, versioned.
 
 An `Example` has a prompt and the answer to learn, a `Preference` a prompt and two answers, an
 `ExampleTask` what an example's prompt was made of.

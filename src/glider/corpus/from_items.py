@@ -1,4 +1,4 @@
-"""A labelled item to an example: the very prompt that will be asked, and the answer to learn.
+"""Turn a labelled item into an example: the exact prompt that is served, and the answer.
 
 Prompt and answer come from the `Format` that serves: `render` and `target`, nothing else. The label
 is carried linearly from the scale people used to the rubric's levels. A label between two levels is

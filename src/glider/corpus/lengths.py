@@ -1,4 +1,4 @@
-"""How many tokens a prompt has, and whether an item can be asked within so many."""
+"""Count a prompt's tokens, and check whether an item fits into a limit."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Labelled sets and a person's own labels to a folder of examples: what `glider data` does."""
+"""`glider data` as a function: make a folder of examples from labelled sets and own labels."""
 
 import json
 from collections.abc import Callable

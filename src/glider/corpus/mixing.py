@@ -1,4 +1,4 @@
-"""Labelled sets to one training and one development part; all that was left out is counted.
+"""Mix labelled sets into a training and a development part, counting all that is left out.
 
 In order: load; leave out what a benchmark holds; cut off the development part; leave out what is
 too long; make pairs of single outputs; balance levels; draw by sets (examples-proportional with a

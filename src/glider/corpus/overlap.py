@@ -1,4 +1,4 @@
-"""What is in training and in a benchmark too: the same texts, and nearly the same.
+"""Find texts that occur, exactly or nearly, in both training data and benchmarks.
 
 Texts are compared as words (case, spacing and marks set aside). Two are *near* when at least half
 of the runs of eight words of one are in the other, either way round. Runs are counted exactly, not

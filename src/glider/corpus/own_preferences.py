@@ -1,4 +1,4 @@
-"""A person's own pairs of answers, as a preference stage and the stage before it learn them.
+"""Turn the user's own pairs of answers into files for a preference stage and an SFT stage.
 
 A record has `prompt`, `chosen` and `rejected`, as GLIDER's and TRL's have: a prompt is a text or a
 list of messages, an answer a text or a list of one message. Prompts are taken as they are, so they

@@ -1,4 +1,4 @@
-"""What people wrote about a text, made fit to be a short answer's reason.
+"""Turn human explanations into reasons that fit a short answer.
 
 A reason is kept in its own language and its own words: whole sentences are chosen and nothing is
 composed. What names a number on some scale, another answer or nothing but the verdict is left out,

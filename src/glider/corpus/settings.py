@@ -1,4 +1,4 @@
-"""What a person can say about the examples that are made of labels."""
+"""Settings: how examples are made from labels."""
 
 import os
 from dataclasses import dataclass

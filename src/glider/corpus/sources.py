@@ -1,4 +1,4 @@
-"""Which sets a mixture is made of, which it must not overlap, and a person's own files as sets."""
+"""The sets of a mixture, the benchmarks it must not overlap, and own files as sets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

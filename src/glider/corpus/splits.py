@@ -1,4 +1,4 @@
-"""Items to a training and a development part; what a benchmark holds is in neither.
+"""Split items into a training and a development part, without items of benchmarks.
 
 Items that share a cluster or a prompt text are on one side, across sets.
 """

@@ -1,1 +1,1 @@
-"""Texts that people have judged: what a judge is measured against and trained on."""
+"""Labelled sets: texts with human judgments, to measure and train judges."""

@@ -1,4 +1,4 @@
-"""Item: one text (or pair) under one criterion, with what people said of it.
+"""Item: one text (or pair) under one criterion, with its human labels.
 
 Gold stays on the scale people used; the criterion may have another (people rated 0 to 100, the
 judge has five levels). `on_gold_scale` is the one place where a judge's score is carried over.

@@ -1,4 +1,4 @@
-"""A person's own file of labels as a set: Glider's records, or another project's columns."""
+"""A user's own file of labels as a set: Glider's records, or another project's columns."""
 
 from collections.abc import Iterable
 from pathlib import Path

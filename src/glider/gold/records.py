@@ -1,4 +1,4 @@
-"""Labelled records in the project's format: one JSON object a line with its text, criterion, label.
+"""Labelled records in Glider's format: one JSON object per line.
 
 `input`, `context`, `reference` and `output` (or two `outputs`) are the texts; `criterion`,
 `rubric` and `scale` say what was asked, where the set does not; `label` is the gold: a number on

@@ -1,4 +1,4 @@
-"""Labelled sets: where the data is, what was asked, how it is scored, what may be done with it.
+"""Labelled sets: where the data is, what was asked, how it is scored, and its allowed use.
 
 One YAML file each in `sets/`, or a user's own; other packages add sets by the entry-point group
 `glider.sets`. The data itself is never shipped: it is looked for in a folder. The same sets are

@@ -1,4 +1,4 @@
-"""What leaves the workbench: a trained judge as files other programs load, and its card."""
+"""Export a trained judge to files that other programs load, with a model card."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,4 +1,4 @@
-"""The model card of what `glider export` and `glider tune` write, out of a training's own files."""
+"""Write the model card of an export or tuning from a training's own files."""
 
 import json
 from collections.abc import Sequence

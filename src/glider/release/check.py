@@ -1,4 +1,4 @@
-"""What quantising does to a judge's scores: the same prompts asked of two files."""
+"""Measure how quantising changes a judge's scores, on the same prompts."""
 
 import random
 from itertools import zip_longest

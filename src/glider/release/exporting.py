@@ -1,4 +1,4 @@
-"""A training or an adapter to what other programs load, with its model card.
+"""`glider export` as a function: export a training or an adapter, with its model card.
 
 A quantised file is compared, where asked, with the same weights in f16 before it takes its name.
 """

@@ -1,4 +1,4 @@
-"""The model card: what a judge was made of, how it measured, what it is for and what it is not for.
+"""The model card: how a judge was made, how it measured, and what it is (not) for.
 
 Written from the training's own files and a benchmark's figures, never by hand: what is not known is
 said to be unknown. A figure stands with its interval and its n, or with the reason why there is

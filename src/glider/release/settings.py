@@ -1,4 +1,4 @@
-"""What is exported, how it is checked, and what its card says."""
+"""Settings: what is exported, how it is checked, and what its card says."""
 
 from dataclasses import dataclass
 from pathlib import Path

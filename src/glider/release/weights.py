@@ -1,4 +1,4 @@
-"""From an adapter to what other programs load: a tidy adapter, a Hugging Face folder, a GGUF.
+"""Convert an adapter into a clean adapter, a Hugging Face folder, or a GGUF.
 
 Needs no torch. Everything is made beside its place and renamed when it is whole. The GGUF is the
 base's own file with other numbers in it, so header, tokenizer and chat template stay as they were;

@@ -1,1 +1,1 @@
-"""Numbers with their uncertainty, their count and their method. No project types but Estimate."""
+"""Statistics with interval, count and method. Knows no project types except Estimate."""

@@ -1,4 +1,4 @@
-"""How near is the judge to people, and people to each other?
+"""Agreement between judge and people, and among people.
 
 Percent agreement, Cohen's kappa, Krippendorff's alpha, Themis' Agr(p, q), mean absolute error, and
 EvalYaks' accuracies over several criteria of one item. Kappa and alpha take off what chance would

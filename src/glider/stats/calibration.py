@@ -1,4 +1,4 @@
-"""From a judge's own numbers to what people say: maps, and how far off they are.
+"""Calibration: maps from a judge's numbers to human labels, and their errors.
 
 Two maps. *Isotonic*: whatever rises with the judge's score, read off the labels (pool adjacent
 violators, straight lines between steps). *Temperature*: the judge's level probabilities made

@@ -1,4 +1,4 @@
-"""Means and shares of items that come in clusters: several answers to one prompt, one document.
+"""Means and shares of clustered items: several answers to one prompt or document.
 
 Items of one cluster are alike, so they tell less than as many independent ones. Every interval
 here counts clusters, not items; where each item is its own cluster the textbook formula comes out.

@@ -1,4 +1,4 @@
-"""Do the judge's scores rise with people's labels? Pearson, Spearman, Kendall's tau-b.
+"""Correlation of scores and labels: Pearson, Spearman, Kendall's tau-b.
 
 A correlation says nothing about level: a judge that is always two too high has 1. Look at the mean
 absolute error beside it. A side that does not vary, or fewer than three items, has no correlation:

@@ -1,4 +1,4 @@
-"""A figure is an Estimate, with an interval, or it is Undefined, with a reason. Never a bare 0."""
+"""A figure is an Estimate with an interval, or Undefined with a reason; never a bare 0."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Many tests at once: p-values adjusted so that a table of them can be read at one level.
+"""Multiple testing: p-values adjusted for the number of tests.
 
 Holm (1979) bounds the chance of any false finding, under any dependence. Benjamini-Hochberg
 (1995) bounds the expected share of false ones among the findings, for independent or positively

@@ -1,4 +1,4 @@
-"""Predicted spans against the spans people marked: how much of the one is in the other.
+"""Overlap of predicted spans with the spans that people marked.
 
 Places are half-open pairs (start, end) of code points of one text. Overlapping spans count once.
 Counts of items are added up before the division (micro average), so that an item without any span

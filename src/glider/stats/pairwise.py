@@ -1,4 +1,4 @@
-"""Which of two outputs is better: accuracy in one order and in both, flips, the pull of a place.
+"""Pairwise accuracy in one order and in both, flips, and position bias.
 
 `orders` has shape (n, 2): P(second output is better) with the outputs as shown, and with their
 places exchanged; both are about the same output, whichever place it had. NaN is an order that was

@@ -1,4 +1,4 @@
-"""The true mean or pass rate of a whole set, from few human labels and many judgments.
+"""Prediction-powered inference: a set's true mean or pass rate from few labels.
 
 Prediction-powered inference with power tuning (PPI++: Angelopoulos, Duchi and Zrnic 2023, arXiv
 2311.01453): the judge says how the labelled items differ from the others, the labels say how much

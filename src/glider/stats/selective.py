@@ -1,4 +1,4 @@
-"""Which judgments to keep: risk against coverage, and a threshold that is certified.
+"""Selective prediction: risk against coverage, and a certified threshold.
 
 An item is kept where the judge's confidence reaches the threshold; *risk* is the share of kept
 items on which judge and people disagree. What counts as disagreement is the caller's choice and

@@ -1,4 +1,4 @@
-"""What a statistic is here: a number of an array of items and of how often each item counts.
+"""The interface of a statistic: a function of items and their weights.
 
 `pearson(score, gold)` is a number; `pearson(score, gold, weights)` the same where item i counts
 weights[i] times; `pearson.on(score, gold)` does the sorting once and is then asked for many sets of

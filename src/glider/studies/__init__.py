@@ -1,4 +1,4 @@
-"""Studies on top of training: own labels, a choice of examples, patches, own answers, a teacher."""
+"""Studies on top of training: tuning, selection, tail-patching, self-rationalization, teaching."""
 
 from typing import TYPE_CHECKING, Any
 

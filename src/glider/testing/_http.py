@@ -1,4 +1,4 @@
-"""The fake server's HTTP: one request after another, answered well or badly as the desk decides."""
+"""The HTTP side of the fake server."""
 
 from __future__ import annotations
 

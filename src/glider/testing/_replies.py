@@ -1,4 +1,4 @@
-"""What the fake server says, and which requests it spoils: settings and requests in, replies out.
+"""The replies of the fake server, and which requests it spoils.
 
 Knows no HTTP: `server` reads and writes them, and is where the public names are.
 """

@@ -1,4 +1,4 @@
-"""What every backend must do, as a pytest suite that plug-ins can inherit.
+"""The tests that every backend must pass, as a pytest suite that plug-ins can inherit.
 
     from glider.testing.contract import BackendContract
 

@@ -1,4 +1,4 @@
-"""From a recipe and a folder of examples to a judge: stages, trainers, run folders."""
+"""Train a judge from a recipe and a folder of examples: stages, trainers, run folders."""
 
 from typing import TYPE_CHECKING, Any
 

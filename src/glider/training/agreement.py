@@ -1,4 +1,4 @@
-"""How a judge in training agrees with people on its development part."""
+"""Agreement with people on the development part, during training."""
 
 import math
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The model a training starts from: where its weights are, and loading them to be trained."""
+"""The model a training starts from: find and load its weights."""
 
 from typing import Any
 

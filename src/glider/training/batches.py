@@ -1,4 +1,4 @@
-"""Which examples make an update, and which passes an update is made of.
+"""Choose the examples of an update, and split an update into forward passes.
 
 An update is a random draw of `batch` examples: the learning sees no lengths. Inside it the examples
 are sorted by length and cut into passes of at most `batch_tokens` tokens, padding included, so that

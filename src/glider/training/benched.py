@@ -1,4 +1,4 @@
-"""What `glider bench` would say of a development part, while a judge is trained.
+"""The figure of `glider bench` on the development part, during training.
 
 Each set's own first metric over its items, mapped so that random answers get 0 and perfect ones 1,
 then the mean over sets: the figure at the top of the bench's page, without its interval. Items come

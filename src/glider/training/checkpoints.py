@@ -1,4 +1,4 @@
-"""Checkpoints of a stage: which there are, which is the best, and what is kept of one.
+"""Checkpoints of a stage: list them, find the best one, and remove old ones.
 
 Needs no torch.
 """

@@ -1,4 +1,4 @@
-"""A training run is a folder; killed at any moment, it resumes from its last checkpoint.
+"""The folder of a training run; a killed run resumes from its last checkpoint.
 
     manifest.json          recipe, base model, hashes of data and code, versions; written once
     metrics.jsonl          one line per update, per measurement and per event; only ever grows

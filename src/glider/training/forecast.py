@@ -1,4 +1,4 @@
-"""What a training will be: tokens, updates, and roughly how long and how much memory.
+"""Forecast a training: tokens, updates, and rough time and memory.
 
 Counts are exact. Time comes from the arithmetic of the model and from how fast this machine
 multiplies matrices right now; memory from what is kept for each weight and token. Both are rough:

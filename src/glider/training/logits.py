@@ -1,4 +1,4 @@
-"""The logits of learnt positions alone, instead of a vocabulary at every position.
+"""Compute logits at trained positions only, not at every position.
 
 Of a bare score one position in some six hundred is learnt, and for a small model the output layer
 is a fifth of the arithmetic and most of the memory. Right padding needs no mask: a causal model

@@ -1,4 +1,4 @@
-"""This machine and this process: which of how many it is, its memory, and running out of it."""
+"""This machine and process: rank, memory, and errors of running out of memory."""
 
 import os
 import sys

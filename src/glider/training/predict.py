@@ -1,4 +1,4 @@
-"""What a model says of examples: the probability of each level, where training and serving read it.
+"""A model's probability of each level, read where training and serving read it.
 
 The prompt's tokens, the passes and the output layer are those of training (`logits`), so a model is
 asked here exactly what it learnt, and what a judge will ask of it. Only bare scores are read: one

@@ -1,4 +1,4 @@
-"""A training on several processor cores: as many processes, each with its own part of an update.
+"""Train with several processes on CPU cores, each with its part of an update.
 
 Small matrices do not fill two cores: of one process with two threads the second waits for most of
 the time, while two processes with one thread each do nearly twice the work. This process is the

@@ -1,4 +1,4 @@
-"""A training as a YAML file: which model, which examples, which stages, with which numbers.
+"""Recipes: a training as a YAML file with model, examples, stages and settings.
 
 Every setting says what it means and where its number comes from. An unknown key is an error that
 offers the near one. The resolved recipe, defaults filled in, is what a run's manifest keeps, so a

@@ -1,4 +1,4 @@
-"""A training: its stages one after another, each from what the one before ended with.
+"""Run a training: its stages one after another, each from the result of the previous one.
 
 In several processes: `accelerate launch ... -m glider.training.run RECIPE --data DIR --out DIR`.
 """

@@ -1,4 +1,4 @@
-"""What the stages of a recipe train on and measure on: files of examples to tokens."""
+"""Load the training and development examples of a recipe's stages as tokens."""
 
 import sys
 from collections.abc import Mapping, Sequence

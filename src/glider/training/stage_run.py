@@ -1,4 +1,4 @@
-"""One stage of a training: its trainer, its updates, and what it ends with."""
+"""Run one stage of a training: its trainer, its updates, and its result."""
 
 import json
 import os

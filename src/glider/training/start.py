@@ -1,4 +1,4 @@
-"""The adapter that a training starts from: what it is, and whether recipe and base fit it."""
+"""The adapter a training starts from, and whether recipe and base model fit it."""
 
 import re
 import shlex

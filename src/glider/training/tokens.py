@@ -1,4 +1,4 @@
-"""An example as token ids: the prompt that is served, the answer, and where its score stands.
+"""An example as token ids: the served prompt, the answer, and the position of its score.
 
 The prompt's ids come from the function that serves (`text.chat`), the answer's are put behind them.
 The answer is cut where its score stands, as serving reads the score's probabilities at a token's

@@ -1,4 +1,4 @@
-"""TRL's trainers, made to do things our way. Needs torch and trl: imported inside functions only.
+"""Adapt TRL's trainers. Needs torch and trl, which are imported inside functions only.
 
 What is theirs: the optimizer, the schedule, FSDP and DDP, the preference losses, resuming. What is
 ours: which examples make an update and which passes it is made of, the supervised loss, what is

@@ -1,4 +1,4 @@
-"""What a judge is asked, and its answers in a journal."""
+"""Ask a judge its training prompts, and keep the answers in a journal."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable

@@ -1,4 +1,4 @@
-"""Which of a judge's answers to one prompt make pairs; pure functions of the answers.
+"""Choose which answers to one prompt make pairs; pure functions.
 
 A score is right when it is the people's level, or what most of them gave (of a tie, both); or,
 without looking at people, when it is the most common of the model's own (`majority`). The margin

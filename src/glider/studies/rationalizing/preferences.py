@@ -1,4 +1,4 @@
-"""Answers to pairs: files that a preference stage learns, and a card that says what they are."""
+"""Write pairs of answers as files for a preference stage, with a card."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

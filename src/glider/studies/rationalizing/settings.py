@@ -1,4 +1,4 @@
-"""How a judge's own answers are asked for, and which of them make pairs."""
+"""Settings: how a judge's own answers are asked for and paired."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args

@@ -1,1 +1,1 @@
-"""Which examples to train on, by what a model loses on them."""
+"""Choose training examples by a model's losses on them."""

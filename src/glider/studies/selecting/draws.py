@@ -1,4 +1,4 @@
-"""Which examples to train on: IFD, an approximation of D3, and the random draw they must beat.
+"""Selection rules: IFD, an approximation of D3, and the random baseline.
 
 Nothing here loads a model. A model's losses come in by a callable, so that the arithmetic can be
 checked on a table; `losses.TorchLosses` is one for a torch model.

@@ -1,4 +1,4 @@
-"""What a causal language model in torch loses on answers, and what it makes of their prompts."""
+"""A causal language model's losses on answers, and its embeddings of prompts, in torch."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Self

@@ -1,4 +1,4 @@
-"""A part of the examples, chosen: a folder of examples to a smaller one that is trained on.
+"""`glider select` as a function: write a smaller folder of chosen examples.
 
 manifest.json      examples, model, what is measured; written once
 measures.jsonl     what was measured, an example a line; a killed selection resumes with it

@@ -1,4 +1,4 @@
-"""How a part of the examples is chosen."""
+"""Settings: how training examples are chosen."""
 
 from dataclasses import dataclass
 from typing import Annotated

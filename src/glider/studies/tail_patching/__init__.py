@@ -1,1 +1,1 @@
-"""FLAMe's tail-patch: what a little more of one set does to all the others."""
+"""FLAMe's tail-patch: the effect of a little more of one set on all the others."""

@@ -1,4 +1,4 @@
-"""What a patch did to the development sets: paired differences, intervals and ratings."""
+"""Effects of a patch on the development sets: paired differences, intervals, ratings."""
 
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING

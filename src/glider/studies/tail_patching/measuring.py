@@ -1,4 +1,4 @@
-"""What a judge says of the development sets, before and after a patch."""
+"""Score the development sets before and after a patch."""
 
 import math
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""All patched sets rated: what each did to every category of development sets."""
+"""Rate all patched sets: the effect of each on every category of development sets."""
 
 from collections.abc import Collection, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""FLAMe's tail-patch (arXiv 2407.10817): what a little more of one set does to all the others.
+"""FLAMe's tail-patch (arXiv 2407.10817): the effect of more of one set on all the others.
 
 A partly trained judge is trained a little further on each training set alone, and measured on every
 development set before and after. Each set gets a rating per category of development sets: +2

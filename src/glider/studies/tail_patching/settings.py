@@ -1,4 +1,4 @@
-"""What is done to the checkpoint of a tail-patch, and how it is measured."""
+"""Settings: how a checkpoint is patched and measured."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""Where a tail-patch starts: the weights of a training, and the recipe that made them."""
+"""The start of a tail-patch: a training's weights and its recipe."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

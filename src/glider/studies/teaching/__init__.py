@@ -1,1 +1,1 @@
-"""Reasons by a teacher: a model explains people's scores; what does not hold is dropped."""
+"""Let a teacher model explain human scores, and keep the reasons that pass the checks."""

@@ -1,4 +1,4 @@
-"""Which of a teacher's reasons are learnt: checks that need no model, and one that does.
+"""Checks of a teacher's reasons: some without a model, one with a second reading.
 
 The teacher was told people's score, so it may say anything that leads there. A reason is kept where
 it can be read, quotes what is there, is fit to be learnt as people's own notes have to be, names

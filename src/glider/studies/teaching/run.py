@@ -1,4 +1,4 @@
-"""Reasons by a teacher, for examples that people scored and did not explain.
+"""Let a teacher model write reasons for examples with a score but no explanation.
 
 The teacher goes on after people's score in the very prompt that is served, held to its grammar, so
 its quotes are verbatim. Then it reads each reason that passed `checks` again, without the score,

@@ -1,4 +1,4 @@
-"""Who writes the reasons, and for how many examples."""
+"""Settings: which teacher model, and how many examples."""
 
 from dataclasses import dataclass, field
 from typing import Annotated

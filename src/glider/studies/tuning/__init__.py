@@ -1,1 +1,1 @@
-"""A person's own labels to an adapter, cross-validated before anybody is offered it."""
+"""Tune a judge on own labels, with a cross-validated gain before anything is kept."""

@@ -1,4 +1,4 @@
-"""The folder of a tuning: killed at any moment, it is resumed, and no fold is trained twice.
+"""The folder of a tuning: it can be resumed, and no finished fold is trained again.
 
 manifest.json         labels, model and settings; written once
 untuned.json          what the model said before, and how long that took

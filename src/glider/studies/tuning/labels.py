@@ -1,4 +1,4 @@
-"""A person's labels, cut into folds by prompt: what shares a prompt is never on two sides."""
+"""Own labels, split into folds by prompt: items that share a prompt are in one fold."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence

@@ -1,4 +1,4 @@
-"""The recipe of a tuning: made from the number of labels and the time there is, never tried out."""
+"""The recipe of a tuning, computed from the number of labels and the time available."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A person's own labels to an adapter, cross-validated before anybody is offered it.
+"""Tune a judge on own labels, with a cross-validated gain before anything is kept.
 
 The labels are cut into folds by prompt. Each fold is a training of its own, by the very recipe of
 the final one, and says what it thinks of the part it has not seen. The model as it was is asked the

@@ -1,4 +1,4 @@
-"""What labels are of, which model is tuned on them, and for how long."""
+"""Settings: the criterion of the labels, the model to tune, and the time."""
 
 from dataclasses import dataclass
 from typing import Annotated

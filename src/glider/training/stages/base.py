@@ -1,4 +1,4 @@
-"""What a kind of training stage is: its settings, and how it reads, learns and measures.
+"""The interface of a training stage: settings, reading, encoding, loss and measuring.
 
 To add a kind, copy `sft.py`: subclass `Stage`, and name the class in `STAGES`.
 """

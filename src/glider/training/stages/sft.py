@@ -1,4 +1,4 @@
-"""Supervised training: the score by its distribution, the text by its tokens.
+"""Supervised training: cross-entropy on the score's distribution and on the text's tokens.
 
     L = w_score * mean over score tokens of CE(soft target)
       + w_text  * mean over the other answer tokens of CE(token)
