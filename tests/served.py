@@ -79,11 +79,11 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(engine=None, *, keys=None, config=None, config_file=None):
+async def serving(engine=None, *, keys=None, config=None, file=None, **more):
     """A server and a client for it; both end with the block."""
     engine = engine if engine is not None else Engine()
     config = config or Config.of(ModelSettings())
-    settings = ServeSettings(port=0, stop_within_s=0.5, config=config_file)
+    settings = ServeSettings(port=0, stop_within_s=0.5, config=file, **more)
     server = Server(settings, ModelSettings())
     judge = ServedJudge("glider", Judge(engine), config.bounds)
     judges = {"glider": judge}

@@ -4,7 +4,9 @@ import asyncio
 import gzip
 import json
 import os
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -493,6 +495,9 @@ def _said(process, word):
         ("polices: {}", [], "polices"),
         ("models: {a: {model: embedded, format: [}}", [], "not YAML"),
         ("", ["--host", "0.0.0.0"], "GLIDER_SERVE_KEYS"),
+        ("models: {a: {}}", ["-m", "openai/x"], "names the models"),
+        ("", ["-m", "openai/x", "--max-cost", "1"], "needs prices"),
+        ("policies: {p: {checks: [{criterion: tone, block_below: 1}]}}", [], "on_block"),
         ("", ["--tls-cert", "x.pem"], "go together"),
         ("", ["--tls-cert", "x.pem", "--tls-key", "y.pem"], "x.pem"),
         ("", ["--keys", "none"], "cannot be read"),
@@ -595,7 +600,7 @@ def test_a_reload_drops_no_request_and_changes_the_bounds(tmp_path):
 
     async def told():
         config = Config.load(path, ModelSettings())
-        async with serving(Engine(slow=0.8), config=config, config_file=path) as client:
+        async with serving(Engine(slow=0.8), config=config, file=path) as client:
             slow = {"criterion": CRITERION, "output": "SLOW"}
             asked = [asyncio.ensure_future(client.post("/v1/judge", slow)) for _ in range(5)]
             await asyncio.sleep(0.2)
@@ -609,3 +614,25 @@ def test_a_reload_drops_no_request_and_changes_the_bounds(tmp_path):
             return [(await one)[0] for one in asked], [one["name"] for one in listed], long, after
 
     assert run(told()) == ([200] * 5, ["helpfulness"], 413, 200)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_tls_by_files(tmp_path):
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
+         "/CN=localhost", "-keyout", key, "-out", cert],
+        check=True, capture_output=True,
+    )  # fmt: skip
+
+    async def told():
+        async with serving(tls_cert=cert, tls_key=key) as client:
+            client.url = client.url.replace("http:", "https:")
+            trusted = ssl.create_default_context(cafile=cert)
+            trusted.check_hostname = False
+            status, _, _ = await client.get("/health", ssl=trusted)
+            with pytest.raises(aiohttp.ClientError):
+                await client.get("/health")
+            return status
+
+    assert run(told()) == 200

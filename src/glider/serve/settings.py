@@ -28,10 +28,13 @@ class ServeSettings:
     port: Annotated[int, Flag("Port; 0 takes a free one.", _SERVE, min=0, max=65535)] = 8620
     config: Annotated[
         Path | None,
-        Flag("YAML file: models, criteria, policies, bounds. SIGHUP reads it again.", _SERVE),
+        Flag("YAML file: models, criteria, policies, log. SIGHUP reads it again.", _SERVE),
     ] = None
     stop_within_s: Annotated[
-        float, Flag("Seconds that requests have to end in when it stops.", _SERVE, min=0.0)
+        float,
+        Flag(
+            "Seconds for open requests to end when it stops.", _SERVE, ("--stop-within",), min=0.0
+        ),
     ] = 10.0
     keys: Annotated[
         Path | None, Flag("File of keys, one `NAME KEY` a line [$GLIDER_SERVE_KEYS].", _SAFE)
@@ -83,6 +86,11 @@ class ServedModel(Frozen):
     max_tokens: int | None = Field(default=None, ge=1)
     timeout_s: float = Field(default=120.0, gt=0)
     max_connections: int = Field(default=64, ge=1)
+    grammar: str = "auto"
+    max_retries: int = Field(default=6, ge=0)
+    price_in: float | None = Field(default=None, ge=0)
+    price_out: float | None = Field(default=None, ge=0)
+    max_cost: float | None = Field(default=None, ge=0)
 
     def settings(self) -> JudgeSettings:
         """As the judge's own settings; a server keeps scores apart."""
@@ -129,6 +137,11 @@ class Config(Frozen):
         if isinstance(log, dict) and isinstance(log.get("folder"), str):
             log["folder"] = str(path.parent / log["folder"])
         _beside_policies(path, data.get("policies"))
+        if "models" in data and models != ModelSettings():
+            raise SetupError(
+                f"{path} names the models, so --model and its settings have no place",
+                hint="leave out `models` there, or the flags",
+            )
         default = cls.of(models)
         data.setdefault("models", default.models)
         data.setdefault("criteria", default.criteria)
