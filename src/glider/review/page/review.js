@@ -330,6 +330,29 @@ function snapped({ box, text, start, end }) {
   return { field: box.dataset.field, start: toPoints(text, start), end: toPoints(text, end) };
 }
 
+// Arrows in a text that has the focus: browsers put no caret into text that is only read.
+let cursor = null;
+
+function moveWord(box, step, extend) {
+  if (!cursor || cursor.box !== box) {
+    const words = [...new Intl.Segmenter(undefined, { granularity: "word" }).segment(box.firstChild.data)].filter((word) => word.isWordLike);
+    const before = step > 0 ? -1 : words.length;
+    cursor = { box, words, anchor: before, head: before };
+  }
+  const { words } = cursor;
+  if (!words.length) return;
+  cursor.head = Math.max(0, Math.min(words.length - 1, cursor.head + step));
+  if (!extend || !words[cursor.anchor]) cursor.anchor = cursor.head;
+  const first = words[Math.min(cursor.anchor, cursor.head)];
+  const last = words[Math.max(cursor.anchor, cursor.head)];
+  const range = new Range();
+  range.setStart(box.firstChild, first.index);
+  range.setEnd(box.firstChild, last.index + last.segment.length);
+  const selection = document.getSelection();
+  selection.removeAllRanges();
+  selection.addRange(range);
+}
+
 function markSelection() {
   const found = shut() ? null : selected();
   if (!found) return;
@@ -469,6 +492,12 @@ function press(event) {
   const actions = { n: () => open(at + 1), p: () => open(at - 1), m: markSelection, s: skip, f: flag,
     u: undo, "?": () => toggle($("help"), $("keys")),
     "/": () => { if ($("items").hidden) { toggle($("list"), $("items")); showList(); } $("search").focus(); } };
+  const box = event.target.closest(".judged .text");
+  if (box && (event.key === "ArrowLeft" || event.key === "ArrowRight")) {
+    event.preventDefault();
+    const onward = (event.key === "ArrowRight") === (getComputedStyle(box).direction === "ltr");
+    return moveWord(box, onward ? 1 : -1, event.shiftKey);
+  }
   if (busy && event.key !== "p" && event.key !== "n") return;
   if (/^[0-9]$/.test(event.key) && item && state.asks_score) return shut() ? answerNext(event.key) : digit(event.key);
   if (actions[event.key] && (item || event.key === "?" || event.key === "/" || event.key === "p")) {
