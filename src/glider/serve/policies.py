@@ -131,10 +131,11 @@ class BoundCheck:
             return None
         return min(1.0, sum(p for level, p in probs.items() if level < mark))
 
-    def promise(self) -> str | None:
+    def promise(self, policy: Policy) -> str | None:
         """How many good texts it blocks at most, by labels; None without any.
 
-        Prompts are counted, not texts: one counts as blocked if any good text of it is.
+        Prompts are counted, not texts: one counts as blocked if any good text of it is. What failed
+        or abstains is blocked where the policy says so.
 
         Raises:
             SetupError: the labels are of another criterion, or none of them is good.
@@ -153,7 +154,8 @@ class BoundCheck:
         for (_, outcome), label, cluster in zip(sorted(ours.items(), key=lambda item: item[0]),
                                                 run.label, run.cluster, strict=True):  # fmt: skip
             if label >= self.check.good_from:
-                blocked = self.found(outcome) == "blocked"
+                found = self.found(outcome)
+                blocked = policy.answer("error" if found == "failed" else found) == "block"
                 good[int(cluster)] = good.get(int(cluster), False) or blocked
         if not good:
             raise SetupError(f"{self.check.labels}: no label is {self.check.good_from:g} or above")
@@ -227,7 +229,9 @@ class BoundPolicy:
         """
         checks = tuple(_bound(name, check, criteria) for check in policy.checks)
         try:
-            promises = tuple(text for check in checks if (text := check.promise()) is not None)
+            promises = tuple(
+                text for check in checks if (text := check.promise(policy)) is not None
+            )
             judges = set[str]().union(*(check.judges() for check in checks))
         except ImportError as exc:
             raise MissingExtra(f"policy {name}: labels", "bench") from exc

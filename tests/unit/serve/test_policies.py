@@ -1,13 +1,13 @@
 """Policies: how checks combine, what follows, and what labels allow to promise."""
 
 import pytest
-from labelled_runs import GRADES, JUDGE, failure, judgment, population
+from labelled_runs import GRADES, JUDGE, failure, graded_run, judgment, population
 from scipy.stats import beta
 
 from glider.calibration.labelled import LabelledRun
 from glider.calibration.model import Calibration, CalibrationSettings
 from glider.core.criteria import Criterion
-from glider.core.errors import SetupError
+from glider.core.errors import GliderError, SetupError
 from glider.core.samples import Sample
 from glider.serve.policies import BoundPolicy, Policy
 from glider.store.manifest import Manifest
@@ -109,6 +109,20 @@ def test_the_promise_is_an_upper_bound_of_good_texts_that_are_blocked(labelled):
     percent = float(promise.split("at most ")[1].split(" %")[0])
     assert 100 * upper <= percent <= 100 * upper + 0.1
     assert policy.verdict([outcome("bad")]).promise == (promise,)
+
+
+def test_what_fails_and_is_blocked_for_it_breaks_the_promise_too(tmp_path):
+    run = graded_run(tmp_path / "run", 100, seed=4, fail=range(100))
+    policy = {"checks": [CHECK | {"labels": str(run), "good_from": 4}]}
+    with pytest.raises(GliderError):
+        bound(policy)  # nothing was judged
+    run = graded_run(tmp_path / "half", 100, seed=4, fail=range(50))
+    policy = {"checks": [CHECK | {"labels": str(run), "good_from": 1, "block_below": 1}]}
+    (promise,) = bound(policy).promises
+    assert "n = 100, 50 blocked" in promise
+    allowed = Policy.model_validate(policy | FOLLOWS | {"on_error": "allow"})
+    (promise,) = BoundPolicy.of("p", allowed, SERVED, scores=JUDGE, reasons=JUDGE).promises
+    assert "n = 100, 0 blocked" in promise
 
 
 def test_labels_of_another_judge_or_other_words_are_refused(labelled):
