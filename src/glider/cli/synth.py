@@ -151,9 +151,9 @@ def export(
 ) -> None:
     """Write what was kept as a labelled set, as pairs to train on, and for people to check.
 
-    labelled.jsonl.gz is taken by `glider data --set` and `glider bench` by its path;
-    preferences.jsonl.gz by `glider data --preferences`. check.jsonl has blanks for people's
-    verdicts. card.md says what is in them.
+    labelled.jsonl.gz, and labelled-pairs.jsonl.gz of two answers, are taken by `glider data --set`
+    and `glider bench` by their paths; preferences.jsonl.gz by `glider data --preferences`.
+    check.jsonl has blanks for people's verdicts. card.md says what is in them.
     """
     from glider.synth.export import export_synthesis
 

@@ -1,9 +1,10 @@
 """What was kept, as files that other commands take: labels, pairs to train on, a list for people.
 
-labelled.jsonl.gz      Glider's records: `glider data --set` and `glider bench` take it by its path
-preferences.jsonl.gz   prompt, chosen, rejected: `glider data --preferences`, TRL
-check.jsonl            both judgments of drawn records, with blanks for people's verdicts
-card.md, manifest.json what is in them, where it comes from, how noisy the labels are
+labelled.jsonl.gz        Glider's records: `glider data --set`, `glider bench` take it by its path
+labelled-pairs.jsonl.gz  the same of two answers, which are a set of their own
+preferences.jsonl.gz     prompt, chosen, rejected: `glider data --preferences`, TRL
+check.jsonl              both judgments of drawn records, with blanks for people's verdicts
+card.md, manifest.json   what is in them, where it comes from, how noisy the labels are
 """
 
 import gzip
@@ -99,17 +100,18 @@ def export_synthesis(
     checked = set(Random(settings.seed).sample(sorted(chosen), min(settings.people, len(chosen))))
     counts: Counter[str] = Counter()
     with new_folder(out) as new, ExitStack() as stack:
-        labelled, preferences = (
+        labelled, of_pairs, preferences = (
             stack.enter_context(gzip.open(new / name, "wt", encoding="utf-8"))
-            for name in ("labelled.jsonl.gz", "preferences.jsonl.gz")
+            for name in ("labelled.jsonl.gz", "labelled-pairs.jsonl.gz", "preferences.jsonl.gz")
         )
         check = stack.enter_context((new / "check.jsonl").open("w", encoding="utf-8"))
         for record in _records(run):
             if record.number not in chosen:
                 continue
             for place, text in enumerate(record.texts):
-                _write(labelled, labelled_record(record, place, manifest))
-                counts["labelled"] += 1
+                file = of_pairs if record.draw.kind == "pair" else labelled
+                _write(file, labelled_record(record, place, manifest))
+                counts["of pairs" if record.draw.kind == "pair" else "of one"] += 1
                 try:
                     pair = preference(record, text, format)
                 except (Unclear, TaskError) as exc:
@@ -121,6 +123,10 @@ def export_synthesis(
             if record.number in checked:
                 _write(check, to_check(record))
         stack.close()
+        counts["labelled"] = counts["of pairs"] + counts["of one"]
+        for count, name in (("of pairs", "labelled-pairs"), ("of one", "labelled")):
+            if not counts[count]:
+                (new / f"{name}.jsonl.gz").unlink()
         body = {
             "version": 1,
             "synthesis": manifest.model_dump(mode="json"),

@@ -80,16 +80,18 @@ def test_what_was_kept_is_taken_by_data_bench_and_preferences(made, server):
     assert done.returncode == 0, done.stderr
     kept = [r for r in read_journal(folder / "run/records.jsonl", SynthRecord) if r.kept]
     labelled = lines(folder / "out/labelled.jsonl.gz")
-    assert len(labelled) == sum(len(r.texts) for r in kept)
+    assert {r["kind"] for r in labelled} == {"pointwise"}
     for record in labelled:
         for span in record["meta"]["spans"]:
             assert record["output"][span["start"] : span["end"]].strip()
         assert record["licence"] == "Apache-2.0"
     twins = [r for r in labelled if r["id"].endswith("-twin")]
-    assert {r["kind"] for r in labelled} == {"pointwise", "pairwise"}
+    two = lines(folder / "out/labelled-pairs.jsonl.gz")
+    assert {r["kind"] for r in two} == {"pairwise"}
+    assert len(labelled) + len(two) == sum(len(r.texts) for r in kept)
     pairs = lines(folder / "out/preferences.jsonl.gz")
     lost = json.loads(done.stdout)["left_out"]
-    assert len(pairs) + sum(lost.values()) == len(labelled) - len(twins)
+    assert len(pairs) + sum(lost.values()) == len(labelled) + len(two) - len(twins)
     assert len(pairs) > len(kept) / 2
     assert all(p["chosen"] != p["rejected"] and p["prompt"][-1]["role"] == "user" for p in pairs)
     assert all(p["chosen"][0]["content"].startswith("Score: ") for p in pairs)
@@ -99,15 +101,13 @@ def test_what_was_kept_is_taken_by_data_bench_and_preferences(made, server):
     card = (folder / "out/card.md").read_text()
     for told in ("openai/t", "Apache-2.0", "Label noise", "seed: 0"):
         assert told in card
-    singles = [r for r in labelled if r["kind"] == "pointwise"]
-    pairwise = [r for r in labelled if r["kind"] == "pairwise"]
-    for name, records in (("singles", singles), ("pairs", pairwise)):
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    for name, records in (("labelled", labelled), ("labelled-pairs", two)):
         taken = glider(
-            "data", "--set", f"{name}.jsonl", "--out", f"data-{name}", "--json", cwd=folder
+            "data", "--set", f"out/{name}.jsonl.gz", "--out", f"data-{name}", "--json", cwd=folder
         )
         assert taken.returncode == 0, taken.stderr
-        assert json.loads(taken.stdout)["train"]["examples"] > 0
+        card = (folder / f"data-{name}/card.md").read_text()
+        assert json.loads(taken.stdout)["train"]["examples"] > len(records) / 2, card
     taken = glider(
         "data", "--preferences", "out/preferences.jsonl.gz", "--format", "nano", "--out", "p", "--json",
         cwd=folder,
@@ -117,7 +117,7 @@ def test_what_was_kept_is_taken_by_data_bench_and_preferences(made, server):
     assert counts["train"]["pairs"] + counts["dev"]["pairs"] == len(pairs)
     assert counts["left_out"] == {}
     benched = glider(
-        "bench", "singles.jsonl", "pairs.jsonl", "--model", "openai/t", "--base-url", server.url,
+        "bench", "out/labelled.jsonl.gz", "out/labelled-pairs.jsonl.gz", "--model", "openai/t", "--base-url", server.url,
         "--limit", 4, "--out", "bench", cwd=folder, env={"OPENAI_API_KEY": "k"},
     )  # fmt: skip
     assert benched.returncode == 0, benched.stderr
