@@ -117,3 +117,9 @@ def test_only_the_trainer_imports_torch():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "True []"
+
+
+def test_no_two_files_of_tests_share_a_name():
+    # pytest imports them by their bare names.
+    names = [path.name for path in Path(__file__).parents[1].rglob("test_*.py")]
+    assert [name for name in set(names) if names.count(name) > 1] == []
