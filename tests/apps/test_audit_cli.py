@@ -188,6 +188,7 @@ def test_the_page_in_a_browser(visit, page_file, width, scheme):
 # The real model ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_embedded_model_on_two_demo_texts(tmp_path):
     words = ("--demo", "--limit", 2, "--probe", "position", "--probe", "rubric-order",
              "--probe", "retest", "--run", "run")  # fmt: skip

@@ -132,6 +132,7 @@ def test_a_page_is_what_the_committed_results_say(script, page, tmp_path):
     assert (tmp_path / page).read_text("utf-8") == (ROOT / "docs" / page).read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_training_speed(tmp_path):
     """Two rows of it on a tiny model: TRL's and ours learn the same from the same examples."""
     pytest.importorskip("trl", reason="training needs trl")

@@ -211,6 +211,7 @@ def test_the_small_model_compares_and_sits_in_a_jury(embedded):
     assert shares[0] == pytest.approx(alone.p_first, abs=0.02)
 
 
+@pytest.mark.slow
 def test_the_small_model_draws_several_answers(embedded):
     judge = with_strategies(Judge(embedded, format=NanoFormat(order="reason-first")), ["mean"])
     outcome = judge.judge(SAMPLES[0], "faithfulness")

@@ -37,6 +37,7 @@ def lines(records):
     return "".join(json.dumps(record) + "\n" for record in records)
 
 
+@pytest.mark.slow
 def test_the_snippets_run(tmp_path, monkeypatch, model, capsys):
     monkeypatch.chdir(tmp_path)
     answers = [{"input": "When?", "answer": f"At {n} o'clock, please."} for n in range(6)]
