@@ -1,4 +1,4 @@
-"""Backends turn messages into text. They know an engine, but no criterion and no rubric."""
+"""Backends turn messages into text. They know an engine, but no criteria or rubrics."""
 
 import os
 from collections.abc import Callable
@@ -25,12 +25,12 @@ BACKENDS: Registry[type[Backend]] = Registry(
 def open_backend(name: str, **options: Any) -> Backend:
     """Open a backend by `provider/model`, or by the name of a model on this machine.
 
-    A provider alone uses its default model. For names, see `glider.models.resolve`. For an
-    endpoint, OPENAI_API_KEY and OPENAI_BASE_URL are the defaults.
+    A provider alone uses its default model. `glider.models.resolve` lists the kinds of names.
+    An endpoint takes its defaults from OPENAI_API_KEY and OPENAI_BASE_URL.
 
     Raises:
         UnknownName: no such provider, or no such model.
-        SetupError: an option the provider does not have, or a provider that needs a model's name.
+        SetupError: the provider does not have an option, or needs a model name.
     """
     from glider.models.catalog import CATALOG
 
@@ -50,20 +50,20 @@ def open_backend(name: str, **options: Any) -> Backend:
     try:
         return make(model, **options) if model else make(**options)
     except TypeError as exc:
-        # Only a wrong call of the constructor is the user's; a TypeError inside it is ours.
+        # Wrong constructor arguments are a user error; a TypeError raised inside it is a bug.
         if exc.__traceback__ is not None and exc.__traceback__.tb_next is None:
             raise SetupError(f"backend {provider!r}: {exc}") from exc
         raise
 
 
 def endpoint_from_environment() -> dict[str, str]:
-    """`api_key` and `base_url`, as far as the environment has them; it is read nowhere else."""
+    """`api_key` and `base_url` where the environment sets them. Only this function reads it."""
     named = {"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_BASE_URL"}
     return {key: value for key, name in named.items() if (value := os.environ.get(name))}
 
 
 def provider_and_model(name: str) -> tuple[str, str]:
-    """Who runs what; what is on this machine needs no provider."""
+    """Split a name into provider and model; a local model needs no provider."""
     from glider.models.resolve import engine_of
 
     provider, _, model = name.partition("/")

@@ -1,8 +1,8 @@
-"""What an endpoint says is wrong, whatever envelope it says it in, and the error it stands for.
+"""Parse the error replies of endpoints and map each to one of our errors.
 
-Providers agree on the answer and on little else: an error is an object, a list, a text, a web page
-or an event stream, with a status of its own or under 200. All of them are read into one Complaint
-here, and classed by what it means. Nothing is trusted to have any shape.
+Providers agree on the format of an answer, but not of an error: it may be an object, a list, plain
+text, a web page or an event stream, with an error status or with 200. This module parses them all
+into a Complaint and classifies it by meaning. It assumes nothing about the shape of a reply.
 """
 
 import json
@@ -27,30 +27,30 @@ from glider.core.errors import (
 _QUOTED_CHARS = 300
 _DEEPEST = 6
 _SECRET_CHARS = 8
-"""What is shorter is no secret, and may be part of any word."""
+"""Shorter strings are not treated as secrets: they may be part of any word."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complaint:
-    """What an endpoint says is wrong."""
+    """An error as an endpoint reports it."""
 
     status: int
-    """Of HTTP; where that is 200, the status that the words name, if any."""
+    """HTTP status; where that is 200, the status that the message names, if any."""
     message: str = ""
     codes: frozenset[str] = frozenset()
-    """Whatever it calls its error: codes, types, reasons; lower case."""
+    """Every code, type and reason given for the error, in lower case."""
     params: frozenset[str] = frozenset()
-    """Settings of the request that it names as the cause, where it does."""
+    """Request settings named as the cause, if any."""
     tokens: int | None = None
     limit: int | None = None
-    """Of the prompt, where it is told apart from the words."""
+    """Prompt limit in tokens, where a field of its own gives it."""
     retry_after_s: float | None = None
     charged: bool = False
-    """The endpoint may have charged for the answer that this is."""
+    """The endpoint may have charged for this reply."""
 
     @property
     def text(self) -> str:
-        """The words without the thousands separators in their numbers."""
+        """The message without thousands separators in its numbers."""
         return re.sub(r"(?<=\d),(?=\d{3}\b)", "", self.message)
 
 
@@ -58,7 +58,7 @@ class Complaint:
 
 
 def read_reply(status: int, data: bytes) -> Mapping[str, Any] | Complaint:
-    """The completion that a reply is, or what is said in place of one."""
+    """Parse a reply into a completion, or into a Complaint if it is not one."""
     try:
         reply = json.loads(data)
     except (ValueError, RecursionError):
@@ -123,7 +123,7 @@ _INNER_KEYS = (
 
 
 def _nodes(said: Any, depth: int = 0) -> Iterator[Mapping[str, Any] | str]:
-    """The objects and bare texts that an error is made of, outermost first."""
+    """Yield the objects and plain strings inside an error, outermost first."""
     if depth > _DEEPEST:
         return
     if isinstance(said, list):
@@ -133,7 +133,7 @@ def _nodes(said: Any, depth: int = 0) -> Iterator[Mapping[str, Any] | str]:
         yield said
         for key in _INNER_KEYS:
             inner = said.get(key)
-            if key == "raw" and isinstance(inner, str):  # A provider's own reply, passed on.
+            if key == "raw" and isinstance(inner, str):  # The upstream provider's reply.
                 with suppress(ValueError, RecursionError):
                     inner = json.loads(inner)
             if isinstance(inner, dict | list) or (key not in _WORD_KEYS and inner):
@@ -155,7 +155,7 @@ def _params(node: Mapping[str, Any]) -> list[str]:
 
 
 def _joined(data: bytes) -> dict[str, Any] | None:
-    """The completion that an event stream adds up to, or the error in it; None if it is none."""
+    """Join an event stream into a completion or its error; None if it is not an event stream."""
     text = data.decode("utf-8", "replace")
     if not re.match(r"\s*(?:data|event|id|retry)?:", text):
         return None
@@ -190,14 +190,14 @@ def _joined(data: bytes) -> dict[str, Any] | None:
             choice[key] = first.get(key) or choice.get(key)
     if tokens:
         choice["logprobs"] = {"content": tokens}
-    # A stream that ends without saying so was cut, and its answer may be half of one.
+    # A stream without an end marker was cut off, and its answer may be incomplete.
     return (
         whole | {"choices": [choice]} if choice.get("finish_reason") or "[DONE]" in text else None
     )
 
 
 def _glimpse(data: bytes) -> str:
-    """What a reply that is no JSON says: a web page's title, or how a text begins."""
+    """Summarize a reply that is not JSON: a web page's title, or the beginning of a text."""
     text = data[:100_000].decode("utf-8", "replace")
     if "<" in text[:200]:
         found = re.findall(r"<(title|h1)[^>]*>(.{1,500}?)</\1>", text, re.IGNORECASE | re.DOTALL)
@@ -300,16 +300,16 @@ _NO_QUOTA = "the account behind OPENAI_API_KEY has no quota left"
 def error_of(
     complaint: Complaint, retry_after_s: float | None = None, *, secret: str = ""
 ) -> BackendError:
-    """The error that a complaint stands for, in the endpoint's own words.
+    """Build the error for a complaint, quoting the endpoint's message.
 
     Args:
-        retry_after_s: seconds to wait, as the reply's header has it.
-        secret: never quoted.
+        retry_after_s: seconds to wait, from the reply's header.
+        secret: a text that is never quoted.
     """
     status, codes, text = complaint.status, complaint.codes, complaint.text
     said = _quoted(complaint.message, secret)
     told = f"{status}: {said}"
-    # What a 5xx says of keys and models is the gateway's trouble with its own, and may pass.
+    # A 5xx about keys or models is the gateway's problem with its own, and may be temporary.
     ours = status < 500 and status != 429
     if status == 413 or codes & _TOO_LONG_CODES or _TOO_LONG.search(text):
         tokens, limit = _counts(complaint)
@@ -341,7 +341,7 @@ def error_of(
 
 
 def _counts(complaint: Complaint) -> tuple[int | None, int | None]:
-    """Tokens of the prompt and the limit, as far as they are told."""
+    """Tokens in the prompt and the limit, each None where the complaint does not give it."""
     tokens, limit = complaint.tokens, complaint.limit
     for sum_, above in _ABOVE.findall(complaint.text):
         asked = sum(map(int, sum_.split(" + ")))

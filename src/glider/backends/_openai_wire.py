@@ -1,10 +1,11 @@
-"""OpenAI's chat completions as JSON: our request to theirs, their answer to ours.
+"""Convert requests to OpenAI's chat completions JSON, and its answers to ours.
 
-Opens no socket. What an endpoint says is not trusted to have any shape: whatever cannot be read
+This module opens no socket. It assumes nothing about the shape of a reply: one that it cannot parse
 is a BadResponse.
 
-The convention to know: a setting that an endpoint refuses is left out from then on, or set to the
-bound that it names, if the answer is still the same kind of answer; the answer says so.
+The convention to know: if an endpoint refuses a setting, later requests leave it out or set it to
+the bound that the endpoint names, provided that this does not change the kind of answer. The
+answer records every such change.
 """
 
 import math
@@ -21,11 +22,11 @@ from glider.core.judgments import Usage
 from glider.text.thinking import split_thinking
 
 GrammarKind = Literal["auto", "vllm", "llama.cpp", "json-schema", "none"]
-"""How an endpoint is held to a grammar; auto is json-schema."""
+"""How to send a grammar to the endpoint; auto means json-schema."""
 
 _OPTIONAL = {
-    # The first that is named goes first: of "temperature and top_p cannot both be given", top_p,
-    # which at 1 says nothing.
+    # In this order: of "temperature and top_p cannot both be given" we drop top_p, which has no
+    # effect at 1.
     "top_p": ("top_p",),
     "seed": ("seed",),
     "top_logprobs": ("logprobs", "top_logprobs"),
@@ -33,10 +34,10 @@ _OPTIONAL = {
     "response_format": ("response_format",),
     "structured_outputs": ("structured_outputs",),
     "grammar": ("grammar",),
-    # OpenAI's reasoning models draw as they please and say so.
+    # OpenAI's reasoning models choose their own sampling and refuse the setting.
     "temperature": ("temperature",),
 }
-"""A field an endpoint may refuse, and the fields that go with it; one at a time."""
+"""Fields that an endpoint may refuse, each with the fields to drop along with it."""
 
 _BOUNDED = {
     "top_logprobs": "top_logprobs|logprobs",
@@ -45,7 +46,7 @@ _BOUNDED = {
     "temperature": "temperature",
     "seed": "seed",
 }
-"""Fields with a number that may lie outside of what an endpoint takes, and how it calls them."""
+"""Numeric fields that may be out of an endpoint's range, and the names it may use for them."""
 
 _GRAMMAR_FIELDS = ("response_format", "structured_outputs", "grammar")
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
@@ -53,7 +54,7 @@ _CUT_OFF = ("length", "max_tokens", "model_length")
 
 
 class Wire:
-    """One model at one endpoint, as JSON. Remembers which fields the endpoint does not know."""
+    """One model at one endpoint, as JSON. Remembers which fields the endpoint refuses."""
 
     def __init__(self, model: str, kind: GrammarKind) -> None:
         self._model = model
@@ -64,7 +65,7 @@ class Wire:
         self._highest: dict[str, float] = {}
 
     def body(self, request: GenerationRequest) -> dict[str, Any]:
-        """The request as the endpoint takes it, as far as is known."""
+        """Return the request's JSON, adapted to what the endpoint is known to accept."""
         body = self._plain(request)
         for field in self._dropped:
             body.pop(field, None)
@@ -77,7 +78,7 @@ class Wire:
         return body
 
     def _plain(self, request: GenerationRequest) -> dict[str, Any]:
-        """The request as it was meant."""
+        """Return the request's JSON before any adaptation."""
         decoding = request.decoding
         messages = [{"role": m.role, "content": m.content} for m in request.messages]
         body: dict[str, Any] = {
@@ -89,7 +90,7 @@ class Wire:
             "seed": decoding.seed,
             "stream": False,
         }
-        # Only these two continue an answer that was begun for them; OpenAI would start a new one.
+        # Only these two continue a prefilled answer; OpenAI would start a new one.
         if request.opening and self._kind in ("vllm", "llama.cpp"):
             messages.append({"role": "assistant", "content": request.opening})
             if self._kind == "vllm":
@@ -108,11 +109,11 @@ class Wire:
         return body
 
     def most_tokens(self, sent: Mapping[str, Any]) -> int:
-        """The longest answer that `sent` allows."""
+        """Return the maximum number of answer tokens that `sent` allows."""
         return int(sent[self._max_tokens_field])
 
     def adjusted(self, request: GenerationRequest, sent: Mapping[str, Any]) -> tuple[str, ...]:
-        """In what `sent` differs from the request: fields left out, `field=value` elsewhere."""
+        """List how `sent` differs from the request: omitted fields by name, else `field=value`."""
         meant = self._plain(request)
         return tuple(
             name if name not in sent else f"{name}={sent[name]:g}"
@@ -123,12 +124,12 @@ class Wire:
     def answer(
         self, reply: Mapping[str, Any], request: GenerationRequest, sent: Mapping[str, Any]
     ) -> tuple[str, Literal["stop", "length"], dict[str, float] | None, bool]:
-        """Text, finish, label log-probabilities and whether a grammar was asked for.
+        """Return text, finish, label log-probabilities and whether a grammar was requested.
 
         Raises:
-            BadResponse: no choice, or no text in it.
-            NoAnswer: all that the model wrote lies in its reasoning.
-            Filtered: the provider held the text back.
+            BadResponse: the reply has no choice, or the choice has no text.
+            NoAnswer: the model wrote only reasoning.
+            Filtered: the provider withheld the text.
         """
         choices = reply.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
@@ -148,14 +149,14 @@ class Wire:
                 "itself), or with thinking switched off",
             )
         if content is None:
-            # A refusal is what the model said; and a model may think up to its limit, saying
+            # A refusal counts as the answer; and a model may reason up to its limit and answer
             # nothing.
             content = message.get("refusal") or ("" if cut_off else None)
         if not isinstance(content, str):
             raise BadResponse("the endpoint's answer has no text")
         thought, said = split_thinking(content)
         opening = request.opening
-        # vLLM gives the continuation alone; the others may or may not repeat the opening.
+        # vLLM returns only the continuation; others may or may not repeat the opening.
         whole = self._kind != "vllm" and said.lstrip().startswith(opening)
         lead = "" if whole or (thought and not said) else opening
         return (
@@ -166,10 +167,10 @@ class Wire:
         )
 
     def adapt(self, complaint: Complaint, sent: Mapping[str, Any]) -> str:
-        """Change what is sent from now on, if a setting of `sent` is what the complaint is about.
+        """Change later requests if the complaint is about a setting of `sent`.
 
         Returns:
-            What was changed, for a message; empty if nothing was.
+            What changed, for a message; empty if nothing did.
         """
         if complaint.status not in (400, 402, 422):
             return ""
@@ -222,7 +223,7 @@ _TOO_LOW = re.compile(
 
 
 def _bound(text: str, value: float) -> float | None:
-    """The allowed number nearest to `value`, where a text names the bound that it breaks."""
+    """Return the allowed number nearest to `value`, if the text names the bound it violates."""
     bound: float | None = None
     low_high = next((m for m in _RANGE.finditer(text) if float(m[1]) < float(m[2])), None)
     if low_high and float(low_high[1]) <= value <= float(low_high[2]) and not low_high["open"]:
@@ -243,14 +244,14 @@ def _bound(text: str, value: float) -> float | None:
             bound = value + step
         else:
             bound = min((number for number in numbers if number > value), default=None)
-    # An answer cut to a few tokens would be no answer of the same kind.
+    # An answer cut to a few tokens would be a different kind of answer.
     if bound is None or bound == value or not value / 64 <= bound <= max(64 * value, 64):
         return None
     return int(bound) if isinstance(value, int) else bound
 
 
 def _text_of(content: object) -> str | None:
-    """A message's text; of a list of parts, those that are text."""
+    """Return a message's text, joining the text parts if the content is a list."""
     if isinstance(content, list):
         parts = [
             part["text"]
@@ -262,7 +263,7 @@ def _text_of(content: object) -> str | None:
 
 
 def usage_of(reply: Mapping[str, Any], seconds: float) -> Usage:
-    """The tokens that the endpoint says it counted; zeros where it says nothing."""
+    """Return the token counts that the endpoint reports; 0 where it reports none."""
     usage = reply.get("usage")
     if not isinstance(usage, dict):
         return Usage(seconds=seconds)
@@ -278,7 +279,7 @@ def usage_of(reply: Mapping[str, Any], seconds: float) -> Usage:
 
 
 def retry_after(value: str | None, now: float) -> float | None:
-    """Seconds to wait, from a Retry-After header: seconds, fractions too, or an HTTP date.
+    """Parse a Retry-After header (seconds, also fractional, or an HTTP date) into seconds.
 
     Args:
         now: seconds since 1970.
@@ -306,9 +307,9 @@ def _labels(
             for entry in choice["logprobs"]["content"]
         ]
         found = from_answer(request.labels, lead, tokens, lambda _: None)
-    except (KeyError, TypeError):  # Many endpoints take the question and give null or less.
+    except (KeyError, TypeError):  # Many endpoints return null or an incomplete object.
         return None
-    # "4" and " 4" are rounded one by one, and their sum may come out just above 1.
+    # "4" and " 4" are rounded separately, and their sum may be slightly above 1.
     return found and {label: min(logprob, 0.0) for label, logprob in found.items()}
 
 

@@ -1,7 +1,7 @@
-"""What the two torch backends share: loading, prompts, the worker thread, label probabilities.
+"""Shared parts of the torch backends: loading, prompts, worker thread, label probabilities.
 
 A worker thread owns the model; `submit` only queues. Weights come from a Hugging Face folder or
-hub id, or from a GGUF that is dequantised once. On processors attention is computed as plain
+hub id, or from a GGUF file that is dequantised once. On a CPU, attention is computed as plain
 matrix products: torch's own CPU kernel took four times as long in bf16 (12 against 3 ms for 512
 queries on 1400 keys, Zen 5).
 """
@@ -37,12 +37,12 @@ from glider.text.chat import control_tokens, prompt_text, token_ids
 DType = Literal["auto", "bfloat16", "float32"]
 
 _GATHER_S = 0.01
-"""How long the worker waits for one more request before it starts on those it has."""
+"""Seconds that the worker waits for further requests before it starts a batch."""
 _ATTENTION = "glider_matmul"
 
 
 class NotANumber(BackendError):
-    """The model computes numbers that are none: whatever it would answer was not computed."""
+    """The model computed numbers that are not finite, so it has no valid answer."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -53,7 +53,7 @@ class NotANumber(BackendError):
 
 @dataclass(slots=True)
 class Job:
-    """A request on its way: its prompt as tokens, and the future to end."""
+    """A queued request: its prompt as token ids, and the future to resolve."""
 
     request: GenerationRequest
     future: "Future[Generation]" = field(default_factory=Future)
@@ -63,11 +63,11 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """From asking until now."""
+        """Seconds since the request was submitted."""
         return round(time.perf_counter() - self.started, 4)
 
     def end(self, outcome: Generation | BaseException) -> None:
-        """Give the answer or the error, once."""
+        """Resolve the future with an answer or an error; only the first call counts."""
         if not self.ended:
             self.ended = True
             settle(self.future, outcome)
@@ -123,10 +123,10 @@ class TorchBackend(Backend):
 
     @abstractmethod
     def answer(self, jobs: list[Job]) -> None:
-        """End every job; `ids` are filled. Raises what torch raises."""
+        """End every job; each has its `ids`. Lets torch's exceptions through."""
 
     def check(self, request: GenerationRequest) -> None:
-        """Raise Refused for what this engine never takes."""
+        """Raise Refused for a request that this engine does not support."""
 
     def _serve(self) -> None:
         import torch
@@ -141,7 +141,7 @@ class TorchBackend(Backend):
                     job.end(_ours(exc))
 
     def _gather(self) -> list[Job] | None:
-        """What is queued, up to a full load; None when closed, after the open jobs are ended."""
+        """Return queued jobs, up to a full batch; on close, end the open jobs and return None."""
         jobs: list[Job] = []
         job = self._queue.get()
         while job is not None and not self.closed.is_set():
@@ -193,10 +193,10 @@ R = TypeVar("R")
 
 
 def halving(items: list[T], work: Callable[[list[T]], list[R]]) -> list[R]:
-    """`work(items)`; where the device's memory does not do for all, in two halves.
+    """Return `work(items)`; if the device runs out of memory, work on each half separately.
 
     Raises:
-        Unavailable: it does not do for a half either.
+        Unavailable: the memory is too small even for a half.
     """
     import torch
 
@@ -213,7 +213,7 @@ def halving(items: list[T], work: Callable[[list[T]], list[R]]) -> list[R]:
 
 
 def _ours(error: Exception) -> Exception:
-    """Torch's own failures as a BackendError; a mistake in our code stays what it is."""
+    """Translate torch's failures to a BackendError; leave bugs in our code as they are."""
     if isinstance(error, RuntimeError):
         wrapped = BackendError(f"the model failed: {error}")
         wrapped.__cause__ = error
@@ -223,7 +223,7 @@ def _ours(error: Exception) -> Exception:
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model with its tokenizer, and what names its weights."""
+    """A model with its tokenizer and the identity of its weights."""
 
     model: Any
     tokenizer: Any
@@ -233,10 +233,11 @@ class LoadedModel:
 
 
 def wait_asleep() -> None:
-    """Before torch is there: let its threads wait for each other asleep, if nobody says how.
+    """Make torch's threads sleep while they wait, unless the environment says otherwise.
 
-    By themselves they spin, and beside any other job two of them are ten times slower than one
-    (17 to 40 s for a pass of training; 2.5 s asleep). Torch reads this once, when it is loaded.
+    By default they spin, and beside another process two threads are ten times slower than one
+    (17 to 40 s for a training pass; 2.5 s when they sleep). Call this before torch is imported:
+    torch reads the setting once, when it loads.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -275,7 +276,7 @@ def load(model: str, *, revision: str | None, dtype: DType, device: str | None) 
         ) from exc
     if not tokenizer.chat_template:
         raise NoChatTemplate(weights.name)
-    # A model's own defaults (sampling, repetition penalty) would bend the answers unseen.
+    # A model's own defaults (sampling, repetition penalty) would silently change the answers.
     ends = network.generation_config.eos_token_id
     if ends is None:
         ends = tokenizer.eos_token_id
@@ -294,7 +295,7 @@ def _dtype(asked: DType, device: str) -> Any:
         return getattr(torch, asked)
     if device != "cpu":
         return "auto"
-    # Without the instructions bf16 is emulated, and slower than fp32.
+    # Without hardware support bf16 is emulated, and slower than fp32.
     able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     fast = any(able.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return torch.bfloat16 if fast else torch.float32
@@ -302,7 +303,7 @@ def _dtype(asked: DType, device: str) -> Any:
 
 @lru_cache(maxsize=1)
 def _attention() -> str:
-    """Register attention as plain matrix products; the name to ask for it."""
+    """Register attention as plain matrix products and return its registered name."""
     import torch
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -331,10 +332,10 @@ def _attention() -> str:
 
 
 def _attend(query: Any, key: Any, value: Any, mask: Any, scale: float) -> Any:
-    """Attention, shape (batch, queries, heads, size), under an additive mask."""
+    """Return attention, shape (batch, queries, heads, size), under an additive mask."""
     batch, heads, n_query, size = query.shape
     kv_heads, n_key = key.shape[1:3]
-    # Query heads that share a key head are one tall matrix: no copies of the keys.
+    # Query heads that share a key head form one tall matrix, so keys are not copied.
     tall = query.reshape(batch * kv_heads, heads // kv_heads * n_query, size)
     scores = (tall * scale) @ key.reshape(-1, n_key, size).mT
     scores.view(batch, heads, n_query, n_key).add_(mask)
@@ -343,11 +344,11 @@ def _attend(query: Any, key: Any, value: Any, mask: Any, scale: float) -> Any:
 
 
 class Vocabulary:
-    """Token texts, and from them the probabilities of a label's possible beginnings."""
+    """Token texts, and the probabilities of the tokens that can begin a label."""
 
     def __init__(self, tokenizer: Any, size: int) -> None:
         self._tokenizer, self._size = tokenizer, size
-        # Decoded after another token, since some tokenizers drop a space at the very beginning.
+        # Decoded after another token, since some tokenizers drop a leading space.
         self._anchor: list[int] = tokenizer.encode("a", add_special_tokens=False)
         self._start = len(tokenizer.decode(self._anchor))
         self._texts: list[str] = []
@@ -355,12 +356,12 @@ class Vocabulary:
         self.ambiguous = lru_cache(maxsize=64)(self._ambiguous)
 
     def text(self, ids: Sequence[int]) -> str:
-        """What these tokens say inside a text."""
+        """Decode tokens as they read in the middle of a text."""
         decoded: str = self._tokenizer.decode([*self._anchor, *ids], skip_special_tokens=True)
         return decoded[self._start :]
 
     def _beginnings(self, labels: tuple[str, ...], begun: str) -> dict[str, list[int]]:
-        """Tokens that go on from `begun` towards a label: text to ids, shortest text first."""
+        """Map token texts that continue `begun` towards a label to ids, shortest text first."""
         if not self._texts:
             self._texts = self._tokenizer.batch_decode(
                 [[*self._anchor, token] for token in range(self._size)]
@@ -374,7 +375,7 @@ class Vocabulary:
         return dict(sorted(found.items(), key=lambda item: len(item[0])))
 
     def _ambiguous(self, labels: tuple[str, ...]) -> dict[str, list[int]]:
-        """Beginnings that leave several labels possible ("1" of "1" and "10"), with tokens."""
+        """Map prefixes shared by several labels ("1" of "1" and "10") to their tokens."""
         found: dict[str, list[int]] = {}
         todo: list[tuple[str, list[int]]] = [("", [])]
         while todo:
@@ -387,10 +388,10 @@ class Vocabulary:
         return found
 
     def distribution(self, logits: Any, labels: tuple[str, ...], begun: str = "") -> Distribution:
-        """Log-probability of each token text that goes on towards a label.
+        """Return the log-probability of each token text that continues towards a label.
 
         Args:
-            logits: of the next token, unconstrained, shape (vocabulary,).
+            logits: unconstrained logits of the next token, shape (vocabulary,).
         """
         logprobs = logits.float().log_softmax(-1).cpu()
         return {

@@ -1,10 +1,10 @@
 """The interface of a backend: take a request, return a future of its answer.
 
-How a backend is made fast is its own business: slots, batches, an event loop. Callers keep up to
-`limits.in_flight` requests with it; more only wait. A future ends in a Generation or in a
-BackendError; every foreign error is translated before it gets here. It can be cancelled until it
-ends, also while its answer is written: the engine then stops within a few tokens. `glider.testing`
-has the suite that every backend passes.
+Each backend chooses how to be fast: slots, batches, an event loop. Callers keep up to
+`limits.in_flight` requests open; further ones only wait. A future resolves to a Generation or a
+BackendError; the backend translates every other error. A future can be cancelled until it
+resolves, even while the engine generates: the engine then stops within a few tokens.
+`glider.testing` has the test suite that every backend passes.
 """
 
 from abc import ABC, abstractmethod
@@ -20,40 +20,40 @@ from glider.core.generation import Generation, GenerationRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How much a backend takes at once."""
+    """How many requests and tokens a backend handles at once."""
 
     in_flight: int
-    """Requests worth keeping with it; more would only wait."""
+    """Requests worth keeping open; further ones would only wait."""
     context_tokens: int | None = None
-    """Prompt and answer together; None where the backend does not know."""
+    """Limit for prompt and answer together; None if the backend does not know it."""
     at_once: int | None = None
-    """Answers that are written at the same time, the others wait; None: all of `in_flight`."""
+    """Answers generated concurrently while others wait; None: all of `in_flight`."""
     scores_at_once: int | None = None
-    """Bare scores that are read at the same time; None: all of `in_flight`."""
+    """Bare scores computed concurrently; None: all of `in_flight`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a backend can do; what it cannot, it refuses at set-up or marks in the answer."""
+    """What a backend supports; it refuses anything else at setup or marks it in the answer."""
 
     grammar: bool = False
-    """Holds the model to `request.grammar`."""
+    """Constrains generation to `request.grammar`."""
     label_logprobs: bool = False
     """Fills `label_logprobs` for `request.labels`."""
     explanations: bool = True
-    """Writes text beyond a label; a score-only engine does not."""
+    """Generates text beyond a label; a score-only engine does not."""
     prefix_cache: bool = False
-    """Gains when requests that share a beginning come one after another."""
+    """Runs faster when requests that share a prefix arrive consecutively."""
 
 
 Answer = TypeVar("Answer")
 
 
 def settle(future: "Future[Answer]", outcome: Answer | BaseException) -> None:
-    """End a future, once, with its answer or error; one that was cancelled stays cancelled.
+    """Resolve a future once, with an answer or error; a cancelled future stays cancelled.
 
-    A backend leaves its futures pending while it works on them, so that `cancel` takes effect until
-    the answer is there.
+    A backend leaves a future pending while it works on it, so that `cancel` takes effect until the
+    answer is complete.
     """
     if not future.set_running_or_notify_cancel():
         return
@@ -67,7 +67,7 @@ class Backend(ABC):
     """One engine or endpoint with one model loaded."""
 
     id: str
-    """provider/model@revision: enough to ask the same weights again."""
+    """provider/model@revision: identifies the exact weights."""
     limits: Limits
     capabilities: Capabilities
     trained_format: Mapping[str, str] | None = None
@@ -76,13 +76,13 @@ class Backend(ABC):
 
     @abstractmethod
     def submit(self, request: GenerationRequest) -> "Future[Generation]":
-        """Take a request; the future ends in a Generation or a BackendError. Does not block.
+        """Queue a request without blocking; its future gives a Generation or a BackendError.
 
-        Whoever no longer waits cancels the future: the request is dropped, or its answer ended.
+        Cancelling the future drops the request, or stops its generation.
         """
 
     def generate(self, requests: Sequence[GenerationRequest]) -> list[Generation | BackendError]:
-        """Answer every request: same length, same order, an error in the place of an answer."""
+        """Answer every request, in order; a failed request has its error in place of an answer."""
         futures = [self.submit(request) for request in requests]
         answers: list[Generation | BackendError] = []
         for future in futures:
@@ -94,7 +94,7 @@ class Backend(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything; safe to call twice. Open futures end in an error."""
+        """Release all resources; safe to call twice. Open futures end in an error."""
 
     def __enter__(self) -> Self:
         return self

@@ -12,10 +12,10 @@ Result = TypeVar("Result")
 
 
 class ComposedFuture(Generic[Result]):
-    """Ends once, in whatever thread its last part ends; cancelling it cancels its parts."""
+    """Resolves once, in the thread where its last part ends; cancelling it cancels its parts."""
 
     def __init__(self) -> None:
-        """Nothing is awaited yet."""
+        """Create a future without parts."""
         self.future: Future[Result] = Future()
         self.lock = threading.Lock()
         self._parts: list[Future[Any]] = []
@@ -23,9 +23,9 @@ class ComposedFuture(Generic[Result]):
         self.future.add_done_callback(self._cancel_parts)
 
     def wait_for(self, part: "Future[Part]", take: "Callable[[Future[Part]], None]") -> None:
-        """Call `take` with the part when it has ended; what `take` raises goes to `fail`.
+        """Call `take` with the part once it is done; pass any exception of `take` to `fail`.
 
-        A part is cancelled by its composed future alone, and `take` is then not called.
+        Only the composed future cancels a part; `take` is then not called.
         """
         self._parts.append(part)
         if self.future.done():
@@ -42,11 +42,11 @@ class ComposedFuture(Generic[Result]):
         part.add_done_callback(done)
 
     def fail(self, error: BaseException) -> None:
-        """End in an error, or in what a subclass makes of it."""
+        """Resolve with an error; a subclass may turn it into a result."""
         self.end(error)
 
     def end(self, outcome: Result | BaseException) -> None:
-        """End; the first outcome counts."""
+        """Resolve; only the first outcome counts."""
         with self.lock:
             if self._ended:
                 return

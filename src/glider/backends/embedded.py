@@ -1,9 +1,9 @@
-"""llama.cpp inside the process: the default backend; CPU, no key, no network.
+"""The default backend: llama.cpp in this process, on the CPU, without a key or a network.
 
-One wheel (`xllamacpp`) with grammar, log-probabilities and a prefix cache per slot. The engine
-also opens an HTTP port on loopback; a random key that never leaves this object closes it to others.
-Grammars go to its built-in llguidance, which is silent about one it cannot compile: whether an
-answer kept to it is therefore always read from the answer.
+One wheel (`xllamacpp`) has grammars, log-probabilities and a prefix cache per slot. The engine also
+opens an HTTP port on loopback; a random key that never leaves this object keeps others out.
+Its built-in llguidance applies the grammars and does not report one that it cannot compile, so we
+always check the answer itself against the grammar.
 """
 
 import os
@@ -34,11 +34,11 @@ from glider.models.resolve import resolve
 from glider.text.defuse import defuse_literals
 
 _TOP = 50
-"""Next-token alternatives asked for: room for eleven labels and their spellings."""
+"""Number of next-token alternatives to request: enough for eleven labels and their spellings."""
 _SHORT_TOKENS = 8
-"""Answers up to this long are all prompt: one slot reads them best, its cache shared by all."""
+"""Prompt processing dominates answers up to this long: one slot with one shared cache is best."""
 _LONG_PROMPT = 8000
-"""Characters from which a prompt is long: reading it takes a second and more."""
+"""Characters from which a prompt counts as long: processing it takes a second or more."""
 _IN_FLIGHT = 64
 
 
@@ -51,19 +51,19 @@ class _Job:
 
 @dataclass(slots=True)
 class _Answer:
-    """What the engine has written so far."""
+    """What the engine has generated so far."""
 
     text: str = ""
     finish: str = ""
     tokens: list[tuple[str, Distribution]] = field(default_factory=list)
     usage: dict[str, Any] = field(default_factory=dict)
-    """Empty until it is whole."""
+    """Empty until the answer is complete."""
     error: dict[str, Any] | None = None
     read: int = 0
-    """Tokens of the prompt that were not in the cache."""
+    """Prompt tokens that were not in the cache."""
 
     def take(self, chunk: dict[str, Any]) -> tuple[int, int]:
-        """Add a piece; returns the tokens that were read and written for it."""
+        """Add a chunk; return how many prompt tokens it processed and how many it generated."""
         before = self.read
         progress = chunk.get("prompt_progress")
         if progress is not None:
@@ -82,7 +82,7 @@ class _Answer:
 
 
 class EmbeddedBackend(Backend):
-    """A GGUF model run by llama.cpp on this machine's processors."""
+    """A GGUF model run by llama.cpp on this machine's CPU."""
 
     def __init__(
         self,
@@ -99,21 +99,21 @@ class EmbeddedBackend(Backend):
         Args:
             model: a catalogue name (fetched on first use), a .gguf file, or the folder of an
                 adapter or of a training that made one.
-            slots: requests worked on at once; each has a context and a prefix cache of its own.
-            context_tokens: prompt and answer of one request; at most what the model was trained
-                on, 4096 if not given.
-            threads: processors to use; all that this process may use if not given.
-            scores_apart: keep one slot for bare scores of texts that are not long, which nothing
-                else can then hold up.
+            slots: number of concurrent requests; each slot has its own context and prefix cache.
+            context_tokens: limit for prompt and answer of one request, at most the context that
+                the model was trained on; default 4096.
+            threads: CPU threads to use; by default, as many as this process may use.
+            scores_apart: reserve one slot for bare scores of texts that are not long, so that no
+                other request delays them.
 
         Raises:
             UnknownName: no such model.
-            ModelFileError: the file cannot be fetched, is damaged, or is no model.
+            ModelFileError: the file cannot be fetched, is damaged, or is not a model.
         """
         # The engine's OpenMP threads spin while they wait: with a busy neighbour on the same
         # processors that costs far more than it saves. A short spin was as fast as the default
         # when alone and 1.4 times as fast beside one busy process (experiments/LOG.md). OpenMP
-        # reads this once, when it is loaded.
+        # reads this once, when it loads.
         os.environ.setdefault("GOMP_SPINCOUNT", "300")
         try:
             import xllamacpp
@@ -173,7 +173,7 @@ class EmbeddedBackend(Backend):
 
     @property
     def tokens(self) -> tuple[int, int]:
-        """Tokens read, those of a cache not counted, and written since it was opened."""
+        """Prompt tokens processed (cached ones not counted) and tokens generated since opening."""
         return sum(self._read), sum(self._written)
 
     def submit(self, request: GenerationRequest) -> "Future[Generation]":
@@ -188,7 +188,7 @@ class EmbeddedBackend(Backend):
         return job.future
 
     def _work(self, slot: int) -> None:
-        """Answer in one slot, always what shares most with the slot's cache, until closed."""
+        """Run one slot until closed, always taking the request that shares most with its cache."""
         last = ""
         while True:
             with self._changed:
@@ -212,7 +212,7 @@ class EmbeddedBackend(Backend):
         if not able:
             return None
         if not last:
-            # Neighbours share most: slots that begin far apart leave each other's alone.
+            # Neighbours share most, so slots that start far apart do not compete for the same ones.
             return able[len(able) * slot // self._slots]
         return max(able, key=lambda job: _shared(last, job.prompt))
 
@@ -245,7 +245,7 @@ class EmbeddedBackend(Backend):
         answer = self._complete(body, request.opening, job)
         cut_off = answer.finish == "length"
         if cut_off and answer.usage["completion_tokens"] < decoding.max_tokens:
-            # The context was full before the answer was.
+            # The context filled up before the answer was complete.
             room = (self.limits.context_tokens or 0) - decoding.max_tokens
             raise PromptTooLong(answer.usage["prompt_tokens"], room)
         text = answer.text
@@ -254,7 +254,7 @@ class EmbeddedBackend(Backend):
         logprobs = None
         if request.labels is not None:
             if text.endswith(request.labels.after):
-                # The engine does not tell what the end of an answer was chosen from.
+                # The engine does not report the alternatives to the end-of-answer token.
                 end = self._next(body, _as_bytes(text), job)
                 answer.tokens.append(("", end or {}))
             logprobs = from_answer(
@@ -278,7 +278,7 @@ class EmbeddedBackend(Backend):
         )
 
     def _next(self, body: dict[str, Any], begun: str, job: _Job) -> Distribution | None:
-        """What would follow if the answer began like this; the prefix cache makes it cheap."""
+        """Return the distribution after a given answer prefix; the prefix cache makes it cheap."""
         asked = {key: value for key, value in body.items() if key != "grammar"}
         asked |= {"max_tokens": 1, "temperature": 0.0}
         begun = begun.encode("latin-1").decode("utf-8", "replace")
@@ -286,10 +286,10 @@ class EmbeddedBackend(Backend):
         return tokens[0][1] if tokens else None
 
     def _complete(self, body: dict[str, Any], opening: str, job: _Job) -> "_Answer":
-        """Let the engine write; it is told to stop when nobody waits for the answer.
+        """Generate an answer; stop the engine if its future is cancelled.
 
         Raises:
-            BackendError: it failed, or was stopped.
+            BackendError: the engine failed, or was stopped.
         """
         messages = list(body["messages"])
         if opening:
@@ -303,7 +303,7 @@ class EmbeddedBackend(Backend):
             return self._closed or job.future.cancelled()
 
         if not (self._closed or job.future.cancelled()):
-            # In pieces, since only between two pieces can the engine be told to stop.
+            # Streamed, since the engine can be stopped only between two chunks.
             streamed = {"stream": True, "stream_options": {"include_usage": True}}
             self._engine.handle_chat_completions(
                 {**body, **streamed, "return_progress": True, "messages": messages}, take
@@ -324,18 +324,18 @@ class EmbeddedBackend(Backend):
         for worker in self._workers:
             worker.join()
         if self._engine is not None:
-            # xllamacpp waits for ever for an engine that is freed before its loop has begun; the
-            # loop alone answers for metrics.
+            # xllamacpp waits forever for an engine that is freed before its loop has started; only
+            # the loop answers a request for metrics.
             self._engine.handle_metrics()
         self._engine = None
 
 
 def _may_end(lark: str, end: int | None) -> str:
-    """The grammar, with the model's own end of turn allowed after it.
+    """Return the grammar with the model's own end-of-turn token allowed after it.
 
-    The engine lets a grammar end with the token it takes for the end of turn alone, and where the
-    file names none it may take another than the model writes (`<|endoftext|>` for `<|im_end|>`): a
-    model that wants to stop would have to write on to the grammar's bound.
+    The engine lets a grammar end only with the token that it takes for the end of turn. If the file
+    names none, it may take a different one than the model writes (`<|endoftext|>` for
+    `<|im_end|>`), and a model that wants to stop would have to continue to the grammar's bound.
     """
     if end is None:
         return lark
@@ -344,7 +344,7 @@ def _may_end(lark: str, end: int | None) -> str:
 
 
 def _shared(one: str, other: str) -> int:
-    """Length of the common beginning, by halving: texts are long and slices compare fast."""
+    """Length of the common prefix, by bisection: texts are long and slices compare fast."""
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -362,7 +362,7 @@ def _cores() -> int:
 
 
 def _as_bytes(text: str) -> str:
-    # Tokens may end inside a character; one char per byte keeps their places countable.
+    # Tokens may end inside a character; one char per byte keeps their offsets exact.
     return text.encode().decode("latin-1")
 
 

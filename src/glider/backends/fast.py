@@ -1,12 +1,12 @@
-"""Scores only, as fast as a processor reads: one forward pass and no writing.
+"""The fast backend computes scores only, in one forward pass without generation.
 
-The probabilities of the labels are read where the answer begins. Prompts are sorted, and every
-stretch of tokens that two of them share is computed once: criterion, then article, then summary.
-The tokens that remain are packed one after another into passes of one row, under a mask that
-shows each only its own beginnings, so there is no padding and no copy of a cache. What tells "1"
-from "10" is one more token in the same pass.
+It reads the label probabilities at the position where the answer begins. It sorts the prompts and
+computes every prefix that two of them share once: criterion, then article, then summary. It packs
+the remaining tokens into passes of a single row, under a mask that lets each token attend only to
+its own prefix, so there is no padding and no copied cache. Telling "1" from "10" takes one more
+token in the same pass.
 
-It writes no reasons, keeps to no grammar and draws no samples: such requests are refused.
+It refuses requests for reasons, grammars or samples.
 """
 
 import inspect
@@ -25,9 +25,9 @@ from glider.core.judgments import Usage
 from glider.models.catalog import DEFAULT
 
 _PASS_TOKENS = {"cpu": 1024, "cuda": 8192}
-"""New tokens of one pass."""
+"""New tokens per pass."""
 _BLOCK = 128
-"""Tokens that look back together: few see little that is masked out, many are quicker each."""
+"""Tokens per attention block: small blocks waste less on masked keys, large ones run faster."""
 
 
 class FastBackend(TorchBackend):
@@ -48,17 +48,16 @@ class FastBackend(TorchBackend):
         Args:
             model: a Hugging Face folder or hub id (`@REVISION` may follow), a .gguf file, or a
                 catalogue name.
-            revision: of a hub id.
-            dtype: "auto" is bf16 on a processor that computes in it, else fp32. In bf16 a
-                log-probability depends a little on what shares its pass; in fp32 it repeats
-                within 1e-3.
-            in_flight: requests looked at together for shared beginnings.
-            prefix_cache: False computes every prompt whole, some five times slower.
+            revision: revision of a hub id.
+            dtype: "auto" is bf16 on hardware that supports it, else fp32. In bf16 a log-probability
+                depends slightly on the other prompts in its pass; in fp32 it repeats within 1e-3.
+            in_flight: number of requests searched together for shared prefixes.
+            prefix_cache: False computes every prompt in full, about five times slower.
 
         Raises:
             MissingExtra: torch or transformers is not installed.
             ModelFileError: the model is missing, damaged or cannot be fetched.
-            SetupError: the model has no chat template, or its layers cannot share a beginning.
+            SetupError: the model has no chat template, or its layers cannot share a prefix.
         """
         super().__init__(
             model,
@@ -71,7 +70,7 @@ class FastBackend(TorchBackend):
                 explanations=False, label_logprobs=True, prefix_cache=prefix_cache
             ),
         )
-        # Under our mask every layer looks at everything before it: right up to the window.
+        # Our mask gives every layer full attention, which is correct up to the sliding window.
         config = self.model.config.get_text_config()
         window = getattr(config, "sliding_window", None)
         if window and "sliding_attention" in getattr(config, "layer_types", ["sliding_attention"]):
@@ -118,12 +117,12 @@ class FastBackend(TorchBackend):
 
 @dataclass(slots=True)
 class _Reading:
-    """One request while its distributions come in."""
+    """One request whose distributions are being collected."""
 
     job: Job
     labels: tuple[str, ...]
     paths: dict[str, list[int]]
-    """Beginning of a label to its tokens; "" is where labels begin."""
+    """Label prefix to its tokens; "" is the position where labels begin."""
     seen: dict[str, Distribution] = field(default_factory=dict)
     shared: int = 0
 
@@ -147,48 +146,48 @@ class _Reading:
 
 
 class PrefixReader:
-    """Next-token logits at the end of many sequences, each shared beginning computed once.
+    """Next-token logits at the end of many sequences, computing each shared prefix once.
 
-    Between passes it keeps the keys and values of the last sequence, so what comes next may go
-    on from there, in this call or a later one.
+    Between passes it keeps the keys and values of the last sequence, so that the next sequence can
+    continue from them, in this call or a later one.
     """
 
     def __init__(self, model: Any, *, share: bool = True, pass_tokens: int | None = None) -> None:
         """Wrap a causal model.
 
         Args:
-            share: False computes every sequence whole.
-            pass_tokens: new tokens of one pass; what suits the device if not given.
+            share: False computes every sequence in full.
+            pass_tokens: new tokens per pass; the default depends on the device.
         """
         self._model, self._share = model, share
-        # transformers 5.24 calls it `cache`, and warns of the name it had before.
+        # transformers 5.24 calls it `cache`, and warns about the old name.
         known = inspect.signature(model.forward).parameters
         self._cache_is_called = "cache" if "cache" in known else "past_key_values"
         self._limit = pass_tokens or _PASS_TOKENS.get(model.device.type, 8192)
         self.computed = 0
-        """Tokens put through the model so far."""
+        """Tokens computed so far."""
         self.forget()
 
     def forget(self) -> None:
-        """Drop the kept keys and values."""
+        """Drop the cached keys and values."""
         from transformers import DynamicCache
 
-        # Plain layers, whatever the model would choose: a sliding layer cannot branch.
+        # Plain layers, whatever the model would choose: a sliding-window layer cannot branch.
         self._kept: tuple[int, ...] = ()
         self._cache: Any = DynamicCache()
 
     def read(
         self, sequences: Sequence[tuple[int, ...]]
     ) -> Iterator[tuple[tuple[int, ...], Any, int]]:
-        """Each sequence with its logits, shape (vocabulary,), and how many tokens were shared.
+        """Yield each sequence, its logits of shape (vocabulary,), and its number of shared tokens.
 
         Args:
-            sequences: different and sorted; in another order less is shared.
+            sequences: distinct and sorted; any other order shares less.
         """
         load: list[tuple[tuple[int, ...], int]] = []
         new, before = 0, self._kept
         for sequence in sequences:
-            # The last token is always computed: it is where the logits come from.
+            # The last token is always computed: the logits come from it.
             shared = min(_common(before, sequence), len(sequence) - 1) if self._share else 0
             if load and new + len(sequence) - shared > self._limit:
                 yield from halving(load, self._pass)
@@ -202,12 +201,12 @@ class PrefixReader:
     def _pass(
         self, load: list[tuple[tuple[int, ...], int]]
     ) -> list[tuple[tuple[int, ...], Any, int]]:
-        """One forward pass over the new tokens of sequences that go on from one another.
+        """Run one forward pass over the new tokens of sequences that share prefixes.
 
-        A pass that fails may leave some layers with its keys and others without: all are dropped.
+        A failed pass may leave its keys in some layers and not in others, so it drops them all.
         """
         first, shared = load[0]
-        if shared > len(self._kept):  # dropped since the load was put together
+        if shared > len(self._kept):  # dropped since the batch was assembled
             load = [(first, 0), *load[1:]]
         try:
             return self._forward(load)
@@ -228,7 +227,7 @@ class PrefixReader:
         tokens: list[int] = []
         places: list[int] = []
         ends: list[int] = []
-        # Where the keys of the sequence at hand stand, token by token.
+        # Cache position of each token of the current sequence.
         path = torch.arange(kept)
         for sequence, shared in load:
             row = len(tokens)
@@ -261,7 +260,7 @@ class PrefixReader:
 
 
 def _blocks(mask: Any) -> list[tuple[slice, Any, Any]]:
-    """Rows of a mask with the columns that any of them sees, and the mask between the two."""
+    """Split a mask into blocks: row slice, visible columns, and the mask between them."""
     blocks = []
     for start in range(0, len(mask), _BLOCK):
         rows = slice(start, start + _BLOCK)
@@ -279,10 +278,10 @@ def _common(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def check_sharing(model: Any) -> None:
-    """Compare a packed reading with plain ones: not every architecture obeys mask and positions.
+    """Compare a packed pass with plain ones: some architectures ignore mask or positions.
 
     Raises:
-        SetupError: they differ by more than rounding can explain.
+        SetupError: the results differ by more than rounding error.
     """
     import torch
 
@@ -290,7 +289,7 @@ def check_sharing(model: Any) -> None:
     with torch.inference_mode():
         try:
             packed = [logits for _, logits, _ in PrefixReader(model).read(sequences)]
-        except Exception as exc:  # a foreign architecture may fail in any way at all
+        except Exception as exc:  # an unknown architecture may raise anything
             raise SetupError(_NOT_SHARED, hint="use --model hf/...") from exc
         for sequence, found in zip(sequences, packed, strict=True):
             ids = torch.tensor([sequence], device=model.device)

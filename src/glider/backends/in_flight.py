@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST_HELD = 4096
-"""Results kept back while an earlier one is awaited."""
+"""Most finished results to hold while waiting for an earlier one."""
 
 
 def in_flight(
@@ -22,15 +22,15 @@ def in_flight(
     size: Callable[[Item], int] = lambda _: 1,
     place: Callable[[Item], int] | None = None,
 ) -> Iterator[tuple[Item, "Future[Result]"]]:
-    """Submit items as there is room, and give each with its finished future.
+    """Submit items as capacity allows, and yield each with its finished future.
 
-    Only as many items are taken as there is room for. Whoever leaves early closes the generator,
-    and what is then under way is cancelled.
+    It takes only as many items as there is room for. Closing the generator early cancels whatever
+    is still in flight.
 
     Args:
-        room: how much may be under way at once, in the unit of `size`; one item always may.
-        place: of an item in the order to give them in, 0, 1, 2 and so on; as they are ready if not
-            given.
+        room: capacity in the unit of `size`; a single item is always allowed.
+        place: gives an item's position in the output order (0, 1, 2, ...); by default, items come
+            in order of completion.
     """
     source, numbers = iter(items), count()
     arrived: SimpleQueue[int] = SimpleQueue()
@@ -60,7 +60,7 @@ def in_flight(
             while first in held:
                 yield held.pop(first)
                 first += 1
-        for number in sorted(held):  # the source ended before its time
+        for number in sorted(held):  # the source ended early
             yield held[number]
     finally:
         for _, future in under_way.values():

@@ -1,8 +1,8 @@
 """From next-token log-probabilities to the probability of each label.
 
-Labels may be several tokens long, and one may begin another ("1" and "10"). Tokens are compared
-as text, so any tokenizer will do. Nothing is rescaled here: how little mass lies on the labels is
-doubt, and callers may want to see it.
+A label may span several tokens, and one may be a prefix of another ("1" and "10"). Tokens are
+compared as text, so any tokenizer works. Nothing is renormalized here: a low total mass on the
+labels signals doubt, and callers may want to see it.
 """
 
 import math
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from glider.core.generation import Labels, is_log_probability
 
 Distribution = Mapping[str, float]
-"""Token text to natural-log probability; the likeliest tokens, not always all."""
+"""Token text to natural-log probability; usually of the likeliest tokens only."""
 
 
 def label_logprobs(
@@ -19,18 +19,18 @@ def label_logprobs(
     first: Distribution,
     deeper: Callable[[str], Distribution | None],
 ) -> dict[str, float] | None:
-    """Log-probability of each label.
+    """Return the log-probability of each label.
 
     Args:
         labels: the label texts.
-        first: the distribution where a label begins.
-        deeper: the distribution after a given beginning of a label, or None where unknown. Asked
-            only where the first token leaves two labels possible.
+        first: the distribution at the position where a label begins.
+        deeper: returns the distribution after a label prefix, or None if unknown. Called only
+            where the first token leaves several labels possible.
 
     Returns:
-        Label to log-probability (-inf: not among the listed tokens); None if some label could
-        not be told from another, or a number is no log-probability (NaN, above 0, a text): what
-        is known of the other tokens is then no distribution either.
+        Label to log-probability (-inf: not among the listed tokens); None if two labels cannot be
+        distinguished, or if a value is not a log-probability (NaN, above 0, a text): the other
+        values are then not a valid distribution either.
     """
     found = dict.fromkeys(labels, -math.inf)
     todo: list[tuple[str, float, Distribution]] = [("", 0.0, first)]
@@ -40,7 +40,7 @@ def label_logprobs(
             return None
         reached: dict[str, float] = {}
         for token, token_logprob in distribution.items():
-            # "4" and " 4" are different tokens for one label, so their mass is added up.
+            # "4" and " 4" are different tokens for the same label, so their mass is summed.
             text = token.lstrip() if not prefix else token
             begun = prefix + text
             if text and any(label.startswith(begun) for label in labels):
@@ -72,19 +72,19 @@ def from_answer(
     tokens: Sequence[tuple[str, Distribution]],
     deeper: Callable[[str], Distribution | None],
 ) -> dict[str, float] | None:
-    """Label log-probabilities out of a generated answer.
+    """Return label log-probabilities from a generated answer.
 
     Args:
         opening: the text before the first generated token.
-        tokens: each generated token's text with the distribution it was drawn from.
-        deeper: as above; the part of the answer before the label is passed with the beginning.
+        tokens: each generated token's text with the distribution it was sampled from.
+        deeper: as in `label_logprobs`; its argument also includes the answer before the label.
 
     Returns:
-        None where the answer has no place for a label.
+        None if the answer has no position for a label.
     """
     answer = opening + "".join(text for text, _ in tokens)
     if opening.endswith(labels.after):
-        # The label comes first. What follows may quote the judged text, and that may spell `after`.
+        # The label comes first. Later text may quote the judged text, which may contain `after`.
         place = len(opening)
     else:
         at = answer.rfind(labels.after)
@@ -94,7 +94,7 @@ def from_answer(
     position = len(opening)
     for text, distribution in tokens:
         if position == place or (position < place < position + len(text)):
-            # A token that carries the end of `after` with it cannot be split.
+            # A token that also contains the end of `after` cannot be split.
             if position < place:
                 return None
             return label_logprobs(

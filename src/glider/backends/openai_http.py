@@ -1,12 +1,14 @@
 """Any OpenAI-compatible endpoint: hosted, or vLLM, SGLang, llama.cpp, Ollama on your own machine.
 
-Finds by itself how many requests the endpoint carries, waits when told to, retries what may pass,
-and never spends above a limit. One thread runs one event loop; `submit` only hands over. It reads
-no environment variable (the system's proxy settings apart) and logs neither keys nor texts.
+It finds out how many concurrent requests the endpoint can handle, waits when asked to, retries
+temporary errors, and never exceeds a spending limit. One thread runs one event loop; `submit` only
+queues. It reads no environment variables except the system's proxy settings, and logs neither keys
+nor texts.
 
-The convention to know: a request is one *attempt* after another; the deadline, the reserved money
-and the seconds in the usage are an attempt's; the retry count, tokens and cost are the request's.
-Once an endpoint has refused access (no such key, no credit, no such model), it is asked no more.
+The convention to know: a request consists of successive *attempts*. The deadline, reserved money
+and seconds in the usage belong to an attempt; the retry count, tokens and cost belong to the
+request. Once an endpoint refuses access (no such key, no credit, no such model), no further
+request is sent.
 """
 
 import asyncio
@@ -46,16 +48,16 @@ __all__ = ["GrammarKind", "OpenAIBackend", "Price"]
 
 _log = logging.getLogger(__name__)
 
-# ASCII, so that half a surrogate pair in a judged text can be sent at all.
+# ASCII, so that a lone surrogate in a judged text can be sent.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 _OVERLOADED = (408, 429, 503, 504, 529)
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _LONGEST_PAUSE_S = 300.0
-"""An endpoint that asks for a longer rest is not waited for."""
+"""If an endpoint asks for a longer pause, the request fails instead of waiting."""
 
-# uvicorn, so vLLM too, closes idle connections after 5 s; a request must not meet that.
+# uvicorn (and so vLLM) closes idle connections after 5 s; ours must expire first.
 _KEEPALIVE_S = 4.0
 
 
@@ -65,9 +67,9 @@ class _Job:
     future: "Future[Generation]"
     retries: int = 0
     attempt: "asyncio.Task[None] | None" = None
-    """While one is under way."""
+    """The running attempt, if any."""
     spent: Usage = field(default_factory=Usage)
-    """Tokens and cost of every attempt, as far as they are told."""
+    """Known tokens and cost of all attempts."""
 
 
 class OpenAIBackend(Backend):
@@ -86,25 +88,25 @@ class OpenAIBackend(Backend):
         max_cost: float | None = None,
         grammar: GrammarKind = "auto",
     ) -> None:
-        """Prepare; nothing is asked yet.
+        """Set up the client; no request is sent yet.
 
         Args:
             base_url: up to and with /v1; OpenAI's own if not given.
-            timeout_s: from asking to the last byte of the answer, for each attempt.
-            max_retries: further attempts for errors that may pass.
-            max_in_flight: the most requests open at once; how many really are, is found out.
-            max_cost: of all requests together, in the unit of `price`; never exceeded as long
-                as the endpoint counts tokens honestly.
-            grammar: how this endpoint is held to a grammar. `auto` and `json-schema` do it for
-                requests that have a JSON schema, `vllm` and `llama.cpp` for all.
+            timeout_s: limit for each attempt, from sending to the last byte of the answer.
+            max_retries: number of further attempts after temporary errors.
+            max_in_flight: most concurrent requests; the actual number adapts to the endpoint.
+            max_cost: limit for all requests together, in the unit of `price`; never exceeded as
+                long as the endpoint counts tokens honestly.
+            grammar: how to send grammars to this endpoint. `auto` and `json-schema` apply to
+                requests that have a JSON schema, `vllm` and `llama.cpp` to all.
 
         Raises:
-            SetupError: an address, a key or a number that cannot be used.
+            SetupError: an address, a key or a number is not usable.
         """
         try:
             url = urllib.parse.urlsplit((base_url or "https://api.openai.com/v1").rstrip("/"))
             usable = url.scheme in ("http", "https") and url.hostname and url.port != 0
-        except ValueError:  # A port that is no number, half an IPv6 address.
+        except ValueError:  # A port that is not a number, or an incomplete IPv6 address.
             usable = False
         if not usable or url.username or url.hostname is None:
             raise SetupError(
@@ -126,7 +128,7 @@ class OpenAIBackend(Backend):
         )
         self._url = url._replace(path=url.path + "/chat/completions").geturl()
         self._proxy = _proxy_for(url.scheme, url.hostname)
-        # Bodies are small, so identity: nothing to unpack, and nothing that unpacks to gigabytes.
+        # Bodies are small, so identity: no decompression, and no decompression bombs.
         self._headers = {
             "Content-Type": "application/json",
             "Accept-Encoding": "identity",
@@ -145,7 +147,7 @@ class OpenAIBackend(Backend):
         self._inbox: deque[_Job] = deque()
         self._called = False
         self._closed = False
-        # From here on, all belongs to the loop's thread.
+        # From here on, everything belongs to the loop's thread.
         self._waiting: deque[_Job] = deque()
         self._refused: AccessRefused | None = None
         self._open: set[_Job] = set()
@@ -165,7 +167,7 @@ class OpenAIBackend(Backend):
                 settle(job.future, _closed())
                 return job.future
             self._inbox.append(job)
-            # One call takes many requests over; waking the loop costs more than all the rest.
+            # One call hands over many requests; waking the loop costs more than anything else.
             if not self._called:
                 self._called = True
                 self._loop.call_soon_threadsafe(self._take_over)
@@ -173,7 +175,7 @@ class OpenAIBackend(Backend):
         return job.future
 
     def _cancelled(self, job: _Job, future: "Future[Generation]") -> None:
-        """Nobody waits any more: hang up, which tells the endpoint to stop."""
+        """Close the connection of a cancelled request, which tells the endpoint to stop."""
         with self._lock:
             if future.cancelled() and not self._closed:
                 self._loop.call_soon_threadsafe(self._hang_up, job)
@@ -184,7 +186,7 @@ class OpenAIBackend(Backend):
                 return
             self._closed = True
             self._loop.call_soon_threadsafe(self._stop.set)
-        # A callback of a future runs in that thread, and may close the backend.
+        # A future's callback runs in that thread, and may close the backend.
         if threading.current_thread() is not self._thread:
             self._thread.join()
 
@@ -224,7 +226,7 @@ class OpenAIBackend(Backend):
         self._pump()
 
     def _pump(self) -> None:
-        """Begin as many attempts as pace and budget allow."""
+        """Start as many attempts as pace and budget allow."""
         while self._refused is not None and self._waiting:
             self._settle(self._waiting.popleft(), self._refused)
         while self._waiting and not self._stop.is_set() and self._pace.ready(self._loop.time()):
@@ -236,14 +238,14 @@ class OpenAIBackend(Backend):
             try:
                 sent = self._wire.body(job.request)
                 body = _encode(sent).encode("ascii")
-            except (TypeError, ValueError, RecursionError) as error:  # A schema that is no JSON.
+            except (TypeError, ValueError, RecursionError) as error:  # Not valid JSON.
                 self._waiting.popleft()
                 self._settle(job, error)
                 continue
             worst = self._budget.worst_case(len(body), self._wire.most_tokens(sent))
             if not self._budget.fits(worst):
                 if self._pace.in_flight:
-                    return  # What is open may cost less than was set aside for it.
+                    return  # Open attempts may cost less than their reservation.
                 self._waiting.popleft()
                 self._settle(job, _budget_spent(self._budget.spent))
                 continue
@@ -256,10 +258,10 @@ class OpenAIBackend(Backend):
             task.add_done_callback(self._tasks.discard)
 
     async def _attempt(self, job: _Job, sent: dict[str, Any], body: bytes, reserved: float) -> None:
-        """Ask once; then settle the request or put it back."""
+        """Make one attempt, then resolve the request or queue it again."""
         began = self._loop.time()
         status, rest_s = 0, None
-        cost = reserved  # What is not known to be cheaper has to count in full.
+        cost = reserved  # Unless known to be cheaper, the attempt counts at its full reservation.
         outcome: Generation | Exception | None
         # From here on: a task that is cancelled before it runs would never come to its end below.
         job.attempt = asyncio.current_task()
@@ -312,7 +314,7 @@ class OpenAIBackend(Backend):
             learning=outcome is None,
         )
         if pause_s:
-            self._loop.call_later(pause_s + 0.001, self._pump)  # Timers may ring a little early.
+            self._loop.call_later(pause_s + 0.001, self._pump)  # Timers may fire slightly early.
         if isinstance(outcome, AccessRefused):
             self._refused = outcome
         if outcome is None:
@@ -333,13 +335,13 @@ class OpenAIBackend(Backend):
         self._pump()
 
     async def _post(self, request_id: str, body: bytes) -> tuple[int, float | None, bytes]:
-        """Status, seconds of rest asked for, and body of the reply.
+        """Return the reply's status, requested pause in seconds, and body.
 
-        Foreign errors are not kept as causes: some of them hold the request's headers, and so
-        the key.
+        Errors from libraries are not chained as causes: some hold the request's headers, which
+        include the key.
         """
         try:
-            # The deadline holds for all of it: a reply may also come a byte a second.
+            # The deadline covers the whole reply, which may arrive one byte per second.
             async with (
                 asyncio.timeout(self._timeout_s),
                 self._session.post(
@@ -371,9 +373,9 @@ class OpenAIBackend(Backend):
     def _objection(
         self, complaint: Complaint, rest_s: float | None, sent: dict[str, Any]
     ) -> BackendError | None:
-        """The error, or None if the request can go again otherwise."""
+        """Return the error, or None if the request can be sent again with changes."""
         error = error_of(complaint, rest_s, secret=self._key)
-        # Not if the prompt is what is too long: fewer tokens of answer would not mend that.
+        # Not if the prompt itself is too long: a shorter answer would not help.
         change = "" if isinstance(error, PromptTooLong) else self._wire.adapt(complaint, sent)
         if not change:
             return error
@@ -381,7 +383,7 @@ class OpenAIBackend(Backend):
         return None
 
     def _again(self, job: _Job) -> None:
-        self._waiting.appendleft(job)  # It has waited longest.
+        self._waiting.appendleft(job)  # It has waited the longest.
         self._pump()
 
     def _settle(self, job: _Job, outcome: Generation | Exception) -> None:
@@ -392,7 +394,7 @@ class OpenAIBackend(Backend):
 
 
 class _NeverReached(Unavailable):
-    """No connection, so nothing can have been charged."""
+    """No connection was made, so nothing can have been charged."""
 
 
 def _closed() -> Unavailable:
@@ -407,7 +409,7 @@ def _budget_spent(spent: float) -> BudgetSpent:
 
 
 def _backoff_s(request_id: str, attempt: int) -> float:
-    """Exponential with full jitter, always the same for a request: runs can be repeated."""
+    """Exponential backoff with full jitter, deterministic per request so that runs repeat."""
     longest = min(_LONGEST_BACKOFF_S, _FIRST_BACKOFF_S * 2.0 ** min(attempt - 1, 10))
     return random.Random(f"{request_id}/{attempt}").uniform(0.0, longest)
 
@@ -419,10 +421,10 @@ def _header(text: str) -> str:
 
 
 def _proxy_for(scheme: str, host: str) -> str | None:
-    """The proxy that the system's settings name for an address; curl's spellings are taken.
+    """Return the proxy in the system's settings for an address; curl's spellings work.
 
     Raises:
-        SetupError: it cannot be used.
+        SetupError: the proxy is not usable.
     """
     if host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(host):
         return None

@@ -1,6 +1,6 @@
-"""Answers from a list or a function: the fake for our tests and for yours.
+"""A fake backend for tests, with answers from a list or a function.
 
-It runs no model and says so in its id. What it is given is what it answers, errors included.
+It runs no model, and its id says so. It returns exactly what it is given, including errors.
 """
 
 import threading
@@ -17,7 +17,7 @@ Script = Sequence[Answer] | Callable[[GenerationRequest], Answer]
 
 
 class ScriptedBackend(Backend):
-    """Gives the answers it was told to give, in the order of asking."""
+    """Returns scripted answers in the order of the requests."""
 
     def __init__(
         self,
@@ -29,15 +29,15 @@ class ScriptedBackend(Backend):
         """Prepare the answers.
 
         Args:
-            script: a list, used up one by one (running out is an `unavailable` failure), or a
-                function of the request. An answer without the request's opening gets it.
-            label_logprobs: given with every text answer, as a model's would be.
+            script: a list, consumed in order (an exhausted list is an `unavailable` failure), or a
+                function of the request. The request's opening is added to an answer without it.
+            label_logprobs: returned with every text answer, as a model would return them.
         """
         self.id = f"scripted/{model}"
         self.limits = Limits(in_flight=8)
         self.capabilities = Capabilities(label_logprobs=label_logprobs is not None)
         self.requests: list[GenerationRequest] = []
-        """Every request seen, in order."""
+        """Every request received, in order."""
         self._script = script
         self._label_logprobs = label_logprobs
         self._lock = threading.Lock()
@@ -68,7 +68,7 @@ class ScriptedBackend(Backend):
                 Generation(
                     text=text,
                     label_logprobs=self._label_logprobs if request.labels else None,
-                    # Four characters a token is the usual rule of thumb.
+                    # Four characters per token is the usual rule of thumb.
                     usage=Usage(prompt_tokens=size // 4, completion_tokens=len(text) // 4),
                 )
             )

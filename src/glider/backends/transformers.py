@@ -1,9 +1,9 @@
-"""Any causal language model of Hugging Face's, in this process.
+"""Run any Hugging Face causal language model in this process.
 
-For models that are not GGUF files, and for reading log-probabilities without a server. Batches
-are left-padded and sorted by length; each row keeps its own opening, seed, temperature, limit and
-grammar, so its answer does not depend on its neighbours but for rounding. Prompts are computed
-whole every time: for scores alone, the fast backend shares them.
+Use it for models that are not GGUF files, and to read log-probabilities without a server. Batches
+are left-padded and sorted by length; each row has its own opening, seed, temperature, limit and
+grammar, so apart from rounding its answer does not depend on the other rows. Every prompt is
+computed in full; for scores alone, the fast backend shares common prefixes.
 """
 
 from functools import cached_property
@@ -22,7 +22,7 @@ from glider.models.catalog import DEFAULT
 
 
 class TransformersBackend(TorchBackend):
-    """Writes answers with `generate`."""
+    """Generates answers with transformers' `generate`."""
 
     def __init__(
         self,
@@ -38,10 +38,10 @@ class TransformersBackend(TorchBackend):
         Args:
             model: a Hugging Face folder or hub id (`@REVISION` may follow), a .gguf file, or a
                 catalogue name.
-            revision: of a hub id.
-            dtype: "auto" is the checkpoint's own on a GPU; on a processor bf16 where it computes
-                in it, else fp32.
-            batch: answers written at once.
+            revision: revision of a hub id.
+            dtype: "auto" is the checkpoint's dtype on a GPU; on a CPU, bf16 if the hardware
+                supports it, else fp32.
+            batch: number of answers generated at once.
 
         Raises:
             MissingExtra: torch or transformers is not installed.
@@ -83,7 +83,7 @@ class TransformersBackend(TorchBackend):
         shown = [[0] * (width - len(row.job.ids)) + [1] * len(row.job.ids) for row in rows]
 
         def choose(written: Any, logits: Any) -> Any:
-            # Leaves one token a row, so `generate` has no choice of its own to make.
+            # Leaves one token per row, so that `generate` has nothing to choose.
             if self.closed.is_set():
                 raise Unavailable("the backend was closed")
             chosen = [row.next(line) for row, line in zip(rows, logits, strict=True)]
@@ -105,7 +105,7 @@ class TransformersBackend(TorchBackend):
 
     @cached_property
     def grammar_tokenizer(self) -> Any:
-        """The tokenizer as llguidance sees it; a second's work."""
+        """The tokenizer converted for llguidance; takes about a second."""
         from llguidance.hf import from_tokenizer
 
         return from_tokenizer(
@@ -116,7 +116,7 @@ class TransformersBackend(TorchBackend):
 
 
 class _Row:
-    """One answer being written."""
+    """One answer in generation."""
 
     def __init__(self, backend: TransformersBackend, job: Job) -> None:
         self.job = job
@@ -135,7 +135,7 @@ class _Row:
         self.begin()
 
     def begin(self) -> None:
-        """Forget what was written: a batch that ran out of memory is written again."""
+        """Reset the answer: a batch that ran out of memory is generated again."""
         import torch
 
         self._ids: list[int] = []
@@ -143,7 +143,7 @@ class _Row:
         self._spread: dict[int, Distribution] = {}
         self._finish: str | None = None
         self.broken = False
-        """The model's numbers were none."""
+        """The model computed numbers that are not finite."""
         self._random = torch.Generator().manual_seed(self.job.request.decoding.seed)
         if self._matcher is not None:
             self._matcher.reset()
@@ -152,7 +152,7 @@ class _Row:
         """Choose the next token.
 
         Args:
-            logits: of this row, unconstrained, shape (vocabulary,), float32.
+            logits: unconstrained logits of this row, shape (vocabulary,), float32.
         """
         request = self.job.request
         if self.job.future.cancelled():
@@ -187,7 +187,7 @@ class _Row:
         decoding = self.job.request.decoding
         logits = logits.cpu()
         if self._matcher is not None:
-            # llguidance's own helper is compiled by torch at first use: 5 to 30 s.
+            # torch compiles llguidance's own helper at first use, which takes 5 to 30 s.
             packed = torch.frombuffer(bytearray(self._matcher.compute_bitmask()), dtype=torch.uint8)
             allowed = (packed[:, None] >> torch.arange(8, dtype=torch.uint8)) & 1
             logits = logits.masked_fill(allowed.flatten()[: len(logits)] == 0, -torch.inf)
@@ -200,7 +200,7 @@ class _Row:
         return int(tokens[torch.multinomial(probs, 1, generator=self._random)])
 
     def generation(self) -> Generation:
-        """The answer."""
+        """Return the finished answer."""
         request = self.job.request
         return Generation(
             text=request.opening + self._backend.vocabulary.text(self._ids),
@@ -218,13 +218,13 @@ class _Row:
         labels, vocabulary = self.job.request.labels, self._backend.vocabulary
         if labels is None or not self._spread:
             return None
-        # Right after the opening, or else the last place where `after` had just been written.
+        # Right after the opening, or else the last position directly after `after`.
         first = self.job.request.opening.endswith(labels.after)
         place = 0 if first else max(self._spread)
         text = vocabulary.text(self._ids)
         tokens = [
             (text[start:end], self._spread.get(n, {}))
-            # The last piece is empty: the end of the text, where a label could have stood.
+            # The last piece is empty: the end of the text, where a label could have been.
             for n, (start, end) in enumerate(pairwise([*self._lengths, self._lengths[-1]]))
         ]
         before = len(self.job.request.opening) + self._lengths[place]
