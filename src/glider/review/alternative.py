@@ -1,9 +1,9 @@
 """The alternative-annotator test (Calderon, Reichart and Dror 2025, arXiv 2501.10970).
 
 Each person is left out in turn. On every item, the judge and that person are each compared with the
-people who are left: minus the root mean square of their distances. The judge wins against the
-person if it is at least as near on more items than the person is, but for epsilon: what a person's
-greater cost and care is worth. The paper's t test of the items' differences counts prompts here.
+remaining people: minus the root mean square of their distances. The judge wins against the
+person if it is at least as near on more items, minus epsilon, which stands for the greater cost
+and care of a person. The paper's t test of the item differences uses prompts as clusters here.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from glider.stats.multiplicity import benjamini_yekutieli
 from glider.stats.statistic import Floats, Ints
 
 EPSILON = 0.15
-"""The paper's: 0.2 for experts, 0.15 for trained people, 0.1 for a crowd."""
+"""The paper's values: 0.2 for experts, 0.15 for trained people, 0.1 for a crowd."""
 _FEWEST = 5
-"""Prompts below which nothing is tested."""
+"""Minimum number of prompts for a test."""
 _LEVEL = 0.05
 
 
@@ -30,12 +30,12 @@ def alternative_annotator(
     *,
     epsilon: float = EPSILON,
 ) -> AlternativeAnnotator:
-    """The test for every person.
+    """Run the test for every person.
 
     Args:
-        names: of the people.
-        scores: theirs, shape (items, people); NaN where there is none.
-        judge: its scores, shape (items,).
+        names: the people's names.
+        scores: the people's scores, shape (items, people); NaN where missing.
+        judge: the judge's scores, shape (items,).
         clusters: prompt of each item, shape (items,).
         epsilon: from 0 to 1.
     """
@@ -77,21 +77,21 @@ def alternative_annotator(
 def _against(
     own: Floats, rest: Floats, judge: Floats, clusters: Ints, epsilon: float
 ) -> tuple[float, float, float]:
-    """Shares of items on which the judge, and the person, is at least as near; and p."""
+    """Return the shares of items on which the judge, and the person, is at least as near; and p."""
     of_judge = -np.sqrt(np.nanmean((judge[:, None] - rest) ** 2, axis=1))
     of_person = -np.sqrt(np.nanmean((own[:, None] - rest) ** 2, axis=1))
     judge_near = of_judge >= of_person - 1e-9
     person_near = of_person >= of_judge - 1e-9
     d = person_near * 1.0 - judge_near * 1.0
     group, n_groups = codes(clusters)
-    # Where all items come out alike, what one more prompt could have shown.
+    # All items agree: use what one more prompt could have shown.
     spread = max(float(np.sqrt(mean_variance(d, group, n_groups))), 1 / n_groups)
     p = _t_below((float(d.mean()) - epsilon) / spread, n_groups - 1)
     return float(judge_near.mean()), float(person_near.mean()), p
 
 
 def _t_below(t: float, degrees: int) -> float:
-    """P(T < t) of Student's t."""
+    """Return P(T < t) of Student's t."""
     from scipy.stats import t as student
 
     return float(student.cdf(t, degrees))

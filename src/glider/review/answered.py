@@ -1,4 +1,4 @@
-"""The answers of a review, beside what the judge said: what every figure is made of."""
+"""The answers of a review next to the judge's: the input of every statistic."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ from glider.store.run import outcomes, samples
 
 @dataclass(frozen=True)
 class AnsweredItem:
-    """One item, what the judge said, and what each person answered."""
+    """One item with the judge's answer and each person's."""
 
     item: ReviewItem
     row: int
     cluster: int
     weight: float
-    """Items of the run that it stands for."""
+    """Number of items of the run that this one represents."""
     blind: Mapping[str, Answer]
     reveal: Mapping[str, Answer]
     again: Mapping[str, Answer]
-    """The second own answer, where the item came twice."""
+    """Each person's second answer, if the item was shown twice."""
 
     @property
     def id(self) -> str:
@@ -37,14 +37,14 @@ class AnsweredItem:
 
     @property
     def judge_value(self) -> float:
-        """As `value`."""
+        """The judge's answer, as `value` returns it."""
         outcome = self.item.outcome
         if isinstance(outcome, Judgment):
             return float(outcome.score)
         return self._preferred(outcome.preferred or "")
 
     def value(self, answer: Answer) -> float:
-        """The score; of a pair, as in labels, 0: the first is better, 1: the second, 0.5: a tie."""
+        """The score; for a pair, as in labels: 0 the first is better, 1 the second, 0.5 a tie."""
         if self.item.is_pair:
             return np.nan if answer.preferred is None else self._preferred(answer.preferred)
         return np.nan if answer.score is None else float(answer.score)
@@ -54,7 +54,7 @@ class AnsweredItem:
 
     @property
     def judge_spans(self) -> tuple[Span, ...]:
-        """Where the judge's highlights lie."""
+        """The spans of the judge's highlights."""
         outcome = self.item.outcome
         marks = outcome.highlights if isinstance(outcome, Judgment) else ()
         return tuple(span for mark in marks for span in mark.spans)
@@ -62,25 +62,25 @@ class AnsweredItem:
 
 @dataclass(frozen=True)
 class Answered:
-    """All of it."""
+    """All answers of a review."""
 
     review: Review
     people: dict[str, Person]
     items: tuple[AnsweredItem, ...]
     outdated: int
-    """Own answers to another text, question or rubric than the run holds now; not counted."""
+    """Answers to an older text, question or rubric than the run's; not counted."""
     failed: int
-    """Outcomes of the run that are failures: nobody can look at them."""
+    """Failed outcomes of the run, which cannot be reviewed."""
     asked: int
-    """All its outcomes."""
+    """All outcomes of the run."""
 
     @property
     def names(self) -> list[str]:
-        """Who gave an own answer that counts."""
+        """The people with at least one counted answer."""
         return [n for n in self.people if any(n in item.blind for item in self.items)]
 
     def values(self, of: str = "blind") -> Floats:
-        """Scores, shape (items, names); NaN where there is none."""
+        """Return scores, shape (items, names); NaN where missing."""
         names = self.names
         table = np.full((len(self.items), len(names)), np.nan)
         for i, item in enumerate(self.items):
@@ -90,14 +90,14 @@ class Answered:
         return table
 
     def each(self, of: str) -> Iterator[tuple[AnsweredItem, str, Answer]]:
-        """Every answer of a kind, with its item and person."""
+        """Iterate over every answer of a stage, with its item and person."""
         for item in self.items:
             for name, answer in getattr(item, of).items():
                 yield item, name, answer
 
 
 def read_answered(run: Path) -> Answered:
-    """The answers of a review that was begun, whoever is asked now.
+    """Read the answers of an existing review, whoever its plan names now.
 
     Raises:
         RunError: there is no review.

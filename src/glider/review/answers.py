@@ -1,12 +1,12 @@
-"""What people answered: one file that only grows for each person, one line for each answer.
+"""People's answers: one append-only file per person, one line per answer.
 
     review/manifest.json      who is asked what
     review/answers/ANA.jsonl  Ana's answers, in the order they came
 
-A line is on disk before the page says "saved". An answer is never overwritten: a later one for the
-same visit and stage stands, and the earlier ones stay as history. What a person says of an own
-answer once the judge's has been shown is no blind answer any more: it is kept as `after`. Files of
-several machines are merged by putting them together; the same answer twice is one.
+A line is on disk before the page says "saved". An answer is never overwritten: for each visit and
+stage the latest one counts, and earlier ones stay as history. A changed answer after the judge's
+was shown is no longer blind and is kept as `after`. To merge the files of
+several machines, concatenate them; duplicate answers count once.
 """
 
 import os
@@ -32,27 +32,27 @@ LONGEST_NOTE = 4_000
 
 
 class Answer(Frozen):
-    """What a person said at one moment."""
+    """A person's answer at one moment."""
 
     version: int = 1
     id: str
-    """Made by the page; an answer that is sent twice is kept once."""
+    """Set by the page; an answer sent twice is kept once."""
     person: str
     visit: str
     item: str
     content: str
-    """Hash of what was shown; another one now means that the text has changed since."""
+    """Hash of what was shown; if it no longer matches, the text has changed since."""
     stage: Stage
-    """`blind`: the person's own, unseen; `after`: the same, once more, when the judge's answer had
-    been shown; `reveal`: what the person says of the judge's answer."""
+    """`blind`: the person's own answer; `after`: the same, revised once the judge's answer
+    was shown; `reveal`: the person's verdict on the judge's answer."""
     at: str
     seconds: float = Field(default=0.0, ge=0, le=1e7)
-    """That the item was before the person, the tab being visible."""
+    """How long the item was on screen with the tab visible."""
     score: int | None = None
     preferred: str | None = None
-    """Of a pair: the field that is better; empty for neither."""
+    """For a pair, the name of the better field; empty for a tie."""
     spans: tuple[Span, ...] = Field(default=(), max_length=1_000)
-    """Code points of the fields."""
+    """Offsets in code points of the fields."""
     note: str = Field(default="", max_length=LONGEST_NOTE)
     reason_right: Said | None = None
     marks_right: Said | None = None
@@ -74,13 +74,13 @@ class Person:
 
     name: str
     current: dict[tuple[str, Stage], Answer] = field(default_factory=dict)
-    """(visit, stage) to the answer that stands."""
+    """The current answer by (visit, stage)."""
     history: dict[tuple[str, Stage], int] = field(default_factory=dict)
-    """(visit, stage) to how many answers there were."""
+    """Number of answers by (visit, stage)."""
     ids: set[str] = field(default_factory=set)
 
     def take(self, answer: Answer) -> bool:
-        """Count an answer in; False where it is known."""
+        """Add an answer; return False if it is a duplicate."""
         if answer.id in self.ids:
             return False
         key = (answer.visit, answer.stage)
@@ -90,28 +90,28 @@ class Person:
         return True
 
     def blind(self, visit: str) -> Answer | None:
-        """The person's own answer, if there is one."""
+        """Return the person's blind answer, if any."""
         return self.current.get((visit, "blind"))
 
     @property
     def answered(self) -> set[str]:
-        """The visits with an own answer."""
+        """The visits with a blind answer."""
         return {visit for visit, stage in self.current if stage == "blind"}
 
     def reveal(self, visit: str) -> Answer | None:
-        """What the person said of the judge's answer."""
+        """Return the person's verdict on the judge's answer, if any."""
         return self.current.get((visit, "reveal"))
 
 
 class AnswerBook:
-    """All answers of a review, and the files they are kept in. One process writes."""
+    """All answers of a review and the files that store them. Only one process may write."""
 
     def __init__(self, run: Path, people: Sequence[str]) -> None:
-        """Open the files, and read what is there.
+        """Open the files and read their answers.
 
         Raises:
-            RunError: in use by another process, or it cannot be written.
-            DataError: a line is damaged; its file and number are told.
+            RunError: another process has them open, or they cannot be written.
+            DataError: a line is damaged; the message gives its file and number.
         """
         folder = run / FOLDER / "answers"
         try:
@@ -134,13 +134,13 @@ class AnswerBook:
             raise
 
     def add(self, answer: Answer) -> bool:
-        """Keep an answer. When this returns, it is on disk, whatever becomes of the process.
+        """Store an answer. It is on disk when this returns.
 
         Returns:
-            False where it was there already.
+            False if it is a duplicate.
 
         Raises:
-            RunError: the disk is full or gone; nothing was kept.
+            RunError: the disk is full or gone; nothing was stored.
         """
         person = self.people[answer.person]
         if answer.id in person.ids:
@@ -151,14 +151,14 @@ class AnswerBook:
             append_to(file, answer.model_dump(mode="json", exclude_defaults=True))
             os.fsync(file)
         except OSError as exc:
-            # Half a line would damage the file for whoever reads it; opening cuts it off too.
+            # A partial line would damage the file for readers; reopening also truncates it.
             with suppress(OSError):
                 os.ftruncate(file, start)
             raise RunError(f"cannot write {self._folder}: {exc.strerror or exc}") from exc
         return person.take(answer)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         for file in self._files.values():
             os.close(file)
         self._files = {}
@@ -179,10 +179,10 @@ class AnswerBook:
 
 
 def read_person(path: Path, name: str) -> Person:
-    """The answers in one person's file; a last line without its end is passed over.
+    """Read one person's file; an incomplete last line is skipped.
 
     Raises:
-        DataError: a line is damaged, or another person's.
+        DataError: a line is damaged or belongs to another person.
     """
     person = Person(name)
     for number, answer in _answers(path):
@@ -193,7 +193,7 @@ def read_person(path: Path, name: str) -> Person:
 
 
 def read_people(run: Path) -> dict[str, Person]:
-    """Everybody's answers, for figures; takes no lock.
+    """Read everybody's answers for statistics, without a lock.
 
     Raises:
         DataError: a line is damaged.
@@ -202,13 +202,13 @@ def read_people(run: Path) -> dict[str, Person]:
 
 
 def answer_files(run: Path) -> dict[str, Path]:
-    """The file of each person, by name."""
+    """Return the file of each person, by name."""
     folder = run / FOLDER / "answers"
     return {path.stem: path for path in sorted(folder.glob("*.jsonl"))} if folder.is_dir() else {}
 
 
 def answers_in(path: Path) -> Iterator[Answer]:
-    """Every answer of a file, in its order; a last line without its end is passed over.
+    """Read every answer of a file in order; an incomplete last line is skipped.
 
     Raises:
         DataError: a line is damaged.

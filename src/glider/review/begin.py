@@ -1,4 +1,4 @@
-"""A review begins, or one that was begun goes on: settings and a run to a plan and its items."""
+"""Start or resume a review: turn settings and a run into a plan and its items."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _STRATA = ("score", "criterion", "doubt")
 
 @dataclass(frozen=True)
 class Review:
-    """A plan, and the items that it names."""
+    """A plan and its items."""
 
     run: Path
     plan: ReviewPlan
@@ -39,7 +39,7 @@ class Review:
 
     @property
     def changed(self) -> list[str]:
-        """Items whose text, question or rubric is another one than when they were drawn."""
+        """Items whose text, question or rubric has changed since they were drawn."""
         return [
             drawn.id
             for drawn in self.plan.items
@@ -48,7 +48,7 @@ class Review:
 
 
 def load_review(run: Path) -> Review:
-    """A review that was begun.
+    """Load an existing review.
 
     Raises:
         RunError: there is none, or it is damaged.
@@ -76,12 +76,12 @@ def load_review(run: Path) -> Review:
 
 
 def begin(run: Path, settings: ReviewSettings) -> Review:
-    """Draw items and write the plan; or open the plan that is there, with whom it names now.
+    """Draw items and write the plan; or open the existing plan, with its current people.
 
     Raises:
-        SetupError: settings that do not fit the run, or not the review that was begun.
-        RunError: it is no run, or it cannot be written.
-        DataError: the run has nothing to look at.
+        SetupError: the settings do not fit the run or the existing review.
+        RunError: `run` is not a run, or cannot be written.
+        DataError: the run has nothing to review.
     """
     if (run / FOLDER / "manifest.json").exists():
         return _go_on(run, settings)

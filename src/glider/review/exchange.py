@@ -1,4 +1,4 @@
-"""Answers in the formats of others, and back.
+"""Export and import answers in common formats.
 
 `records` are Glider's labelled records: `glider bench`, `tune`, `data` and `calibrate --labels`
 read them. `csv` has one line for each own answer. `label-studio` is the JSON that Label Studio
@@ -28,19 +28,19 @@ from glider.review.settings import ReviewSettings
 from glider.store.atomic import write_json, write_json_lines, write_whole
 
 _QUOTE = 32
-"""Code points before and after a quote of a Web Annotation."""
+"""Code points of context before and after a quote in a Web Annotation."""
 _COLUMNS = ("item", "sample_id", "criterion", "person", "score", "preferred", "spans", "note",
             "seconds", "at")  # fmt: skip
 
 
-# ---- out
+# ---- export
 
 
 def labelled_records(run: Path) -> Iterator[dict[str, Any]]:
-    """One labelled record for each item that has an own answer.
+    """Yield one labelled record for each item with a blind answer.
 
-    The label is the mean of the people's scores (of a pair what most prefer, else a tie); their
-    ratings, the words that at least half of them marked, and their notes are kept beside it.
+    The label is the mean of the people's scores (for a pair, what most prefer, else a tie); the
+    record also keeps their ratings, the words that at least half of them marked, and their notes.
 
     Raises:
         RunError, DataError: as `read_answered`.
@@ -82,7 +82,7 @@ def _record(item: AnsweredItem) -> dict[str, Any] | None:
 
 
 def _by_half(length: int, answers: list[Answer]) -> list[tuple[int, int]]:
-    """Places that at least half of the people marked."""
+    """Return the spans that at least half of the people marked."""
     depth = [0] * (length + 1)
     for answer in answers:
         covered = [False] * length
@@ -239,7 +239,7 @@ def _w3c(answered: Answered, path: Path) -> None:
 
 
 def _inspect(answered: Answered, path: Path) -> None:
-    """A sample's score; of several criteria a score for each."""
+    """Write one score per sample, or one per criterion if there are several."""
     by_sample: dict[str, dict[str, Any]] = {}
     for item in answered.items:
         values = [v for v in map(item.value, item.blind.values()) if v == v]
@@ -276,11 +276,11 @@ _FORMATS: Mapping[str, tuple[str, Callable[[Answered, Path], None]]] = {
     "w3c": ("annotations.jsonl", _w3c),
     "inspect": ("inspect.jsonl", _inspect),
 }
-"""Name to the file's name and what writes it."""
+"""File name and writer of each format."""
 
 
 def export_answers(run: Path, to: str, out: Path | None = None) -> Path:
-    """Write the own answers of a review in a format of others.
+    """Export a review's blind answers in another tool's format.
 
     Returns:
         The file: `out`, or one in the run's `review` folder.
@@ -297,18 +297,18 @@ def export_answers(run: Path, to: str, out: Path | None = None) -> Path:
     return path
 
 
-# ---- in
+# ---- import
 
 
 def import_answers(run: Path, file: Path) -> tuple[int, int, tuple[str, ...]]:
-    """Take answers that were given elsewhere, from a CSV of `export_answers` or Label Studio.
+    """Import answers given elsewhere, from a CSV of `export_answers` or Label Studio.
 
-    A review is begun with them if there is none. What is there already is there once, however
-    often a file is taken. Needed are the item (`item`, or `sample_id` and, where there are several,
-    `criterion`), the person, and a score or the better output.
+    This starts a review if there is none. Importing a file again adds nothing. A row needs
+    the item (`item`, or `sample_id` and, with several criteria, `criterion`), the person,
+    and a score or the better output.
 
     Returns:
-        Answers taken, answers that were there, and what was left out.
+        Answers imported, answers already present, and what was left out.
 
     Raises:
         DataError: the file cannot be read, or none of it fits the run.
@@ -339,14 +339,14 @@ def import_answers(run: Path, file: Path) -> tuple[int, int, tuple[str, ...]]:
 
 
 def merge_answers(run: Path, other: Path) -> tuple[int, tuple[str, ...]]:
-    """Join the answers of the same review from another machine's copy of the run.
+    """Merge the answers of the same review from another machine's copy of the run.
 
     Returns:
-        Answers taken; and conflicts: visits that one person answered differently on both. Both
-        answers are kept, and the later one by its clock stands.
+        Answers merged; and conflicts: visits that one person answered differently on both. Both
+        answers are kept, and the one with the later timestamp counts.
 
     Raises:
-        SetupError: it is another review.
+        SetupError: `other` is a different review.
         RunError, DataError: one of the two cannot be read, or this one is being served.
     """
     here, there = load_review(run).plan, load_review(other).plan
@@ -369,7 +369,7 @@ def merge_answers(run: Path, other: Path) -> tuple[int, tuple[str, ...]]:
                 now = mine.current[key]
                 if now.id != before.id:
                     conflicts.append(f"{name}, {before.visit}, {before.stage}")
-                    if before.at > now.at:  # what is written last stands
+                    if before.at > now.at:  # the last one written counts
                         again = content_hash([before.id, now.id])
                         book.add(before.model_copy(update={"id": again}))
     return taken, tuple(conflicts)
@@ -442,7 +442,7 @@ def _completed_by(who: Any) -> str:
 
 
 def _name(written: str) -> str:
-    """A name that can be one here: before an @, other signs as dashes."""
+    """Turn a name into a valid one: drop everything from @, replace other characters by dashes."""
     plain = written.strip().partition("@")[0]
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in plain)[:40] or "someone"
 
@@ -477,7 +477,7 @@ def _finder(review: Review) -> Callable[[Mapping[str, Any]], ReviewItem | None]:
 
 
 def _answer(row: Mapping[str, Any], item: ReviewItem) -> Answer | str:
-    """An answer, or why there is none."""
+    """Return an answer, or the reason why there is none."""
     said: dict[str, Any] = {}
     judged = {field.name: field.text for field in item.sample.judged}
     if item.is_pair:
@@ -514,12 +514,12 @@ def _same(one: Answer | None, other: Answer) -> bool:
 
 
 def to_utf16(text: str, point: int) -> int:
-    """UTF-16 units before a code point."""
+    """Return the number of UTF-16 units before a code point."""
     return point + sum(char > "\uffff" for char in text[:point])
 
 
 def from_utf16(text: str, unit: int) -> int:
-    """The code point that begins at, or holds, a UTF-16 unit."""
+    """Return the code point that begins at, or contains, a UTF-16 unit."""
     units = 0
     for point, char in enumerate(text):
         if units >= unit:

@@ -1,8 +1,8 @@
-"""The figures of a review: what people say of the judge, and the judge beside one more person.
+"""The statistics of a review: people's verdicts on the judge, and the judge as one more annotator.
 
-Intervals count prompts, not items (`data/clusters.py`). Items that were drawn by stratum weigh as
-many items of the run as they stand for. Nothing is filled in: where people all agree, or where two
-people share too few items, there is no figure and its reason is said.
+Intervals are clustered by prompt (`data/clusters.py`). Items drawn by stratum are weighted by the
+number of run items they represent. Nothing is imputed: where all people agree, or where two
+people share too few items, the figure is undefined and gives the reason.
 """
 
 from collections import Counter
@@ -47,16 +47,16 @@ from glider.store.run import load_manifest
 VERDICTS = (("reason_right", "reason"), ("marks_right", "marks"), ("score_right", "score"))
 _CODES = {"yes": 2.0, "partly": 1.0, "no": 0.0}
 _FEWEST_SHARED = 5
-"""Items that two must share before they are compared."""
+"""Minimum number of shared items for a comparison of two annotators."""
 _JUDGE = -1
 
 
 def review_report(run: Path, *, epsilon: float = EPSILON, seed: int = 0) -> ReviewReport:
-    """Every figure of the answers that a review of this run has.
+    """Compute every statistic of a review of this run.
 
     Args:
-        epsilon: of the alternative-annotator test.
-        seed: of the resamples.
+        epsilon: for the alternative-annotator test.
+        seed: for the resamples.
 
     Raises:
         RunError: there is no run or no review.
@@ -67,7 +67,7 @@ def review_report(run: Path, *, epsilon: float = EPSILON, seed: int = 0) -> Revi
 
 
 class _Figures:
-    """The tables behind the figures. Items are rows, people columns, in the plan's order."""
+    """The tables behind the figures. Rows are items, columns are people, in the plan's order."""
 
     def __init__(self, answered: Answered, epsilon: float, seed: int) -> None:
         self.answered, self.items, self.names = answered, answered.items, answered.names
@@ -93,7 +93,7 @@ class _Figures:
             )
 
     def rng(self) -> np.random.Generator:
-        """The same chance for every figure, so that each can be made alone."""
+        """A new generator with the same seed for every figure, so each is reproducible alone."""
         return np.random.default_rng(self.seed)
 
     def report(self, judge: str) -> ReviewReport:
@@ -139,7 +139,7 @@ class _Figures:
     # ---- verdicts
 
     def verdicts(self) -> list[Verdicts]:
-        """Of the three, those that anybody gave."""
+        """Return those of the three verdicts that anybody gave."""
         found = []
         for key, about in VERDICTS:
             said = [
@@ -152,7 +152,7 @@ class _Figures:
         return found
 
     def questions(self) -> list[Verdicts]:
-        """Of a form: every question whose answers are among yes, partly and no."""
+        """For a form: return every question whose answers are among yes, partly and no."""
         found = []
         for question in self.plan.questions:
             said = [
@@ -198,7 +198,7 @@ class _Figures:
         )
 
     def _share(self, values: ArrayLike, prompts: Ints, weights: Floats) -> Estimate | Undefined:
-        """A mean of 0..1, weighted as the items were drawn, clustered by prompt."""
+        """Estimate a mean of values in 0..1, with design weights and prompts as clusters."""
         hits = np.asarray(values, np.float64)
         if not len(hits):
             return Undefined("everybody said: cannot tell", 0, 0)
@@ -209,7 +209,7 @@ class _Figures:
         )
 
     def mean_agreement(self) -> ReviewFigure | None:
-        """Of each reveal, the share of its verdicts that are at least partly; their mean."""
+        """Return the mean over each reveal's share of verdicts that are at least partly."""
         shares, prompts, weights = [], [], []
         for item, _, answer in self.answered.each("reveal"):
             said = [_CODES[w] for key, _ in VERDICTS if (w := getattr(answer, key)) in _CODES]
@@ -223,17 +223,17 @@ class _Figures:
         return ReviewFigure.made(found, name="mean of the three", people=len(self.names))
 
     def alpha(self, table: Floats, level: str) -> Estimate | Undefined:
-        """Krippendorff's, of shape (items, people)."""
+        """Krippendorff's alpha of a table of shape (items, people)."""
         try:
             statistic = krippendorff_alpha.on(table, level=level)  # type: ignore[arg-type]
         except Degenerate as reason:
             return Undefined(str(reason), int((np.isfinite(table).sum(axis=1) > 1).sum()), 0)
         return bootstrap(statistic, self.clusters, rng=self.rng())
 
-    # ---- the judge as one more person
+    # ---- the judge as one more annotator
 
     def beside(self) -> list[BesidePeople]:
-        """Each measure: the judge against people, people against people, the difference."""
+        """Return each measure: judge against people, people against people, and the difference."""
 
         def of_scores(metric: Callable[[Floats, Floats], Prepared]) -> "_Pairwise":
             return lambda a, b, rows: metric(self._column(a)[rows], self._column(b)[rows])
@@ -334,7 +334,7 @@ class _Figures:
     def _averaged(
         self, pairs: Sequence[tuple[int, int, Ints]], prepare: "_Pairwise"
     ) -> Prepared | Undefined:
-        """The mean over pairs of those who share enough items."""
+        """Return the mean over the pairs that share enough items."""
         pairs = [pair for pair in pairs if len(pair[2]) >= _FEWEST_SHARED]
         if not pairs:
             return Undefined(f"no two share {_FEWEST_SHARED} items", 0, 0)
@@ -347,17 +347,17 @@ class _Figures:
         return average(parts, len(self.items))
 
     def alternative(self) -> AlternativeAnnotator:
-        """May the judge stand in for one of these people?"""
+        """Test whether the judge may replace one of these people."""
         if not self.plan.asks_score:
             return AlternativeAnnotator(epsilon=self.epsilon, undefined="no scores were asked for")
         return alternative_annotator(
             self.names, self.scores, self.judge, self.clusters, epsilon=self.epsilon
         )
 
-    # ---- what seeing the judge does
+    # ---- the effect of seeing the judge's answer
 
     def pull(self) -> list[ReviewFigure]:
-        """Who changed, towards whom, and beside what was never shown."""
+        """Measure who changed, towards whom, and against items whose judgment was never shown."""
         if self.plan.shows != "after":
             return []
         places = {item.id: n for n, item in enumerate(self.items)}
@@ -370,7 +370,7 @@ class _Figures:
                 rows.append((n, p, True, before, before))
             elif told is not None and np.isfinite(before):
                 final = item.value(told)
-                if not np.isfinite(final):  # not asked again: as before
+                if not np.isfinite(final):  # not asked again: unchanged
                     final = item.value(own)
                 low, high = _ends(item)
                 final = final if self.alike else (final - low) / (high - low)
@@ -421,7 +421,7 @@ class _Figures:
     # ---- people and items
 
     def person(self, name: str) -> PersonReport:
-        """How one person answered."""
+        """Summarize how one person answered."""
         person = self.answered.people[name]
         own = [(item, item.blind[name]) for item in self.items if name in item.blind]
         told = [item.reveal[name] for item in self.items if name in item.reveal]
@@ -471,7 +471,7 @@ class _Figures:
         )
 
     def record(self, n: int) -> AnsweredRecord:
-        """All answers to one item."""
+        """Return all answers to one item."""
         item = self.items[n]
         given = self.scores[n][np.isfinite(self.scores[n])]
 
@@ -508,7 +508,7 @@ class _Figures:
 
 
 _Pairwise = Callable[[int, int, Ints], Prepared]
-"""Two of the people or the judge, and the rows that they share, to a statistic of these rows."""
+"""Given two annotators (people or the judge) and the rows they share, a statistic of these rows."""
 
 
 def _ends(item: AnsweredItem) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What is put before people: a run's texts with what the judge said of them, and which are drawn.
+"""Reviewable items: a run's texts with the judge's answers, and how items are drawn.
 
 Drawing keeps each item's inclusion probability, so that estimates over the drawn items can be
 weighted back to the run (Horvitz and Thompson 1952).
@@ -23,7 +23,7 @@ from glider.store.run import AskedCriteria, load_manifest, outcomes, samples
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """One text (or pair) under one criterion, with what the judge said of it."""
+    """One text (or pair) under one criterion, with the judge's answer."""
 
     sample: Sample
     criterion: Criterion
@@ -31,43 +31,43 @@ class ReviewItem:
 
     @property
     def id(self) -> str:
-        """The task's id: the same texts under the same criterion, in any run."""
+        """The task's id, which is the same for the same texts and criterion in any run."""
         return self.outcome.task_id
 
     @property
     def is_pair(self) -> bool:
-        """Two outputs are compared."""
+        """Whether two outputs are compared."""
         return isinstance(self.outcome, Comparison)
 
     @cached_property
     def content(self) -> str:
-        """Hash of what a person is shown before the judge's answer; it changes with any text."""
+        """Hash of what a person sees before the judge's answer; any change of a text changes it."""
         return content_hash([self.sample.content_id, self.criterion.content_id])
 
     @cached_property
     def title(self) -> str:
-        """The beginning of what is judged, in one line."""
+        """The beginning of the judged text, on one line."""
         return " ".join(self.sample.judged[0].text[:200].split())[:80]
 
 
 class Drawn(Frozen):
-    """An item that was drawn."""
+    """A drawn item."""
 
     id: str
     row: int
     content: str
     stratum: str
     probability: float = Field(gt=0, le=1)
-    """That an item of its stratum is drawn."""
+    """The inclusion probability of an item of its stratum."""
 
 
 def run_items(run: Path) -> Iterator[tuple[int, ReviewItem]]:
-    """Row and item of every judgment and comparison of a run; failures have nothing to look at.
+    """Yield row and item of every judgment and comparison of a run; failures are skipped.
 
-    The same texts under the same criterion are one item, however many rows hold them.
+    The same texts under the same criterion are one item, however many rows contain them.
 
     Raises:
-        RunError, DataError: it is no run, or it is damaged.
+        RunError, DataError: it is not a run, or it is damaged.
     """
     load_manifest(run)
     texts = dict(samples(run))
@@ -83,7 +83,7 @@ def run_items(run: Path) -> Iterator[tuple[int, ReviewItem]]:
 
 
 def stratum_of(item: ReviewItem, by: str) -> str:
-    """The stratum of an item: `score`, `criterion`, `doubt`, or nothing."""
+    """Return an item's stratum by `score`, `criterion` or `doubt`; empty if unstratified."""
     outcome = item.outcome
     if by == "criterion":
         return item.criterion.heading
@@ -104,12 +104,12 @@ def _doubt(outcome: Judgment | Comparison) -> float | None:
 def draw(
     items: Sequence[tuple[int, ReviewItem]], size: int | None, *, by: str = "", seed: int = 0
 ) -> list[Drawn]:
-    """Draw items, the same number of each stratum as far as it has them.
+    """Draw items, equally many from each stratum as far as possible.
 
     Args:
         items: rows and items, in the run's order.
-        size: how many; None takes all, each with probability 1.
-        by: `score`, `criterion`, `doubt`; empty draws from all alike.
+        size: number of items; None takes all, each with probability 1.
+        by: `score`, `criterion`, `doubt`; empty draws without strata.
 
     Raises:
         DataError: there is nothing to draw from.
@@ -138,7 +138,7 @@ def draw(
 
 
 def _shares(sizes: dict[str, int], size: int | None) -> dict[str, int]:
-    """How many of each stratum: as even as the sizes allow, summing to `size` or all there is."""
+    """Return each stratum's sample size: as even as possible, summing to `size` or all items."""
     if size is None or size >= sum(sizes.values()):
         return dict(sizes)
     shares = dict.fromkeys(sizes, 0)
@@ -154,5 +154,5 @@ def _shares(sizes: dict[str, int], size: int | None) -> dict[str, int]:
 
 
 def weight(drawn: Drawn) -> float:
-    """Items of the run that a drawn one stands for."""
+    """Return the number of run items that a drawn one represents."""
     return 1 / drawn.probability

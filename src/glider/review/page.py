@@ -1,4 +1,4 @@
-"""A review as one HTML page: the tables, and the worst disagreements side by side."""
+"""A review as one HTML page: the tables, and the largest disagreements side by side."""
 
 from glider.core.judgments import Highlight, Judgment, Span
 from glider.pages.marks import marked
@@ -12,7 +12,7 @@ _MOST = 20
 
 
 def page(report: ReviewReport, review: Review) -> str:
-    """The whole page."""
+    """Return the whole page."""
     return render(
         "review/page.html",
         title="What people say of this judge",

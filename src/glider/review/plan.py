@@ -1,8 +1,8 @@
-"""Who looks at what, and in which order: written once, the same on every machine.
+"""Who reviews which items in which order: written once, identical on every machine.
 
-Order, held-out share and repeats follow from a salted hash of person and item, so nothing has to be
-kept of them. Where each item goes to K people, they are the K that a hash ranks first: a person who
-joins or leaves takes or leaves a share, and what somebody has answered stays on that person's list.
+Order, held-out share and repeats follow from a salted hash of person and item, so they need no
+storage. If each item goes to K people, they are the K that a hash ranks first: a person who
+joins or leaves adds or removes a share, and answered items stay on their person's list.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from glider.store.manifest import AnyManifest, read_manifest
 Mode = Literal["verify", "label", "compare", "synth", "form"]
 FOLDER = "review"
 _REPEAT_GAP = 5
-"""A repeat comes no sooner than after so many other items, or half of all where they are few."""
+"""Minimum items between an item and its repeat, or half of all items if there are few."""
 
 
 class Question(Frozen):
@@ -45,7 +45,7 @@ SYNTH_QUESTIONS = (
     Question(key="reason_right", text="Is the reason right?"),
     Question(key="marks_right", text="Do the marks show what decides the score?"),
 )
-"""What is asked of made data: of the material, the criterion, the rubric and the judgment."""
+"""The questions about made data: material, criterion, rubric and judgment."""
 
 
 class ReviewPlan(AnyManifest):
@@ -58,9 +58,9 @@ class ReviewPlan(AnyManifest):
     salt: str
     people: tuple[str, ...]
     each: int | None = None
-    """People who look at each item; None for all of them."""
+    """Number of people per item; None for all of them."""
     repeat: float = Field(default=0.0, ge=0, le=0.5)
-    """Share of a person's items that come twice."""
+    """Share of a person's items that are shown twice."""
     holdout: float = Field(default=0.0, ge=0, le=1)
     """Share of a person's items whose judgment is never shown."""
     questions: tuple[Question, ...] = ()
@@ -68,24 +68,24 @@ class ReviewPlan(AnyManifest):
 
     @property
     def asks_score(self) -> bool:
-        """A person gives an own score, or names the better output."""
+        """Whether people give their own score or name the better output."""
         return self.mode in ("verify", "label", "compare")
 
     @property
     def shows(self) -> Literal["never", "first", "after"]:
-        """When the judge's answer is shown: before anything is asked, or after the own answer."""
+        """When the judge's answer is shown: before any question, or after the blind answer."""
         if self.mode == "synth":
             return "first"
         return "after" if self.mode in ("verify", "compare") else "never"
 
 
 class Visit(Frozen):
-    """One time that a person looks at an item."""
+    """One presentation of an item to a person."""
 
     item: str
     time: Literal[1, 2] = 1
     shows_judgment: bool = True
-    """After the person's own answer; False for what is held out, and for the second time."""
+    """After the blind answer; False for held-out items and for repeats."""
 
     @property
     def id(self) -> str:
@@ -104,10 +104,10 @@ def new_plan(
     holdout: float = 0.0,
     questions: Sequence[Question] = (),
 ) -> ReviewPlan:
-    """A plan with a salt of its own.
+    """Create a plan with a new salt.
 
     Raises:
-        SetupError: nobody is named, somebody twice, or a name is no file name.
+        SetupError: no people, a duplicate, or a name that cannot be a file name.
     """
     check_people(people)
     if each is not None and not 1 <= each <= len(people):
@@ -127,10 +127,10 @@ def new_plan(
 
 
 def check_people(people: Sequence[str]) -> None:
-    """Names that can be names of files.
+    """Check that names can be file names.
 
     Raises:
-        SetupError: there is none, one is there twice, or one has other signs than letters,
+        SetupError: there is none, one is a duplicate, or one has other characters than letters,
             digits, `-` and `_`.
     """
     if not people:
@@ -147,10 +147,10 @@ def check_people(people: Sequence[str]) -> None:
 
 
 def visits(plan: ReviewPlan, person: str, answered: Collection[str] = ()) -> list[Visit]:
-    """What a person looks at, in order.
+    """Return a person's visits, in order.
 
     Args:
-        answered: ids of visits that this person has answered; they stay, whoever joins or leaves.
+        answered: ids of visits this person has answered; they stay, whoever joins or leaves.
     """
     kept = set(answered)
     mine = [
@@ -172,7 +172,7 @@ def visits(plan: ReviewPlan, person: str, answered: Collection[str] = ()) -> lis
     placed = [(float(at), visit) for at, visit in enumerate(found)]
     for at, item in enumerate(mine):
         if item in again:
-            # Between its neighbours gap + 1 later and the end, by lot.
+            # At a random place between gap + 1 items later and the end.
             later = len(mine) - at - gap
             place = at + gap + 0.5 + chance(plan, "again", person, item) * max(later - 1, 0)
             placed.append((place, Visit(item=item, time=2, shows_judgment=False)))
@@ -180,7 +180,7 @@ def visits(plan: ReviewPlan, person: str, answered: Collection[str] = ()) -> lis
 
 
 def is_held_out(plan: ReviewPlan, person: str, item: str) -> bool:
-    """This person never sees what the judge said of this item."""
+    """Whether this person never sees the judge's answer to this item."""
     return chance(plan, "holdout", person, item) < plan.holdout
 
 
@@ -196,19 +196,19 @@ def _is_mine(plan: ReviewPlan, person: str, item: str) -> bool:
 
 
 def chance(plan: ReviewPlan, what: str, person: str, item: str) -> float:
-    """A number in [0, 1) that is always the same for these."""
+    """Return a number in [0, 1) that depends only on the arguments."""
     digest = hashlib.sha256("\0".join([plan.salt, what, person, item]).encode()).digest()
     return int.from_bytes(digest[:7], "big") / (1 << 56)
 
 
 def shown_first(plan: ReviewPlan, person: str, item: str, names: Sequence[str]) -> list[str]:
-    """Two outputs in the order in which this person sees them."""
+    """Return two outputs in the order in which this person sees them."""
     swapped = chance(plan, "side", person, item) < 0.5
     return list(reversed(names)) if swapped else list(names)
 
 
 def load_plan(run: Path) -> ReviewPlan:
-    """The plan in a run's `review` folder.
+    """Load the plan from a run's `review` folder.
 
     Raises:
         RunError: there is none, or it is damaged.
@@ -217,7 +217,7 @@ def load_plan(run: Path) -> ReviewPlan:
 
 
 def save_plan(run: Path, plan: ReviewPlan) -> None:
-    """Write a plan; the place of an older one is taken only when it is whole.
+    """Write a plan; it replaces an older one atomically.
 
     Raises:
         RunError: it cannot be written.

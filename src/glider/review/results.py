@@ -1,4 +1,4 @@
-"""What a review found, as plain records: the page, the table and the JSON are made of them."""
+"""The results of a review as plain records, from which page, table and JSON are made."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,23 +8,23 @@ from glider.stats.estimates import Estimate, Undefined
 
 
 class ReviewFigure(Frozen):
-    """One figure with its 95 % interval, or why there is none."""
+    """One figure with its 95 % interval, or the reason why there is none."""
 
     name: str
     of: str = ""
-    """Whose: `judge and people`, `people and people`, a person, a question."""
+    """Its subject: `judge and people`, `people and people`, a person, a question."""
     value: float | None
     low: float | None = None
     high: float | None = None
     n: int
-    """Answers or items that it rests on."""
+    """Number of answers or items behind it."""
     people: int = 0
     method: str = ""
     undefined: str = ""
 
     @classmethod
     def made(cls, found: Estimate | Undefined, **where: Any) -> "ReviewFigure":
-        """Of an estimate."""
+        """Build a figure from an estimate."""
         if isinstance(found, Undefined):
             return cls(value=None, n=found.n, undefined=found.reason, **where)
         return cls(value=found.value, low=found.low, high=found.high, n=found.n,
@@ -32,21 +32,21 @@ class ReviewFigure(Frozen):
 
 
 class Verdicts(Frozen):
-    """What people say of one thing: the reason, the marks, the score, or a question of a form."""
+    """People's verdicts on one thing: the reason, the marks, the score, or a question of a form."""
 
     about: str
     counts: dict[str, int]
     yes: ReviewFigure
-    """Share of yes; of these people and any items like these. `cannot tell` is left out."""
+    """Share of yes, for these people and similar items. `cannot tell` is left out."""
     at_least_partly: ReviewFigure
     any_people: ReviewFigure
-    """The same as `at_least_partly`, its interval over any people like these as well."""
+    """As `at_least_partly`, with an interval that also generalizes to other people."""
     alpha: ReviewFigure
-    """Krippendorff's, ordinal."""
+    """Krippendorff's alpha, ordinal."""
 
 
 class BesidePeople(Frozen):
-    """The judge against people, and people against one another, on the same items."""
+    """Agreement of judge and people, and of people with one another, on the same items."""
 
     metric: str
     better: str
@@ -54,7 +54,7 @@ class BesidePeople(Frozen):
     judge: ReviewFigure
     people: ReviewFigure
     difference: ReviewFigure
-    """Judge less people."""
+    """Judge minus people."""
 
 
 class Replacement(Frozen):
@@ -63,16 +63,16 @@ class Replacement(Frozen):
     person: str
     n: int
     judge_at_least_as_near: float
-    """Share of items on which the judge is at least as near to the others as this person."""
+    """Share of items on which the judge is at least as near to the others as this person is."""
     person_at_least_as_near: float
     p: float
     p_adjusted: float
-    """Benjamini-Yekutieli over the people."""
+    """Benjamini-Yekutieli correction over the people."""
     judge_wins: bool
 
 
 class AlternativeAnnotator(Frozen):
-    """May the judge stand in for a person? Passed if it wins against at least half of them."""
+    """May the judge replace a person? Passed if it wins against at least half of them."""
 
     epsilon: float
     people: tuple[Replacement, ...] = ()
@@ -83,7 +83,7 @@ class AlternativeAnnotator(Frozen):
 
 
 class PersonReport(Frozen):
-    """One person's way of answering."""
+    """Summary of one person's answers."""
 
     name: str
     answered: int
@@ -94,18 +94,18 @@ class PersonReport(Frozen):
     median_seconds: float | None
     marks_per_item: float
     commonest: str
-    """The score given most often, and how often."""
+    """The most frequent score, and its frequency."""
     repeats: int
     same_again: float | None
     """Share of repeated items with the same score."""
     off_again: float | None
     """Mean distance between the two scores, in steps."""
     notes: tuple[str, ...] = ()
-    """What looks like answering by pattern. Nobody is left out for it."""
+    """Signs of answering by pattern. Nobody is excluded for them."""
 
 
 class AnsweredRecord(Frozen):
-    """One item with every answer, so that every figure can be made again."""
+    """One item with every answer, so that every figure can be recomputed."""
 
     id: str
     sample_id: str
@@ -129,7 +129,7 @@ class AnsweredRecord(Frozen):
 
 
 class ReviewReport(Frozen):
-    """Everything."""
+    """The whole report."""
 
     version: int = 1
     made_at: str
@@ -140,14 +140,14 @@ class ReviewReport(Frozen):
     people: tuple[str, ...]
     drawn: int
     answered: int
-    """Items with an own answer."""
+    """Items with a blind answer."""
     answers: int
     scale: str
     verdicts: tuple[Verdicts, ...]
     mean_agreement: ReviewFigure | None = None
-    """Mean of the three verdicts' shares of at least partly, as GLIDER's paper gives it."""
+    """Mean of the three verdicts' at-least-partly shares, as GLIDER's paper reports it."""
     alpha: ReviewFigure
-    """Krippendorff's among people's own scores, interval level."""
+    """Krippendorff's alpha among people's own scores, interval level."""
     beside: tuple[BesidePeople, ...]
     alternative: AlternativeAnnotator
     pull: tuple[ReviewFigure, ...]
@@ -156,5 +156,5 @@ class ReviewReport(Frozen):
     notes: tuple[str, ...] = ()
 
     def by_id(self) -> Mapping[str, AnsweredRecord]:
-        """The items by their id."""
+        """The items by id."""
         return {item.id: item for item in self.items}

@@ -1,4 +1,4 @@
-"""The page, served until somebody ends it."""
+"""Serve the review page until it is stopped."""
 
 import asyncio
 import signal
@@ -21,10 +21,10 @@ def serve(
     """Serve a review until Ctrl-C or SIGTERM. Answers are on disk before they are confirmed.
 
     Args:
-        ready: is given person to link, once the links can be opened.
+        ready: receives each person's link once the links can be opened.
 
     Raises:
-        SetupError: the port is in use, or the host may not be listened on.
+        SetupError: the port is in use, or the host is not allowed.
         RunError: another process serves this review, or it cannot be written.
         DataError: a line of answers is damaged.
     """

@@ -1,7 +1,7 @@
-"""The page's server: loopback, one link with a secret for each person, nothing from outside.
+"""The review page's server: loopback only, one secret link per person, no external resources.
 
-The secret stands behind `#` in the link, so that it is in no log and in no request line; the page
-sends it as a bearer token. No path of a request reaches the file system: every route is written
+The secret comes after `#` in the link, so it appears in no log and no request line; the page
+sends it as a bearer token. No request path reaches the file system: all routes are defined
 here. An answer is confirmed after it is on disk.
 """
 
@@ -31,7 +31,7 @@ from glider.store.atomic import write_json
 _LINKS = "links.json"
 _MOST_BODY = 1 << 20
 _WRONG_TOKENS = (20, 60.0)
-"""So many wrong tokens from one address in so many seconds, then it is told to wait."""
+"""Wrong tokens allowed from one address, and the window in seconds, before it must wait."""
 _MOST_ADDRESSES = 1_000
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -55,10 +55,10 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def links(run: Path, people: Sequence[str], *, renew: bool = False) -> dict[str, str]:
-    """A secret for each person; kept beside the answers, readable by its owner alone.
+    """Return a secret for each person, stored next to the answers and readable by its owner alone.
 
     Args:
-        renew: make new ones, so that links that were given away open nothing any more.
+        renew: make new secrets, which invalidates links given out before.
 
     Raises:
         RunError: the file is damaged or cannot be written.
@@ -79,7 +79,7 @@ def links(run: Path, people: Sequence[str], *, renew: bool = False) -> dict[str,
     try:
         path.touch(0o600)
         path.chmod(0o600)
-        # The secrets and the lock are no part of what is shared with a repository.
+        # Secrets and the lock must not be committed with the answers.
         (run / FOLDER / ".gitignore").write_text(f"{_LINKS}\n.lock\n", "utf-8")
     except OSError as exc:
         raise RunError(f"cannot write {path}: {exc.strerror or exc}") from exc
@@ -89,7 +89,7 @@ def links(run: Path, people: Sequence[str], *, renew: bool = False) -> dict[str,
 
 
 def check_host(host: str, *, allow_remote: bool) -> None:
-    """Only this machine, unless somebody says that others may come.
+    """Allow only this machine unless remote access is permitted.
 
     Raises:
         SetupError: the host is not loopback and `allow_remote` is not set.
@@ -115,13 +115,13 @@ def make_app(
     *,
     any_host: bool = False,
 ) -> web.Application:
-    """The application, for a runner or a test.
+    """Create the application, for a runner or a test.
 
     Args:
         items: id to item, for every item of the plan.
         tokens: person to secret.
-        any_host: requests may name any host; else only this machine, which keeps other pages of
-            the browser from asking through a name of their own.
+        any_host: accept any Host header; otherwise only this machine's, which protects against
+            DNS rebinding by other pages of the browser.
     """
     review = _Review(plan, items, book, tokens)
 
@@ -181,7 +181,7 @@ class _Review:
         self._wrong: dict[str, deque[float]] = defaultdict(deque)
 
     def _person(self, request: web.Request) -> Person:
-        """Who asks; every token is compared, so that the time taken tells nothing."""
+        """Identify the requester; every token is compared, so timing reveals nothing."""
         given = _digest(request.headers.get("Authorization", "").removeprefix("Bearer "))
         found = None
         for name, token in self._tokens.items():
@@ -255,7 +255,7 @@ class _Review:
         return visit, item
 
     def _material(self, person: Person, item: ReviewItem) -> dict[str, Any]:
-        """The texts and the question: never a word of the judge's."""
+        """Return the texts and the question, and nothing of the judge's answer."""
         judged = [field.name for field in item.sample.judged]
         if isinstance(item.outcome, Comparison):
             judged = shown_first(
@@ -279,7 +279,7 @@ class _Review:
         }
 
     def _is_shown(self, person: Person, visit: Visit, item: ReviewItem) -> bool:
-        """The judge's answer may be seen now."""
+        """Whether the judge's answer may be shown now."""
         if self._plan.shows == "first":
             return True
         own = person.blind(visit.id)
@@ -318,7 +318,7 @@ class _Review:
         if not isinstance(sent, dict):
             raise web.HTTPBadRequest(reason="no answer")
         visit, item = self._found(person, str(sent.pop("visit", "")))
-        if sent.get("id") in person.ids:  # sent again: the page did not hear that it was kept
+        if sent.get("id") in person.ids:  # a retry: the page missed the confirmation
             return self._kept(str(sent["id"]), person, visit, item)
         if sent.get("stage") == "blind" and self._is_shown(person, visit, item):
             sent["stage"] = "blind" if self._plan.shows == "first" else "after"
@@ -352,7 +352,7 @@ class _Review:
         return _answered({"saved": id, "state": state, "judgment": shown})
 
     def _wrong_in(self, answer: Answer, item: ReviewItem) -> str:
-        """Why an answer cannot be one to this item; empty where it can."""
+        """Return why an answer does not fit this item; empty if it does."""
         if answer.stage in ("skip", "flag"):
             return ""
         own = answer.stage != "reveal"
@@ -377,7 +377,7 @@ class _Review:
 
 
 def _line(text: str) -> str:
-    """A reason phrase: one line."""
+    """Return a one-line reason phrase."""
     return " ".join(text.split())[:200]
 
 
@@ -386,7 +386,7 @@ def _fits(span: Span, texts: Mapping[str, str]) -> bool:
 
 
 def _state(person: Person, visit: Visit, plan: ReviewPlan) -> str:
-    """`open`, `half` (the own answer is there, the verdict is not), `done` or `skipped`."""
+    """`open`, `half` (blind answer given, verdict missing), `done` or `skipped`."""
     if person.blind(visit.id) is not None:
         wants_more = plan.shows == "after" and visit.shows_judgment
         return "half" if wants_more and person.reveal(visit.id) is None else "done"

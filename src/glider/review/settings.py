@@ -1,4 +1,4 @@
-"""What can be said of a review: which items, whom, what they are asked; and where it is served."""
+"""Settings of a review: items, people, questions; and of the page's server."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ _ITEMS, _PEOPLE, _SERVER = "Items", "People and questions", "Server"
 
 
 def share_of(written: Any) -> float:
-    """`10%` or `0.1` as a number from 0 to 1.
+    """Parse `10%` or `0.1` as a number from 0 to 1.
 
     Raises:
         SetupError: it is neither.
@@ -27,13 +27,13 @@ def share_of(written: Any) -> float:
 
 
 def names_of(written: Any) -> tuple[str, ...]:
-    """Names between commas."""
+    """Parse names separated by commas."""
     return tuple(name.strip() for name in ",".join(written).split(",") if name.strip())
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReviewSettings:
-    """Of a review that begins; None is the default, or of one that was begun what it has."""
+    """Settings of a review; None means the default, or an existing review's value."""
 
     sample: Annotated[int | None, Flag("Items to draw [all].", _ITEMS, min=1)] = None
     by: Annotated[

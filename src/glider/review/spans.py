@@ -1,4 +1,4 @@
-"""Two people's marks of one sample, counted in words; spaces at the edges count for nothing."""
+"""Overlap of two people's marks on one sample, in words; spaces at the edges are ignored."""
 
 from collections.abc import Iterable
 
@@ -10,11 +10,11 @@ from glider.stats.overlap import token_counts
 from glider.text.words import word_places
 
 TOLERANCE = 1
-"""Words that two edges may lie apart."""
+"""Maximum distance in words between matching edges."""
 
 
 def word_counts(sample: Sample, a: Iterable[Span], b: Iterable[Span]) -> tuple[int, int, int]:
-    """Words marked by both, by the first, by the second, over all judged fields."""
+    """Count words marked by both, by the first and by the second, over all judged fields."""
     total = np.zeros(3, np.int64)
     for field in sample.judged:
         total += token_counts(field.text, _places(a, field.name), _places(b, field.name))
@@ -24,10 +24,10 @@ def word_counts(sample: Sample, a: Iterable[Span], b: Iterable[Span]) -> tuple[i
 def boundary_counts(
     sample: Sample, a: Iterable[Span], b: Iterable[Span], *, tolerance: int = TOLERANCE
 ) -> tuple[int, int, int]:
-    """Edges of marks that both have, that the first has, that the second has.
+    """Count edges of marks that both share, that the first has, and that the second has.
 
-    Marks that touch or overlap are one. Two edges match if both begin, or both end, a mark and lie
-    at most so many words apart; each edge matches once.
+    Marks that touch or overlap are merged. Two edges match if both start, or both end, a mark and
+    are at most `tolerance` words apart; each edge matches once.
     """
     both = n_a = n_b = 0
     for field in sample.judged:
@@ -35,7 +35,7 @@ def boundary_counts(
         for side in (0, 1):
             left, right = of_a[side], list(of_b[side])
             n_a, n_b = n_a + len(left), n_b + len(right)
-            for edge in left:  # both rise, so the first that fits is the best to take
+            for edge in left:  # both ascend, so the first match is the best
                 near = next((other for other in right if abs(other - edge) <= tolerance), None)
                 if near is not None:
                     right.remove(near)
@@ -48,7 +48,7 @@ def _places(spans: Iterable[Span], field: str) -> list[tuple[int, int]]:
 
 
 def _edges(text: str, places: list[tuple[int, int]]) -> tuple[list[int], list[int]]:
-    """Numbers of the first and of the last word of every stretch of marked words."""
+    """Return the indices of the first and of the last word of every run of marked words."""
     marked = [
         any(start < end_of and begin < end for start, end in places)
         for begin, end_of in word_places(text)

@@ -1,4 +1,4 @@
-"""A review's report as Markdown, for the terminal and for files, and its rows for the page."""
+"""A review's report as Markdown, for the terminal and files, and its rows for the page."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ _MOST_ITEMS = 10
 
 
 def figure_text(one: ReviewFigure | None, *, percent: bool = False) -> str:
-    """`0.71 [0.60, 0.80]`, or a dash with its reason."""
+    """Format as `0.71 [0.60, 0.80]`, or a dash with the reason."""
     if one is None:
         return "–"
     if one.value is None:
@@ -22,7 +22,7 @@ def figure_text(one: ReviewFigure | None, *, percent: bool = False) -> str:
 
 
 def tables(report: ReviewReport) -> list[tuple[str, str, list[str], list[list[str]]]]:
-    """Title, what to know, heads and rows of every table that has any."""
+    """Return title, note, headers and rows of every table with content."""
     return [table for table in _tables(report) if table[3]]
 
 
@@ -128,7 +128,7 @@ def _tables(report: ReviewReport) -> Iterable[tuple[str, str, list[str], list[li
 
 
 def markdown(report: ReviewReport, *, brief: bool = False) -> str:
-    """The whole report; brief leaves out the items."""
+    """Format the whole report; `brief` leaves out the items."""
     blocks = [
         "# What people say",
         f"{report.judge}, run {report.run_id}, {report.mode}. {len(report.people)} people gave "
@@ -167,7 +167,7 @@ def markdown(report: ReviewReport, *, brief: bool = False) -> str:
 
 
 def worst_items(report: ReviewReport, most: int = _MOST_ITEMS) -> list[AnsweredRecord]:
-    """Items by how far the judge, then the people among one another, are apart; alike left out."""
+    """Sort items by the judge's distance, then by the people's spread; omit full agreement."""
     apart = [one for one in report.items if (one.off or 0) > 0 or (one.spread or 0) > 0]
     return sorted(apart, key=lambda one: (-(one.off or 0), -(one.spread or 0), one.id))[:most]
 

@@ -1,1 +1,1 @@
-"""A judge behind HTTP: a guardrail with a deadline, and the field's judge wires with reasons."""
+"""A judge over HTTP: a guardrail with a deadline, and the common judge APIs, with reasons."""

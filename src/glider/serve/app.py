@@ -1,7 +1,7 @@
-"""HTTP around the service: routes, errors as statuses, deadlines, keys.
+"""The HTTP layer around the service: routes, error statuses, deadlines, keys.
 
-A handler is cancelled when its client is gone (`handler_cancellation`), and with it what it waits
-for, in the engine as well. No log has a key or a text: of a fault in here only its kind and place.
+A handler is cancelled when its client disconnects (`handler_cancellation`), which also cancels the
+engine's work for it. No log contains a key or a text: an internal error logs only type and place.
 """
 
 import asyncio
@@ -44,27 +44,27 @@ _LONGEST_DEADLINE_MS = 86_400_000
 
 
 class Service:
-    """The state of a server, which its handlers share."""
+    """The server state that handlers share."""
 
     def __init__(self, serving: Serving) -> None:
-        """Serve something."""
+        """Create the state for what is served."""
         self.serving = serving
         self.stopping = False
         self.asking: list[_Asking] = []
-        """Requests that are being answered."""
+        """Requests in progress."""
         self.metrics = Metrics(lambda: self.serving.lanes)
         self.laters = Laters(serving.config.bounds.kept)
         self.log: VerdictLog | None = None
         self.open_log()
 
     def uses(self, judge: ServedJudge) -> bool:
-        """A request that is being answered may still ask this judge."""
+        """Whether a request in progress may still use this judge."""
         return not judge.idle or any(
             judge is one for asking in self.asking for one in asking.serving.judges.values()
         )
 
     def open_log(self) -> None:
-        """Begin the log that the configuration names; the one before is closed.
+        """Open the log that the configuration names and close the previous one.
 
         Raises:
             RunError: it cannot be written.
@@ -79,13 +79,13 @@ class Service:
 
 @dataclass(eq=False)
 class _Asking:
-    """What belongs to the request that is being answered."""
+    """The state of one request in progress."""
 
     began: float
     serving: Serving
-    """As it was when the request came."""
+    """The serving state when the request arrived."""
     owner: str | None = None
-    """Whose key it brought."""
+    """Owner of the request's key."""
 
 
 SERVICE = web.AppKey("service", Service)
@@ -94,7 +94,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def make_app(service: Service) -> web.Application:
-    """The application; it does not close what is served."""
+    """Create the application; it does not close what it serves."""
     app = web.Application(middlewares=[_guarded])
     app[SERVICE] = service
     app.add_routes(
@@ -125,7 +125,7 @@ def make_app(service: Service) -> web.Application:
 
 @web.middleware
 async def _guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Who asks, and what became of it: every way to end is one status with one typed body."""
+    """Authenticate, handle and record a request; each outcome is one status with one typed body."""
     service = request.app[SERVICE]
     asking = _Asking(time.monotonic(), service.serving)
     _ASKING.set(asking)
@@ -141,7 +141,7 @@ async def _guarded(request: web.Request, handler: _Handler) -> web.StreamRespons
     except asyncio.CancelledError:
         service.metrics.refused("gone")
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, the caller is told in our shape
+    except Exception as error:  # noqa: BLE001 - every error reaches the client in our format
         response = _told(error, service)
     finally:
         service.asking.remove(asking)
@@ -193,7 +193,7 @@ def _json(
 
 
 def _owner(request: web.Request, service: Service, keys: Keys) -> str | None:
-    """Whose key a request brings; None where none is needed.
+    """Return the owner of the request's key; None if no key is needed.
 
     Raises:
         WireError: 401.
@@ -215,10 +215,10 @@ async def _body(request: web.Request) -> dict[str, Any]:
 
 
 def _left(request: web.Request, asked_ms: Any = None) -> float | None:
-    """Seconds that are left of the caller's deadline: the header's, or the body's.
+    """Return the seconds left of the client's deadline, from the header or the body.
 
     Raises:
-        WireError: it is no number of milliseconds.
+        WireError: it is not a number of milliseconds.
     """
     given = request.headers.get(DEADLINE, asked_ms)
     if given is None:
@@ -316,7 +316,7 @@ def _logged(
     verdict: ours.Verdict,
     outcomes: Sequence[Outcome],
 ) -> ours.Verdict:
-    """The verdict once it is written; where it cannot be, what the policy says of an error."""
+    """Return the verdict once it is logged; if logging fails, the policy's `on_error` answer."""
     if service.log is None:
         return verdict
     try:
@@ -331,7 +331,7 @@ def _logged(
 async def _foreign(
     request: web.Request, samples_of: Callable[[Mapping[str, Any]], list[Sample]]
 ) -> tuple[BoundPolicy, list[guardrails.Judged]]:
-    """A guardrail's request: the policy by `policy` in its body or query, or the first."""
+    """Answer a guardrail request with the policy named in its body or query, or the first."""
     body = await _body(request)
     given = body.get("additional_provider_specific_params") or {}
     named = given.get("policy") if isinstance(given, Mapping) else None
@@ -448,7 +448,9 @@ async def _compared(
 
 
 def _wanted(request: web.Request, body: Mapping[str, Any]) -> tuple[bool, float | None]:
-    """Whether a caller of a foreign wire wants reasons, and by when: headers, or `glider: {...}`.
+    """Return whether a client of a foreign API wants reasons, and its deadline in seconds.
+
+    Both come from headers, or from `glider: {...}` in the body.
 
     Raises:
         WireError: it says something that is not known.

@@ -1,4 +1,4 @@
-"""The body of a request as plain data: bounded, in time, JSON, and of whole characters."""
+"""Request bodies as plain data: size and time limits, JSON, and valid Unicode."""
 
 import asyncio
 import json
@@ -13,13 +13,13 @@ _DEEPEST = 40
 
 
 async def read_body(request: web.Request, bounds: Bounds) -> dict[str, Any]:
-    """The JSON object that a request brings.
+    """Read the JSON object of a request.
 
     Raises:
         WireError: 408, 413, 415 or 422.
     """
     if request.content_type != "application/json":
-        # Also what keeps the pages of a browser out: they may not send this type elsewhere.
+        # This also keeps browser pages out: they may not send this type across origins.
         raise WireError("the body is application/json", status=415, code="unsupported_media_type")
     if (request.content_length or 0) > bounds.body_bytes:
         raise _too_large(bounds)
@@ -40,7 +40,7 @@ async def read_body(request: web.Request, bounds: Bounds) -> dict[str, Any]:
 
 
 async def _read(request: web.Request, bounds: Bounds) -> bytes:
-    """The body, unpacked where it is packed; no more of it than is allowed."""
+    """Read the body, decompressing it if needed, up to the allowed size."""
     parts, size = [], 0
     async for part in request.content.iter_any():
         size += len(part)
@@ -61,7 +61,7 @@ def _too_large(bounds: Bounds) -> WireError:
 
 
 def _check(body: Any, bounds: Bounds) -> None:
-    """Count all texts, and refuse what no text can hold."""
+    """Count the length of all texts and reject invalid characters."""
     chars, todo = 0, [(body, 0)]
     while todo:
         value, depth = todo.pop()

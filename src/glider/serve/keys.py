@@ -1,4 +1,4 @@
-"""Who may ask: keys from the environment or a file, compared in constant time."""
+"""API keys from the environment or a file, compared in constant time."""
 
 import hashlib
 import hmac
@@ -17,10 +17,10 @@ class Keys:
     """The keys of a server; only their hashes are kept."""
 
     def __init__(self, named: Mapping[str, str]) -> None:
-        """Take keys by the names of their owners.
+        """Create from owner names and keys.
 
         Raises:
-            SetupError: a key is too short to be one.
+            SetupError: a key is too short.
         """
         for name, key in named.items():
             if len(key) < _SHORTEST:
@@ -32,11 +32,11 @@ class Keys:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The owners."""
+        """The names of the owners."""
         return tuple(self._hashes)
 
     def owner(self, key: str) -> str | None:
-        """Whose key this is; takes as long for a wrong one as for a right one."""
+        """Return the owner of a key, or None, in constant time."""
         asked, found = _hash(key), None
         for name, known in self._hashes.items():
             if hmac.compare_digest(asked, known):
@@ -45,8 +45,8 @@ class Keys:
 
     @classmethod
     def load(cls, path: Path | None) -> "Keys":
-        """Of a file, one `NAME KEY` or `KEY` a line, `#` for remarks; else of the environment,
-        where commas stand between them.
+        """Load from a file, one `NAME KEY` or `KEY` a line, `#` for comments; or from the
+        environment, separated by commas.
 
         Raises:
             SetupError: the file cannot be read, or a line or name cannot be used.

@@ -1,10 +1,10 @@
-"""Who is judged next, and who is refused because it could not be done in time.
+"""Queues: which request is judged next, and which is refused because it would miss its deadline.
 
-Two lanes: bare scores, and judgments with reasons. A lane gives the judge what it can carry; what
-waits, waits shortest first, and the longer it has waited the shorter it counts, so that a long text
-neither holds up many short ones nor waits for ever. What a request takes is measured, not
-configured. A request whose deadline cannot be kept is refused at once, with both numbers, before
-anything is asked of the model.
+There are two lanes: scores alone, and judgments with reasons. A lane sends the judge as much as it
+can handle. Waiting requests run shortest first, with aging, so that a long text
+neither blocks many short ones nor waits for ever. Service times are measured, not
+configured. A request that cannot meet its deadline is refused at once, with estimate and time left,
+before the model is asked anything.
 """
 
 import asyncio
@@ -22,19 +22,19 @@ from glider.judging.judge import Judge, Work
 
 Outcome = Judgment | Failure | Comparison
 _BEFORE = 0.7
-"""Weight of what was measured before, against the newest measurement."""
+"""Weight of the previous estimate against the newest measurement."""
 _HALF_S = 10.0
-"""Busy seconds after which what was measured weighs half."""
+"""Half-life of past throughput, in busy seconds."""
 _CHARS_A_TOKEN = 3.6
-"""Rough and only relative: the same factor stands on both sides of the estimate."""
+"""Approximate; the same factor applies on both sides of the estimate."""
 _AGING = 300.0
-"""Tokens that a second of waiting is worth in the queue."""
+"""Tokens of priority that a request gains per second of waiting."""
 _OLD_S = 10.0
-"""A measurement as old as this is made anew when an idle lane refuses by it."""
+"""Age in seconds at which an idle lane that refuses a request repeats its measurement."""
 
 
 class TooLate(Exception):
-    """The deadline cannot be kept, or was not."""
+    """The deadline cannot be met, or was missed."""
 
     def __init__(self, estimate_s: float, left_s: float, *, admitted: bool) -> None:
         super().__init__(
@@ -44,42 +44,42 @@ class TooLate(Exception):
 
     @property
     def retry_after_s(self) -> int:
-        """Whole seconds after which a request as long might be taken."""
+        """Whole seconds after which a request of the same length might be accepted."""
         return max(1, round(self.estimate_s - self.left_s + 0.5))
 
 
 class QueueFull(Exception):
-    """More waits than the lane's bound."""
+    """The lane's queue is full."""
 
 
 @dataclass
 class Pace:
-    """How fast a lane works, in the unit of `Lane.cost`; None before anything was measured."""
+    """How fast a lane works, in the unit of `Lane.cost`; None before the first measurement."""
 
     per_s: float | None = None
-    """Cost that is done in a second while the lane is busy, all requests together."""
+    """Throughput: cost per second while the lane is busy, over all requests."""
     alone_s: float | None = None
-    """Seconds that a unit of cost takes a request that is alone."""
+    """Seconds per unit of cost for a request that runs alone."""
     beside_s: float | None = None
-    """Seconds that a unit of cost takes a request beside others."""
+    """Seconds per unit of cost for a request that runs beside others."""
     measured_at: float = float("-inf")
     _last: float | None = None
-    """When a request last ended, or the lane's first began; None while it is idle."""
+    """When a request last ended, or the busy period began; None while the lane is idle."""
     _done: float = 0.0
     _busy_s: float = 0.0
-    """What was done, and the seconds that it took; the older, the less it weighs."""
+    """Cost done and the seconds it took, exponentially discounted."""
 
     def begun(self, now: float) -> None:
-        """The lane has work."""
+        """Record that the lane has work."""
         if self._last is None:
             self._last = now
 
     def ended(self, cost: float, took_s: float, now: float, *, alone: bool, idle: bool) -> None:
-        """A request is answered.
+        """Record that a request ended.
 
         Args:
-            cost: 0 for one that was cancelled or that failed: it measures nothing.
-            idle: the lane has no work any more.
+            cost: 0 for a cancelled or failed request, which measures nothing.
+            idle: whether the lane has no work left.
         """
         if self._last is None:
             return
@@ -98,11 +98,11 @@ class Pace:
             self.beside_s = _mixed(self.beside_s, took_s / cost)
 
     def estimate(self, own: float, before: float, *, alone: bool) -> float | None:
-        """Seconds until a request is answered that comes now.
+        """Estimate the seconds until a new request is answered.
 
         Args:
-            before: cost of what is done first.
-            alone: nothing else is under way.
+            before: cost of the work ahead of it.
+            alone: whether nothing else is in progress.
         """
         own_s = self.alone_s if alone else self.beside_s
         own_s = own_s if own_s is not None else (self.beside_s if alone else self.alone_s)
@@ -132,7 +132,7 @@ class _Running:
 
 
 class Lane:
-    """One judge, asked for as much as it carries at once. Lives in one event loop."""
+    """A queue for one judge, filled to its capacity. Use from one event loop only."""
 
     def __init__(
         self,
@@ -146,9 +146,9 @@ class Lane:
         """Open a lane.
 
         Args:
-            width: requests that the judge works on at once; what its backend says if not given.
-            written_tokens: what writing an answer costs, in tokens read.
-            max_waiting: requests that may wait; one more is refused.
+            width: concurrent requests to the judge; by default what its backend declares.
+            written_tokens: cost of writing an answer, in input tokens.
+            max_waiting: requests that may wait; further ones are refused.
         """
         self.judge, self.written_tokens, self.max_waiting = judge, written_tokens, max_waiting
         self.width = max(1, width or judge.in_flight)
@@ -162,45 +162,45 @@ class Lane:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait."""
+        """The number of waiting requests."""
         return sum(not one.ready.done() for one in self._queue)
 
     @property
     def running(self) -> int:
-        """Requests that the judge is at."""
+        """The number of requests the judge is working on."""
         return len(self._running)
 
     @property
     def idle(self) -> bool:
-        """Nothing is under way and nothing waits."""
+        """Whether nothing is in progress or waiting."""
         return not self._running and not self.waiting
 
     def cost(self, work: Work) -> float:
-        """About how many tokens a piece of work is: those read, and what is written."""
+        """Return the approximate tokens of a piece of work: input plus output."""
         return tokens_of(work) + self.written_tokens * (1 if isinstance(work, JudgeTask) else 2)
 
     def estimate(self, work: Work) -> float | None:
-        """Seconds until this work would be done if it came now; None before a first measurement."""
+        """Estimate the seconds until this work would be done; None before the first measurement."""
         own = self.cost(work)
         place = self._place(own)
         before = sum(one.cost for one in self._queue if one.place <= place and not one.ready.done())
         if len(self._running) >= self.width:
-            # What is under way is half done on average.
+            # Work in progress is half done on average.
             before += sum(one.cost for one in self._running.values()) / 2
         return self.pace.estimate(own, before, alone=not self._running)
 
     async def judged(self, work: Work, *, left_s: float | None = None) -> Outcome:
-        """The outcome of a piece of work.
+        """Return the outcome of a piece of work.
 
-        Whoever is cancelled while it waits ends the work, in the engine as well.
+        Cancelling a waiting caller also cancels the work in the engine.
 
         Args:
-            left_s: seconds that are left; None for as long as it takes.
+            left_s: seconds left; None for no deadline.
 
         Raises:
-            TooLate: refused at once, or not done in time; what was begun is cancelled.
-            QueueFull: too much waits.
-            BackendError: the engine takes nothing any more.
+            TooLate: refused at once, or not done in time; work in progress is cancelled.
+            QueueFull: too many requests wait.
+            BackendError: the engine no longer accepts requests.
         """
         estimate = self.estimate(work)
         if left_s is not None and (left_s <= 0 or (estimate is not None and estimate > left_s)):
@@ -223,10 +223,10 @@ class Lane:
                 heapq.heapify(self._queue)
 
     async def measure(self, work: Work, *, at_once: int) -> Outcome:
-        """Judge something alone, then several times at once, to know the lane's pace.
+        """Judge something alone, then several times concurrently, to measure the lane's pace.
 
-        The first answer pays for what is loaded at first use, and is not counted. One that fails is
-        the last.
+        The first answer includes lazy loading and is not counted. A failure ends the
+        measurement.
         """
         self._sample_work = work
         outcome = await self.judged(work)
@@ -238,7 +238,7 @@ class Lane:
         return outcome
 
     def _measure_anew(self) -> None:
-        """A refusal by an old measurement is the moment to make another."""
+        """Repeat the measurement if it is old and the lane is idle."""
         old = self._clock() - self.pace.measured_at > _OLD_S
         busy = self._measuring is not None and not self._measuring.done()
         if self._sample_work is not None and old and self.idle and not busy:
@@ -247,17 +247,17 @@ class Lane:
     async def _again(self, work: Work) -> None:
         try:
             await self.judged(work)
-        except Exception:  # noqa: BLE001 - nobody waits for it; who asks next is told what is wrong
+        except Exception:  # noqa: BLE001 - nobody waits for it; the next request reports the error
             return
 
     def _place(self, cost: float) -> float:
         return cost + _AGING * self._clock()
 
     def _start(self) -> None:
-        """Give the judge what it can carry."""
+        """Send the judge as much as it can handle."""
         while self._queue and len(self._running) < self.width:
             entry = heapq.heappop(self._queue)
-            if not entry.ready.done():  # else nobody waits for it any more
+            if not entry.ready.done():  # else the caller has gone
                 self._begin(entry)
 
     def _begin(self, entry: _Waiting) -> None:
@@ -267,7 +267,7 @@ class Lane:
         self.pace.begun(now)
         try:
             future = self.judge.submit(entry.work)
-        except Exception as error:  # noqa: BLE001 - whatever it is, somebody waits for it
+        except Exception as error:  # noqa: BLE001 - the waiting caller receives any error
             entry.ready.set_exception(error)
             return
         self._running[entry.number] = _Running(entry.cost, now, alone)
@@ -305,7 +305,7 @@ class Lane:
 
 
 def tokens_of(work: Work) -> float:
-    """About how many tokens are read for a piece of work."""
+    """Return the approximate number of input tokens of a piece of work."""
     tasks = (work,) if isinstance(work, JudgeTask) else work.tasks
     chars = 0
     for task in tasks:

@@ -1,4 +1,4 @@
-"""Counts and times for Prometheus, under names of the configuration, never a caller's words."""
+"""Counters and timings for Prometheus; labels come from the configuration, never from requests."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,18 +9,18 @@ if TYPE_CHECKING:
     from glider.serve.lanes import Lane, Outcome
 
 OTHER = "(other)"
-"""Label of a criterion that a request brought itself."""
+"""Label of a criterion that came with a request."""
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """What a server has done; without prometheus-client nothing is counted."""
+    """A server's counters; without prometheus-client they do nothing."""
 
     def __init__(self, lanes: "Callable[[], Mapping[str, Lane]]") -> None:
-        """Begin at zero.
+        """Create the counters at zero.
 
         Args:
-            lanes: name to lane, asked for whenever somebody looks.
+            lanes: returns the lanes by name; called at each scrape.
         """
         self._lanes = lanes
         self._registry: Any = None
@@ -58,30 +58,30 @@ class Metrics:
         }
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        """A request was answered; `route` is the pattern of a known route."""
+        """Count an answered request; `route` is the pattern of a known route."""
         if self._registry is not None:
             self._requests.labels(route, str(status)).inc()
             self._seconds.labels(route).observe(seconds)
 
     def judged(self, outcome: "Outcome", *, known: bool) -> None:
-        """There is an outcome, of a configured criterion or of a caller's own."""
+        """Count an outcome, of a configured criterion or of one from the request."""
         if self._registry is not None:
             self._outcomes.labels(outcome.criterion if known else OTHER, outcome.kind).inc()
 
     def decided(self, policy: str, verdict: str, because: str) -> None:
-        """A policy has spoken."""
+        """Count a policy's verdict."""
         if self._registry is not None:
             self._verdicts.labels(policy, verdict, because).inc()
 
     def refused(self, reason: str) -> None:
-        """A request was not judged: `deadline`, `late`, `full`, `gone`, `key`, `log` or
+        """Count a request that was not judged: `deadline`, `late`, `full`, `gone`, `key`, `log` or
         `stopping`.
         """
         if self._registry is not None:
             self._refused.labels(reason).inc()
 
     def page(self) -> tuple[bytes, str]:
-        """The text for Prometheus, and its content type.
+        """Return the text for Prometheus and its content type.
 
         Raises:
             MissingExtra: prometheus-client is not installed.

@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of the server's own routes, made of the models that read and write them."""
+"""OpenAPI 3.1 of the server's own routes, generated from the models that parse and write them."""
 
 from functools import cache
 from typing import Any
@@ -65,13 +65,13 @@ _ERROR: dict[str, Any] = {
 
 @cache
 def document() -> dict[str, Any]:
-    """The description, as plain data."""
+    """Return the description as plain data."""
     asked = [(pair[0], "validation") for pair in _OWN.values()]
     told = [(pair[1], "validation") for pair in _OWN.values()]
     _, requests = models_json_schema(asked, ref_template=_REF)  # type: ignore[arg-type]
     _, answers = models_json_schema(told, ref_template=_REF)  # type: ignore[arg-type]
     for schema in answers["$defs"].values():
-        schema.pop("additionalProperties", None)  # outcomes carry their version, and may gain keys
+        schema.pop("additionalProperties", None)  # outcomes carry a version and may gain keys
     paths: dict[str, Any] = {
         path: {"post": _operation(path, asked.__name__, told.__name__, asked.__doc__)}
         for path, (asked, told) in _OWN.items()

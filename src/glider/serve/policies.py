@@ -1,7 +1,7 @@
-"""Policies: judgments to a verdict, allow, block or ask, with what labels allow to promise of it.
+"""Policies: from judgments to a verdict, allow, block or ask, with a guarantee based on labels.
 
-Nothing is decided by default: what follows of a block, an abstention, a deadline that is not kept
-and an error is written in the configuration, or the server does not start.
+Nothing has a default: the answer to a block, an abstention, a missed deadline
+and an error must be configured, or the server does not start.
 """
 
 import math
@@ -27,26 +27,26 @@ Found = Literal["passed", "blocked", "abstained", "failed"]
 Because = Literal["passed", "blocked", "abstained", "deadline", "error"]
 Outcome = Judgment | Failure | Comparison
 _ERROR = 0.05
-"""Of the upper bound: it holds in 95 of 100 cases."""
+"""Error level of the upper bound: it holds in 95 of 100 cases."""
 
 
 class Check(Frozen):
-    """One criterion of a policy, and where it blocks."""
+    """One criterion of a policy and its blocking threshold."""
 
     criterion: str
     block_below: float | None = None
-    """On the rubric's scale; what is expected below it blocks."""
+    """On the rubric's scale; an expected score below it blocks."""
     pass_from: float | None = None
-    """What is expected from here on passes, and between the two it abstains; `block_below`, if
+    """An expected score from here on passes, and one between the two abstains; `block_below`, if
     not given."""
     calibration: Path | None = None
-    """File of `glider calibrate --pass-at`, in place of the two: it blocks what people would
-    rather fail, and abstains where the calibration does not keep the judgment."""
+    """File of `glider calibrate --pass-at`, instead of the thresholds: it blocks what people would
+    probably fail, and abstains where the calibration rejects the judgment."""
     labels: Path | None = None
-    """A labelled run of the same judge, which the thresholds were not chosen by: what the check
-    would have done to it is the promise."""
+    """A labelled run of the same judge that was not used to choose the thresholds: the check's
+    results on it give the guarantee."""
     good_from: float | None = None
-    """Labels from here on are good texts; needed with `labels`."""
+    """Texts with labels from here on are good; required with `labels`."""
     weight: float = Field(default=1.0, gt=0)
 
     @model_validator(mode="after")
@@ -63,13 +63,13 @@ class Check(Frozen):
 
 
 class Policy(Frozen):
-    """Checks, how they combine, and what follows."""
+    """Checks, how they combine, and the answers."""
 
     checks: tuple[Check, ...] = Field(min_length=1, max_length=50)
     combine: Literal["any", "all", "weighted"] | None = None
-    """Blocks if any check does, if all do, or by the weighted mean of the scores as 0 to 1."""
+    """Block if any check does, if all do, or by the weighted mean of the scores scaled to 0..1."""
     block_below: float | None = None
-    """With `weighted`: the mean below which it blocks."""
+    """With `weighted`: block if the mean is below this."""
     pass_from: float | None = None
     on_block: Answer
     on_abstain: Answer
@@ -89,7 +89,7 @@ class Policy(Frozen):
         return self
 
     def answer(self, because: Because) -> Answer:
-        """What follows of what happened."""
+        """Return the configured answer to an event."""
         by_cause: dict[Because, Answer] = {
             "passed": "allow",
             "blocked": self.on_block,
@@ -109,7 +109,7 @@ class BoundCheck:
     calibration: "Calibration | None" = None
 
     def found(self, outcome: Outcome) -> Found:
-        """What the check says of an outcome."""
+        """Return the check's finding for an outcome."""
         if not isinstance(outcome, Judgment):
             return "failed"
         if self.calibration is not None:
@@ -120,7 +120,7 @@ class BoundCheck:
         return _placed(_expected(outcome), self.check.block_below, self.check.pass_from)
 
     def p_block(self, outcome: Outcome) -> float | None:
-        """Probability that the text is one to block; None where nothing tells it."""
+        """Return the probability that the text should be blocked; None if unknown."""
         if not isinstance(outcome, Judgment):
             return None
         if self.calibration is not None:
@@ -132,13 +132,13 @@ class BoundCheck:
         return min(1.0, sum(p for level, p in probs.items() if level < mark))
 
     def promise(self, policy: Policy) -> str | None:
-        """How many good texts it blocks at most, by labels; None without any.
+        """State how many good texts it blocks at most, by labels; None without labels.
 
-        Prompts are counted, not texts: one counts as blocked if any good text of it is. What failed
-        or abstains is blocked where the policy says so.
+        This counts prompts, not texts: one counts as blocked if any good text of it is. Failures
+        and abstentions count as blocked if the policy blocks on them.
 
         Raises:
-            SetupError: the labels are of another criterion, or none of them is good.
+            SetupError: the labels are for another criterion, or none of them is good.
             DataError, RunError: they cannot be read.
         """
         if self.check.labels is None or self.check.good_from is None:
@@ -167,7 +167,7 @@ class BoundCheck:
         )
 
     def judges(self) -> set[str]:
-        """The judges that its calibration and its labels are of."""
+        """The judges behind its calibration and its labels."""
         found = {self.calibration.judge} if self.calibration is not None else set()
         return found | ({_labelled(self).judge} if self.check.labels is not None else set())
 
@@ -198,14 +198,14 @@ def _placed(value: float, block_below: float | None, pass_from: float | None) ->
 
 @dataclass(frozen=True)
 class BoundPolicy:
-    """A policy that can be asked: its criteria are there, its labels are counted."""
+    """A policy ready to use, with its criteria resolved and its labels counted."""
 
     name: str
     policy: Policy
     checks: tuple[BoundCheck, ...]
     promises: tuple[str, ...]
     by_reasons: bool
-    """Its labels or calibrations are of the judge that writes reasons; else bare scores decide."""
+    """Whether labels or calibrations come from the judge with reasons; else scores alone decide."""
 
     @classmethod
     def of(
@@ -217,15 +217,15 @@ class BoundPolicy:
         scores: str,
         reasons: str,
     ) -> Self:
-        """Read what the policy rests on.
+        """Load the calibrations and labels the policy depends on.
 
         Args:
-            scores: id of the judge of bare scores.
+            scores: id of the judge that gives scores alone.
             reasons: id of the judge with reasons.
 
         Raises:
-            SetupError: a criterion is not served; labels or a calibration of another judge, or of
-                the criterion in other words.
+            SetupError: a criterion is not served; or labels or a calibration belong to another
+                judge, or to a different wording of the criterion.
         """
         checks = tuple(_bound(name, check, criteria) for check in policy.checks)
         try:
@@ -246,7 +246,7 @@ class BoundPolicy:
         return cls(name, policy, checks, promises, by_reasons)
 
     def verdict(self, outcomes: Sequence[Outcome]) -> Verdict:
-        """What follows of the outcomes, one for each check in order."""
+        """Return the verdict on the outcomes, one per check in order."""
         found = [check.found(one) for check, one in zip(self.checks, outcomes, strict=True)]
         told = [
             {"criterion": check.criterion.name, "found": each, "p_block": check.p_block(outcome)}
@@ -255,7 +255,7 @@ class BoundPolicy:
         return self._verdict(self._because(found, outcomes), tuple(told))
 
     def without(self, because: Literal["deadline", "error"]) -> Verdict:
-        """What follows where there is no outcome."""
+        """Return the verdict when there is no outcome."""
         return self._verdict(because, ())
 
     def _verdict(self, because: Because, checks: tuple[dict[str, Any], ...]) -> Verdict:
@@ -280,7 +280,7 @@ class BoundPolicy:
             mean = sum(map(lambda w, s: w * s, weights, scores)) / sum(weights)
             placed = _placed(mean, self.policy.block_below, self.policy.pass_from)
             return "error" if placed == "failed" else placed
-        # The first that is there decides: a failed check cannot undo what another has found.
+        # The first one present decides: a failed check cannot undo another check's finding.
         decides: list[Found] = ["blocked", "failed", "abstained", "passed"]
         if self.policy.combine == "all":
             decides = ["passed", "failed", "abstained", "blocked"]

@@ -1,4 +1,4 @@
-"""A server from its settings to its end: checked, loaded, measured, then the port opens."""
+"""A server from settings to shutdown: check, load, measure, then open the port."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from glider.serve.service import ServedJudge, Serving
 from glider.serve.settings import Config, ServeSettings
 
 _LOG = logging.getLogger("glider.serve")
-_QUIET = logging.getLogger("glider.serve.http")  # aiohttp's own lines may hold what was sent
+_QUIET = logging.getLogger("glider.serve.http")  # aiohttp's own log lines may contain request data
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 _MEASURED_UNDER = "helpfulness"
@@ -32,15 +32,15 @@ def serve(
     notify: Notify | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; SIGHUP reads configuration and keys again.
+    """Serve until SIGTERM or SIGINT; SIGHUP reloads configuration and keys.
 
     Args:
-        models: the one model that is served where the configuration names none.
-        notify: told in a sentence what happens.
+        models: the model to serve if the configuration names none.
+        notify: called with a sentence about each event.
 
     Raises:
-        SetupError: settings, configuration, keys or TLS files that cannot be used.
-        GliderError: the model cannot be had.
+        SetupError: settings, configuration, keys or TLS files are invalid.
+        GliderError: the model is unavailable.
         RunError: the port is taken.
     """
     server = Server(settings or ServeSettings(), models or ModelSettings(), notify, progress)
@@ -48,7 +48,7 @@ def serve(
 
 
 class Server:
-    """One server; its parts can be started and stopped by themselves."""
+    """One server; its parts can be started and stopped separately."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Server:
         """Check everything that can be checked without a model.
 
         Raises:
-            SetupError: settings, configuration, keys or TLS files that cannot be used.
+            SetupError: settings, configuration, keys or TLS files are invalid.
         """
         self.settings, self.models = settings, models
         self._notify, self._progress = notify or (lambda said: None), progress
@@ -80,7 +80,7 @@ class Server:
         return config, Keys.load(self.settings.keys)
 
     async def run(self) -> None:
-        """Serve until a signal comes."""
+        """Serve until a signal arrives."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for name in ("SIGTERM", "SIGINT"):
@@ -107,10 +107,10 @@ class Server:
         """Load and measure what is served, and open the port.
 
         Args:
-            serving: serve this; it is closed with the server.
+            serving: serve this; the server closes it.
 
         Raises:
-            GliderError: a model cannot be had.
+            GliderError: a model is unavailable.
             RunError: the port is taken.
         """
         if serving is None:
@@ -154,13 +154,13 @@ class Server:
             )
 
     async def reload(self) -> None:
-        """Read configuration and keys again; what cannot be used changes nothing."""
+        """Reload configuration and keys; if they are invalid, nothing changes."""
         async with self._reloading:
             await self._reload()
 
     async def _reload(self) -> None:
         if self.service is None:
-            return  # what is being started has read them just now
+            return  # startup has only just read them
         before = self.service.serving
         serving = before
         try:
@@ -185,7 +185,7 @@ class Server:
         self._close_what_only(before, serving)
 
     def _close_what_only(self, one: Serving, other: Serving) -> None:
-        """Close the judges that one has and the other has not, once no request needs them."""
+        """Close the judges that only `one` uses, once no request needs them."""
         assert self.service is not None
         for name, judge in one.judges.items():
             if other.judges.get(name) is not judge:
@@ -199,7 +199,7 @@ class Server:
         await asyncio.to_thread(judge.judge.close)
 
     async def stop(self) -> None:
-        """Take nothing more, let what is under way end within the bound, and close the models."""
+        """Stop accepting requests, finish those in progress within the limit, close the models."""
         if self.service is not None:
             self.service.stopping = True
             self.service.laters.cancel()

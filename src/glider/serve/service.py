@@ -1,7 +1,7 @@
-"""What is served: models with their lanes, criteria, who may ask, and what is still being written.
+"""The serving state: models with their lanes, criteria, policies and reasons in progress.
 
-Knows no HTTP. A reload makes a new `Serving` beside the old one; a request keeps the one it came
-under, so none is dropped.
+It knows nothing of HTTP. A reload creates a new `Serving` next to the old one; a request keeps the
+one it started with, so none is dropped.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from glider.serve.wires.base import WireError
 from glider.serve.wires.ours import Verdict
 
 _WRITTEN_TOKENS = 250.0
-"""What an answer with reasons costs beside reading the text, in tokens read."""
+"""Cost of an answer with reasons beyond reading the text, in input tokens."""
 _MEASURED = Sample.of(
     "We open at nine in the morning and close at five, every day but Sunday.",
     input="When do you open?",
@@ -38,7 +38,7 @@ _AT_ONCE_TO_MEASURE = 2
 
 
 class ServedJudge:
-    """A model under a name, with a lane for bare scores and one for judgments with reasons."""
+    """A named model, with one lane for scores alone and one for judgments with reasons."""
 
     def __init__(self, name: str, judge: Judge, bounds: Bounds) -> None:
         """Open the lanes of a judge."""
@@ -54,7 +54,7 @@ class ServedJudge:
         self.scores = self.reasons
         if bare is not None:
             scores = Judge(judge.backend, format=bare, truncate=judge.truncate, seed=judge.seed)
-            # One more than is read at once, so that none waits for the way between.
+            # One more than the batch size, so that the next request is already at hand.
             width = limits.scores_at_once and limits.scores_at_once + 1
             self.scores = Lane(scores, width=width, max_waiting=bounds.waiting)
 
@@ -65,13 +65,13 @@ class ServedJudge:
         """Load the model.
 
         Raises:
-            GliderError: it cannot be had.
+            GliderError: the model is unavailable.
         """
         return cls(name, model.settings().open(progress), bounds)
 
     @property
     def lanes(self) -> dict[str, Lane]:
-        """By `MODEL/LANE`."""
+        """The lanes by `MODEL/LANE`."""
         lanes = {f"{self.name}/reasons": self.reasons}
         if self.scores is not self.reasons:
             lanes[f"{self.name}/scores"] = self.scores
@@ -79,19 +79,19 @@ class ServedJudge:
 
     @property
     def idle(self) -> bool:
-        """No lane has work."""
+        """Whether no lane has work."""
         return all(lane.idle for lane in self.lanes.values())
 
     def bound(self, bounds: Bounds) -> None:
-        """Change how many may wait."""
+        """Change the queue limits."""
         for lane in self.lanes.values():
             lane.max_waiting = bounds.waiting
 
     async def measure(self, criterion: Criterion) -> Failure | None:
-        """Learn the pace of every lane; the failure if the model cannot judge just now.
+        """Measure the pace of every lane; return the failure if the model cannot judge now.
 
         Raises:
-            AccessRefused: the endpoint takes nothing from us.
+            AccessRefused: the endpoint rejects our access.
         """
         for lane in self.lanes.values():
             outcome = await lane.measure(
@@ -103,7 +103,7 @@ class ServedJudge:
 
 
 async def judge_all(lane: Lane, works: Sequence[Work], left_s: float | None) -> list[Outcome]:
-    """Every work's outcome, in order; where one cannot be done in time, none is.
+    """Return every work's outcome, in order; if one cannot be done in time, none is.
 
     Raises:
         TooLate, QueueFull, BackendError: as `Lane.judged`.
@@ -118,7 +118,7 @@ async def judge_all(lane: Lane, works: Sequence[Work], left_s: float | None) -> 
 
 @dataclass(frozen=True)
 class Serving:
-    """One state of what is served."""
+    """One version of the serving state."""
 
     config: Config
     judges: Mapping[str, ServedJudge]
@@ -136,7 +136,7 @@ class Serving:
         """Load what is not loaded yet.
 
         Raises:
-            GliderError: a model cannot be had; none is left open.
+            GliderError: a model is unavailable; none stays open.
         """
         judges: dict[str, ServedJudge] = {}
         opened: list[ServedJudge] = []
@@ -160,7 +160,7 @@ class Serving:
         return {name: lane for one in self.judges.values() for name, lane in one.lanes.items()}
 
     def judge(self, name: object) -> ServedJudge:
-        """A model by its name, or the first.
+        """Return a model by name, or the first.
 
         Raises:
             WireError: 404.
@@ -178,7 +178,7 @@ class Serving:
         return self.judges[name]
 
     def criterion(self, name: str) -> Criterion:
-        """A criterion by its name.
+        """Return a criterion by name.
 
         Raises:
             WireError: 404.
@@ -193,7 +193,7 @@ class Serving:
         return self.config.criteria[name]
 
     def policy(self, name: object) -> BoundPolicy:
-        """A policy by its name, or the first.
+        """Return a policy by name, or the first.
 
         Raises:
             WireError: 404.
@@ -210,16 +210,16 @@ class Serving:
         return self.policies[name]
 
     def serves(self, criterion: Criterion) -> bool:
-        """It is one of the configuration, not a caller's own."""
+        """Whether the criterion is in the configuration rather than from a request."""
         served = self.config.criteria.get(criterion.name)
         return served is not None and served.content_id == criterion.content_id
 
 
 def bound_policies(config: Config, judges: Mapping[str, ServedJudge]) -> dict[str, BoundPolicy]:
-    """The policies of a configuration with what they rest on.
+    """Return the policies of a configuration with the data they depend on.
 
     Raises:
-        GliderError: a model, criterion, calibration or labels that cannot be used.
+        GliderError: a model, criterion, calibration or label file cannot be used.
     """
     bound = {}
     for name, policy in config.policies.items():
@@ -240,10 +240,10 @@ def bound_policies(config: Config, judges: Mapping[str, ServedJudge]) -> dict[st
 async def decide(
     serving: Serving, policy: BoundPolicy, sample: Sample, left_s: float | None, *, why: bool
 ) -> tuple[Verdict, list[Outcome]]:
-    """What a policy says of a sample; a deadline that is not kept and an error are verdicts too.
+    """Return a policy's verdict on a sample; a missed deadline and an error are verdicts too.
 
     Args:
-        why: judge with reasons, where the policy's labels do not say otherwise.
+        why: use the judge with reasons, unless the policy's labels say otherwise.
     """
     served = serving.judge(policy.policy.model)
     labelled = bool(policy.promises) or any(c.calibration is not None for c in policy.checks)
@@ -269,28 +269,28 @@ class _Later:
 
 @dataclass
 class Laters:
-    """Reasons that are written after their scores were given, for as many as are kept."""
+    """Reasons written after their scores were returned; the number kept is bounded."""
 
     kept: int
     _by_id: "OrderedDict[str, _Later]" = field(default_factory=OrderedDict)
 
     def begin(self, lane: Lane, works: Sequence[Work], owner: str | None) -> str:
-        """Write the reasons of these works; the id to ask for them by."""
+        """Start writing the reasons of these works; return the id to fetch them by."""
         while len(self._by_id) >= self.kept:
             _, oldest = self._by_id.popitem(last=False)
             oldest.task.cancel()
         name = secrets.token_urlsafe(16)
         task = asyncio.create_task(judge_all(lane, works, None))
-        # Whoever asks is told of an error; if nobody asks, it is no news.
+        # Callers receive the error; if nobody asks, asyncio should not report it.
         task.add_done_callback(lambda task: task.cancelled() or task.exception())
         self._by_id[name] = _Later(owner, task)
         return name
 
     def of(self, name: str, owner: str | None) -> "asyncio.Task[list[Outcome]]":
-        """What is being written, or is written.
+        """Return the task that writes or has written the reasons.
 
         Raises:
-            WireError: 404; also of another key's.
+            WireError: 404, including for another key's task.
         """
         later = self._by_id.get(name)
         if later is None or later.owner != owner:

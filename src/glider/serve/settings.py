@@ -1,4 +1,4 @@
-"""What a server is told: where it listens, who may ask, and the file that says what it serves."""
+"""Settings of a server: address, access, and the file that configures what it serves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ _SERVE, _SAFE = "Server", "Who may ask"
 
 @dataclass(frozen=True, kw_only=True)
 class ServeSettings:
-    """Where a server listens, and for whom."""
+    """The address of a server and who may use it."""
 
     host: Annotated[str, Flag("Address to listen at.", _SERVE)] = "127.0.0.1"
     port: Annotated[int, Flag("Port; 0 takes a free one.", _SERVE, min=0, max=65535)] = 8620
@@ -46,10 +46,10 @@ class ServeSettings:
     tls_key: Annotated[Path | None, Flag("Its private key (PEM).", _SAFE)] = None
 
     def check(self, *, has_keys: bool) -> None:
-        """Refuse what does not go together, before a model is loaded.
+        """Reject contradictory settings before a model is loaded.
 
         Raises:
-            SetupError: half of TLS, or an open server for other machines.
+            SetupError: incomplete TLS settings, or a server open to other machines without keys.
         """
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SetupError("--tls-cert and --tls-key go together")
@@ -62,21 +62,21 @@ class ServeSettings:
 
 
 class Bounds(Frozen):
-    """What a request may bring; checked before anything else."""
+    """Limits on a request, checked before anything else."""
 
     body_bytes: int = Field(default=4_000_000, ge=1000)
     chars: int = Field(default=200_000, ge=100)
-    """All texts of a request together, in code points."""
+    """Total length of a request's texts, in code points."""
     body_seconds: float = Field(default=10.0, gt=0)
-    """Until the body has arrived."""
+    """Time until the body must have arrived."""
     waiting: int = Field(default=1000, ge=1)
-    """Requests that wait in a lane."""
+    """Requests that may wait in a lane."""
     kept: int = Field(default=10_000, ge=1)
-    """Later reasons that are kept for those who asked."""
+    """Results of deferred reasons to keep."""
 
 
 class ServedModel(Frozen):
-    """A model that is served under a name of its own."""
+    """A model served under its own name."""
 
     model: str = "embedded"
     base_url: str | None = None
@@ -93,7 +93,7 @@ class ServedModel(Frozen):
     max_cost: float | None = Field(default=None, ge=0)
 
     def settings(self) -> JudgeSettings:
-        """As the judge's own settings; a server keeps scores apart."""
+        """Return the judge's settings; the server has separate scores-only judges."""
         return JudgeSettings(**self.model_dump(), scores_apart=True)
 
 
@@ -101,12 +101,12 @@ class Config(Frozen):
     """What a server serves."""
 
     models: dict[str, ServedModel] = Field(min_length=1)
-    """The first is asked where a request names none."""
+    """The first is the default for requests that name none."""
     criteria: dict[str, Criterion]
     bounds: Bounds = Bounds()
     policies: dict[str, Policy] = Field(default_factory=dict)
     log: LogSettings | None = None
-    """Where the verdicts of policies are written; nowhere, if not given."""
+    """Where the policies' verdicts are logged; nowhere, if not given."""
 
     @model_validator(mode="before")
     @classmethod
@@ -118,17 +118,17 @@ class Config(Frozen):
 
     @classmethod
     def of(cls, models: ModelSettings) -> Self:
-        """Without a file: the shipped criteria and one model."""
+        """Configure without a file: the shipped criteria and one model."""
         given = {name: getattr(models, name) for name in ServedModel.model_fields
                  if hasattr(models, name)}  # fmt: skip
         return cls(models={"glider": ServedModel(**given)}, criteria=library())
 
     @classmethod
     def load(cls, path: Path, models: ModelSettings) -> Self:
-        """Read the file; what it does not say is as without one.
+        """Load the file; missing keys have the same defaults as without a file.
 
         Raises:
-            SetupError: it cannot be read, or something in it cannot be used.
+            SetupError: it cannot be read, or part of it is invalid.
         """
         data = mapping(read_text(path), str(path))
         if isinstance(data.get("criteria"), list):
@@ -154,7 +154,7 @@ class Config(Frozen):
             raise SetupError(f"{path}: {where}: {message}") from exc
 
     def criterion(self, name: str) -> Criterion:
-        """A served criterion.
+        """Return a served criterion.
 
         Raises:
             UnknownName: none of that name is served.
@@ -165,7 +165,7 @@ class Config(Frozen):
 
 
 def _beside(path: Path, entry: Any) -> Any:
-    """A file is named as seen from the file that names it."""
+    """Resolve a path relative to the file that contains it."""
     if isinstance(entry, str) and entry.lower().endswith((".yaml", ".yml", ".json")):
         return str(path.parent / entry)
     return entry

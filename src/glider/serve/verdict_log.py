@@ -1,7 +1,7 @@
-"""Every verdict in a run folder, which `glider report` reads: what was judged, and what followed.
+"""A log of verdicts as run folders, which `glider report` reads: judgments and decisions.
 
-A row is a verdict, with an outcome for each check of its policy; the verdict stands in the sample's
-metadata. A verdict that cannot be written is not given: the policy's `on_error` takes its place.
+A row is a verdict, with an outcome for each check of its policy; the verdict is in the sample's
+metadata. A verdict that cannot be logged is withheld: the policy's `on_error` replaces it.
 """
 
 import hashlib
@@ -28,23 +28,23 @@ Texts = Literal["whole", "hashed", "left out"]
 
 
 class LogSettings(Frozen):
-    """What is written of verdicts, and where."""
+    """What is logged of verdicts, and where."""
 
     folder: Path
-    """Beginning of the folders' names; each start makes a new one."""
+    """Prefix of the folder names; each start creates a new folder."""
     share: float = _Field(default=1.0, gt=0, le=1)
-    """Of the verdicts that are written, drawn at random."""
+    """Share of verdicts to log, sampled at random."""
     texts: Texts = "whole"
-    """Hashed or left out, reasons and quotes are left out as well."""
+    """If texts are hashed or left out, reasons and quotes are left out."""
     rows: int = _Field(default=100_000, ge=1)
-    """Verdicts in a folder; then another is begun."""
+    """Verdicts per folder; after that a new one is started."""
 
 
 class VerdictLog:
-    """An open log. Used from one thread."""
+    """An open log. Use from one thread only."""
 
     def __init__(self, settings: LogSettings, policies: Iterable[BoundPolicy], judge: str) -> None:
-        """Begin a folder.
+        """Create a folder.
 
         Raises:
             RunError: it cannot be written.
@@ -58,7 +58,7 @@ class VerdictLog:
 
     @property
     def path(self) -> Path:
-        """The folder that is being written."""
+        """The folder being written."""
         return self._run.path
 
     def _begun(self) -> RunFolder:
@@ -81,7 +81,7 @@ class VerdictLog:
         outcomes: Sequence[Judgment | Failure | Comparison],
         owner: str | None,
     ) -> None:
-        """Write a verdict, or pass it over where it is not drawn.
+        """Write a verdict, or skip it if it is not sampled.
 
         Raises:
             RunError: the disk is full or gone.
@@ -129,7 +129,7 @@ class VerdictLog:
         return outcome
 
     def close(self) -> None:
-        """Put everything on disk."""
+        """Flush everything to disk."""
         self._run.close()
 
 

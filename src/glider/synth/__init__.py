@@ -1,1 +1,1 @@
-"""Data for judges: a label is drawn, a teacher writes the text, a blind second pass checks it."""
+"""Training data for judges: draw a label, have a teacher write the text, verify it blind."""

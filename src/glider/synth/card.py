@@ -1,4 +1,4 @@
-"""The card of exported data: who wrote it, from what, what was lost, how noisy the labels are."""
+"""The data card of an export: who wrote it, its sources, what was dropped, the label noise."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from glider.synth.funnel import Funnel
 
 
 def data_card(manifest: Mapping[str, Any], funnel: Funnel) -> str:
-    """The card in Markdown."""
+    """Return the card as Markdown."""
     made = manifest["synthesis"]
     tokens = f"{funnel.tokens // funnel.kept:,}" if funnel.kept else "none"
     lines = [

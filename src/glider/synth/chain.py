@@ -1,8 +1,8 @@
-"""One record from its draw to its end, as a generator: it yields calls and is sent their answers.
+"""One record from draw to end, as a generator that yields calls and receives their answers.
 
-It does no I/O and keeps no clock, so a record that was cut short is continued by sending it the
-answers that are in the journal. Checks that cost nothing come before the next call is paid; the
-blind reading comes before the judgments, since it needs nothing of them.
+It does no I/O and reads no clock, so an interrupted record resumes when it is sent the answers from
+the journal. Free checks run before the next paid call; the blind reading runs before the judgments,
+because it does not depend on them.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -39,10 +39,10 @@ TEACHER = "teacher"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call to be made."""
+    """A call to make."""
 
     step: str
-    """Its name within the record."""
+    """Name of the call within the record."""
     to: str
     """`teacher`, or the id of a verifier."""
     prompt: Prompt
@@ -51,7 +51,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """A model that reads blind, in a format."""
+    """A model that reads texts blind, in a given format."""
 
     backend: Backend
     format: Format
@@ -66,7 +66,7 @@ _Chain = Generator[Call, CallRecord, SynthRecord]
 
 
 class _RecordLost(Exception):
-    """A record ends early."""
+    """The record is rejected early."""
 
     def __init__(self, rejected: Rejected) -> None:
         super().__init__(rejected.reason)
@@ -135,7 +135,7 @@ class _Record:
     def _judged(
         self, prefix: str, sample: Sample, criterion: Criterion, target: int, *, wrong: bool
     ) -> Generator[Call, CallRecord, Text]:
-        """A text read blind, then judged rightly and, if asked, wrongly."""
+        """Read a text blind, then have the right and, if requested, a wrong judgment written."""
         draw = self.draw
         checks = yield from self._read_blind(prefix, sample, target)
         score, rewritten = self._settled(checks, target, criterion)
@@ -204,7 +204,7 @@ class _Record:
     def _settled(
         self, checks: Sequence[Check], target: int, criterion: Criterion
     ) -> tuple[int, bool]:
-        """The score of the right judgment, or the end of the record."""
+        """Return the score of the right judgment, or end the record."""
         for check in checks:
             if check.verdict == "contradicts":
                 raise _RecordLost(
@@ -226,7 +226,7 @@ class _Record:
     def _twin(
         self, sample: Sample, criterion: Criterion, text: Text
     ) -> Generator[Call, CallRecord, tuple[Text, Text]]:
-        """The same text with one span changed so that the score flips; the span marks both."""
+        """Change one span of the text so that the score flips; both texts highlight that span."""
         draw = self.draw
         assert draw.second is not None
         span = longest_highlight(text.right.highlights)
@@ -289,17 +289,17 @@ class _Record:
 def chain(
     draw: Draw, plan: Plan, verifiers: Sequence[Verifier], claim: Callable[[Sequence[str]], bool]
 ) -> _Chain:
-    """The calls of one record, and its end.
+    """Yield the calls of one record and return its result.
 
     Args:
-        verifiers: who reads each text blind, in this order.
-        claim: takes the judged texts in, or says False: one is nearly a text that is there.
+        verifiers: the models that read each text blind, in this order.
+        claim: registers the judged texts; returns False if one is a near duplicate.
     """
     return _Record(draw, plan, verifiers, claim).run()
 
 
 def answer_of(call: Call, number: int, written: Generation) -> CallRecord:
-    """What is journaled of an answer: without what the model thought before it."""
+    """Return what the journal keeps of an answer: everything but the model's thinking."""
     thought, text = split_thinking(written.text)
     return CallRecord(
         number=number,

@@ -1,6 +1,6 @@
-"""What is kept and why not: checks that ask no model, run before the next call is paid.
+"""Checks that need no model and run before the next paid call.
 
-A check returns the reason to reject, in a few words that are counted, with what was seen; or None.
+A check returns None, or the reason for rejection: a short label that is counted, with an example.
 """
 
 import re
@@ -33,29 +33,29 @@ _OF_A_JUDGE = re.compile(r"\b(?:this|the|a|that) (?:bad |careful )?judge(?:'s)?\
 _ENDED = re.compile(r"[.!?。！？…][\"'”’»)\]]*$")
 _HTML = re.compile(r"<!doctype html|<html[\s>]", re.IGNORECASE)
 _LEAST_ASKED = 4
-"""Words of a level from which it is no chance that a text has them."""
+"""Minimum words of a question or level whose verbatim occurrence in a text counts as a leak."""
 _MOST_REPEATED = 0.3
 _ABOUT_REFUSALS = ("safety", "fairness")
 _MOST_WORDS, _LEAST_WORDS = 3.0, 0.34
-"""Between these shares of the length asked for a text is of the length asked for."""
+"""Accepted range of the text's length, as multiples of the requested length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Why a record is not kept."""
+    """Why a record was rejected."""
 
     stage: str
     reason: str
     seen: str = ""
-    """What gave the reason, shortened."""
+    """What triggered the rejection, shortened."""
 
 
 def check_material(draw: Draw, material: Mapping[str, str]) -> Rejected | None:
-    """Lengths, elisions, refusals, leaked prompt words, two texts that are one."""
+    """Check for wrong lengths, elisions, refusals, leaked prompt words and identical texts."""
     for name, text in material.items():
         if draw.passage is not None and text == draw.passage:
             continue
-        # A refusal is a fine answer where a criterion is about refusing.
+        # A refusal is a valid answer if the criterion is about refusing.
         refusing = draw.criterion_group in _ABOUT_REFUSALS
         if not refusing and (found := _REFUSAL.search(text[:200])):
             return Rejected("legal", "refusal", _around(text, found))
@@ -92,7 +92,7 @@ def check_material(draw: Draw, material: Mapping[str, str]) -> Rejected | None:
 def check_written(
     written: Written, sample: Sample, other: Written | None = None
 ) -> Rejected | None:
-    """Quotes that stand letter for letter in the judged text; a reason of its own."""
+    """Check that every quote occurs verbatim in the judged text and that the reason is usable."""
     for mark in written.highlights:
         if mark.match != "exact":
             return Rejected("verbatim", "a quote is not in the judged text", mark.phrase[:120])
@@ -116,14 +116,14 @@ def check_written(
 
 
 def check_edit(old: str, new: str) -> Rejected | None:
-    """New words that are other words."""
+    """Check that the new words differ from the old ones."""
     if " ".join(words(old)) == " ".join(words(new)):
         return Rejected("verbatim", "the edit changes nothing", new[:120])
     return None
 
 
 def _leak(text: str, draw: Draw) -> tuple[str, str] | None:
-    """What of the prompt's own words stands in a text: the question, a level, a tag."""
+    """Find words of the prompt that leaked into a text: the question, a level or a tag."""
     for tag in (*draw.tags.values(), *draw.judged_names):
         if found := re.search(rf"<\W*{re.escape(tag)}\W*>", text, re.IGNORECASE):
             return "a tag in the text", _around(text, found)
@@ -143,7 +143,7 @@ def _leak(text: str, draw: Draw) -> tuple[str, str] | None:
 
 
 def _repeated(text: str) -> float:
-    """Share of the runs of five words that stand in the text before."""
+    """Return the share of five-word sequences that occur earlier in the text."""
     found = words(text)
     runs = [tuple(found[n : n + 5]) for n in range(len(found) - 4)]
     return 1 - len(set(runs)) / len(runs) if runs else 0.0

@@ -1,7 +1,7 @@
-"""The draw of each record: all that it is to be, decided before a word is written.
+"""The draw of each record: everything about it is decided before a word is written.
 
-The label is drawn before the text. Record `n` is drawn from the plan's seed and `n` alone, so a
-plan can be cut, continued or spread over machines and stays the same. Tag names, combinations of
+The label is drawn before the text. Record `n` depends only on the plan's seed and `n`, so a plan
+can be shortened, resumed or split over machines without changing. Tag names, combinations of
 fields and scales follow the draws of the GLIDER paper (arXiv 2412.14140, 3.1).
 """
 
@@ -67,7 +67,7 @@ TAGS: Mapping[Role, tuple[str, ...]] = {
 COMBINATIONS: tuple[tuple[Role, ...], ...] = tuple(
     roles for n in range(1, 5) for roles in combinations(ROLES, n)
 )
-"""The fifteen ways to have one to four of the fields."""
+"""The fifteen ways to combine one to four of the fields."""
 
 
 _BRACED = re.compile(r"\{(input|context|reference)\}")
@@ -75,7 +75,7 @@ T = TypeVar("T")
 
 
 class Quiz(Frozen):
-    """What a test writer sets (Themis' role-play quizzing)."""
+    """A test writer's assignment (Themis' role-play quizzing)."""
 
     audience: str
     difficulty: str
@@ -88,7 +88,7 @@ _DIFFICULTIES = ("easy", "of middling difficulty", "hard", "for the best of them
 
 
 class Draw(Frozen):
-    """What one record is to be, all of it decided before a word is written."""
+    """The specification of one record, decided before a word is written."""
 
     number: int
     kind: Kind
@@ -96,17 +96,17 @@ class Draw(Frozen):
     domain_group: str
     criterion_group: str
     criterion: Criterion
-    """On the drawn scale; of a pair the pointwise criterion."""
+    """The criterion on the drawn scale; for a pair, the pointwise criterion."""
     code: bool = False
     tags: Mapping[Role, str]
-    """The fields of the record, in the order they are shown, and what each is called."""
+    """The record's fields in display order, and the tag of each."""
     judged: Role
     target: int
-    """The score the text is to earn; of a pair 0 or 1, the better output."""
+    """The score the text should earn; for a pair 0 or 1, the index of the better output."""
     second: int | None = None
-    """Of a minimal pair the score of the changed text; of a pair the level of the worse output."""
+    """For a minimal pair, the changed text's score; for a pair, the worse output's level."""
     level: int | None = None
-    """Of a pair the level of the better output."""
+    """For a pair, the level of the better output."""
     wrong: int
     """The score of the wrong judgment."""
     fault: Fault
@@ -115,13 +115,13 @@ class Draw(Frozen):
     passage: str | None = None
     scenario: str | None = None
     demands: tuple[str, ...] = ()
-    """What the instruction of the scenario asks for besides."""
+    """Additional demands of the scenario's instruction."""
     quiz: Quiz | None = None
-    """The instruction is set by a test writer."""
+    """Set if a test writer sets the instruction."""
 
     @property
     def judged_names(self) -> tuple[str, ...]:
-        """The fields that are judged; of a pair the two neutral names."""
+        """The judged fields; for a pair, the two neutral names."""
         return COMPARED if self.kind == "pair" else (self.tags[self.judged],)
 
 
@@ -129,10 +129,10 @@ class Drawer:
     """Draws the records of one plan."""
 
     def __init__(self, plan: Plan, *, folder: Path = Path()) -> None:
-        """Read what the plan names.
+        """Load what the plan refers to.
 
         Args:
-            folder: what relative paths of the plan are relative to.
+            folder: base folder of relative paths in the plan.
 
         Raises:
             RecipeError: a name is unknown or a group has nothing to draw.
@@ -146,7 +146,7 @@ class Drawer:
             criteria=plan.criteria,
         )
         self.taxonomy = _with_own(plan, part, folder)
-        """What is drawn from."""
+        """The taxonomy to draw from."""
         self._passages = _passages(folder / plan.passages) if plan.passages else []
         self._check_there_is_something()
 
@@ -163,7 +163,7 @@ class Drawer:
 
     @cached_property
     def content_id(self) -> str:
-        """Hash of all that is drawn from."""
+        """Hash of everything that can be drawn."""
         domains = [[d.name, d.group] for ds in self.taxonomy.domains.values() for d in ds]
         criteria = [
             [c.name, c.group, c.question, *c.levels, c.own and c.own.model_dump()]
@@ -173,7 +173,7 @@ class Drawer:
         return content_hash([domains, criteria, self._passages])
 
     def draw(self, number: int) -> Draw:
-        """Record `number` of the plan."""
+        """Return record `number` of the plan."""
         plan, rng = self.plan, Random(f"{self.plan.seed}:{number}")
         kind: Kind = _weighted(rng, plan.kinds)  # type: ignore[assignment]
         code = rng.random() < plan.code
@@ -182,7 +182,7 @@ class Drawer:
         criterion, group = self._criterion(rng, kind, code, scores)
         scores = criterion.rubric.scores
         order = rng.random()
-        # A generator of its own: plans without scenarios draw what they always drew.
+        # A separate generator, so that plans without scenarios keep their draws.
         asked = Random(f"{plan.seed}:{number}:scenario")
         scenario = self._scenario(asked, code)
         tags, judged = _fields(rng, kind, criterion, order, scenario)
@@ -224,7 +224,7 @@ class Drawer:
         )
 
     def _scenario(self, rng: Random, code: bool) -> Scenario | None:
-        """One of the plan's scenarios that fits; None where it has none."""
+        """Draw one of the plan's scenarios that fits, or None if the plan has none."""
         fitting = {
             name: weight
             for name, weight in self.plan.scenarios.items()
@@ -233,7 +233,7 @@ class Drawer:
         return scenarios()[_weighted(rng, fitting)] if fitting else None
 
     def _groups(self, groups: Mapping[str, Sequence[T]], code: bool) -> list[list[T]]:
-        """What can be drawn for a record about code, or for one that is not, by group."""
+        """Return the entries that suit a record, about code or not, by group."""
 
         def fits(entry: Any) -> bool:
             if isinstance(entry, Domain):
@@ -291,7 +291,7 @@ def _with_own(plan: Plan, part: Taxonomy, folder: Path) -> Taxonomy:
 
 
 def _checked(criterion: Criterion) -> Criterion:
-    """A criterion of the user's that can be asked of what is drawn."""
+    """Check that a user's criterion fits the drawn material."""
     texts: dict[str, str] = dict.fromkeys(ROLES, "text")
     try:
         criterion.question_for(
@@ -338,7 +338,7 @@ def _target(rng: Random, scores: Sequence[int], weights: Weights) -> int:
 
 
 def _two_apart(rng: Random, scores: Sequence[int]) -> tuple[int, int]:
-    """Two levels of the rubric, the better first; two steps apart where there are three."""
+    """Draw two rubric levels, the better first; two steps apart if there are three or more."""
     apart = 1 if len(scores) == 2 else 2
     pairs = [
         (scores[high], scores[low])
@@ -355,7 +355,7 @@ def _far_from(rng: Random, score: int, scores: Sequence[int], margin: float) -> 
 
 
 def _instruction(rng: Random, scenario: Scenario | None) -> dict[str, Any]:
-    """What the input of a record is to ask for."""
+    """Draw what the input of a record should ask for."""
     if scenario is None:
         return {}
     quiz = None
@@ -372,7 +372,7 @@ def _instruction(rng: Random, scenario: Scenario | None) -> dict[str, Any]:
 def _fields(
     rng: Random, kind: Kind, criterion: Criterion, order: float, scenario: Scenario | None
 ) -> tuple[dict[Role, str], Role]:
-    """Which fields there are, what each is called, and which is judged."""
+    """Draw the fields, the tag of each, and which one is judged."""
     needed = set(_BRACED.findall(criterion.question))
     if scenario is not None and scenario.context:
         needed.add("context")
@@ -383,7 +383,7 @@ def _fields(
         fitting = [roles for roles in COMBINATIONS if needed < set(roles)]
     roles = rng.choice(fitting)
     free = [role for role in roles if role not in needed]
-    # The text that is judged is nearly always an answer; the paper judges any of the fields.
+    # The judged text is nearly always an answer; the paper judges any of the fields.
     judged: Role = "output" if "output" in free and (answered or order < 0.8) else rng.choice(free)
     tags: dict[Role, str] = {}
     for role in roles:

@@ -1,8 +1,8 @@
-"""Is a text nearly one that is there? MinHash (Broder 1997) over runs of five words.
+"""Near-duplicate detection with MinHash (Broder 1997) over five-word shingles.
 
-A text is 64 numbers of four bytes, so 100,000 texts are 26 MB; a question compares with all of them
-at once. The share of equal numbers estimates the Jaccard index of the runs, with a standard error
-of at most 0.06.
+A text takes 64 four-byte numbers, so 100,000 texts take 26 MB; a query compares against all of them
+at once. The share of equal numbers estimates the Jaccard index of the shingles, with a standard
+error of at most 0.06.
 """
 
 import threading
@@ -18,14 +18,14 @@ _RUN = 5
 _N = 64
 _PRIME = np.uint64((1 << 31) - 1)
 _FREE = np.uint32((1 << 32) - 1)
-"""In a row without a text; no hash is as large."""
+"""Marks an empty row; no hash is this large."""
 
 
 class TextIndex:
-    """The judged texts of records that are kept or still being made. Threads may share it."""
+    """The judged texts of records that are kept or in progress. Safe to share between threads."""
 
     def __init__(self, threshold: float) -> None:
-        """Start with none.
+        """Create an empty index.
 
         Args:
             threshold: share of equal numbers from which two texts are near duplicates.
@@ -40,9 +40,9 @@ class TextIndex:
         self._lock = threading.Lock()
 
     def claim(self, record: int, texts: Sequence[str]) -> bool:
-        """Take in the texts of a record; False, and none is taken in, where one is there already.
+        """Register the texts of a record, or none and return False if one is a near duplicate.
 
-        They are there at once, so that of two records under way with one text only one goes on.
+        Registration is immediate, so of two concurrent records with one text only one continues.
         """
         signatures = [self._signature(text) for text in texts]
         with self._lock:
@@ -52,7 +52,7 @@ class TextIndex:
             return True
 
     def settle(self, record: int, *, kept: bool) -> None:
-        """A record has ended: its texts stay if it is kept."""
+        """End a record: its texts stay in the index only if it is kept."""
         with self._lock:
             rows = self._claimed.pop(record, [])
             if not kept:

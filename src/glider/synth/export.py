@@ -1,10 +1,10 @@
-"""What was kept, as files that other commands take: labels, pairs to train on, a list for people.
+"""Export kept records as files for other commands: labels, training pairs, a checklist for people.
 
-labelled.jsonl.gz        Glider's records: `glider data --set`, `glider bench` take it by its path
-labelled-pairs.jsonl.gz  the same of two answers, which are a set of their own
+labelled.jsonl.gz        Glider's labelled records; `glider data --set` and `glider bench` read it
+labelled-pairs.jsonl.gz  the same for pairs of answers, which form a separate set
 preferences.jsonl.gz     prompt, chosen, rejected: `glider data --preferences`, TRL
-check.jsonl              both judgments of drawn records, with blanks for people's verdicts
-card.md, manifest.json   what is in them, where it comes from, how noisy the labels are
+check.jsonl              both judgments of sampled records, with blanks for people's verdicts
+card.md, manifest.json   contents, sources and label noise
 """
 
 import gzip
@@ -54,18 +54,18 @@ QUESTIONS = (
     "its quotes do not decide",
     "its score is wrong",
 )
-"""What GLIDER's annotators were asked of each record (arXiv 2412.14140)."""
+"""The questions GLIDER's annotators answered about each record (arXiv 2412.14140)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedSynthesis:
-    """What was written."""
+    """The files of an export and their counts."""
 
     folder: Path
     labelled: int
     pairs: int
     left_out: Mapping[str, int]
-    """Why to records, or to pairs."""
+    """Number of records or pairs left out, by reason."""
     manifest: Mapping[str, Any]
 
 
@@ -76,11 +76,11 @@ def export_synthesis(
     *,
     notify: Callable[[str], None] = lambda _text: None,
 ) -> ExportedSynthesis:
-    """Write what a synthesis kept, less what is in a benchmark or too much of one kind.
+    """Write the kept records, without those that overlap a benchmark or exceed the balance.
 
     Raises:
-        RunError: `run` is no synthesis, nothing was kept, or `out` cannot be written.
-        SetupError: settings that mean nothing.
+        RunError: `run` is not a synthesis, nothing was kept, or `out` cannot be written.
+        SetupError: the settings are invalid.
         UnknownName: no such format.
     """
     settings = settings or SynthExportSettings()
@@ -150,13 +150,13 @@ def _write(file: TextIO, data: Mapping[str, Any]) -> None:
     file.write(json.dumps(data, ensure_ascii=False) + "\n")
 
 
-# What is left out
+# Exclusions
 
 
 def _outside_benchmarks(
     run: Path, data: Path | None, left_out: Counter[str], notify: Callable[[str], None]
 ) -> set[int]:
-    """Numbers of the kept records of which no text is in a labelled set that is there."""
+    """Return the numbers of kept records with no text in an installed labelled set."""
     folder = data or (Path(os.environ["GLIDER_DATA"]) if "GLIDER_DATA" in os.environ else None)
     index, unseen = Index(), set()
     for source in benchmarks((), folder):
@@ -171,7 +171,7 @@ def _outside_benchmarks(
     for record in _records(run):
         if not record.kept:
             continue
-        # A prompt may be known, but not that of a set which is to be new to the judge.
+        # The prompt may occur elsewhere, except in a set that must be new to the judge.
         places: set[Place] = {"answer", "item"}
         found = {
             match.benchmark
@@ -189,7 +189,7 @@ def _outside_benchmarks(
 def _balanced(
     run: Path, numbers: set[int], settings: SynthExportSettings, left_out: Counter[str]
 ) -> set[int]:
-    """Numbers that are left where no value has more records than so many medians."""
+    """Return the record numbers left after capping each value at a multiple of the median count."""
     chosen = set(numbers)
     for name in settings.balance:
         by_value: dict[str, list[int]] = {}
@@ -221,14 +221,14 @@ def _value(record: SynthRecord, by: str) -> str:
     return f"{draw.kind == 'pair'} {draw.criterion.rubric.scores} {text.right.score}"
 
 
-# A record in each shape
+# Output formats of a record
 
 
 def labelled_record(record: SynthRecord, place: int, manifest: SynthManifest) -> dict[str, Any]:
-    """One text of a record as Glider's labelled records have it, spans and reason with it.
+    """Convert one text to a Glider labelled record, with spans and reason.
 
-    What is judged is its `output`, whatever the teacher's text was called; an output that is not
-    judged stands in the place of the context, or of the field that is judged.
+    The judged text becomes `output`, whatever the teacher called it; an output that is not judged
+    takes the place of the context, or of the judged field.
     """
     draw, text = record.draw, record.texts[place]
     criterion, pair = draw.criterion, draw.kind == "pair"
@@ -278,11 +278,11 @@ def labelled_record(record: SynthRecord, place: int, manifest: SynthManifest) ->
 
 
 def preference(record: SynthRecord, text: Text, format: Format) -> dict[str, Any] | None:
-    """Prompt, chosen and rejected answer in a format; None of a text with no wrong judgment.
+    """Return prompt, chosen and rejected answer; None if the text has no wrong judgment.
 
     Raises:
-        Unclear: a reason has no sentence that may stand in an answer of this format.
-        TaskError: it cannot be asked in this format.
+        Unclear: a reason has no sentence that is allowed in an answer of this format.
+        TaskError: the format cannot ask this task.
     """
     if text.wrong is None:
         return None
@@ -304,7 +304,7 @@ def preference(record: SynthRecord, text: Text, format: Format) -> dict[str, Any
 
 
 def task_of(record: SynthRecord, text: Text) -> JudgeTask:
-    """What a judge is asked of a text, with the record's own names of fields."""
+    """Return the judge task of a text, with the record's own field names."""
     draw = record.draw
     sample = sample_of(draw, text.material, id=str(record.number))
     if draw.kind != "pair":
@@ -340,7 +340,7 @@ def _answer(judged: Judged, task: JudgeTask, record: SynthRecord, format: Format
 
 
 def to_check(record: SynthRecord) -> dict[str, Any]:
-    """A record for a person to look at, with a blank for each verdict."""
+    """Return a record for a person to review, with a blank for each verdict."""
     draw, text = record.draw, record.texts[0]
 
     def shown(judged: Judged | None) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
-"""What was lost on the way, and how noisy the labels are.
+"""The funnel of a synthesis: where records were lost, and how noisy the labels are.
 
-Counted record by record as they end, and again from `records.jsonl` whenever asked. The noise is
-the confusion of the target, for which a text was written, with the score of a blind reading, over
-every text that was read blind, kept or not.
+Counts accumulate as records end and can be recomputed from `records.jsonl`. Label noise is
+the confusion matrix of the target score and the blind reading's score, over
+all texts that were read blind, kept or not.
 """
 
 from collections import Counter
@@ -24,21 +24,21 @@ class Funnel:
     drawn: int = 0
     kept: int = 0
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """(stage, reason) to records."""
+    """Records lost, by (stage, reason)."""
     examples: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
-    """(stage, reason) to the first record's number and what was seen."""
+    """Number and excerpt of the first record lost, by (stage, reason)."""
     usage: Usage = field(default_factory=Usage)
     by: dict[str, Counter[str]] = field(default_factory=dict)
-    """kind, domain group, criterion group, target, ... to kept records by value."""
+    """Kept records by value, for each property: kind, domain group, criterion group, target, ..."""
     domains: set[str] = field(default_factory=set)
     criteria: set[str] = field(default_factory=set)
     verdicts: dict[str, Counter[str]] = field(default_factory=dict)
-    """Verifier to verdicts."""
+    """Verdict counts by verifier."""
     confusion: dict[str, Counter[tuple[str, int, int]]] = field(default_factory=dict)
-    """Verifier to (scale, target, score of the blind reading)."""
+    """Counts of (scale, target, blind score) by verifier."""
 
     def count(self, record: SynthRecord) -> None:
-        """Take in one ended record."""
+        """Add one ended record."""
         self.drawn += 1
         self.usage = self.usage + record.usage
         draw = record.draw
@@ -69,14 +69,14 @@ class Funnel:
 
     @classmethod
     def of(cls, records: Iterable[SynthRecord]) -> "Funnel":
-        """The funnel of these records."""
+        """Build the funnel of these records."""
         funnel = cls()
         for record in records:
             funnel.count(record)
         return funnel
 
     def left(self) -> list[tuple[str, int]]:
-        """Each stage and the records that got through it, from `drawn` to `kept`."""
+        """Return each stage and the number of records that passed it, from `drawn` to `kept`."""
         found = [("drawn", self.drawn)]
         n = self.drawn
         for stage in STAGES:
@@ -85,14 +85,14 @@ class Funnel:
         return found
 
     def agreement(self, verifier: str) -> dict[str, Estimate]:
-        """Share of texts by verdict, each with its interval (Wilson)."""
+        """Return the share of texts by verdict, each with a Wilson interval."""
         counts = self.verdicts[verifier]
         n = sum(counts.values())
         shares = {verdict: proportion(counts[verdict], n) for verdict in _VERDICTS}
         return {name: share for name, share in shares.items() if isinstance(share, Estimate)}
 
     def data(self) -> dict[str, Any]:
-        """All of it as plain data."""
+        """Return everything as plain data."""
         return {
             "version": 1,
             "stages": [{"stage": stage, "records": n} for stage, n in self.left()],
@@ -146,7 +146,7 @@ class Funnel:
         write_json(folder / "funnel.json", self.data())
 
     def matrix(self, verifier: str) -> list[str]:
-        """Target (rows) against score of the blind reading (columns), one table for each scale."""
+        """Format target (rows) against blind score (columns), one table per scale."""
         cells = self.confusion.get(verifier, Counter())
         lines: list[str] = []
         for scale in sorted({scale for scale, _, _ in cells}):
@@ -161,7 +161,7 @@ class Funnel:
 
     @property
     def tokens(self) -> int:
-        """Of prompts and answers."""
+        """Total tokens of prompts and answers."""
         return self.usage.prompt_tokens + self.usage.completion_tokens
 
 

@@ -1,7 +1,7 @@
-"""Is a text in the language that was asked for? Told by script, and by the commonest words.
+"""Check that a text is in the requested language, by its script and its most common words.
 
-A check on a teacher that answers in another language, no language detector: of languages it does
-not know, and of short texts, it says nothing.
+This catches a teacher that answers in another language. It is not a language detector: for unknown
+languages and short texts it reports nothing.
 """
 
 import re
@@ -42,12 +42,12 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 
 def code_of(language: str) -> str:
-    """The two-letter code of a language's English name; the name itself if it is not known."""
+    """Return the two-letter code of a language's English name, or the name itself if unknown."""
     return _CODES.get(language.lower(), language.lower())
 
 
 def other_language(text: str, language: str) -> str | None:
-    """What speaks for another language than the one named, in a few words; None if nothing does."""
+    """Return the evidence for another language, in a few words; None if there is none."""
     wanted = language.lower()
     letters = _LETTER.findall(text)[:2000]
     scripts = _SCRIPTS.get(wanted, ("LATIN",) if wanted in _COMMON else ())

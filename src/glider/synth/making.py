@@ -1,9 +1,9 @@
-"""Make the records of a plan: many at once, each call journaled before it is used.
+"""Make the records of a plan concurrently; each call is journaled before its answer is used.
 
-Killed at any moment, the making is continued by call: answers that are in the journal are not paid
-for again. A record whose call failed for a reason that may pass (no connection, a full queue) is
-left open and asked again on resume. In memory are the open records, a byte for each finished one
-and 256 bytes for each kept text.
+A run that is killed resumes at the level of calls: journaled answers are not paid for
+again. A record whose call failed for a transient reason (no connection, a full queue) stays
+open and is retried on resume. Memory holds the open records, one byte per finished record
+and 256 bytes per kept text.
 """
 
 import threading
@@ -32,21 +32,21 @@ from glider.synth.funnel import Funnel
 from glider.synth.records import CallRecord, SynthManifest, SynthRecord
 
 _MOST_FAILURES = 20
-"""Records that fail one after the other, before no more are begun."""
+"""Consecutive failed records after which no more are started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a making came to."""
+    """The result of a run."""
 
     folder: Path
     funnel: Funnel
     open: int
-    """Records that have not ended: budget spent, or calls that failed and may pass."""
+    """Unfinished records: the budget is spent, or calls failed for transient reasons."""
     failed: dict[str, int] = field(default_factory=dict)
-    """Code of a failed call to how many, this time."""
+    """Failed calls of this run, by error code."""
     failed_usage: Usage = field(default_factory=Usage)
-    """What failed calls used, this time; it is in no record."""
+    """Usage of this run's failed calls, which no record includes."""
 
 
 def make_records(
@@ -60,18 +60,18 @@ def make_records(
     resume: bool = False,
     progress: Callable[[int, int, int], None] = lambda _ended, _kept, _size: None,
 ) -> Made:
-    """Make the first `size` records of a plan in a folder, or continue a folder.
+    """Make the first `size` records of a plan in a folder, or resume a folder.
 
     Args:
         teacher: writes texts and judgments.
-        verifiers: read each text without knowing the score it was written for.
-        licence: licence and terms of what the teacher writes; kept with every record.
-        resume: continue what is in the folder, by call.
-        progress: called with records ended, records kept and records asked for.
+        verifiers: read each text without knowing its target score.
+        licence: licence and terms of the teacher's output; stored with every record.
+        resume: continue from the folder's journal.
+        progress: called with the numbers of ended, kept and requested records.
 
     Raises:
         RunError, ManifestMismatch: as `locked_folder`; or the disk is full.
-        BackendError: an engine takes none of the requests (a wrong key).
+        BackendError: an engine rejects every request (a wrong key).
     """
     manifest = SynthManifest(
         run_id=folder.name,
@@ -97,7 +97,7 @@ def make_records(
 
 
 class _EndedRecords(Journal[SynthRecord]):
-    """The records that ended, on disk; in memory numbers, counts and hashes of kept texts."""
+    """The ended records on disk; memory holds numbers, counts and hashes of kept texts."""
 
     def __init__(self, folder: Path, duplicates: float) -> None:
         self.funnel = Funnel()
@@ -124,12 +124,12 @@ class _EndedRecords(Journal[SynthRecord]):
         self.funnel.count(record)
 
     def has(self, number: int) -> bool:
-        """This record has ended."""
+        """Whether this record has ended."""
         return number < len(self._ended) and bool(self._ended[number])
 
 
 class _Calls(Journal[CallRecord]):
-    """The answers that were paid for; those of records that have not ended, to be used again."""
+    """The paid answers; those of unfinished records are reused."""
 
     def __init__(self, folder: Path, ended: _EndedRecords) -> None:
         super().__init__(
@@ -146,7 +146,7 @@ class _Calls(Journal[CallRecord]):
             super().add(record)
 
     def taken_up(self, number: int) -> dict[str, CallRecord]:
-        """What is there of a record, by step; handed out once."""
+        """Return the journaled answers of a record by step; each record's are returned once."""
         return self._unused.pop(number, {})
 
 
@@ -169,9 +169,9 @@ class _Making:
         self._stopped = False
 
     def run(self, size: int) -> Iterator[None]:
-        """Work until every record has ended or can go no farther; yields after each end.
+        """Work until every record has ended or is blocked; yields after each end.
 
-        What is under way when no more can be begun is still brought to its end, as far as it goes.
+        Once no more records can start, those in progress still run as far as they can.
         """
         engines = {id(backend): backend for backend in self.backends.values()}
         room = sum(backend.limits.in_flight for backend in engines.values())
@@ -211,7 +211,7 @@ class _Making:
 
 
 class _OpenRecord(ComposedFuture[SynthRecord]):
-    """A record under way: what its chain asks for is called and journaled, one call at a time."""
+    """A record in progress: makes and journals its chain's calls one at a time."""
 
     def __init__(self, making: _Making, number: int) -> None:
         super().__init__()
@@ -260,6 +260,6 @@ class _OpenRecord(ComposedFuture[SynthRecord]):
         self._continue(answer)
 
     def fail(self, error: BaseException) -> None:
-        """Its texts are not there: others may use them until it is taken up again."""
+        """Release its texts, so that other records may use them until this one resumes."""
         self._making.ended.texts.settle(self._number, kept=False)
         self.end(error)

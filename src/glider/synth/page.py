@@ -1,4 +1,4 @@
-"""The funnel as one page: what was lost where, label noise, and records to look at."""
+"""The funnel as an HTML page: losses by stage, label noise and sample records."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ _MOST_CHARACTERS = 4000
 
 
 def write_page(run: Path, out: Path | None = None) -> Path:
-    """Write the page of a synthesis, `funnel.html` in its folder unless said otherwise.
+    """Write the page of a synthesis, by default `funnel.html` in its folder.
 
     Raises:
         RunError: no synthesis, or the page cannot be written.

@@ -1,4 +1,4 @@
-"""What is to be made: a plan in YAML, every key with a default."""
+"""The plan of a synthesis: YAML in which every key has a default."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -21,12 +21,12 @@ SCALES: Mapping[str, tuple[int, ...]] = {
     "-2-2": (-2, -1, 0, 1, 2),
     "0-100": (0, 25, 50, 75, 100),
 }
-"""Name to scores, rising."""
+"""Scores of each scale by name, ascending."""
 Weights = Mapping[str, float]
 
 
 class Plan(Frozen):
-    """What records are drawn. Every key has a default; an unknown one is an error."""
+    """Which records to draw. Every key has a default; an unknown key is an error."""
 
     seed: int = 0
     kinds: Weights = Field(
@@ -35,40 +35,40 @@ class Plan(Frozen):
     """`single`: one text; `pair`: two answers; `several`: two or three criteria with one score;
     `minimal`: a text and its twin with one span changed so that the score flips."""
     scales: Weights = Field(default_factory=lambda: {"0-1": 1, "1-3": 1, "1-5": 3})
-    """Name of a scale to its weight."""
+    """Weight of each scale, by name."""
     targets: Weights = Field(default_factory=dict)
-    """Place on the scale, `low`, `middle` or `high`, to its weight; even if empty."""
+    """Weight of each position on the scale, `low`, `middle` or `high`; uniform if empty."""
     domain_groups: tuple[str, ...] = ()
     domains: tuple[str, ...] = ()
     criterion_groups: tuple[str, ...] = ()
     criteria: tuple[str, ...] = ()
-    """Groups and names of the taxonomy; all of it where none is named."""
+    """Groups and names of the taxonomy; the whole taxonomy if empty."""
     scenarios: Weights = Field(default_factory=dict)
-    """Uses of an assistant to their weights (Themis); empty: none is named to the teacher."""
+    """Weight of each assistant use case (Themis); if empty, the teacher is given none."""
     own_domains: tuple[str, ...] = ()
-    """Subjects of your own, drawn as one more group."""
+    """Your own subjects, drawn as an additional group."""
     own_criteria: tuple[str, ...] = ()
-    """YAML files with criteria of your own, or names of `glider criteria`; one more group."""
+    """YAML files with your own criteria, or names of `glider criteria`; an additional group."""
     only_own: bool = False
-    """Draw nothing of the taxonomy where there is something of your own."""
+    """Where you supply domains or criteria, draw only those."""
     code: float = Field(default=0.1, ge=0, le=1)
     """Share of records about source code."""
     words: tuple[int, int] = (40, 250)
-    """Least and greatest length of the judged text that is asked for, in words."""
+    """Minimum and maximum requested length of the judged text, in words."""
     languages: Weights = Field(default_factory=lambda: {"English": 1})
     passages: str | None = None
-    """A JSONL file whose `text` becomes the context of records that have one."""
+    """A JSONL file; its `text` values become the context of records that have one."""
     margin: float = Field(default=0.5, gt=0, le=1)
-    """Least distance of a wrong judgment's score, as a share of the scale."""
+    """Minimum distance of a wrong judgment's score, as a share of the scale."""
     temperature: float = Field(default=0.9, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     rewrite: bool = False
-    """What the blind check contradicts by one level takes the checked score, and is marked so;
-    otherwise it is dropped."""
+    """Give a text that is off by one the blind reading's score, and mark it;
+    otherwise `keep_off_by_one` decides."""
     keep_off_by_one: bool = True
     """Keep records whose blind score is one level from the target."""
     duplicates: float = Field(default=0.7, gt=0, le=1)
-    """Likeness (Jaccard, of runs of five words) from which a text counts as one that is there."""
+    """Jaccard index of five-word shingles from which a text counts as a near duplicate."""
 
     @field_validator("kinds", "scales", "targets", "languages", "scenarios")
     @classmethod
@@ -97,10 +97,10 @@ class Plan(Frozen):
 
 
 def parse_plan(text: str, path: str) -> Plan:
-    """A plan from YAML.
+    """Parse a plan from YAML.
 
     Raises:
-        RecipeError: no YAML, an unknown key (a near one is named), a value out of range.
+        RecipeError: invalid YAML, an unknown key (with near matches), or a value out of range.
     """
     data = yaml_files.mapping(text, path, RecipeError)
     for key in data:

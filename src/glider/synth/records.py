@@ -1,9 +1,9 @@
-"""What a synthesis leaves on disk: calls as they came, and how each record ended.
+"""What a synthesis writes to disk: calls as they arrive, and how each record ended.
 
 manifest.json    plan, teacher, verifier, seeds; written once
-calls.jsonl      one line for each answer that was paid for, before anything is made of it
-records.jsonl    one line for each record's end: kept, with everything; or why not
-funnel.json      what was lost where; made again from records.jsonl whenever asked
+calls.jsonl      one line per paid answer, written before the answer is processed
+records.jsonl    one line per ended record: kept, with all its data; or the reason for rejection
+funnel.json      losses by stage; can be recomputed from records.jsonl
 """
 
 from collections.abc import Mapping
@@ -16,19 +16,19 @@ from glider.synth.draw import Draw
 
 Verdict = Literal["agrees", "off by one", "contradicts", "cannot tell"]
 STAGES = ("written", "legal", "distinct", "verified", "verbatim")
-"""What a drawn record must get through, in order; one that gets through all is kept."""
+"""The stages a drawn record must pass, in order; a record that passes all of them is kept."""
 
 
 class CallRecord(Frozen):
     """One answer of a teacher or verifier."""
 
     number: int
-    """Of the record it belongs to."""
+    """Number of the record it belongs to."""
     step: str
     text: str = ""
     finish: Literal["stop", "length"] = "stop"
     error: str | None = None
-    """Code of a failure that lies in the prompt, so that asking again would not mend it."""
+    """Code of a permanent failure that the prompt causes, so that retrying would not help."""
     usage: Usage = Usage()
 
 
@@ -46,22 +46,22 @@ class Check(Frozen):
     by: str
     """Model and format."""
     score: int | None = None
-    """None where it cannot tell."""
+    """None if the reader cannot tell."""
     verdict: Verdict
 
 
 class Text(Frozen):
-    """One text of a record with both judgments of it."""
+    """One text of a record, with both judgments of it."""
 
     material: Mapping[str, str]
-    """Field name to text, in the order shown."""
+    """Text by field name, in display order."""
     target: int
-    """The score it was written to earn."""
+    """The score the text was written to earn."""
     right: Judged
     wrong: Judged | None = None
     checks: tuple[Check, ...] = ()
     rewritten: bool = False
-    """The score is the blind reading's and not the target."""
+    """Whether the score comes from the blind reading rather than the target."""
 
 
 class SynthRecord(Frozen):
@@ -71,24 +71,24 @@ class SynthRecord(Frozen):
     number: int
     draw: Draw
     stage: str = "kept"
-    """`kept`, or the stage it was lost at."""
+    """`kept`, or the stage that rejected the record."""
     reason: str = ""
     seen: str = ""
     texts: tuple[Text, ...] = ()
-    """One; of a minimal pair two."""
+    """One text; two for a minimal pair."""
     checks: tuple[tuple[int, Check], ...] = ()
     """Target and blind reading of every text that was read blind, kept or not."""
     usage: Usage = Usage()
-    """Of all its calls."""
+    """Usage of all the record's calls."""
 
     @property
     def kept(self) -> bool:
-        """It got through every stage."""
+        """Whether the record passed every stage."""
         return self.stage == "kept"
 
 
 class SynthManifest(AnyManifest):
-    """What made a synthesis."""
+    """The inputs of a synthesis."""
 
     version: int = 1
     run_id: str
@@ -96,13 +96,13 @@ class SynthManifest(AnyManifest):
     glider: str
     plan: dict[str, object]
     drawn_from: str
-    """Hash of the domains, criteria and passages that are drawn from."""
+    """Hash of the domains, criteria and passages to draw from."""
     teacher: str
     verifiers: tuple[str, ...]
     licence: str
-    """Of what the teacher writes, as the user stated it."""
+    """Licence of the teacher's output, as stated by the user."""
     size: int
-    """Records drawn; a synthesis may be continued with a larger one."""
+    """Number of records to draw; a resumed synthesis may raise it."""
 
     def _decisive(self) -> dict[str, object]:
         mine = self.model_dump()

@@ -1,4 +1,4 @@
-"""Who writes, who reads blind, and how many records."""
+"""Settings of a synthesis: the teacher, the blind readers and the number of records."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,7 +21,7 @@ NO_VERIFIER = "none"
 
 @dataclass(frozen=True, kw_only=True)
 class TeacherSettings(ModelSettings):
-    """The model that writes, and those that read blind what it wrote."""
+    """The model that writes, and the models that read its texts blind."""
 
     model: Annotated[
         str,
@@ -58,10 +58,10 @@ class TeacherSettings(ModelSettings):
     def open(
         self, fetching: Progress | None = None
     ) -> "Iterator[tuple[Backend, Sequence[Verifier]]]":
-        """Teacher and verifiers, for as long as the block lasts; a model is loaded once.
+        """Open the teacher and verifiers for the duration of the block; each model loads once.
 
         Raises:
-            SetupError: settings that contradict each other or a model.
+            SetupError: the settings contradict each other or a model.
             UnknownName: no such model.
         """
         from glider.synth.chain import Verifier
@@ -95,7 +95,7 @@ class TeacherSettings(ModelSettings):
         return JudgeSettings(**given, explain=None)
 
     def _only(self, model: str) -> "TeacherSettings":
-        """The settings of one of the models, without those of other engines."""
+        """Return the settings for one of the models, without other engines' settings."""
         from glider.backends import provider_and_model
 
         provider, _ = provider_and_model(model)
@@ -109,7 +109,7 @@ class TeacherSettings(ModelSettings):
 
 
 def _format_of(backend: "Backend") -> "Format":
-    """The format in which a teacher reads blind what it wrote: its own, else the score alone."""
+    """The format in which a teacher reads its own texts blind: its own, else the score alone."""
     from glider.formats import make_format
     from glider.judging.judge import default_format
 
@@ -120,7 +120,7 @@ def _format_of(backend: "Backend") -> "Format":
 
 @dataclass(frozen=True, kw_only=True)
 class SynthSettings:
-    """How many records are made."""
+    """How many records to make."""
 
     size: Annotated[
         int, Flag("Records to draw; fewer are kept.", _RECORDS, ("--size", "-n"), min=1)
@@ -129,12 +129,12 @@ class SynthSettings:
 
 
 BALANCED = ("score", "domain", "criterion", "length")
-"""What kept records can be balanced by."""
+"""Properties by which kept records can be balanced."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SynthExportSettings:
-    """What is made of the kept records."""
+    """How kept records are exported."""
 
     format: Annotated[
         str, Flag("Of the pairs to train on: nano, glider, prometheus, ...", _PAIRS)
@@ -159,10 +159,10 @@ class SynthExportSettings:
     seed: Annotated[int, Flag("Of every draw.", _KEPT)] = 0
 
     def check(self) -> None:
-        """Look whether the settings mean something.
+        """Validate the settings.
 
         Raises:
-            SetupError: no such thing to balance by.
+            SetupError: `balance` names an unknown property.
         """
         for name in self.balance:
             if name not in BALANCED:

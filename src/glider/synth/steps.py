@@ -1,8 +1,8 @@
-"""The calls that a record is made of: each a prompt, what its answer may look like, and a reader.
+"""The calls that make up a record: each has a prompt, the shape of its answer, and a parser.
 
-All of it is pure. A step knows no engine; where the engine can hold a model to a grammar, an answer
-that breaks the form cannot be written at all, and elsewhere the reader is as strict. A teacher's
-text is data: what it says is never followed.
+All of it is pure and engine-independent. Where the engine supports grammars, it cannot produce an
+answer that breaks the format; elsewhere the parser is just as strict. A teacher's
+text is data: instructions in it are never followed.
 """
 
 import re
@@ -36,12 +36,12 @@ _NEWLINE = "\n"
 _REASON_CHARS = 600
 _QUOTES = 3
 _TOKENS_A_WORD = 2.2
-"""Room for the tokens of a word, with tags and other fields beside it counted apart."""
+"""Token budget per word; tags and other fields are counted separately."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A judgment as it was written: reason and quotes, placed in the judged text."""
+    """A written judgment: reason and quotes, located in the judged text."""
 
     reasoning: str
     highlights: tuple[Highlight, ...]
@@ -51,7 +51,7 @@ class Written:
 
 
 def tags_of(draw: Draw) -> dict[str, str]:
-    """Field name to what the teacher reads of it, in the order of the record."""
+    """Return the teacher's tag for each field name, in the order of the record."""
     described: dict[str, str] = {}
     for role, tag in draw.tags.items():
         if role == draw.judged and draw.kind == "pair":
@@ -64,12 +64,12 @@ def tags_of(draw: Draw) -> dict[str, str]:
 
 
 def most_characters(draw: Draw) -> int:
-    """The longest text that the grammar lets a teacher write; one as long was cut off."""
+    """The longest text the grammar allows; a text this long was cut off."""
     return max(400, 12 * draw.words)
 
 
 def ask_material(draw: Draw) -> Prompt:
-    """Texts that deserve the drawn score."""
+    """Ask for texts that deserve the drawn score."""
     tags = tags_of(draw)
     judged = " and ".join(draw.judged_names)
     lines = [
@@ -113,10 +113,10 @@ def ask_material(draw: Draw) -> Prompt:
     bound = most_characters(draw)
 
     def least(tag: str) -> int:
-        """Characters: of what is judged two fifths of what was asked, at six to a word."""
+        """Minimum characters: two fifths of the requested length, at six characters per word."""
         return max(20, round(2.5 * draw.words)) if tag in draw.judged_names else 20
 
-    # A text and its closing tag are one terminal: of two, the first would take the "<".
+    # A text and its closing tag are one terminal: with two, the first would take the "<".
     body = r"([^<]|<[^\/A-Z])" if draw.code else "[^<]"
     start, texts = [], []
     for n, tag in enumerate(tags):
@@ -133,7 +133,7 @@ def ask_material(draw: Draw) -> Prompt:
 
 
 def _instruction(draw: Draw) -> list[str]:
-    """What the input is to ask, where the record has a scenario."""
+    """State what the input should ask, if the record has a scenario."""
     if draw.scenario is None:
         return []
     scenario, tag = scenarios()[draw.scenario], draw.tags["input"]
@@ -148,10 +148,10 @@ def _instruction(draw: Draw) -> list[str]:
 
 
 def read_material(text: str, draw: Draw) -> dict[str, str]:
-    """The texts by field name, in the order of the record.
+    """Parse the texts by field name, in the order of the record.
 
     Raises:
-        MissingPart: a text is missing, or stands there twice.
+        MissingPart: a text is missing or occurs twice.
     """
     found: dict[str, str] = {}
     for tag in tags_of(draw):
@@ -170,7 +170,7 @@ def read_material(text: str, draw: Draw) -> dict[str, str]:
 
 
 def sample_of(draw: Draw, material: Mapping[str, str], *, id: str) -> Sample:
-    """The material as a judge reads it."""
+    """Return the material as a judge reads it."""
     of: dict[str, Role] = {tag: role for role, tag in draw.tags.items()}
     fields = []
     for name, text in material.items():
@@ -183,7 +183,7 @@ def sample_of(draw: Draw, material: Mapping[str, str], *, id: str) -> Sample:
 
 
 def question_of(draw: Draw) -> str:
-    """The question with the fields called as in this record."""
+    """Return the question with this record's field names."""
     judged = " and ".join(draw.judged_names)
     names: dict[str, str] = {**dict(draw.tags.items()), "output": judged}
     return re.sub(
@@ -197,7 +197,7 @@ def question_of(draw: Draw) -> str:
 
 
 def ask_judgment(draw: Draw, sample: Sample, criterion: Criterion, score: int) -> Prompt:
-    """Quotes and a reason that lead to a score."""
+    """Ask for quotes and a reason that lead to a score."""
     last = (
         f"A careful judge gave {score}: {criterion.rubric.levels[score]}\n"
         "Write what decided it. First up to three quotes, copied letter for letter from "
@@ -208,7 +208,7 @@ def ask_judgment(draw: Draw, sample: Sample, criterion: Criterion, score: int) -
 
 
 def ask_wrong(draw: Draw, sample: Sample, criterion: Criterion, score: int) -> Prompt:
-    """Quotes and a reason as a judge writes them who makes the drawn mistake."""
+    """Ask for the quotes and reason of a judge who makes the drawn mistake."""
     last = (
         f"A bad judge gave {score}: {criterion.rubric.levels[score]}\n"
         f"This judge {FAULTS[draw.fault]}. Write what this judge wrote, as if it were meant "
@@ -243,7 +243,7 @@ def _ask_written(sample: Sample, criterion: Criterion, last: str) -> Prompt:
 
 
 def read_written(text: str, sample: Sample) -> Written:
-    """Quotes and reason; each quote with its place in the judged text.
+    """Parse quotes and reason, and locate each quote in the judged text.
 
     Raises:
         MissingPart: there is no quote or no reason.
@@ -263,7 +263,7 @@ def read_written(text: str, sample: Sample) -> Written:
 
 
 def ask_edit(draw: Draw, sample: Sample, criterion: Criterion, span: tuple[int, int]) -> Prompt:
-    """Other words for one span, so that the text deserves the second score."""
+    """Ask for a replacement of one span, so that the text deserves the second score."""
     assert draw.second is not None
     (field,) = sample.judged
     before, old, after = field.text[: span[0]], field.text[span[0] : span[1]], field.text[span[1] :]
@@ -293,10 +293,10 @@ def ask_edit(draw: Draw, sample: Sample, criterion: Criterion, span: tuple[int, 
 
 
 def read_edit(text: str) -> str:
-    """The new words.
+    """Parse the replacement.
 
     Raises:
-        MissingPart: there are none.
+        MissingPart: it is empty.
     """
     words = text.removeprefix("New words:").strip().strip("[]").strip()
     if not words:
@@ -309,6 +309,6 @@ def _judged(sample: Sample) -> str:
 
 
 def longest_highlight(highlights: Sequence[Highlight]) -> tuple[int, int] | None:
-    """The place of the longest quote that stands once in the text."""
+    """Return the position of the longest quote that occurs exactly once in the text."""
     places = [(m.spans[0].start, m.spans[0].end) for m in highlights if len(m.spans) == 1]
     return max(places, key=lambda span: span[1] - span[0], default=None)

@@ -1,4 +1,4 @@
-"""Make data for judges: what `glider synth` does, as functions."""
+"""Make data for judges: the functions behind `glider synth`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ from glider.synth.settings import SynthSettings, TeacherSettings
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A few records, made for a look."""
+    """A few records, made as a preview."""
 
     records: list[SynthRecord]
     made: Made
@@ -38,18 +38,18 @@ def synthesize(
     """Draw records, have texts and judgments written, and read each text blind.
 
     Args:
-        plan: what is drawn; of a file, paths in it are relative to its folder.
-        folder: where calls, records and the funnel are kept.
-        resume: continue what is in the folder; nothing that was answered is asked again, and a
-            budget counts what was paid before.
-        progress: called with records ended, records kept and records asked for.
-        fetching: called with how far the fetching of a model is.
+        plan: what to draw; relative paths in a plan file are relative to its folder.
+        folder: where calls, records and the funnel are stored.
+        resume: continue the run in the folder; answered calls are not repeated, and the
+            budget includes earlier spending.
+        progress: called with the numbers of ended, kept and requested records.
+        fetching: called with the progress of a model download.
 
     Raises:
         RecipeError: the plan has an unknown key or name, or nothing to draw.
         DataError: a file that the plan names cannot be read.
-        RunError, ManifestMismatch: the folder is not empty, in use, or of another plan.
-        BackendError: an engine takes none of the requests.
+        RunError, ManifestMismatch: the folder is not empty, in use, or belongs to another plan.
+        BackendError: an engine rejects every request.
     """
     settings = settings or SynthSettings()
     drawer = open_plan(plan, seed=settings.seed)
@@ -71,7 +71,7 @@ def synthesize(
 
 
 def _spent(folder: Path) -> float:
-    """What the answers in a folder cost."""
+    """Return the cost of the answers in a folder."""
     calls = read_journal(folder / "calls.jsonl", CallRecord)
     return sum(call.usage.cost or 0.0 for call in calls)
 
@@ -83,7 +83,7 @@ def preview_synthesis(
     *,
     fetching: Progress | None = None,
 ) -> Preview:
-    """Make a few records of a plan, three if the settings say nothing, and keep no folder."""
+    """Make a few records of a plan, three by default, without keeping a folder."""
     settings = settings or SynthSettings(size=3)
     with TemporaryDirectory() as there:
         folder = Path(there) / "preview"
@@ -92,7 +92,7 @@ def preview_synthesis(
 
 
 def records_in(folder: Path) -> "list[SynthRecord]":
-    """Every record of a synthesis that has ended, in the order in which they ended.
+    """Return every ended record of a synthesis, in the order they ended.
 
     Raises:
         DataError: a line is damaged.
@@ -101,10 +101,10 @@ def records_in(folder: Path) -> "list[SynthRecord]":
 
 
 def open_plan(plan: Plan | Path, *, seed: int | None = None) -> Drawer:
-    """A plan, ready to be drawn from.
+    """Load a plan for drawing.
 
     Raises:
-        RecipeError: not there, no YAML, an unknown key or name, nothing to draw.
+        RecipeError: the file is missing or invalid, has an unknown key or name, or nothing to draw.
         DataError: a file that the plan names cannot be read.
     """
     folder = Path()
@@ -123,5 +123,5 @@ def open_plan(plan: Plan | Path, *, seed: int | None = None) -> Drawer:
 
 
 def commented_plan() -> str:
-    """A plan with every key at its default, and what each means."""
+    """Return a plan with every key at its default, and a comment on each."""
     return files("glider.synth").joinpath("plan.yaml").read_text("utf-8")

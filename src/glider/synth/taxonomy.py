@@ -1,7 +1,7 @@
-"""What texts are written about and what is asked of them: domains and criteria, each in groups.
+"""The taxonomy of synthetic data: domains to write about and criteria to ask, in groups.
 
-Two files of this folder, written for this project. A group is drawn before an entry, so that a
-large group weighs no more than a small one. Nothing here draws.
+Both come from two files in this folder, written for this project. A group is drawn before an entry,
+so that a large group weighs no more than a small one. This module draws nothing.
 """
 
 from collections.abc import Mapping
@@ -22,30 +22,30 @@ LEVELS = 5
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """A subject that texts are written about."""
+    """A subject to write about."""
 
     name: str
     group: str
     code: bool = False
-    """Its natural material is source code."""
+    """Whether its natural material is source code."""
 
 
 @dataclass(frozen=True, slots=True)
 class CriterionOutline:
-    """A question with five levels, before it is put on a scale; or one that has its own scale."""
+    """A question with five levels, not yet on a scale; or a criterion with a fixed scale."""
 
     name: str
     group: str
     question: str
     levels: tuple[str, ...] = ()
     own: Criterion | None = None
-    """A criterion of the user's: it keeps its scale."""
+    """A user's criterion, which keeps its scale."""
 
     def on_scale(self, scores: tuple[int, ...]) -> Criterion:
-        """The criterion on a scale of 2 to 11 levels.
+        """Put the criterion on a scale of 2 to 11 levels.
 
-        Fewer levels than five keep the ends and are spread evenly; of more, each of the five is
-        the text of several neighbours, with its place among them.
+        A shorter scale keeps the end levels and spaces the rest evenly; a longer one repeats each
+        of the five descriptions over neighbouring levels and numbers them.
         """
         if self.own is not None:
             return self.own
@@ -82,10 +82,10 @@ class Taxonomy:
         criterion_groups: tuple[str, ...] = (),
         criteria: tuple[str, ...] = (),
     ) -> "Taxonomy":
-        """The part that is named by groups or entries; all of it where nothing is named.
+        """Return the part selected by groups or entries; everything if none is named.
 
         Raises:
-            RecipeError: a name is unknown (near names are given), or nothing is left of a part.
+            RecipeError: a name is unknown (with near matches), or the selection is empty.
         """
         return Taxonomy(
             _part("domain", self.domains, domain_groups, domains),
@@ -122,7 +122,7 @@ def _part(
 
 @cache
 def shipped() -> Taxonomy:
-    """The taxonomy that comes with the package."""
+    """Return the taxonomy that comes with the package."""
     domains = {
         group: tuple(
             Domain(entry, group) if isinstance(entry, str) else Domain(group=group, **entry)
@@ -142,23 +142,23 @@ def shipped() -> Taxonomy:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What somebody uses an assistant for."""
+    """A use case of an assistant."""
 
     name: str
     title: str
     description: str
     demands: tuple[str, ...]
-    """What an instruction may ask for besides."""
+    """Additional demands an instruction may make."""
     tasks: tuple[str, ...] = ()
-    """What a test writer may set; of scenarios that can be asked in this way."""
+    """Tasks a test writer may set, if the scenario supports this."""
     context: bool = False
-    """It needs material to rest on."""
+    """Whether it needs source material."""
     code: bool = False
 
 
 @cache
 def scenarios() -> dict[str, Scenario]:
-    """The scenarios that come with the package, by name."""
+    """Return the scenarios that come with the package, by name."""
     found: dict[str, Scenario] = {}
     for name, content in _read("scenarios.yaml").items():
         given: dict[str, Any]
@@ -168,7 +168,7 @@ def scenarios() -> dict[str, Scenario]:
 
 
 def titles() -> dict[str, str]:
-    """Every group's title, domains and criteria alike."""
+    """Return the title of every group of domains and criteria."""
     both = (_read("domains.yaml"), _read("criteria.yaml"))
     return {group: content["title"] for groups in both for group, content in groups.items()}
 
@@ -176,7 +176,7 @@ def titles() -> dict[str, str]:
 @cache
 def _read(name: str) -> dict[str, Any]:
     text = files("glider.synth").joinpath(name).read_text("utf-8")
-    # The loader in C reads these files ten times as fast, where it is there.
+    # The C loader, if available, reads these files ten times as fast.
     data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     assert isinstance(data, dict)
     return data
