@@ -1,10 +1,10 @@
-"""Augmentation: other wordings of the question, other field names, other scales.
+"""Augment items: reword the question, rename the fields, change the scale.
 
-A judge that is to follow any rubric must not know its training rubrics by heart. Each change keeps
-what was judged and what is true of it: wordings are written by hand (`wordings.yaml`, and frames
-that fit every question), names are drawn from lists of fifteen for each role, and a scale is viewed
-through fewer or more levels, whose descriptions are made of the old ones. Every draw comes from the
-generator that is handed in.
+A judge that must follow any rubric should not memorise its training rubrics. No change alters the
+judged text or makes its label wrong: wordings are hand-written (`wordings.yaml`, plus frames that
+fit every question), field names are drawn from fifteen per role, and a scale is mapped to fewer or
+more levels, whose descriptions are built from the old ones. All randomness comes from the generator
+passed in.
 """
 
 import re
@@ -48,7 +48,7 @@ NAMES: Mapping[Role, tuple[str, ...]] = {
         "produced text", "text to judge",
     ),
 }  # fmt: skip
-"""Fifteen names for each role, as GLIDER's training data had."""
+"""Fifteen names per role, the number GLIDER's training data used."""
 
 _FRAMES = (
     "{} Use only the scores below.",
@@ -63,16 +63,16 @@ _MOST_JOINED = 3
 
 
 class Augment(Frozen):
-    """How often each change is made; 0 is never."""
+    """The probability of each change; 0 means never."""
 
     paraphrase: float = Field(default=0.0, ge=0, le=1)
-    """Another wording of question and levels."""
+    """Reword the question and the levels."""
     names: float = Field(default=0.0, ge=0, le=1)
-    """Drawn names for the texts."""
+    """Rename the text fields at random."""
     scale: float = Field(default=0.0, ge=0, le=1)
-    """Another scale for the same label: 0-1, 1-3, 1-5 or 1-10."""
+    """Express the same label on another scale: 0-1, 1-3, 1-5 or 1-10."""
     top_down: float = Field(default=0.0, ge=0, le=1)
-    """The levels listed from the highest to the lowest; never of pairs."""
+    """List the levels from highest to lowest; never applied to pairs."""
 
 
 ALWAYS = Augment(paraphrase=1.0, names=1.0)
@@ -81,10 +81,10 @@ ALWAYS = Augment(paraphrase=1.0, names=1.0)
 def augmented(
     item: Item, settings: Augment, rng: Random, *, set_name: str
 ) -> tuple[Item, tuple[str, ...]]:
-    """The item with the changes that were drawn, and their names.
+    """Apply randomly drawn changes to an item; return it with the names of the changes.
 
-    Three draws are made whatever comes of them, so that one setting does not shift another's draws;
-    the order of the levels is drawn last, where it is wanted at all.
+    The first three draws are always made, so that one setting does not shift another's draws. The
+    order of the levels is drawn last, and only if `top_down` is set.
     """
     draws = rng.random(), rng.random(), rng.random()
     done: list[str] = []
@@ -117,14 +117,14 @@ def augmented(
 
 @cache
 def wordings() -> Mapping[str, tuple[Criterion, ...]]:
-    """Set and part to other wordings of what they ask."""
+    """Map each set and part to alternative wordings of its criterion."""
     text = files("glider").joinpath("corpus", "wordings.yaml").read_text("utf-8")
     data: Mapping[str, list[dict[str, Any]]] = yaml.safe_load(text)
     return {key: worded(key, listed) for key, listed in data.items()}
 
 
 def worded(name: str, listed: Sequence[Mapping[str, Any]]) -> tuple[Criterion, ...]:
-    """Wordings as they are written in YAML, as criteria of one name."""
+    """Turn wordings as written in YAML into criteria that share one name."""
     return tuple(
         Criterion(name=name, title=w["title"], question=w["question"], rubric=w["levels"])
         for w in listed
@@ -132,7 +132,7 @@ def worded(name: str, listed: Sequence[Mapping[str, Any]]) -> tuple[Criterion, .
 
 
 def paraphrased(item: Item, rng: Random, *, set_name: str) -> Item:
-    """Question and levels in other words: a wording of their own where there is one, or a frame."""
+    """Reword question and levels: use a hand-written wording if there is one, else a frame."""
     known = wordings()
     others = known.get(f"{set_name}/{item.part}") or known.get(f"{set_name}/*", ())
     others = tuple(w for w in others if w.rubric.scores == item.criterion.rubric.scores)
@@ -155,7 +155,7 @@ def paraphrased(item: Item, rng: Random, *, set_name: str) -> Item:
             question += "."
         levels = {s: level.format(text) for s, text in criterion.rubric.levels.items()}
         criterion = criterion.model_copy(
-            # Not `format`: the question has braces of its own.
+            # Not `str.format`: the question may contain braces.
             update={"question": frame.replace("{}", question), "rubric": Rubric(levels=levels)}
         )
     return replace(item, criterion=criterion)
@@ -165,9 +165,9 @@ def paraphrased(item: Item, rng: Random, *, set_name: str) -> Item:
 
 
 def renamed(item: Item, rng: Random) -> Item:
-    """Input, context, reference and output under drawn names; two outputs keep theirs.
+    """Give input, context, reference and output random names; two outputs keep theirs.
 
-    A name that the question uses as a word is not drawn: "the reply in the reply" tells nothing.
+    A name that the question uses as a word is never drawn: "the reply in the reply" is meaningless.
     """
     said = set(words(item.criterion.question))
     taken = {field.name.casefold() for field in item.sample.fields if field.role not in NAMES}
@@ -197,16 +197,16 @@ def renamed(item: Item, rng: Random) -> Item:
 
 
 def top_down(item: Item) -> Item:
-    """The levels listed from the highest to the lowest; a pair, and what keeps its words, as is."""
+    """List the levels from highest to lowest; leave pairs and fixed wordings unchanged."""
     if item.is_pair or item.as_written:
         return item
     return replace(item, criterion=listed_top_down(item.criterion))
 
 
 def rescaled(item: Item, rng: Random) -> Item:
-    """The label on another scale; the same item where no other scale can say it.
+    """Express the label on another scale; return the item unchanged if no other scale fits.
 
-    A question that names numbers of its own scale is left alone, and so are pairs.
+    Pairs, and questions that mention numbers of their own scale, stay unchanged.
     """
     rubric = item.criterion.rubric
     if item.is_pair or item.as_written or _NUMBER.search(item.criterion.question):
@@ -221,7 +221,7 @@ def rescaled(item: Item, rng: Random) -> Item:
 
 
 def _binary(item: Item, rng: Random) -> Item | None:
-    """Cut between two levels: does the text reach the upper one or not?"""
+    """Binarise the scale at a level: does the text reach it or not?"""
     rubric = item.criterion.rubric
     scores = rubric.scores
     if len(scores) < 3:
@@ -253,7 +253,7 @@ def _joined(levels: Sequence[str], bound: str) -> str:
 
 
 def _wider(rubric: Rubric) -> list[Rubric]:
-    """The rubric on 1 to 3, 1 to 5 and 1 to 10, where its levels fall on levels there."""
+    """Map the rubric to 1-3, 1-5 and 1-10, wherever its levels coincide with levels there."""
     found = []
     old = list(rubric.levels.items())
     if len(old) < 3 or rubric.scores != tuple(range(rubric.low, rubric.high + 1)):

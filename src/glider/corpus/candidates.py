@@ -1,4 +1,4 @@
-"""Candidates for a mixture, and counts of what is left out or changed."""
+"""Candidates for a mixture, and counts of the items left out or changed."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from glider.gold.items import Item
 from glider.gold.sets import LabelledSet
 
 IN_BENCHMARK = "in a benchmark"
-"""How the reason begins of what a benchmark holds."""
+"""Prefix of the reason given for items that overlap a benchmark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,38 +17,38 @@ class Candidate:
     labelled: LabelledSet
     item: Item
     copy: int = 0
-    """0 the first time it is used, 1 the second, ..."""
+    """0 for the first use of the item, 1 for the second, ..."""
     derived: bool = False
-    """A pair that was made of single outputs; its wording is not changed."""
+    """A pair made from single outputs; its wording is never changed."""
 
     @property
     def name(self) -> str:
-        """What its draws are seeded with."""
+        """The name that seeds this candidate's random draws."""
         again = f":{self.copy}" if self.copy else ""
         return f"{self.labelled.name}:{self.item.sample.id}:{self.item.criterion.name}{again}"
 
 
 @dataclass
 class CandidateCounts:
-    """What was left out or changed, by set."""
+    """Counts of the items left out or changed, by set."""
 
     loaded: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, Counter[str]] = field(default_factory=dict)
     changed: Counter[str] = field(default_factory=Counter)
     bare: dict[str, Counter[str]] = field(default_factory=dict)
-    """Why an answer with a reason at hand is a bare score."""
+    """Why an answer is a bare score although a reason was available."""
 
     def drop(self, name: str, why: str, n: int = 1) -> None:
-        """`n` more items of a set that are not taken."""
+        """Count `n` more items of a set as left out."""
         if n:
             self.left_out.setdefault(name, Counter())[why] += n
 
     def keep_bare(self, name: str, why: str) -> None:
-        """One more reason that is not used."""
+        """Count one more reason that is not used."""
         self.bare.setdefault(name, Counter())[why] += 1
 
     def reasons(self) -> list[tuple[str, int]]:
-        """Why items were left out of any set, and how many; benchmarks first, then the most."""
+        """Reasons for leaving items out, with counts: benchmarks first, then by frequency."""
         total: Counter[str] = Counter()
         for reasons in self.left_out.values():
             total.update(reasons)

@@ -1,6 +1,7 @@
-"""The data card: what the files hold, what was left out and why, and where it came from.
+"""The data card: what the files contain, what was left out and why, and the sources.
 
-Written from what was made, never by hand; the same figures are in the manifest as data. No paths.
+The card is generated from the finished data, never written by hand. The manifest has the same
+figures in machine-readable form. The card contains no paths.
 """
 
 from collections import Counter
@@ -22,7 +23,7 @@ from glider.gold.sets import OWN, LabelledSet
 
 
 class SplitFigures(Frozen):
-    """One split in numbers."""
+    """Statistics of one split."""
 
     examples: int
     explained: int
@@ -33,22 +34,22 @@ class SplitFigures(Frozen):
     by_set: Mapping[str, int]
     by_part: Mapping[str, int]
     by_label: Mapping[str, int]
-    """Set and `level of lowest-highest` to examples."""
+    """Number of examples, keyed by set and `level of lowest-highest`."""
     by_language: Mapping[str, int]
     by_licence: Mapping[str, int]
     criteria: int
-    """Different criteria that are asked, wordings and scales counted apart."""
+    """Number of distinct criteria; each wording and scale counts separately."""
     prompt_characters: tuple[int, int, int]
-    """Of the shortest, the middle and the longest prompt."""
+    """Length in characters of the shortest, the median and the longest prompt."""
 
 
 class DataRecord(Frozen):
-    """Everything the card says."""
+    """All the data shown on the card."""
 
     version: int = 1
     settings: Mapping[str, Any]
     files: Mapping[str, str]
-    """Name to SHA-256."""
+    """File name to SHA-256."""
     train: SplitFigures
     dev: SplitFigures
     loaded: Mapping[str, int]
@@ -58,26 +59,26 @@ class DataRecord(Frozen):
     overlaps: tuple[Overlap, ...]
     notes: Mapping[str, tuple[str, ...]]
     titles: Mapping[str, str]
-    """Set to its title, who labelled it, and its licence."""
+    """Set name to its title, its annotators and its licence."""
     own: Mapping[str, str] = Field(default_factory=dict)
-    """A person's own set to the name of its file."""
+    """Name of each of the user's own sets to its file name."""
 
 
 DATA_RECORD = "data-manifest.json"
-"""File of a folder of chosen examples: the record of those. Of all, it is the folder's manifest."""
+"""Record of a folder of selected examples; a folder of all examples uses its manifest."""
 
 
 def record_file(folder: Path) -> Path:
-    """Where the record of a folder's examples is, if there is one."""
+    """Return the path of the record of a folder's examples, if there is one."""
     path = folder / DATA_RECORD
     return path if path.exists() else folder / "manifest.json"
 
 
 def read_record(folder: Path) -> DataRecord:
-    """The record of a folder's examples.
+    """Read the record of a folder's examples.
 
     Raises:
-        DataError: neither `glider data` nor `glider select` made the folder.
+        DataError: the folder was made by neither `glider data` nor `glider select`.
     """
     path = record_file(folder)
     try:
@@ -91,11 +92,11 @@ def read_record(folder: Path) -> DataRecord:
 def figures(
     examples: Sequence[Example], tasks: Mapping[str, JudgeTask], format: Format
 ) -> SplitFigures:
-    """Count one split.
+    """Compute the statistics of one split.
 
     Args:
-        tasks: what each example asks, by its id.
-        format: what the examples are written in.
+        tasks: task of each example, by example id.
+        format: format that the examples are written in.
     """
     lengths = sorted(sum(len(turn.content) for turn in e.messages) for e in examples) or [0]
     return SplitFigures(
@@ -117,7 +118,7 @@ def figures(
 def _has_quote(example: Example, task: JudgeTask, format: Format) -> bool:
     if example.completion in (example.labels or ()):
         return False  # a bare score
-    # An answer that was left open before its reason is read with one.
+    # An answer left open before its reason can only be parsed with a reason appended.
     answer = example.opening + example.completion + ("" if example.whole else " open")
     return bool(format.read(answer, task).phrases)
 
@@ -134,11 +135,11 @@ def _counted(values: Iterable[str]) -> dict[str, int]:
 def record_of_part(
     whole: DataRecord, chosen: Sequence[Example], every: Iterable[ExampleTask], train: str
 ) -> DataRecord:
-    """The record of some of the training examples.
+    """Make the record of a selection of the training examples.
 
     Args:
         every: the tasks of all examples.
-        train: SHA-256 of the file that holds the chosen ones.
+        train: SHA-256 of the file of selected examples.
     """
     format = format_for(Mixture.model_validate(whole.settings))
     wanted = {example.id for example in chosen}
@@ -158,7 +159,7 @@ def record(
     settings: Mixture,
     files: Mapping[str, str],
 ) -> DataRecord:
-    """What was made, as data."""
+    """Summarise the finished mixture as a record."""
     counts = mixed.counts
     format = format_for(settings)
     tasks = {one.id: one.task for one in mixed.tasks}
@@ -185,7 +186,7 @@ def _title(labelled: LabelledSet) -> str:
 
 
 def card(data: DataRecord) -> str:
-    """The card as Markdown."""
+    """Render the card as Markdown."""
     train, dev = data.train, data.dev
     lines = [
         "# Training data",

@@ -1,16 +1,17 @@
-"""Pairs made from single outputs; their labels, or how the pair is made, decide the winner.
+"""Make pairs from single outputs; the labels or the way a pair is made decide the winner.
 
-- *rated*: two outputs to one prompt that people gave different labels under one criterion.
-- *strayed*: an output that people found good beside one to another, similar prompt of its set, more
-  often than not a longer one.
-- *padded*: an output beside itself with talk around it that serves nothing.
-- *cut*: an output that people found good beside its own beginning.
-- *lengthened* is no pair: an output with the same talk around it, judged alone under its own
-  question with its own label. Where the output itself is learnt too, the two are twins.
+- *rated*: two outputs for one prompt that people labelled differently under one criterion.
+- *strayed*: an output rated good against an output for a similar prompt of the same set, which is
+  more often than not longer.
+- *padded*: an output against a copy of itself surrounded by useless filler.
+- *cut*: an output rated good against its own beginning.
+- *lengthened* is not a pair: an output surrounded by the same filler, judged alone under its own
+  question with its own label. If the original output is a training item too, both versions are.
 
-Longer loses the padded and wins the cut, so length alone says nothing of who is better. Every kind
-has its own draws and takes its sets in turn, so a large set does not crowd out a small one. A rated
-pair keeps its criterion; what the others are asked is written in `derived.yaml`.
+The longer output loses in padded pairs and wins in cut pairs, so length alone does not reveal the
+winner. Each kind has its own random draws and takes its sets in turn, so that a large set does not
+crowd out a small one. A rated pair keeps its criterion; `derived.yaml` has the questions for the
+other kinds.
 """
 
 import re
@@ -35,8 +36,8 @@ from glider.corpus.overlap import instructions_of, normalized
 from glider.gold.items import Item
 
 LEAST_GAP = 0.25
-"""Labels nearer than this share of their scale make no rated pair; from twice this on the winner is
-sure, between them its probability rises evenly from 3/4."""
+"""Smallest label difference of a rated pair, as a share of the scale. From twice this difference on
+the winner is certain; in between, its probability rises linearly from 3/4."""
 _LOOKED_AT = 60
 _NEAREST = 4
 _LONGER = 0.5
@@ -47,14 +48,14 @@ _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+")
 
 
 class Derived(Frozen):
-    """How many pairs of one kind, at most, and of which sets."""
+    """Maximum number of pairs of one kind, and the sets they come from."""
 
     pairs: int = Field(ge=1)
     sets: tuple[str, ...] = Field(min_length=1)
 
 
 class DerivedPairs(Frozen):
-    """The kinds that are made; by default none."""
+    """The kinds of pairs to make; none by default."""
 
     rated: Derived | None = None
     strayed: Derived | None = None
@@ -64,7 +65,7 @@ class DerivedPairs(Frozen):
 
 
 class Made(NamedTuple):
-    """A pair, and the set that its outputs are of."""
+    """A pair and the set its outputs come from."""
 
     set: str
     item: Item
@@ -80,8 +81,8 @@ def derived_pairs(
     """Make the pairs.
 
     Args:
-        pools: the items of each set that may be used.
-        fits: whether a pair may be asked; one that does not fit is passed over.
+        pools: usable items of each set.
+        fits: whether a pair can be used; pairs that do not fit are skipped.
     """
     found: list[Made] = []
     for kind, make in _KINDS.items():
@@ -97,7 +98,7 @@ def derived_pairs(
 
 
 def of_two(criterion: Criterion) -> Criterion:
-    """The criterion as `pairwise` takes it: of "an output" where it spoke of "the {output}"."""
+    """Reword the criterion for `pairwise`: "the {output}" becomes "an output"."""
 
     def spoken(match: re.Match[str]) -> str:
         the = match[1]
@@ -120,7 +121,7 @@ def _in_turn(streams: Sequence[Iterator[Made]]) -> Iterator[Made]:
 
 
 def _rated(items: Sequence[Item], rng: Random) -> Iterator[Item]:
-    """Each item in one pair at most: of a prompt's items the lower half against the upper half."""
+    """Pair the lower half of a prompt's items with the upper half; use each item at most once."""
     groups: dict[object, list[Item]] = {}
     for item in items:
         if len(item.sample.judged) == 1:
@@ -141,7 +142,7 @@ def _rated(items: Sequence[Item], rng: Random) -> Iterator[Item]:
 
 
 def _strayed(items: Sequence[Item], rng: Random) -> Iterator[Item]:
-    """A good output, and one to the most similar of some other prompts."""
+    """Pair a good output with one for the most similar of a sample of other prompts."""
     fixed = instructions_of(item.sample for item in items)
     answers = list(_good(items, fixed))
     rng.shuffle(answers)
@@ -168,7 +169,7 @@ def _strayed(items: Sequence[Item], rng: Random) -> Iterator[Item]:
 
 
 def _padded(items: Sequence[Item], rng: Random) -> Iterator[Item]:
-    """An output, and the same with a greeting, the prompt, or another output's sentences around."""
+    """Pair an output with itself plus a greeting, the prompt or sentences of another output."""
     fixed = instructions_of(item.sample for item in items)
     answers = list(_good(items, fixed, least=0.0))
     rng.shuffle(answers)
@@ -186,7 +187,7 @@ def _padded(items: Sequence[Item], rng: Random) -> Iterator[Item]:
 
 
 def _lengthened(items: Sequence[Item], rng: Random) -> Iterator[Item]:
-    """An output with a greeting or its prompt around it; what people said of it still holds."""
+    """Surround an output with a greeting or its prompt; its human label still holds."""
     singles = [item for item in items if not item.is_pair and len(item.sample.judged) == 1]
     rng.shuffle(singles)
     for item in singles:
@@ -205,7 +206,7 @@ def _lengthened(items: Sequence[Item], rng: Random) -> Iterator[Item]:
 
 
 def _with_talk(text: str, asked: str, rng: Random, *, greets: bool) -> str:
-    """A text between a greeting and a farewell, or behind the prompt it answers."""
+    """Put a text between a greeting and a farewell, or after the prompt it answers."""
     talk = _written()["talk"]
     if greets:
         return f"{rng.choice(talk['before'])}\n\n{text}\n\n{rng.choice(talk['after'])}"
@@ -213,7 +214,7 @@ def _with_talk(text: str, asked: str, rng: Random, *, greets: bool) -> str:
 
 
 def _cut(items: Sequence[Item], rng: Random) -> Iterator[Item]:
-    """A good output, and the same broken off between a third and two thirds of its words."""
+    """Pair a good output with itself, cut off between a third and two thirds of its words."""
     fixed = instructions_of(item.sample for item in items)
     answers = list(_good(items, fixed))
     rng.shuffle(answers)
@@ -246,7 +247,7 @@ def _written() -> Mapping[str, Any]:
 
 @cache
 def questions() -> Mapping[str, tuple[Criterion, ...]]:
-    """Kind to what its pairs are asked."""
+    """Map each kind to the criteria its pairs are judged by."""
     listed = _written()["questions"]
     return {kind: worded(kind, asked) for kind, asked in listed.items()}
 
@@ -254,7 +255,7 @@ def questions() -> Mapping[str, tuple[Criterion, ...]]:
 def _good(
     items: Iterable[Item], fixed: frozenset[str], *, least: float = 0.5
 ) -> Iterator[tuple[str, str, Item]]:
-    """Prompt, output and item, each output once: those labelled good, and the winners of pairs."""
+    """Yield prompt, output and item once for each output labelled good or winning a pair."""
     seen: set[tuple[str, str]] = set()
     for item in items:
         asked = item.sample.with_role("input")
@@ -278,13 +279,13 @@ def _overlap(a: frozenset[str], b: frozenset[str]) -> float:
 
 
 def _share(item: Item) -> float:
-    """The label in 0..1."""
+    """Return the label rescaled to 0..1."""
     low, high = item.scale
     return (item.gold - low) / (high - low)
 
 
 def _single(item: Item, asked: str, text: str, criterion: Criterion) -> Item:
-    """The losing output alone under a question of its own, beside the input and nothing else."""
+    """Make an item of the losing output alone, with only the input, under its own question."""
     sample = Sample.of(text, input=asked, id=item.sample.id)
     return Item(
         sample=sample, criterion=criterion, gold=0.0, scale=(0.0, 1.0), part=item.part,
@@ -293,7 +294,7 @@ def _single(item: Item, asked: str, text: str, criterion: Criterion) -> Item:
 
 
 def _pair(kind: str, worse: Item, better: str, sure: float, rng: Random) -> Item:
-    """The pair of an item's output and a better one, in an order that is drawn."""
+    """Pair an item's output with a better one, in random order."""
     texts = [worse.sample.judged[0].text, better]
     gold = sure
     if rng.random() < 0.5:

@@ -1,4 +1,4 @@
-"""Choose which items become examples, and which of them are explained."""
+"""Choose which items become examples, and which of these get a reason."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from glider.formats.base import Format
 
 
 def balanced(drawn: list[Candidate], settings: Mixture, counts: CandidateCounts) -> list[Candidate]:
-    """Thin out a level that has more than its share of a part; orders balance pairs anyway."""
+    """Thin out levels that exceed their share of a part; both orders already balance pairs."""
     levels: dict[tuple[str, str], dict[int, list[int]]] = {}
     for number, one in enumerate(drawn):
         if not one.item.is_pair:
@@ -39,7 +39,7 @@ def balanced(drawn: list[Candidate], settings: Mixture, counts: CandidateCounts)
 def sized(
     drawn: list[Candidate], settings: Mixture, counts: CandidateCounts, *, is_train: bool
 ) -> list[Candidate]:
-    """Draw from each set what its cap, its weight and the size of the whole allow."""
+    """Draw as many items from each set as its cap, its weight and the total size allow."""
     pools: dict[str, list[Candidate]] = {}
     for one in drawn:
         pools.setdefault(one.labelled.name, []).append(one)
@@ -86,9 +86,10 @@ def _cap(name: str, settings: Mixture) -> int:
 
 
 def _quota(available: Mapping[str, int], settings: Mixture, size: int | None) -> dict[str, int]:
-    """How many of each set: in proportion to weight times what is there, never more than there is.
+    """Compute how many items to draw from each set: proportional to weight times available items.
 
-    Without a size, the set of the largest weight is taken whole.
+    No quota exceeds the available items. Without a size, the set with the largest weight is used
+    whole.
     """
     if not available:
         return {}
@@ -125,7 +126,7 @@ def _limited(
     settings: Mixture,
     counts: CandidateCounts,
 ) -> list[Candidate]:
-    """Draw from those that `is_one` so many that they are at most a share of all."""
+    """Subsample the candidates for which `is_one` holds to at most a share of the total."""
     ones = [number for number, one in enumerate(drawn) if is_one(one)]
     others = len(drawn) - len(ones)
     if share >= 1 or not ones:
@@ -142,7 +143,7 @@ def _limited(
 def explained(
     drawn: list[Candidate], format: Format, settings: Mixture, counts: CandidateCounts
 ) -> frozenset[str]:
-    """Names of the items whose answer gets its reason."""
+    """Return the names of the items whose answers include a reason."""
     if not format.explains:
         return frozenset()
     usable: list[str] = []

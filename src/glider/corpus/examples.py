@@ -1,7 +1,7 @@
 """Training records and their files: gzipped JSON Lines, versioned.
 
-An `Example` has a prompt and the answer to learn, a `Preference` a prompt and two answers, an
-`ExampleTask` what an example's prompt was made of.
+An `Example` has a prompt and the target answer, a `Preference` has a prompt and two answers, and an
+`ExampleTask` has the parts an example's prompt was rendered from.
 """
 
 import gzip
@@ -32,7 +32,7 @@ class Turn(Frozen):
 
 
 class Prompted(Frozen):
-    """A prompt, and where it comes from."""
+    """A prompt and its source."""
 
     version: int = EXAMPLE_VERSION
     id: str
@@ -42,29 +42,29 @@ class Prompted(Frozen):
     lang: str
     licence: str
     criterion: str
-    """Content id of what is asked."""
+    """Content id of the criterion."""
     messages: tuple[Turn, ...]
     opening: str = ""
-    """How the answer begins: given, not learnt."""
+    """Given start of the answer, excluded from the loss."""
     labels: tuple[str, ...] | None = None
-    """The rubric's levels in order, as they are written."""
+    """The rubric's levels in order, as written in the answer."""
     after: str = ""
-    """The literal text right before the label, in the opening or in the answer."""
+    """The literal text directly before the label, in the opening or in the answer."""
     weight: float = 1.0
     score: int | None
-    """The settled level; None in a person's own pairs, which do not have it."""
+    """The gold level; None in the user's own pairs, which have none."""
 
 
 class Example(Prompted):
-    """A prompt and the answer to learn."""
+    """A prompt and the target answer."""
 
     completion: str
-    """What follows the opening."""
+    """The answer after the opening."""
     whole: bool
-    """The answer ends here, so the end of the turn is learnt too. False of a bare score (or score
-    and quotes alone), after which an answer may continue."""
+    """Whether the answer ends here, so that the end of the turn is trained too. False for a bare
+    score (or score and quotes alone), after which an answer may continue."""
     soft: tuple[float, ...] | None = None
-    """Probability of each of `labels`; None where all of it is on `score`."""
+    """Probability of each of `labels`; None if `score` has all of it."""
 
     @model_validator(mode="after")
     def _checked(self) -> Self:
@@ -79,24 +79,24 @@ class Example(Prompted):
 
 
 class Preference(Prompted):
-    """A prompt and two answers, one to be preferred."""
+    """A prompt with a preferred and a rejected answer."""
 
     chosen: str
     rejected: str
 
 
 class ExampleTask(Frozen):
-    """What an example's prompt was made of, so that it can be asked in another format."""
+    """The parts of an example's prompt, so that it can be rendered in another format."""
 
     version: int = EXAMPLE_VERSION
     id: str
-    """Of the example."""
+    """Id of the example."""
     sample: Sample
     criterion: Criterion
 
     @property
     def task(self) -> JudgeTask:
-        """What a format renders and reads."""
+        """Return the task, which a format renders and parses."""
         return JudgeTask(self.sample, self.criterion)
 
 
@@ -109,10 +109,10 @@ _NAMES: dict[type[Frozen], str] = {
 
 
 def required_format(data: Path) -> dict[str, str]:
-    """`format_of` a folder that `glider data` made.
+    """Return `format_of` a folder, which must be one made by `glider data`.
 
     Raises:
-        DataError: it is none.
+        DataError: the folder was not made by `glider data`.
     """
     format = format_of(data)
     if format is None:
@@ -125,10 +125,10 @@ def required_format(data: Path) -> dict[str, str]:
 
 
 def format_of(data: Path) -> dict[str, str] | None:
-    """The format that a folder's examples ask in, as its manifest says; None where none says it.
+    """Read from the manifest which format a folder's examples use; None if it is not recorded.
 
     Returns:
-        `format`, and where they were chosen `order`, `layout` and `reason_words`.
+        `format`, plus `order`, `layout` and `reason_words` if they were set.
     """
     try:
         settings = json.loads((data / "manifest.json").read_text("utf-8"))["settings"]
@@ -143,13 +143,13 @@ def format_of(data: Path) -> dict[str, str] | None:
 
 
 def write_lines(path: Path, records: Iterable[Frozen]) -> int:
-    """Write records, one a line, gzip; the same records give the same bytes.
+    """Write records as gzipped JSON Lines; equal records give equal bytes.
 
     Returns:
-        How many.
+        Number of records.
 
     Raises:
-        RunError: the disk is full or cannot be written; nothing half-written is left.
+        RunError: the disk is full or not writable; no partial file is left.
     """
     n = 0
     with (
@@ -165,10 +165,10 @@ def write_lines(path: Path, records: Iterable[Frozen]) -> int:
 
 
 def read_examples(path: Path) -> Iterator[Example]:
-    """The examples of a file.
+    """Read the examples in a file.
 
     Raises:
-        DataError: not there, damaged, or not examples; names file and line.
+        DataError: the file is missing, damaged or does not hold examples; names file and line.
         UnknownSchemaVersion: written by a newer Glider.
     """
     for line, data in _lines(path):
@@ -176,7 +176,7 @@ def read_examples(path: Path) -> Iterator[Example]:
 
 
 def read_preferences(path: Path) -> Iterator[Preference]:
-    """The preferences of a file.
+    """Read the preferences in a file.
 
     Raises:
         DataError, UnknownSchemaVersion: as `read_examples`.
@@ -186,7 +186,7 @@ def read_preferences(path: Path) -> Iterator[Preference]:
 
 
 def read_tasks(path: Path) -> Iterator[ExampleTask]:
-    """What the examples of a folder ask.
+    """Read the tasks of the examples.
 
     Raises:
         DataError, UnknownSchemaVersion: as `read_examples`.
@@ -196,7 +196,7 @@ def read_tasks(path: Path) -> Iterator[ExampleTask]:
 
 
 def hash_of(folder: Path) -> str:
-    """SHA-256 over names and content of a folder's files of examples and tasks."""
+    """Compute SHA-256 over names and contents of a folder's example and task files."""
     digest = hashlib.sha256()
     for path in sorted(folder.glob("*.jsonl.gz")):
         with path.open("rb") as file:

@@ -1,9 +1,9 @@
 """Turn a labelled item into an example: the exact prompt that is served, and the answer.
 
-Prompt and answer come from the `Format` that serves: `render` and `target`, nothing else. The label
-is carried linearly from the scale people used to the rubric's levels. A label between two levels is
-a distribution over these two; single ratings are one over all levels. What cannot be learnt from
-raises `Unusable`, whose message the data card counts.
+Prompt and answer come only from `render` and `target` of the `Format` used for serving. The label
+is mapped linearly from the annotators' scale to the rubric's levels. A label between two levels
+becomes a distribution over these two; individual ratings give a distribution over all levels.
+An item that cannot be trained on raises `Unusable`; the data card counts its messages.
 """
 
 from bisect import bisect_left
@@ -26,17 +26,17 @@ _UNWRITTEN = "\0"
 
 
 class Unusable(ValueError):
-    """The item gives no example; the message says why, in words that many items share."""
+    """No example can be made of the item; the message is generic enough to be counted."""
 
 
 # Labels
 
 
 def spread(value: float, scale: tuple[float, float], levels: Sequence[int]) -> list[float]:
-    """A label as a distribution over levels: on the two it lies between, or on the one it meets.
+    """Spread a label over the two levels it lies between, or put it on the level it equals.
 
     Raises:
-        LabelOutsideScale: it is not on its scale.
+        LabelOutsideScale: the label is outside its scale.
     """
     low, high = scale
     if not low <= value <= high:
@@ -53,11 +53,12 @@ def spread(value: float, scale: tuple[float, float], levels: Sequence[int]) -> l
 
 
 def level_of(item: Item) -> tuple[int, list[float]]:
-    """Index of the settled level, and the distribution over all levels of what is asked.
+    """Return the index of the gold level and the distribution over all levels of the rubric.
 
-    The settled level is the nearest; halfway it is the lower. Single ratings give the distribution
-    where their most common level is the settled one (of four levels or more: at most next to it);
-    else they say something else than the settled label, and its two neighbours are taken.
+    The gold level is the nearest one; a tie goes to the lower. Individual ratings give the
+    distribution if their most common level is the gold level (with four levels or more: at most
+    one level away). Otherwise they disagree with the gold label, which is spread over the two
+    levels around it instead.
     """
     levels = (0, 1) if item.is_pair else item.criterion.rubric.scores
     shares = spread(item.gold, item.scale, levels)
@@ -75,7 +76,7 @@ def level_of(item: Item) -> tuple[int, list[float]]:
 
 
 def task_of(item: Item, *, swapped: bool = False) -> JudgeTask:
-    """What a judge is asked of an item; of a pair, one of its two orders."""
+    """Return the task a judge gets for an item; for a pair, in one of its two orders."""
     if not item.is_pair:
         return JudgeTask(item.sample, item.criterion)
     first, second = (field.name for field in item.sample.judged)
@@ -93,20 +94,20 @@ def example_of(
     soft: bool = True,
     marks: bool = False,
 ) -> Example:
-    """The example an item gives.
+    """Make the example for an item.
 
     Args:
-        format: as it will be served. An item without a usable reason is asked in its bare variant;
-            where there is none, it gives no example.
+        format: format used for serving. An item without a usable reason uses the bare variant; if
+            the format has none, no example can be made.
         explained: False asks for the score alone.
-        swapped: of a pair, the other order, with the mirrored label.
-        copy: 1, 2, ... of an item that is used again.
-        soft: keep the distribution over levels; False gives the nearest level alone.
-        marks: where people marked places and wrote no usable reason, give score and quotes, and
-            leave the answer open there; for formats that write the reason last.
+        swapped: show a pair in the other order, with the label mirrored.
+        copy: 1, 2, ... for an item that is used again.
+        soft: keep the distribution over levels; False keeps only the nearest level.
+        marks: if people highlighted passages but wrote no usable reason, give score and quotes and
+            leave the answer open after them; for formats that put the reason last.
 
     Raises:
-        Unusable: no example can be made of it.
+        Unusable: no example can be made of the item.
         LabelOutsideScale: the label is not on its scale.
     """
     settled, shares = level_of(item)
@@ -135,7 +136,7 @@ def example_of(
     phrases = phrases_of(item, task, used) if used.explains else ()
     written = _UNWRITTEN if only_marks else reason
     target = used.target(Reading(score=score, reasoning=written, phrases=phrases), task)
-    # Open ends are cut before the space, which belongs to the word that would follow.
+    # Cut before the space: it belongs to the word that would follow.
     target = target.partition(_UNWRITTEN)[0].rstrip(" ") if only_marks else target
     if not target.startswith(prompt.opening):
         raise AssertionError(f"{used.id}: the answer does not begin as the prompt opens it")
@@ -168,11 +169,11 @@ def _summing_to_1(shares: Sequence[float]) -> list[float]:
 def reason_of(
     item: Item, labelled: LabelledSet, format: Format, *, swapped: bool = False
 ) -> str | None:
-    """The reason people wrote, made fit for an answer; None where they wrote none.
+    """Return the human-written reason, adapted for an answer; None if there is none.
 
     Raises:
-        Unclear: they wrote one that cannot be used, or the format quotes in every answer and there
-            is nothing to learn a quote from.
+        Unclear: the reason cannot be used, or the format needs a quote in every answer and there is
+            no source for one.
     """
     if item.reason is None:
         return None
@@ -196,10 +197,10 @@ def reason_of(
 
 
 def phrases_of(item: Item, task: JudgeTask, format: Format) -> tuple[str, ...]:
-    """At most two decisive phrases, each as the quote grammar of a served answer allows it.
+    """Return at most two decisive phrases that the quote grammar of the served format allows.
 
-    They are the places people marked; else what the reason quotes of the judged text; else, of a
-    judged text that is one short line, that line.
+    They are the passages people highlighted; else the reason's quotes from the judged text; else
+    the judged text itself if it is one short line.
     """
     texts = format.shown(task)
     judged = [texts[field.name] for field in task.sample.judged]
@@ -218,7 +219,7 @@ def phrases_of(item: Item, task: JudgeTask, format: Format) -> tuple[str, ...]:
 
 
 def _quote_in(texts: Sequence[str], phrase: str) -> str | None:
-    """A quote of the first text that has the phrase; None where it is too common to tell."""
+    """Quote the phrase from the first text that has it; None if it occurs too often to locate."""
     if " " not in phrase and phrase.isascii():
         return None
     for text in texts:

@@ -1,4 +1,4 @@
-"""Count a prompt's tokens, and check whether an item fits into a limit."""
+"""Count the tokens of a prompt, and check whether an item fits a limit."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,32 +10,32 @@ from glider.formats.base import Format
 from glider.gold.items import Item
 
 Tokens = Callable[[str], int]
-"""How many tokens a text is."""
+"""Counts the tokens of a text."""
 
 TOO_LONG = "a prompt that is too long"
 
 
 def estimated_tokens(text: str) -> int:
-    """Tokens of a text, about: 3.5 Latin letters each, and up to two for a letter of other scripts.
+    """Estimate tokens: 3.5 Latin letters per token, up to two tokens per letter of other scripts.
 
-    Of 600 English prompts SmolLM2's tokenizer made 0.8 to 1.1 times as many.
+    On 600 English prompts, SmolLM2's tokenizer gave 0.8 to 1.1 times the estimate.
     """
     other = sum(char > "\u024f" for char in text) if not text.isascii() else 0
     return round((len(text) - other) / 3.5 + 1.7 * other)
 
 
 _TEMPLATE_TOKENS = 14
-"""What a chat template adds."""
+"""Tokens added by a chat template."""
 
 
 def n_tokens(example: Example, tokens: Tokens) -> int:
-    """Tokens of an example's prompt, chat template included."""
+    """Count the tokens of an example's prompt, including the chat template."""
     return sum(tokens(turn.content) for turn in example.messages) + _TEMPLATE_TOKENS
 
 
 def why_not_askable(item: Item, format: Format, *, limit: int | None, tokens: Tokens) -> str | None:
-    """Why an item cannot be asked in a prompt of at most so many tokens; None where it can."""
-    asking = format.bare() or format  # its prompt is the same, and no grammar of quotes is made
+    """Say why an item's prompt cannot be made within `limit` tokens; None if it can."""
+    asking = format.bare() or format  # same prompt, without building a quote grammar
     try:
         prompt = asking.render(task_of(item))
     except (TaskError, SetupError) as exc:
@@ -45,11 +45,11 @@ def why_not_askable(item: Item, format: Format, *, limit: int | None, tokens: To
 
 
 def tokens_of(path: Path) -> Tokens:
-    """Counts with a tokenizer: a tokenizer.json, the folder of one, or a model.
+    """Return a token counter that uses a tokenizer.json, its folder, or a model.
 
     Raises:
-        MissingExtra: the package that reads it is not installed.
-        SetupError: there is none, or it is damaged.
+        MissingExtra: the package that reads the tokenizer is not installed.
+        SetupError: the tokenizer is missing or damaged.
     """
     try:
         from tokenizers import Tokenizer
@@ -64,6 +64,6 @@ def tokens_of(path: Path) -> Tokens:
         raise SetupError(f"{path}: no tokenizer.json there")
     try:
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as exc:  # it has no errors of its own
+    except Exception as exc:  # the library defines no error classes of its own
         raise SetupError(f"{file}: no tokenizer: {exc}") from exc
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)

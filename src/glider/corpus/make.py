@@ -1,4 +1,4 @@
-"""`glider data` as a function: make a folder of examples from labelled sets and own labels."""
+"""The library function behind `glider data`: make examples from labelled sets and own labels."""
 
 import json
 from collections.abc import Callable
@@ -24,26 +24,26 @@ class MadeData:
 
     folder: Path
     record: DataRecord
-    """What is in it, as its manifest.json has it."""
+    """The contents, as in its manifest.json."""
     compared: bool
-    """There were benchmarks to compare with."""
+    """Whether there were benchmarks to compare with."""
 
 
 def make_data(
     settings: DataSettings, out: Path, *, notify: Callable[[str], None] = lambda _text: None
 ) -> MadeData:
-    """Make the folder `out` of examples, whole or not at all.
+    """Write the folder `out` of examples atomically.
 
     Args:
-        notify: called with each step, and how much was left out for which reason.
+        notify: called with each step, and with each reason for leaving items out and its count.
 
     Raises:
-        RunError: the folder is not empty, the disk is full or cannot be written.
-        SetupError, UnknownName: settings that do not fit together.
-        EmptySplit: nothing is left of one.
-        LeakedBenchmark: a file of the user's is in benchmarks from end to end.
-        DataError: a set's data is not there or holds nothing.
-        MissingExtra: a tokenizer is named, and the package that reads it is not installed.
+        RunError: the folder is not empty, or the disk is full or not writable.
+        SetupError, UnknownName: the settings are invalid together.
+        EmptySplit: a split has no items left.
+        LeakedBenchmark: a user's file overlaps benchmarks entirely.
+        DataError: a set's data is missing or empty.
+        MissingExtra: a tokenizer is given, but the package that reads it is not installed.
     """
     refuse_filled(out)
     mixture, folder = settings.mixture(), settings.folder()
@@ -64,10 +64,10 @@ def make_data(
 
 
 def save(out: Path, mixed: Mixed, sets: list[LabelledSet], settings: Mixture) -> DataRecord:
-    """Write the folder, whole or not at all.
+    """Write the folder atomically.
 
     Raises:
-        RunError: the folder is not empty, the disk is full or cannot be written.
+        RunError: the folder is not empty, or the disk is full or not writable.
     """
     with new_folder(out) as new:
         for name, examples in (("train", mixed.train), ("dev", mixed.dev)):

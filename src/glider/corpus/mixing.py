@@ -1,11 +1,11 @@
-"""Mix labelled sets into a training and a development part, counting all that is left out.
+"""Mix labelled sets into a training and a development split, and count everything left out.
 
-In order: load; leave out what a benchmark holds; cut off the development part; leave out what is
-too long; make pairs of single outputs; balance levels; draw by sets (examples-proportional with a
-cap, as FLAMe); limit pairs and languages; choose which answers are explained; change wordings,
-names and scales; shuffle. The same data and settings give the same files: every draw has its own
-seed, made of the settings' seed and a name, so one set more does not change how another one is
-drawn.
+The steps, in order: load; remove items that overlap a benchmark; split off the development part;
+remove items that are too long; make pairs from single outputs; balance levels; sample each set
+(examples-proportional with a cap, as in FLAMe); limit pairs and languages; choose which answers get
+a reason; vary wordings, names and scales; shuffle. The same data and settings give the same files.
+Each draw derives its own seed from the settings' seed and a name, so that adding a set does not
+change how another is sampled.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """The two splits and their history."""
+    """The two splits, and how they were made."""
 
     train: list[Example]
     dev: list[Example]
@@ -42,10 +42,10 @@ class Mixed:
     overlaps: list[Overlap]
     notes: dict[str, tuple[str, ...]]
     held_out: dict[str, list[str]]
-    """For each set of which there is anything, the clusters of its development part, whether the
-    examples were drawn from them or not: items to bench on."""
+    """Clusters of the development split of each non-empty set, for benchmarking; they include
+    clusters from which no example was drawn."""
     tasks: list[ExampleTask]
-    """What each example of both splits asks."""
+    """The task of each example in both splits."""
 
 
 def mix(
@@ -59,15 +59,15 @@ def mix(
     """Make both splits.
 
     Args:
-        against: benchmark sets that must not be in training.
-        tokens: how many tokens a text is; estimated from its letters if not given.
-        notify: called with each step, and how much was left out for which reason.
+        against: benchmark sets that the training data must not overlap.
+        tokens: counts the tokens of a text; estimated from its letters by default.
+        notify: called with each step, and with each reason for leaving items out and its count.
 
     Raises:
-        EmptySplit: nothing is left of one.
-        LeakedBenchmark: a file of the user's is in benchmarks from end to end.
-        DataError: a set's data is not there or holds nothing.
-        SetupError: the format does not take the settings.
+        EmptySplit: a split has no items left.
+        LeakedBenchmark: a user's file overlaps benchmarks entirely.
+        DataError: a set's data is missing or empty.
+        SetupError: the format does not support the settings.
     """
     format = format_for(settings)
     counts = CandidateCounts()
@@ -119,7 +119,7 @@ def _why(counts: CandidateCounts) -> str:
 def _left_out(
     own: Sequence[str], counts: CandidateCounts, notes: Mapping[str, Sequence[str]]
 ) -> Iterator[str]:
-    """A line for each reason; the card has them set by set. Of own files also the records."""
+    """Yield a line per reason, and the notes on own files; the card lists reasons by set."""
     for why, n in counts.reasons():
         yield f"left out: {n} {why}"
     for name in own:
@@ -202,7 +202,7 @@ def _short_enough(
 def _derived(
     drawn: Sequence[Candidate], settings: Mixture, format: Format, tokens: Tokens, notify: Notify
 ) -> list[Candidate]:
-    """The pairs made of single outputs, none longer than a prompt may be."""
+    """Make pairs from single outputs, skipping those whose prompt would be too long."""
     pools: dict[str, list[Item]] = {}
     labelled: dict[str, LabelledSet] = {}
     for one in drawn:

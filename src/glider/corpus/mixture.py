@@ -1,4 +1,4 @@
-"""The settings of a mixture: which sets, how much of each, and how their items are asked."""
+"""Settings of a mixture: which sets, how much of each, and how their items become prompts."""
 
 from collections.abc import Mapping
 
@@ -12,68 +12,68 @@ from glider.formats import make_format
 from glider.formats.base import Format
 
 LARGEST = 1 << 16
-"""FLAMe's limit of examples from one task."""
+"""FLAMe's limit on the examples from one task."""
 
 
 class SetShare(Frozen):
-    """How much of the mixture one set may be."""
+    """How much one set contributes to the mixture."""
 
     weight: float = Field(default=1.0, gt=0)
     cap: int | None = Field(default=None, ge=1)
 
 
 class Mixture(Frozen):
-    """What the files are made of."""
+    """Settings that determine the contents of the files."""
 
     format: str = "nano"
     order: str | None = None
     layout: str | None = None
     reason_words: int | None = Field(default=None, ge=1)
-    """Most words of a reason; nano's 30 without it."""
+    """Maximum number of words in a reason; default: 30, as in nano."""
     sets: Mapping[str, SetShare] = Field(default_factory=dict)
-    """Name to share; without any, every set that may be trained on."""
+    """Set name to share; if empty, every set that may be trained on."""
     leave_out: tuple[str, ...] = ("hhh_alignment",)
-    """Sets not taken even so: hhh_alignment is the source of the benchmark glider_hh."""
+    """Sets to exclude from that default: hhh_alignment is the source of benchmark glider_hh."""
     allow: tuple[str, ...] = ()
-    """Sets whose `use` is not `train`, taken on the user's own word."""
+    """Sets to include although their `use` is not `train`, on the user's responsibility."""
     cap: int = Field(default=LARGEST, ge=1)
-    """Most items of any one set."""
+    """Maximum number of items from any one set."""
     size: int | None = Field(default=None, ge=1)
-    """Training items in all; without it, as many as shares and caps leave. A pair asked in both
-    orders is one item and two examples."""
+    """Total number of training items; default: as many as shares and caps allow. A pair shown in
+    both orders is one item and two examples."""
     pairs: float = Field(default=1.0, ge=0, le=1)
-    """Largest share of examples that compare two outputs. Below 1, a `size` has as many while
-    pairs last, and single outputs are the rest."""
+    """Maximum share of examples that compare two outputs. If it is below 1 and `size` is set, pairs
+    fill this share as far as they suffice, and single outputs fill the rest."""
     other_languages: float = Field(default=1.0, ge=0, le=1)
-    """Largest share of items that are not English."""
+    """Maximum share of non-English items."""
     level_share: float = Field(default=0.6, gt=0, le=1)
-    """Largest share of one level within a part of a set; a level that dominates is thinned out."""
+    """Maximum share of one level within a part of a set; dominant levels are thinned out."""
     explained: float = Field(default=1.0, ge=0, le=1)
-    """Largest share of items whose answer has quotes and a reason, where a bare score can stand."""
+    """Maximum share of items with quotes and a reason, if the format allows bare scores."""
     copies: int = Field(default=1, ge=1)
-    """Most uses of one item where the size asks for more than there is; each in other words."""
+    """Maximum uses of one item if `size` exceeds the supply; each use is worded differently."""
     repeats: int = Field(default=20, ge=1)
-    """Most uses of one reason within a set; further ones have a bare score."""
+    """Maximum uses of one reason within a set; further items get a bare score."""
     marks: bool = False
-    """Learn score and quotes where people marked places and wrote no usable reason."""
+    """Train on score and quotes if people highlighted passages but wrote no usable reason."""
     derived: DerivedPairs = DerivedPairs()
-    """Training pairs made of the items' single outputs, beside all that shares and sizes limit."""
+    """Training pairs made from single outputs, in addition to the limits of shares and sizes."""
     both_orders: bool = True
     soft: bool = True
-    """Keep several people's ratings, and labels between two levels, as a distribution."""
+    """Keep several annotators' ratings, and labels between two levels, as a distribution."""
     max_prompt_tokens: int | None = Field(default=None, ge=64)
     dev: float = Field(default=0.1, ge=0, lt=1)
-    """Share of each set's items that is kept for development."""
+    """Share of each set's items that is held out for development."""
     augment: Augment = Augment()
     seed: int = 0
 
 
 def format_for(settings: Mixture) -> Format:
-    """The format that is asked in.
+    """Return the format of the prompts.
 
     Raises:
-        UnknownName: no such format.
-        SetupError: the format does not take the settings.
+        UnknownName: there is no such format.
+        SetupError: the format does not support the settings.
     """
     options: dict[str, str | int | None] = {
         "order": settings.order,

@@ -1,10 +1,10 @@
 """Find texts that occur, exactly or nearly, in both training data and benchmarks.
 
-Texts are compared as words (case, spacing and marks set aside). Two are *near* when at least half
-of the runs of eight words of one are in the other, either way round. Runs are counted exactly, not
-estimated: of the shipped sets there are few million, which numpy sorts in a second, so no sketch
-and no further library is needed. A text of fewer than eight words is compared as part of its item
-only: "Yes." is in every data set and tells nothing.
+Texts are compared as word sequences, without case, spacing or punctuation. Two texts are *near* if
+at least half of the 8-grams of either one occur in the other. 8-grams are counted exactly: the
+shipped sets have a few million, which numpy sorts in a second, so no sketch such as MinHash and no
+further library is needed. A text of fewer than eight words is compared only as part of its item,
+because a text such as "Yes." occurs in every data set.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ Place = Literal["prompt", "answer", "item"]
 RUN = 8
 SHARE = 0.5
 MOST_USES = 5
-"""An input that goes with more contexts than this is an instruction, not a prompt of its own."""
+"""An input with more contexts than this is a fixed instruction, not a prompt of its own."""
 
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _Hashes = NDArray[np.uint64]
@@ -37,12 +37,12 @@ _FACTOR = 0x9E3779B97F4A7C15
 
 
 class Overlap(Frozen):
-    """Items of a training set that are in a benchmark set."""
+    """Items of a training set that overlap a benchmark set."""
 
     train: str
     benchmark: str
     place: Place
-    """`prompt`: an input or context; `answer`: a judged text; `item`: short texts, all together."""
+    """`prompt`: an input or context; `answer`: a judged text; `item`: all short texts together."""
     kind: Kind
     items: int
 
@@ -56,15 +56,15 @@ class Match:
     kind: Kind
 
 
-@lru_cache(maxsize=1 << 14)  # a text stands in many records: once for each criterion, rating, model
+@lru_cache(maxsize=1 << 14)  # texts recur in records: one for each criterion, rating, model
 def normalized(text: str) -> str:
-    """The words of a text, which is what is compared."""
-    # Of plain ASCII the words are these, and found five times as fast.
+    """Reduce a text to its words for comparison."""
+    # For plain ASCII this finds the same words five times as fast.
     return " ".join(_ASCII_WORD.findall(text.lower()) if text.isascii() else words(text))
 
 
 def texts_of(sample: Sample, instructions: frozenset[str] = frozenset()) -> dict[Place, list[str]]:
-    """The texts of a sample by what they are, as words; fixed instructions left out."""
+    """Group a sample's normalized texts by place, leaving out fixed instructions."""
     prompt = [normalized(f.text) for f in sample.fields if f.role in ("input", "context")]
     answer = [normalized(f.text) for f in sample.judged]
     own = [text for text in prompt if text and text not in instructions]
@@ -72,7 +72,7 @@ def texts_of(sample: Sample, instructions: frozenset[str] = frozenset()) -> dict
 
 
 def instructions_of(samples: Iterable[Sample]) -> frozenset[str]:
-    """Inputs that go with many contexts: every text has them, so they tell none apart."""
+    """Find inputs with many contexts; every sample has them, so they identify none."""
     contexts: dict[str, set[str]] = {}
     for sample in samples:
         asked, context = sample.with_role("input"), sample.with_role("context")
@@ -85,7 +85,7 @@ def instructions_of(samples: Iterable[Sample]) -> frozenset[str]:
 
 @dataclass
 class Index:
-    """The texts of some benchmark sets, to be asked whether a text is among them."""
+    """Searchable index of the texts of benchmark sets."""
 
     names: list[str] = field(default_factory=list)
     _exact: dict[str, int] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class Index:
     _sorted: tuple[_Hashes, NDArray[np.int64]] | None = None
 
     def add(self, name: str, samples: Sequence[Sample]) -> None:
-        """Take a set in; the same text is kept once."""
+        """Add a set; equal texts are stored once."""
         owner = len(self.names)
         self.names.append(name)
         instructions = instructions_of(samples)
@@ -112,10 +112,10 @@ class Index:
         self._sorted = None
 
     def find(self, sample: Sample, instructions: frozenset[str] = frozenset()) -> list[Match]:
-        """Every way in which a sample is among the indexed texts, each benchmark set once a place.
+        """Find all matches of a sample, at most one per benchmark set and place.
 
         Args:
-            instructions: texts of the sample's own set that tell nothing (`instructions_of`).
+            instructions: fixed instructions of the sample's set to ignore (`instructions_of`).
         """
         texts = texts_of(sample, instructions)
         found: dict[tuple[int, Place], Kind] = {}
@@ -165,12 +165,12 @@ def _whole(texts: Mapping[Place, list[str]]) -> str:
 
 @lru_cache(maxsize=1 << 18)
 def _word_hash(word: str) -> int:
-    # Not `hash`, which differs from process to process.
+    # Not `hash`, which differs between processes.
     return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest())
 
 
 def _runs(split: Sequence[str]) -> _Hashes:
-    """Hash of every run of eight words, each once."""
+    """Hash every distinct 8-gram."""
     words_ = np.array([_word_hash(word) for word in split], dtype=np.uint64)
     n = len(words_) - RUN + 1
     total = np.zeros(n, dtype=np.uint64)
@@ -183,13 +183,13 @@ def _runs(split: Sequence[str]) -> _Hashes:
 def overlaps(
     train: Mapping[str, Sequence[Item]], index: Index, *, places: frozenset[Place] | None = None
 ) -> tuple[list[Overlap], dict[str, set[int]]]:
-    """What of the training sets is in the index, counted by pair of sets.
+    """Find the training items that overlap the index, and count them by pair of sets.
 
     Args:
-        places: where a match makes an item found; matches elsewhere are counted all the same.
+        places: places in which a match marks an item as found; other matches are only counted.
 
     Returns:
-        The counts, and for each training set the places (in its list) of the items found.
+        The counts, and for each training set the list indices of the items found.
     """
     counts: Counter[tuple[str, str, Place, Kind]] = Counter()
     hit: dict[str, set[int]] = {}
@@ -209,7 +209,7 @@ def overlaps(
 def _matches(
     items: Sequence[Item], index: Index, instructions: frozenset[str]
 ) -> Iterator[tuple[int, list[Match]]]:
-    # Several criteria are asked of one sample: it is looked for once.
+    # One sample may have several criteria; search for it only once.
     known: dict[str, list[Match]] = {}
     for number, item in enumerate(items):
         key = item.sample.content_id

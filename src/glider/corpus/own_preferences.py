@@ -1,12 +1,12 @@
 """Turn the user's own pairs of answers into files for a preference stage and an SFT stage.
 
-A record has `prompt`, `chosen` and `rejected`, as GLIDER's and TRL's have: a prompt is a text or a
-list of messages, an answer a text or a list of one message. Prompts are taken as they are, so they
-have to be in the very format that will be served. As in GLIDER's training, the first stage learns
-what was chosen, the second that it is better than what was rejected.
+A record has `prompt`, `chosen` and `rejected`, as in GLIDER and TRL. A prompt is a text or a list
+of messages; an answer is a text or a list of one message. Prompts are used verbatim, so they must
+be in exactly the format that will be served. As in GLIDER's training, the SFT stage learns the
+chosen answers, and the preference stage learns to prefer them to the rejected ones.
 
-Pairs of one prompt are in one split. A finished prompt does not say which texts
-it is made of, so it is compared with no benchmark.
+All pairs with the same prompt are in the same split. A finished prompt does not reveal which texts
+it was rendered from, so it cannot be compared with benchmarks.
 """
 
 from collections import Counter
@@ -32,16 +32,16 @@ _ROLES = ("system", "user", "assistant")
 
 @dataclass(frozen=True, slots=True)
 class OwnPreferences:
-    """What a file gives."""
+    """The preferences and examples from one file."""
 
     name: str
     preferences: Mapping[str, list[Preference]]
-    """`train` and `dev`."""
+    """Preferences by split, `train` and `dev`."""
     examples: Mapping[str, list[Example]]
-    """What was chosen, each answer to a prompt once."""
+    """Examples of the chosen answers by split; each answer to a prompt occurs once."""
     records: int
     left_out: Mapping[str, int]
-    """Why to records."""
+    """Number of records left out, by reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +50,20 @@ class MadePreferences:
 
     folder: Path
     manifest: Mapping[str, Any]
-    """What is in it, as its manifest.json has it."""
+    """The contents, as in its manifest.json."""
     left_out: Mapping[str, int]
-    """Why to records."""
+    """Number of records left out, by reason."""
 
 
 def own_preferences(path: Path, *, dev: float, seed: int) -> OwnPreferences:
-    """Read a file of pairs and cut off its development part.
+    """Read a file of pairs and split off its development part.
 
     Args:
-        dev: share of the prompts.
+        dev: share of the prompts held out for development.
 
     Raises:
-        DataError: not there or not readable.
-        EmptySplit: no record is a pair, or nothing is left for one split.
+        DataError: the file is missing or unreadable.
+        EmptySplit: no record is a pair, or a split has no pairs left.
     """
     name = path.name.split(".")[0]
     left_out: Counter[str] = Counter()
@@ -128,7 +128,7 @@ def _preference(name: str, data: Mapping[str, Any]) -> Preference:
 
 
 def _turns(value: Any, role: str) -> tuple[Turn, ...]:
-    """Messages, or one of a plain text; none where it is neither."""
+    """Read messages, or wrap a plain text in one; empty if the value is neither."""
     if isinstance(value, str):
         return (Turn(role=role, content=value),) if value.strip() else ()  # type: ignore[arg-type]
     if not isinstance(value, Sequence):
@@ -162,18 +162,18 @@ def make_preferences(
     dev: float = 0.1,
     seed: int = 0,
 ) -> MadePreferences:
-    """A file of pairs to the folder `out`, which is written whole or not at all.
+    """Convert a file of pairs to the folder `out`, written atomically.
 
     Args:
-        format: the format that the prompts are in, to be kept with what is trained on them; nano if
-            only its `order` is given.
-        dev: share of the prompts that is kept for development.
+        format: format of the prompts, recorded with the judges trained on them; nano if only its
+            `order` is given.
+        dev: share of the prompts held out for development.
 
     Raises:
-        DataError: the file is not there or not readable.
-        EmptySplit: no record is a pair, or nothing is left for one split.
-        UnknownName, SetupError: no such format, or it has no order.
-        RunError: the folder is not empty, the disk is full or cannot be written.
+        DataError: the file is missing or unreadable.
+        EmptySplit: no record is a pair, or a split has no pairs left.
+        UnknownName, SetupError: there is no such format, or it has no order.
+        RunError: the folder is not empty, or the disk is full or not writable.
     """
     refuse_filled(out)
     given = {"format": format or (order and "nano"), "order": order}

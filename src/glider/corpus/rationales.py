@@ -1,9 +1,9 @@
 """Turn human explanations into reasons that fit a short answer.
 
-A reason is kept in its own language and its own words: whole sentences are chosen and nothing is
-composed. What names a number on some scale, another answer or nothing but the verdict is left out,
-so that a reason stays true under another rubric and in the other order. One that cannot be used
-raises `Unclear`, whose message is what the data card counts.
+A reason keeps its language and wording: whole sentences are selected, none are composed. Sentences
+that mention a number on some scale or another answer, or only state the verdict, are dropped, so
+that the reason stays true under another rubric and in the other order. A reason that cannot be used
+raises `Unclear`; the data card counts its messages.
 """
 
 import re
@@ -16,26 +16,26 @@ from glider.text.words import words
 
 
 class Unclear(ValueError):
-    """The text cannot stand as a reason; the message says why, in words that many texts share."""
+    """The text cannot be used as a reason; the message is generic enough to be counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What the reason is about."""
+    """The item that the reason is about."""
 
     texts: Sequence[str] = ()
-    """Texts that the reason must not merely repeat."""
+    """Texts that the reason must not just repeat."""
     level: float | None = None
-    """The label in 0..1 of its scale; None of a pair."""
+    """The label rescaled to 0..1; None for a pair."""
     lang: str = "en"
     swapped: bool = False
-    """The pair is shown in the other order."""
+    """Whether the pair is shown in the other order."""
     words: int = 30
-    """Most words of the reason."""
+    """Maximum number of words in the reason."""
 
     @property
     def of_pair(self) -> bool:
-        """Two outputs are compared."""
+        """Whether two outputs are compared."""
         return self.level is None
 
 
@@ -136,13 +136,13 @@ _REPEATS = frozenset(
 
 
 def cleaned(text: str, about: About) -> str:
-    """The reason in the language it was written in, on one line, within what `nano` writes.
+    """Clean a reason: one line, in its original language, as short as a `nano` reason.
 
     Raises:
-        Unclear: it names no text of the pair, says nothing but the verdict, repeats the text,
-            contradicts the label, or has no sentence that fits.
+        Unclear: the reason mentions neither text of the pair, only states the verdict, repeats the
+            text, contradicts the label, or has no sentence that fits.
     """
-    # A line that goes on in lower case was only wrapped.
+    # A line that continues in lower case was only wrapped.
     text = re.sub(r"(?<=:)\n|(?<![.!?])\n(?=[a-zäöüß])", " ", defuse(text))
     if about.of_pair:
         text = _renamed(text, about.swapped)
@@ -170,7 +170,7 @@ def _is_thin(sentence: str) -> bool:
 
 
 def _renamed(text: str, swapped: bool) -> str:
-    """Every name of an output as the prompt has it, in the order shown."""
+    """Replace each name of an output by its name in the prompt, in the order shown."""
 
     def name(match: re.Match[str]) -> str:
         number = int(match["en"] or match["ja"])
@@ -202,7 +202,7 @@ def _sentences(text: str, lang: str) -> list[str]:
 
 
 def _tidy(sentence: str, lang: str) -> str:
-    """One line without bullet or leading mark, with a capital and an end."""
+    """Strip bullet and leading punctuation; capitalize and end the sentence."""
     line = _BULLET.sub("", " ".join(sentence.split())).lstrip(":;,.-–—•* ").rstrip(" ,;-–—")
     if not line:
         return ""
@@ -224,7 +224,7 @@ def _fits(text: str, words: int) -> bool:
 
 
 def _chosen(sentences: list[str], about: About) -> str:
-    """As many whole sentences as fit; below the top label one that names a fault comes first."""
+    """Choose as many whole sentences as fit; below the top label, a fault comes first."""
     joiner = "" if about.lang in ("zh", "ja") else " "
     if _fits(whole := joiner.join(sentences), about.words):
         return whole
@@ -241,19 +241,19 @@ def _chosen(sentences: list[str], about: About) -> str:
             break
         kept = trial
     text = joiner.join(pieces[n] or "" for n in kept)
-    # Torn from what it answers, a connective points at nothing.
+    # Without the sentence before it, a connective refers to nothing.
     return _tidy(_TORN.sub("", text, count=1) if _TORN.match(text) else text, about.lang)
 
 
 def _rank(sentence: str, *, is_first: bool) -> int:
-    """What tells a text below the top from one at the top, best first."""
+    """Rank how well a sentence explains a label below the top; lower is better."""
     if not _FAULT.search(sentence):
         return 2
     return 1 if _POINTS_BACK.match(sentence) and not is_first else 0
 
 
 def _shortened(sentence: str, about: About) -> str | None:
-    """The sentence, or as many of its clauses as fit; None where its first clause is too long."""
+    """Shorten a sentence to the clauses that fit; None if the first is too long."""
     if _fits(sentence, about.words):
         return sentence
     for end in reversed([match.start() for match in _CLAUSE_END.finditer(sentence)]):
@@ -289,7 +289,7 @@ def _check(kept: str, about: About) -> None:
 
 
 def quoted(text: str) -> list[str]:
-    """What the text puts in quotation marks, in order."""
+    """Return the quoted passages of the text, in order."""
     found = re.finditer(
         r"“([^”\n]{2,300})”|\"([^\"\n]{2,300})\"|「([^」\n]{2,300})」|『([^』\n]{2,300})』"
         r"|«([^»\n]{2,300})»|‘([^’\n]{2,300})’|(?<!\w)'([^'\n]{2,300})'(?!\w)",

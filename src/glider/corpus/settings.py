@@ -1,4 +1,4 @@
-"""Settings: how examples are made from labels."""
+"""Settings for making examples from labels."""
 
 import os
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ _FROM, _MADE = "Data", "What is made"
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """Which labels become which examples; None is what the recipe says, else the default."""
+    """Settings of `glider data`; None means the recipe's value, else the default."""
 
     recipe: Path | None = None
-    """A YAML file of a `Mixture`; what is given here goes before it."""
+    """A YAML file with a `Mixture`; the settings given here override it."""
     data: Annotated[
         Path | None, Flag("Folder with the sets' data [$GLIDER_DATA].", _FROM, ("--data",))
     ] = None
@@ -74,11 +74,11 @@ class DataSettings:
     seed: Annotated[int | None, Flag("Random seed [0].", _MADE)] = None
 
     def mixture(self) -> "Mixture":
-        """The recipe with these settings before its own; own files still under their paths.
+        """Return the recipe overridden by these settings; own files are still named by path.
 
         Raises:
-            DataError: the recipe is not there or no YAML.
-            SetupError: a setting that is unknown or not of its kind.
+            DataError: the recipe is missing or not YAML.
+            SetupError: a setting is unknown or has the wrong type.
         """
         from pydantic import ValidationError
 
@@ -97,6 +97,6 @@ class DataSettings:
             raise SetupError(f"{recipe or 'flags'}: {where}: {first['msg']}") from exc
 
     def folder(self) -> Path | None:
-        """Where the sets' data lies: as given, else $GLIDER_DATA."""
+        """Return the folder of the sets' data: the one given, else $GLIDER_DATA."""
         found = os.environ.get("GLIDER_DATA")
         return self.data or (Path(found) if found is not None else None)

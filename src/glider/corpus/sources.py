@@ -1,4 +1,4 @@
-"""The sets of a mixture, the benchmarks it must not overlap, and own files as sets."""
+"""Find the sets of a mixture and the benchmarks to check against; load own files as sets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from glider.gold.sets import LabelledSet, known, load_set
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A set and the folder its data lies in."""
+    """A set and the folder with its data."""
 
     labelled: LabelledSet
     folder: Path
     own: bool = False
-    """The user's own file, which needs no permission."""
+    """Whether it is the user's own file, which needs no permission."""
 
 
 def sources(settings: Mixture, folder: Path | None, own: Sequence[Source] = ()) -> list[Source]:
-    """The sets to train on.
+    """Return the sets to train on.
 
     Args:
-        folder: where the data of all but a person's own files lies.
-        own: a person's own files as sets.
+        folder: folder with the data of all sets except the user's own files.
+        own: the user's own files as sets.
 
     Raises:
-        SetupError: a set that may not be trained on, or no set at all.
-        UnknownName: with near names.
+        SetupError: a set may not be trained on, or there is no set.
+        UnknownName: there is no such set; suggests similar names.
     """
     named = {source.labelled.name for source in own}
     wanted = [name for name in settings.sets if name not in named]
@@ -66,7 +66,7 @@ def sources(settings: Mixture, folder: Path | None, own: Sequence[Source] = ()) 
 
 
 def benchmarks(chosen: Sequence[Source], folder: Path | None) -> list[Source]:
-    """Every set whose data is there and that is not trained on."""
+    """Return every set that has data and is not trained on."""
     taken = {source.labelled.name for source in chosen if not source.own}
     found = []
     for name in known():
@@ -85,18 +85,18 @@ def own_sources(
     preset: str | None = None,
     criterion: str | None = None,
 ) -> tuple[list[Source], dict[str, SetShare]]:
-    """The user's own files as sets, and every set of the mixture by the name it goes by.
+    """Load the user's own files as sets; return them with all sets of the mixture by name.
 
     Args:
-        words: sets and files; those of the settings if there are none.
-        beside: folder that files named in the settings are looked for in.
-        preset: columns of own files; told by their names if not given.
-        criterion: what is asked of own labels whose records do not say.
+        words: sets and files; default: those in the settings.
+        beside: folder that relative file names in the settings refer to.
+        preset: column preset of own files; detected from column names by default.
+        criterion: criterion of own labels whose records have none.
 
     Raises:
-        DataError: an own file is not there, not readable, or without records.
-        SetupError: two files of one name, or nothing says what was asked.
-        UnknownName: no such preset, no such criterion.
+        DataError: an own file is missing, unreadable or without records.
+        SetupError: two files have the same name, or labels have no criterion.
+        UnknownName: there is no such preset or criterion.
     """
     own: list[Source] = []
     named: dict[str, SetShare] = {}

@@ -1,6 +1,6 @@
-"""Split items into a training and a development part, without items of benchmarks.
+"""Split items into training and development data, and remove overlaps with benchmarks.
 
-Items that share a cluster or a prompt text are on one side, across sets.
+Items that share a cluster or a prompt text are in the same split, even across sets.
 """
 
 from collections import Counter
@@ -18,10 +18,10 @@ from glider.gold.items import Item
 def decontaminate(
     pools: dict[str, list[Candidate]], against: Sequence[Source], counts: CandidateCounts
 ) -> list[Overlap]:
-    """Take out what a benchmark holds; of one kept out for its licence only, what it judges.
+    """Remove items that overlap a benchmark.
 
-    A prompt that is in an unseen set is no unseen task any more. For the others the prompt may be
-    known; a judged text with its label may not.
+    For unseen sets, a shared prompt counts as overlap, because the task would no longer be unseen.
+    For all other benchmarks, the prompt may be known, but a judged text may not.
     """
     found: list[Overlap] = []
     for use in ("unseen", "licence"):
@@ -46,10 +46,10 @@ def decontaminate(
 def refuse_leaks(
     chosen: Sequence[Source], pools: Mapping[str, list[Candidate]], found: Sequence[Overlap]
 ) -> None:
-    """Stop where nothing is left of a person's own file.
+    """Refuse to continue if removing overlaps leaves nothing of a user's file.
 
     Raises:
-        LeakedBenchmark: it is in benchmarks from end to end.
+        LeakedBenchmark: the file overlaps benchmarks entirely.
     """
     for name in (source.labelled.name for source in chosen if source.own):
         if not pools[name]:
@@ -63,7 +63,7 @@ def refuse_leaks(
 def split(
     pools: Mapping[str, list[Candidate]], settings: Mixture, counts: CandidateCounts
 ) -> tuple[list[Candidate], list[Candidate]]:
-    """Cut by prompt: items that share a cluster or a prompt text are on one side, across sets."""
+    """Split by prompt: items sharing a cluster or prompt text stay together, across sets."""
     every = [drawn for pool in pools.values() for drawn in pool]
     if not settings.dev:
         return every, []
@@ -82,7 +82,7 @@ def split(
         order = sorted(set(sizes) - for_dev)
         Random(f"{settings.seed}:dev:{name}").shuffle(order)
         for component in order:
-            # One prompt with a fifth of all answers would be more than was asked for.
+            # A single prompt with a fifth of all answers would exceed the requested share.
             fits = have + sizes[component] <= wanted * 1.25 or not have
             if fits and len(sizes) > 1 and sizes[component] <= sum(sizes.values()) / 2:
                 for_dev.add(component)
@@ -95,7 +95,7 @@ def split(
 
 
 def components(pools: Mapping[str, list[Candidate]]) -> list[str]:
-    """For each item, a name that all items have which are linked by cluster or prompt text."""
+    """Name each item's connected component; links are shared clusters or prompt texts."""
     parent: dict[str, str] = {}
 
     def root(key: str) -> str:
@@ -124,7 +124,7 @@ def components(pools: Mapping[str, list[Candidate]]) -> list[str]:
 def _without_near(
     train: list[Candidate], dev: list[Candidate], counts: CandidateCounts
 ) -> list[Candidate]:
-    """The training items whose prompt is not nearly that of a development item."""
+    """Drop training items whose prompt is a near duplicate of a development prompt."""
     index = Index()
     index.add("dev", [drawn.item.sample for drawn in dev])
     by_set: dict[str, list[Item]] = {}

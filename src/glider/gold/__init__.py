@@ -1,1 +1,1 @@
-"""Labelled sets: texts with human judgments, to measure and train judges."""
+"""Labelled sets: texts with human judgments, for evaluating and training judges."""

@@ -1,12 +1,12 @@
-"""The field's tables, in the columns that their data sets have on the Hugging Face hub.
+"""Read the field's benchmarks, in the columns of their data sets on the Hugging Face hub.
 
-RewardBench, RewardBench 2 and M-RewardBench: `prompt`, `chosen` and `rejected` (of RewardBench 2 a
-list of each: every rejected text is a pair with the first chosen one), `subset` or `category`.
+RewardBench, RewardBench 2 and M-RewardBench: `prompt`, `chosen` and `rejected` (in RewardBench 2
+lists; each rejected text is paired with the first chosen one), `subset` or `category`.
 JudgeBench: `question`, `response_A`, `response_B`, `label` (A>B or B>A). LLM-AggreFact: `doc`,
 `claim`, `label` (1: supported). HaluBench: `passage`, `question`, `answer`, `label` (PASS or FAIL).
 
-Where the better text always comes first, the order is drawn by a hash of the pair's id, so that a
-judge that favours a place gains nothing by it.
+If the better text always comes first, a hash of the pair's id decides the order, so that a judge
+does not profit from position bias.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -28,22 +28,22 @@ Record = dict[str, Any]
 
 
 def read_preferences(labelled: "LabelledSet", path: Path) -> LoadedSet:
-    """Pairs of a chosen and a rejected text."""
+    """Read pairs of a chosen and a rejected text."""
     return _read(labelled, path, partial(_preferences, labelled))
 
 
 def read_judgebench(labelled: "LabelledSet", path: Path) -> LoadedSet:
-    """JudgeBench's pairs."""
+    """Read JudgeBench's pairs."""
     return _read(labelled, path, _judgebench)
 
 
 def read_aggrefact(labelled: "LabelledSet", path: Path) -> LoadedSet:
-    """LLM-AggreFact's claims."""
+    """Read LLM-AggreFact's claims."""
     return _read(labelled, path, _aggrefact)
 
 
 def read_halubench(labelled: "LabelledSet", path: Path) -> LoadedSet:
-    """HaluBench's answers."""
+    """Read HaluBench's answers."""
     return _read(labelled, path, _halubench)
 
 
@@ -54,10 +54,10 @@ def _read(
 
 
 def _rows(labelled: "LabelledSet", folder: Path) -> Iterable[Row | BadRow]:
-    """The rows of the set's files, one after another.
+    """Return the rows of all files of the set.
 
     Raises:
-        DataError: none of them is there.
+        DataError: none of the files exists.
     """
     files = sorted({file for pattern in labelled.files for file in folder.glob(pattern)})
     if not files:
@@ -127,4 +127,4 @@ _SHORT = {
     "pol": "pl", "por": "pt", "ron": "ro", "rus": "ru", "spa": "es", "tur": "tr", "ukr": "uk",
     "vie": "vi", "zho": "zh",
 }  # fmt: skip
-"""ISO 639-3 codes to the two letters of ISO 639-1."""
+"""Maps ISO 639-3 codes to two-letter ISO 639-1 codes."""

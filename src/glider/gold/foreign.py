@@ -1,19 +1,19 @@
-"""Labelled data in other projects' columns: Prometheus, UltraFeedback, HelpSteer.
+"""Read labelled data in the columns of Prometheus, UltraFeedback and HelpSteer.
 
 Prometheus (Feedback Collection, Preference Collection), with or without `orig_` before each name:
 `instruction`, `response`, `reference_answer`, `criteria` and `score1_description` to
-`score5_description` (or `rubric` in one text), `score` 1 to 5, `feedback`. Pairs: `response_A`,
+`score5_description` (or all in one `rubric` text), `score` 1 to 5, `feedback`. Pairs: `response_A`,
 `response_B`, `preference` (A or B).
 
-UltraFeedback: of each of the `completions` of an `instruction` one record for each aspect in its
-`annotations` (`Rating` 1 to 5 and `Rationale`; "N/A" gives none), and one for the whole:
+UltraFeedback: each of the `completions` of an `instruction` gives one record per aspect in its
+`annotations` (`Rating` 1 to 5 and `Rationale`; "N/A" gives none), and one overall record:
 `overall_score` 1 to 10 and `critique`.
 
-HelpSteer and HelpSteer2: of each `response` to a `prompt` one record for each of helpfulness,
+HelpSteer and HelpSteer2: each `response` to a `prompt` gives one record each for helpfulness,
 correctness, coherence, complexity and verbosity, 0 to 4. They have no reasons.
 
-What is asked is in `foreign.yaml`; Prometheus brings its own. Their licences are for the user to
-know.
+The criteria are in `foreign.yaml`; Prometheus records have their own. Users are responsible for
+complying with the licences of this data.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -41,7 +41,7 @@ _LEVELS = range(1, 6)
 
 
 def guess(columns: Iterable[str]) -> str | None:
-    """Whose columns these are; None for Glider's own records and for others."""
+    """Detect which project's columns these are; None for Glider's own records and others."""
     names = {name.removeprefix("orig_") for name in columns}
     if {"instruction", "completions"} <= names:
         return "ultrafeedback"
@@ -53,11 +53,11 @@ def guess(columns: Iterable[str]) -> str | None:
 
 
 def foreign_set(preset: str, path: Path) -> LabelledSet:
-    """A file of the user's in the columns of another project, as a set.
+    """Make a set of a user's file in the columns of another project.
 
     Raises:
-        UnknownName: no such preset.
-        DataError: the file is not there or holds no record.
+        UnknownName: there is no such preset.
+        DataError: the file is missing or holds no record.
     """
     if preset not in FOREIGN:
         raise UnknownName("preset", preset, ["record", *FOREIGN])
@@ -88,17 +88,17 @@ def _questions() -> Mapping[str, Any]:
 
 
 def read_prometheus(labelled: LabelledSet, path: Path) -> LoadedSet:
-    """Items of a file in Prometheus' columns."""
+    """Read the items of a file in Prometheus' columns."""
     return _read(labelled, path, _prometheus)
 
 
 def read_ultrafeedback(labelled: LabelledSet, path: Path) -> LoadedSet:
-    """Items of a file in UltraFeedback's columns."""
+    """Read the items of a file in UltraFeedback's columns."""
     return _read(labelled, path, lambda row: list(_ultrafeedback(row)))
 
 
 def read_helpsteer(labelled: LabelledSet, path: Path) -> LoadedSet:
-    """Items of a file in HelpSteer's columns."""
+    """Read the items of a file in HelpSteer's columns."""
     return _read(labelled, path, _helpsteer)
 
 
@@ -123,7 +123,7 @@ def _prometheus(row: Mapping[str, Any]) -> list[dict[str, Any]]:
         "rubric": levels,
     }
     if not all(levels.values()) or not question:
-        record["rubric"] = rubric  # one text, which is read for its levels
+        record["rubric"] = rubric  # one text, from which the levels are parsed
     if of("response_A") is not None:
         winner = {"A": 0, "B": 1}.get(str(of("preference")).strip())
         record |= {"outputs": [of("response_A"), of("response_B")], "label": winner}

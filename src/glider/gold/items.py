@@ -1,9 +1,9 @@
 """Item: one text (or pair) under one criterion, with its human labels.
 
-Gold stays on the scale people used; the criterion may have another (people rated 0 to 100, the
-judge has five levels). `on_gold_scale` is the one place where a judge's score is carried over.
-A record that gives no item is never passed over in silence: it is counted in the notes of `Loaded`.
-Nothing here asks a model.
+Gold labels stay on the annotators' scale; the criterion's scale may differ (people rated 0 to 100,
+the judge has five levels). Only `on_gold_scale` maps a judge's score to the gold scale. Records
+that give no item are never dropped silently: the notes of `LoadedSet` count them. This module calls
+no model.
 """
 
 from collections.abc import Sequence
@@ -14,45 +14,46 @@ from glider.core.judgments import Span
 from glider.core.samples import Sample
 
 OWN = "own labels"
-"""Family of a person's own files."""
+"""Family of the user's own files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One judged thing and its gold."""
+    """One judged text or pair with its gold label."""
 
     sample: Sample
     criterion: Criterion
-    """What is put to the judge."""
+    """The criterion the judge applies."""
     gold: float
-    """The settled human label on `scale`. Of a pair: 0 the first output is better, 1 the second,
-    0.5 a tie."""
+    """The final human label on `scale`. For a pair: 0 means the first output is better, 1 the
+    second, 0.5 a tie."""
     scale: tuple[float, float]
-    """Lowest and highest label there is."""
+    """Lowest and highest possible label."""
     part: str
-    """Figures are made for each part of a set and averaged over its parts."""
+    """The part of the set; metrics are computed per part and averaged over parts."""
     cluster: str
-    """Items that share a prompt or document are not independent; intervals resample clusters."""
+    """Shared by items of one prompt or document, which are dependent; the bootstrap resamples
+    clusters."""
     ratings: tuple[float, ...] = ()
-    """Single ratings on `scale`, where several people judged."""
+    """Individual ratings on `scale`, if there were several annotators."""
     spans: tuple[Span, ...] = ()
     """Human highlights."""
     reason: str | None = None
-    """What people wrote."""
+    """The reason that people wrote."""
     lang: str = "en"
     group: str = ""
-    """A named subset, such as RM-Bench's `hard`; it may cut across the parts. Empty: of none."""
+    """A named subset, such as RM-Bench's `hard`; may cut across parts. Empty: in no subset."""
     as_written: bool = False
-    """The criterion speaks of all outputs itself (a published comparison): it is asked as it
-    stands, as one task with one score, whatever the number of outputs."""
+    """Whether the criterion itself refers to all outputs (a published comparison). It is then used
+    verbatim, as one task with one score for any number of outputs."""
 
     @property
     def is_pair(self) -> bool:
-        """Two outputs are compared, in both orders, under a criterion that speaks of one."""
+        """Whether two outputs are compared, in both orders, by a criterion for one output."""
         return len(self.sample.judged) == 2 and not self.as_written
 
     def on_gold_scale(self, score: float) -> float:
-        """A score on the criterion's rubric, carried linearly to the scale of the labels."""
+        """Map a score linearly from the criterion's rubric to the scale of the labels."""
         low, high = self.scale
         rubric = self.criterion.rubric
         if (rubric.low, rubric.high) == (low, high):
@@ -62,7 +63,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class LoadedSet:
-    """The items of a set, and what was odd about the records they came from."""
+    """The items of a set, and notes on irregularities in their records."""
 
     items: list[Item]
     notes: tuple[str, ...] = ()
@@ -70,17 +71,17 @@ class LoadedSet:
 
 
 class Notes:
-    """What was odd, counted by kind, with the first places."""
+    """Counts of irregularities by kind, with the first places."""
 
     def __init__(self) -> None:
         self._lines: dict[str, list[int]] = {}
 
     def add(self, what: str, line: int) -> None:
-        """One more record that is odd in this way."""
+        """Count one more record with this irregularity."""
         self._lines.setdefault(what, []).append(line)
 
     def sentences(self) -> tuple[str, ...]:
-        """A sentence for each kind, in the order in which they were met."""
+        """Return a sentence for each kind, in order of first occurrence."""
         return tuple(
             f"{what}: {len(lines)} (line {', '.join(map(str, lines[:3]))}"
             + (", ...)" if len(lines) > 3 else ")")
@@ -89,7 +90,7 @@ class Notes:
 
 
 def oddities(items: Sequence[Item]) -> tuple[str, ...]:
-    """What statistics over these items cannot mend: constant labels, one cluster, ties."""
+    """Name problems that statistics cannot fix: constant labels, one cluster, ties."""
     golds: dict[str, set[float]] = {}
     for item in items:
         golds.setdefault(item.part, set()).add(item.gold)

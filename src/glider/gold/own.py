@@ -1,4 +1,4 @@
-"""A user's own file of labels as a set: Glider's records, or another project's columns."""
+"""Load a user's own labels as a set, from Glider's records or another project's columns."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,29 +21,29 @@ _MOST_CLASSES = 3
 
 
 def is_data(path: Path) -> bool:
-    """The name is that of a file of records."""
+    """Whether a file's name is that of a file of records."""
     return path.name.removesuffix(".gz").endswith(_DATA_SUFFIXES)
 
 
 def own_labels(
     path: Path, *, preset: str | None = None, criterion: str | None = None
 ) -> LabelledSet:
-    """A person's own file of labels as a set.
+    """Load a user's own file of labels as a set.
 
     Args:
-        preset: whose columns it has; told by their names if not given.
-        criterion: name or file of what was asked, where the records do not say.
+        preset: column preset; detected from the column names by default.
+        criterion: name or file of the criterion, if the records have none.
 
     Raises:
-        DataError: not there, not readable, or without records.
-        SetupError: nothing says what was asked.
-        UnknownName: no such preset, no such criterion.
+        DataError: the file is missing, unreadable, or without records.
+        SetupError: there is no criterion.
+        UnknownName: there is no such preset or criterion.
     """
     first, _ = peeked(open_rows(path))
     if first is None:
         raise DataError("no records", path=str(path))
     columns = preset or guess(first.data) or "record"
-    if columns in ("record", "judgements"):  # what 0.1 called it
+    if columns in ("record", "judgements"):  # the name used by 0.1
         return own_set(path, load_criterion(criterion) if criterion else None)
     return foreign_set(columns, path)
 
@@ -51,18 +51,18 @@ def own_labels(
 def own_set(
     path: Path, criterion: Criterion | None = None, *, cluster: str | None = None
 ) -> LabelledSet:
-    """A person's own labelled file as a set.
+    """Make a set of a user's own labelled file.
 
-    Pairs are told by two `outputs`, classes by at most three different labels; figures are split by
-    the criterion's name where the records have one. Clusters are those of a run: records of one
-    input and context belong together, unless all have the same.
+    Two `outputs` mark pairs, and at most three distinct labels mark classes. Metrics are split by
+    the criterion's name if the records have one. Clusters are formed as in a run: records with the
+    same input and context share a cluster, unless all records have the same.
 
     Args:
-        cluster: column (or path) that records share which are not independent, in its place;
-            `none`: all are independent.
+        cluster: column (or path) to cluster by instead, with equal values for dependent records;
+            `none`: all records are independent.
 
     Raises:
-        DataError: not there, not readable, or without labelled records.
+        DataError: the file is missing, unreadable, or without labelled records.
     """
     first, rows = peeked(open_rows(path))
     if first is None:

@@ -1,15 +1,16 @@
 """Labelled records in Glider's format: one JSON object per line.
 
 `input`, `context`, `reference` and `output` (or two `outputs`) are the texts; `criterion`,
-`rubric` and `scale` say what was asked, where the set does not; `label` is the gold: a number on
-`scale`, or of a pair 0, 1 or 0.5. `annotators` holds single ratings, `meta.spans` highlights as
-places in `output`, `rationale` what people wrote. Any table that `data.rows` opens will do.
+`rubric` and `scale` define the criterion if the set does not; `label` is the gold label: a number
+on `scale`, or for a pair 0, 1 or 0.5. `annotators` holds individual ratings, `meta.spans` has
+highlights as positions in `output`, and `rationale` is the human-written reason. Any table that
+`data.rows` can open is accepted.
 
-A record without a usable label gives no item. Nothing is mended: a label outside its scale, an
-id that was used before, a highlight that lies outside the text are left out and counted. A pair
-with another label than 0, 0.5 and 1 refuses the file, which counts otherwise.
+A record without a usable label gives no item. Nothing is repaired: labels outside their scale,
+duplicate ids and highlights outside the text are left out and counted. A pair with a label other
+than 0, 0.5 and 1 makes the whole file invalid, because its pairs use another scale.
 
-A person's own file may have its texts under the names of other tools (`data.presets`).
+A user's own file may use the column names of other tools for its texts (`data.presets`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,19 +36,19 @@ if TYPE_CHECKING:
     from glider.gold.sets import LabelledSet
 
 SHARED = "input and context"
-"""In place of a column to cluster by: as the rows of a run (`data/clusters.py`)."""
+"""Value of `cluster` that means: cluster like the rows of a run (`data/clusters.py`)."""
 _LONGEST_KEY = 64
 _USED = (
     "label", "criterion", "rubric", "scale", "annotators", "rationale", "lang", "meta", "kind",
     "source", "label_source",
 )  # fmt: skip
-"""Columns of a labelled record beside its texts."""
+"""Columns of a labelled record other than its texts."""
 OUTSIDE_SCALE = "a label outside its scale"
-"""In a set's notes, where labels were left out for it."""
+"""Text in a set's notes if labels were left out for this reason."""
 
 
 Shape = Callable[[Mapping[str, Any]], list[dict[str, Any]]]
-"""Turns a row of another tool's into records of this format."""
+"""Converts a row in another tool's columns to records in this format."""
 
 
 def read(
@@ -57,14 +58,14 @@ def read(
     shape: Shape | None = None,
     rows: Iterable[Row | BadRow] | None = None,
 ) -> LoadedSet:
-    """The items of a file, in its order, and what was odd.
+    """Read the items of a file in order, with notes on irregularities.
 
     Args:
-        shape: for a file in other columns (`gold.foreign`).
-        rows: of several files; those of `path` if not given.
+        shape: converts rows in other columns (`gold.foreign`).
+        rows: rows of several files; default: the rows of `path`.
 
     Raises:
-        DataError: the file as a whole cannot be read, or its pairs have labels on another scale.
+        DataError: the file is unreadable, or its pairs have labels on another scale.
     """
     rows = open_rows(path) if rows is None else rows
     columns, unused = PRESETS["record"], ""
@@ -106,7 +107,7 @@ def read(
 
 
 def _own_columns(first: Row | None, labelled: "LabelledSet") -> tuple[Columns, str]:
-    """The columns of a person's own file, and what of it is not used."""
+    """Find the columns of a user's own file, and describe what is not used."""
     data = first.data if first is not None else {}
     try:
         columns = columns_for(data)
@@ -118,13 +119,13 @@ def _own_columns(first: Row | None, labelled: "LabelledSet") -> tuple[Columns, s
 
 
 def _clustered(items: Sequence[Item], by: str) -> tuple[list[Item], str]:
-    """Items in the clusters that the rows of a run would be in, and what to know of them."""
+    """Cluster items like the rows of a run; return them with a note on the clusters."""
     places: dict[str, int] = {}
     rows = [places.setdefault(item.sample.content_id, len(places)) for item in items]
     samples = ((row, item.sample) for row, item in zip(rows, items, strict=True))
     clusters = Clusters.of(samples, ALONE if by == ALONE else None)
     codes = clusters.codes(list(range(len(items))) if by == ALONE else rows)
-    # Lists of what was held out of a training name clusters: by texts, not by place in the file.
+    # Lists of held-out clusters refer to these names, so derive them from texts, not positions.
     names: dict[int, str] = {}
     for item, code in zip(items, codes, strict=True):
         alone = by == ALONE or clusters.note
@@ -134,7 +135,7 @@ def _clustered(items: Sequence[Item], by: str) -> tuple[list[Item], str]:
 
 
 def _shared_name(sample: Sample) -> str:
-    """A cluster's name: its input, where that is all there is and short; else a hash."""
+    """Name a cluster: by its input if that is short and the only text; else by a hash."""
     shared = [field for field in sample.fields if field.role in ("input", "context")]
     if len(shared) == 1 and shared[0].role == "input":
         return _key(shared[0].text)
@@ -142,7 +143,7 @@ def _shared_name(sample: Sample) -> str:
 
 
 def _apart_by_scale(items: Sequence[Item]) -> list[Item]:
-    """A part whose records bring unlike scales is a part for each of them."""
+    """Split each part whose records have different scales into one part per scale."""
     scales: dict[str, set[tuple[float, float]]] = {}
     for item in items:
         scales.setdefault(item.part, set()).add(item.scale)
@@ -168,13 +169,13 @@ def _shaped(rows: Iterable[Row | BadRow], shape: Shape | None) -> Iterator[Row |
 
 
 def key_at(data: Mapping[str, Any], path: str) -> str | None:
-    """What a column or path holds, as a short text to group by; None where it is empty."""
+    """Return the value of a column or path as a short grouping key; None if it is empty."""
     value = value_at(data, path)
     return _key("" if value is None else str(value)) or None
 
 
 def group_at(data: Mapping[str, Any], labelled: "LabelledSet") -> str:
-    """The subset that a record is of; empty where it is of none."""
+    """Return the subset of a record; empty if it is in none."""
     value = value_at(data, labelled.group) if labelled.group else None
     return "" if value is None else _key(labelled.subset(str(value).strip()))
 
@@ -186,10 +187,10 @@ def _key(text: str) -> str:
 
 
 def number(value: Any) -> float:
-    """A label as a number.
+    """Convert a label to a number.
 
     Raises:
-        Unfit: there is none, or it is no number.
+        Unfit: the label is missing or not a number.
     """
     return _given(value, pair=False)
 
@@ -215,7 +216,7 @@ def _item(
 ) -> Item:
     data = row.data
     label = data.get("label")
-    number(label)  # a record without one is not looked at further
+    number(label)  # skip the rest of a record without a label
     sample = sample_from(row, columns)
     pair = len(sample.judged) == 2
     gold = _given(label, pair=pair and labelled.kind == "pairs", row=row)
@@ -255,10 +256,10 @@ def _scale(data: Mapping[str, Any], criterion: Criterion, pair: bool) -> tuple[f
 
 
 def _ratings(values: Any, scale: tuple[float, float], notes: Notes, line: int) -> tuple[float, ...]:
-    """Single ratings where several people judged.
+    """Read individual ratings if there were several annotators.
 
-    A list of lists has a row for each sentence and a column for each person; a person's rating of
-    the whole is the mean of the column.
+    A list of lists has a row per sentence and a column per annotator; an annotator's overall rating
+    is the mean of the column.
     """
     if not values:
         return ()
@@ -284,7 +285,7 @@ def _language(value: Any, notes: Notes, line: int) -> str | None:
 
 
 def _spans(values: Any, sample: Sample, notes: Notes, line: int) -> tuple[Span, ...]:
-    """Highlights in order, each place once."""
+    """Read highlights in order, without duplicates."""
     (output,) = sample.judged
     found: set[tuple[int, int]] = set()
     if values and not isinstance(values, list | tuple):

@@ -1,8 +1,8 @@
-"""Labelled sets: where the data is, what was asked, how it is scored, and its allowed use.
+"""Labelled sets: where the data is, its criteria, how it is scored, and its permitted use.
 
-One YAML file each in `sets/`, or a user's own; other packages add sets by the entry-point group
-`glider.sets`. The data itself is never shipped: it is looked for in a folder. The same sets are
-measured on (`glider bench`) and trained on (`glider train`), so both see one criterion text.
+Each set is a YAML file in `sets/` or a user's own file; other packages add sets through the
+entry-point group `glider.sets`. The data is not shipped, but read from a folder. `glider bench` and
+`glider train` use the same sets, so both use the same criterion text.
 """
 
 import random
@@ -44,7 +44,7 @@ READERS: Registry[Callable[["LabelledSet", Path], LoadedSet]] = Registry(
 
 
 class Question(Frozen):
-    """What is asked of one part of a set, where its records do not say it well themselves."""
+    """The criterion for one part of a set, if its records do not define it well themselves."""
 
     question: str
     levels: Rubric
@@ -52,60 +52,60 @@ class Question(Frozen):
 
 
 class LabelledSet(Frozen):
-    """A data set that people judged, and how a judge is measured on it."""
+    """A data set with human judgments, and how to evaluate a judge on it."""
 
     name: str
     title: str
     data: str
-    """File (or, for a hub data set, folder) name inside the data folder; `folder::split`."""
+    """Name of a file (or, for a hub data set, folder or `folder::split`) in the data folder."""
     hub: str = ""
-    """Hugging Face data set it can be fetched from: `owner/name`."""
+    """Hugging Face data set to fetch it from: `owner/name`."""
     files: tuple[str, ...] = ()
-    """Patterns of the files of a hub data set that are fetched and read; all if not given."""
+    """Patterns of the files to fetch and read from a hub data set; default: all."""
     collection: str = ""
-    """A name by which several sets are asked for together, such as `field`."""
+    """A name that selects several sets together, such as `field`."""
     left_out: tuple[str, ...] = ()
-    """Subsets that are not measured, since they are scored in another way."""
+    """Subsets to exclude, because they are scored differently."""
     reader: str = "judgements"
-    """How its file is read: `judgements` is the name that 0.1 gave to Glider's own records."""
+    """Reader of the file; `judgements` is the name that 0.1 gave to Glider's own records."""
     kind: Kind
     family: str
-    """What is judged: short answers, summaries, translation, pairs, ..."""
+    """Type of the judged texts: short answers, summaries, translation, pairs, ..."""
     languages: tuple[str, ...] = ("en",)
     labels_by: str
     licence: str
     use: Use
-    """`train`: may be trained on; `licence`: its licence forbids it; `unseen`: kept out of
-    training altogether, to see what a judge does on tasks that are new to it."""
+    """`train`: may be trained on; `licence`: its licence forbids training; `unseen`: held out of
+    training entirely, to evaluate generalization to new tasks."""
     hidden: tuple[Literal["input", "context", "reference"], ...] = ()
-    """Fields the records have and the judge must not see, such as a reference that tells."""
+    """Fields to hide from the judge, such as a reference that reveals the label."""
     cluster: str = "input"
-    """Column (or path) that items of one prompt or document share; `input and context`: as the
-    rows of a run do; empty: each item its own."""
+    """Column (or path) with the same value for all items of one prompt or document;
+    `input and context`: cluster like the rows of a run; empty: every item is its own cluster."""
     part: str = "criterion.name"
-    """Column (or path) by which figures are split; empty: the set is one part."""
+    """Column (or path) that metrics are split by; empty: the set is one part."""
     group: str = ""
-    """Column (or path) of named subsets, shown besides; empty: it has none."""
+    """Column (or path) of named subsets, reported in addition; empty: there are none."""
     groups: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
-    """Name of a subset to the values of `group` that are of it (`mmlu-pro-*`), where the field
-    reports coarser subsets than the records tell. Other values are their own names."""
+    """Subset name to the values of `group` in it (`mmlu-pro-*`), if the field reports coarser
+    subsets than the records have. Other values are subset names themselves."""
     metrics: tuple[str, ...]
-    """Names of `glider.bench.metrics`, the field's own first. It goes into means over sets, so
-    chance must be the same for all: pairs never begin with `accuracy_both`, of which a rule that
-    sees no order gets a half by chance and a judge a quarter."""
+    """Names from `glider.bench.metrics`, the field's standard metric first. The first metric enters
+    means over sets, so its chance level must be the same for all systems. Pairs therefore never
+    start with `accuracy_both`, where chance is 1/2 for an order-blind rule and 1/4 for a judge."""
     questions: Mapping[str, Question] = Field(default_factory=dict)
-    """Part to question and rubric; `*` stands for every part not named."""
+    """Part to question and rubric; `*` matches every part not listed."""
     note: str = ""
 
     def asked(self, part: str) -> Criterion | None:
-        """What the set asks of a part; None where its records bring their own criterion."""
+        """Return the set's criterion for a part; None if its records have their own."""
         asked = self.questions.get(part, self.questions.get("*"))
         if asked is None:
             return None
         return Criterion(name=part, title=asked.title, question=asked.question, rubric=asked.levels)
 
     def subset(self, value: str) -> str:
-        """The name of the subset that a value of `group` is of."""
+        """Return the name of the subset for a value of `group`."""
         for name, patterns in self.groups.items():
             if any(fnmatchcase(value, pattern) for pattern in patterns):
                 return name
@@ -119,16 +119,16 @@ class LabelledSet(Frozen):
         seed: int = 0,
         clusters: Collection[str] | None = None,
     ) -> LoadedSet:
-        """The set's items in the file's order, or a seeded sample that favours no part.
+        """Load the set's items in file order, or a seeded sample balanced over parts.
 
-        The notes are about all records, drawn or not.
+        The notes cover all records, sampled or not.
 
         Args:
-            clusters: only items of these; the sample is drawn of them.
+            clusters: load and sample only items of these clusters.
 
         Raises:
-            DataError: the data is not there, cannot be read, or holds no labelled record.
-            SetupError: a limit below 1.
+            DataError: the data is missing, unreadable, or has no labelled record.
+            SetupError: `limit` is below 1.
         """
         name = self.data.partition("::")[0]
         if not (folder / name).exists():
@@ -159,14 +159,14 @@ class LabelledSet(Frozen):
         return LoadedSet(drawn(items, limit, seed=f"{seed}:{self.name}"), notes)
 
     def items(self, folder: Path, *, limit: int | None = None, seed: int = 0) -> list[Item]:
-        """The items of `load`, without the notes."""
+        """Return the items of `load`, without the notes."""
         return self.load(folder, limit=limit, seed=seed).items
 
 
 def drawn(items: list[Item], limit: int, *, seed: str) -> list[Item]:
-    """At most `limit` items, the same for the same seed; parts get equal shares while they last.
+    """Sample at most `limit` items reproducibly, with equal shares per part where possible.
 
-    With the same seed, the items of a smaller limit are among those of a larger one.
+    With the same seed, a smaller sample is a subset of a larger one.
     """
     if limit < 1:
         raise SetupError(f"a limit of {limit} leaves no items", hint="use 1 or more")
@@ -187,7 +187,7 @@ def drawn(items: list[Item], limit: int, *, seed: str) -> list[Item]:
 
 
 def shipped() -> list[str]:
-    """Names of the sets that come with Glider, sorted."""
+    """Return the names of the sets shipped with Glider, sorted."""
     entries = files("glider").joinpath("gold", "sets").iterdir()
     return sorted(e.name.removesuffix(".yaml") for e in entries if e.name.endswith(".yaml"))
 
@@ -196,22 +196,22 @@ _FOREIGN: Registry[LabelledSet] = Registry(kind="labelled set", group="glider.se
 
 
 def known() -> list[str]:
-    """Every set there is a name for, sorted."""
+    """Return the names of all known sets, sorted."""
     return sorted({*shipped(), *_FOREIGN.names()})
 
 
 def own_name(path: Path) -> str:
-    """What a person's own file is called as a set: never as one there is a name for already."""
+    """Name the set of a user's own file, avoiding the names of known sets."""
     stem = path.name.split(".")[0]
     return f"own-{stem}" if stem in known() else stem
 
 
 def load_set(name_or_path: str) -> LabelledSet:
-    """A set by name, or from a user's YAML file.
+    """Load a set by name, or from a user's YAML file.
 
     Raises:
-        UnknownName: with near names.
-        SetupError: the file is no set; says file and key.
+        UnknownName: there is no such set; suggests similar names.
+        SetupError: the file does not define a set; names file and key.
     """
     if name_or_path.endswith((".yaml", ".yml")) or "/" in name_or_path:
         path = Path(name_or_path)

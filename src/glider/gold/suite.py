@@ -1,15 +1,15 @@
 """The evaluation sets of the GLIDER paper: prompts in its wire format, each with a human score.
 
-Their records have only `prompt` and `score` (docs/formats.md has the format). The prompt is taken
-apart into fields, question and rubric, so that a judge of any format can be asked; each field is
-called as its tag was and put together again in the GLIDER format the prompt is the same. Two
-outputs in one prompt stay one task: the question itself compares them.
+Their records have only `prompt` and `score` (docs/formats.md describes the format). The prompt is
+parsed into fields, question and rubric, so that judges of any format can be evaluated. Each field
+keeps the name of its tag, and rendering in the GLIDER format gives the same prompt again. Two
+outputs in one prompt remain one task, because the question itself compares them.
 
-A prompt that cannot be taken apart, and a score that its rubric does not have (BiGGen has four
-scores of -1), is left out and counted. Nothing is fetched unless `fetch` is called.
+Prompts that cannot be parsed, and scores that are not in their rubric (BiGGen has four scores of
+-1), are left out and counted. Nothing is fetched unless `fetch` is called.
 
-For `part`, `cluster` and `group` a set may name a tag, `split` (the file's name in the hub's
-layout), or `given`: all texts but the judged ones, which answers to one prompt share.
+For `part`, `cluster` and `group`, a set may use a tag, `split` (the file's name in the hub's
+layout), or `given`: all texts except the judged ones, which are shared by answers to one prompt.
 """
 
 import re
@@ -49,13 +49,13 @@ _SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz", ".arrow", ".csv")
 
 
 def read(labelled: "LabelledSet", path: Path) -> LoadedSet:
-    """The items of a data set folder as it lies on the hub, or of one file of it.
+    """Read the items of a data set folder in the hub's layout, or of one of its files.
 
     Args:
-        path: the folder; `folder::split` takes one split of it.
+        path: the folder; `folder::split` selects one split.
 
     Raises:
-        DataError: there are no data files, or no such split.
+        DataError: there are no data files, or there is no such split.
     """
     notes = Notes()
     items: list[Item] = []
@@ -77,12 +77,12 @@ def fetch(labelled: "LabelledSet", folder: Path) -> Path:
     """Fetch a set's data from the Hugging Face hub into the data folder.
 
     Returns:
-        Where it lies; `LabelledSet.load` finds it there.
+        Path of the data, where `LabelledSet.load` finds it.
 
     Raises:
-        SetupError: the set names no hub data set.
+        SetupError: the set has no hub data set.
         MissingExtra: `huggingface_hub` is not installed.
-        DataError: the hub cannot be reached or refuses.
+        DataError: the hub is unreachable or denies access.
     """
     if not labelled.hub:
         raise SetupError(f"set {labelled.name!r} names no data set of the hub")
@@ -106,14 +106,14 @@ def fetch(labelled: "LabelledSet", folder: Path) -> Path:
 
 
 def taken_apart(prompt: str, *, sample_id: str, name: str) -> tuple[Sample, Criterion]:
-    """The sample and the criterion that a prompt in GLIDER's wire format holds.
+    """Parse a prompt in GLIDER's wire format into sample and criterion.
 
     Args:
         sample_id: id of the sample.
-        name: name of the criterion; the format has none.
+        name: name of the criterion, which the format does not have.
 
     Raises:
-        Unfit: the prompt is not of the format, or one of its parts cannot be used.
+        Unfit: the prompt is not in this format, or one of its parts cannot be used.
     """
     end = prompt.rfind(_END)
     rubric_at = prompt.rfind(_RUBRIC, 0, end)
@@ -165,7 +165,7 @@ def _item(row: Row, labelled: "LabelledSet", split: str, sample_id: str) -> Item
 
 
 def _prompt(value: Any) -> str:
-    """The prompt, or the one user message of a chat."""
+    """Return the prompt, or the single user message of a chat."""
     match value:
         case str():
             return value
@@ -197,7 +197,7 @@ def _levels(text: str) -> dict[int, str]:
 
 
 def _files(path: Path) -> list[tuple[str, Path]]:
-    """Split and file: `data/test-00000-of-00001.parquet`, `test.jsonl` or `test/0000.parquet`."""
+    """List splits and files: `data/test-00000-of-00001.parquet`, `test.jsonl`, `test/0.parquet`."""
     name, _, wanted = str(path).partition("::")
     folder = Path(name)
     if folder.is_file():

@@ -1,4 +1,4 @@
-"""Write the model card of an export or tuning from a training's own files."""
+"""Write the model card of an export or tuning from the files of its training run."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from glider.training.folder import curve, load_manifest
 
 _MOST_ROWS = 40
 _AGGREGATE = "aggregate: 0 random, 1 perfect"
-"""Figures that a card shows one by one; of more it shows the means."""
+"""Maximum number of figures listed one by one; a card with more shows means."""
 
 
 def card_of(
@@ -32,21 +32,21 @@ def card_of(
     measured: Sequence[CardFigure] = (),
     check: str = "",
 ) -> str:
-    """The card as Markdown.
+    """Return the card as Markdown.
 
     Args:
-        base: as the training called it; empty where nobody says.
+        base: name of the base model in the training; empty if unknown.
         kind: adapter, hf or gguf.
-        run: folder of the training, if it is known.
-        data: the record of what was trained on.
-        measured: figures of a bench.
-        check: what the export's own check found.
+        run: folder of the training run, if known.
+        data: record of the training data.
+        measured: benchmark figures.
+        check: result of the export's own check.
     """
     known = base_named(base)
     return model_card(
         CardFacts(
             name=name,
-            # Of a folder on this machine only the last part is anybody's business.
+            # For a local folder, publish only the last part of its path.
             base=known or _plain_name(base) or "a model that is not named",
             base_licence=CATALOG[known].licence if known else None,
             kind=kind,
@@ -66,10 +66,10 @@ def _plain_name(name: str) -> str:
 
 
 def bench_results(path: Path) -> Results:
-    """The results of `glider bench` in a file.
+    """Read the results of `glider bench` from a file.
 
     Raises:
-        DataError: it cannot be read, or is something else.
+        DataError: the file is unreadable or does not hold bench results.
     """
     try:
         return Results.model_validate_json(path.read_bytes())
@@ -80,14 +80,14 @@ def bench_results(path: Path) -> Results:
 
 
 def main_figures(results: Results) -> list[CardFigure]:
-    """Of each benchmark the main metric; where those are many, the means of all systems.
+    """Return the main metric of each benchmark; if there are many, the means of all systems.
 
-    Beside the means stands what the highest judge has over every other system, and how good it is
-    in each language.
+    The means come with the differences between the best judge and every other system. The best
+    judge's figures by language are included in either case.
     """
 
     def mean(one: Figure | Difference, system: str, what: str) -> CardFigure:
-        # Not every system answers every benchmark; the method begins with how many they were.
+        # Systems may skip benchmarks; the method starts with the number averaged over.
         over = one.method.partition(",")[0] or "mean"
         return CardFigure(over, system, what, estimate_of(one))
 

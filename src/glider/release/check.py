@@ -1,4 +1,4 @@
-"""Measure how quantising changes a judge's scores, on the same prompts."""
+"""Measure how quantisation changes a judge's scores on the same prompts."""
 
 import random
 from itertools import zip_longest
@@ -13,14 +13,14 @@ from glider.corpus.examples import Example, read_examples
 
 
 def score_requests(path: Path, n: int, *, seed: int) -> list[tuple[GenerationRequest, str]]:
-    """What to ask of a model to compare its scores: examples' prompts, each with its cluster.
+    """Make requests for comparing scores from examples' prompts, each with its cluster.
 
-    Where an answer reasons before its score, the example's own reasoning is given. At most `n` are
-    drawn, from as many clusters as there are.
+    If an answer reasons before its score, the request includes the example's own reasoning. At most
+    `n` requests are sampled, spread over as many clusters as possible.
 
     Raises:
         DataError: the file is missing, damaged or holds no examples.
-        EmptySplit: no example asks for a score among numbers.
+        EmptySplit: no example asks for a numeric score.
     """
     clusters: dict[str, list[GenerationRequest]] = {}
     for example in read_examples(path):
@@ -31,7 +31,7 @@ def score_requests(path: Path, n: int, *, seed: int) -> list[tuple[GenerationReq
     rng = random.Random(seed)
     heaps = [(cluster, rng.sample(heap, len(heap))) for cluster, heap in sorted(clusters.items())]
     rng.shuffle(heaps)
-    # The first of each cluster, then the second of each.
+    # The first request of each cluster, then the second of each.
     rounds = zip_longest(*([(request, name) for request in heap] for name, heap in heaps))
     return [one for around in rounds for one in around if one is not None][:n]
 
@@ -57,12 +57,12 @@ def _request(example: Example) -> GenerationRequest | None:
 def compared(
     plain: Path, made: Path, asked: list[tuple[GenerationRequest, str]], *, seed: int
 ) -> Shift:
-    """How the scores of one GGUF differ from those of another, which is the plainer one."""
+    """Compare the scores of the GGUF `made` with those of the less quantised GGUF `plain`."""
     from glider.backends.embedded import EmbeddedBackend
 
     found = []
     for path in (plain, made):
-        # Bare scores are read in one slot; more would only take memory.
+        # Bare scores need one slot; more would only use memory.
         with EmbeddedBackend(str(path), slots=1) as engine:
             found.append(answers(engine, [request for request, _ in asked]))
     before, after = found

@@ -1,6 +1,6 @@
-"""`glider export` as a function: export a training or an adapter, with its model card.
+"""The library function behind `glider export`: export a trained judge with its model card.
 
-A quantised file is compared, where asked, with the same weights in f16 before it takes its name.
+If asked, a quantised file is compared with the same weights in f16 before it gets its final name.
 """
 
 import os
@@ -28,22 +28,22 @@ from glider.store.atomic import write_whole
 from glider.training.folder import TrainingManifest, load_manifest, result
 
 Fetching = Callable[[str, int, int], None]
-"""Told of what is fetched or converted: what, how much is done, of how much."""
+"""Called during fetching and conversion with the file or step, the amount done and the total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written."""
+    """The result of an export."""
 
     path: Path
-    """The folder, or of gguf the file; of a refused one where it would be."""
+    """The folder, or for gguf the file; if refused, where it would have been written."""
     card: Path
     size: int
-    """Bytes; 0 of a refused file."""
+    """Bytes; 0 if refused."""
     check: Shift | None
-    """How a quantised file's scores differ from those in f16, where that was asked."""
+    """How a quantised file's scores differ from those in f16, if the check was requested."""
     refused: bool
-    """They differ by more than is allowed; nothing is kept."""
+    """Whether the scores differ by more than allowed; nothing is kept then."""
 
 
 def export(
@@ -54,20 +54,20 @@ def export(
     notify: Callable[[str], None] = lambda _text: None,
     fetching: Fetching = lambda _what, _done, _all: None,
 ) -> Exported:
-    """Write a trained judge as adapter, Hugging Face folder or GGUF, with its model card.
+    """Export a trained judge as adapter, Hugging Face folder or GGUF, with its model card.
 
     Args:
-        source: folder of a finished training, of an adapter, or of a model trained whole.
-        out: folder to make; of gguf the file.
-        notify: called with what is doubtful: another base, or a file that is not checked.
-        fetching: called with how far the base's fetching and the conversion are.
+        source: folder of a finished training run, an adapter, or a fully fine-tuned model.
+        out: folder to create; for gguf the file.
+        notify: called with warnings: a different base, or a file that is not checked.
+        fetching: called with the progress of fetching the base and of the conversion.
 
     Raises:
-        SetupError: settings that do not fit together, or no base that is known.
-        RunError: `out` is there, or cannot be written; nothing is left half-written.
-        ModelFileError: a file is missing or damaged, or the base is another one.
-        DataError: data or results are not those of this training, or not readable.
-        EmptySplit: no example of the check asks for a score among numbers.
+        SetupError: the settings are invalid together, or the base is unknown.
+        RunError: `out` exists or cannot be written; no partial output is left.
+        ModelFileError: a file is missing or damaged, or the base is a different model.
+        DataError: data or results are unreadable or belong to another training.
+        EmptySplit: no example of the check asks for a numeric score.
     """
     beside = _check_place(out, settings)
     trained = trained_in(source)
@@ -102,7 +102,7 @@ def export(
 
 
 def _check_place(out: Path, settings: ExportSettings) -> Path:
-    """Refuse before any work; the place of a GGUF's card."""
+    """Refuse an unusable `out` before any work; return the path of a GGUF's card."""
     if settings.to not in get_args(To):
         raise SetupError(f"--to takes {', '.join(get_args(To))}, not {settings.to!r}")
     if settings.quantise not in get_args(Quantisation):
@@ -120,17 +120,17 @@ def _check_place(out: Path, settings: ExportSettings) -> Path:
     return beside
 
 
-# What there is
+# Source
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What is exported, and the training it came from if that is known."""
+    """The weights to export, and the training run they came from if known."""
 
     weights: Path
     name: str
     base: str
-    """As the training called it; empty where nobody says."""
+    """Name of the base model in the training; empty if unknown."""
     run: Path | None
     manifest: TrainingManifest | None
 
@@ -140,10 +140,10 @@ class Trained:
 
 
 def trained_in(source: Path) -> Trained:
-    """What a folder holds.
+    """Find the trained weights in a folder.
 
     Raises:
-        ModelFileError: no finished training, no adapter and no model.
+        ModelFileError: the folder has no finished training, adapter or model.
     """
     found = resolve(source)
     if found.run is not None and (source / "result.json").exists():
@@ -175,7 +175,7 @@ def _gguf_base(trained: Trained, base: str | None, fetching: Fetching) -> ModelF
 
 
 def _same_base(trained: Trained, file: ModelFile) -> ModelFile:
-    """The base, if it has the weights that were trained on."""
+    """Return the base if its weights are those that were trained on."""
     said = trained.manifest.base if trained.manifest is not None else {}
     if said.get("name") == file.name and said["revision"] != file.sha256[:12]:
         raise ModelFileError(
@@ -188,7 +188,7 @@ def _same_base(trained: Trained, file: ModelFile) -> ModelFile:
 def _hf_base(
     trained: Trained, base: str | None, notify: Callable[[str], None], fetching: Fetching
 ) -> Path:
-    """The folder of the base, as transformers loads it."""
+    """Return the folder of the base model, as transformers loads it."""
     name = base or base_named(trained.base) or trained.base
     found = resolve(name) if base or base_named(name) or Path(name).expanduser().is_dir() else None
     if found is None or found.kind not in ("catalogue", "gguf", "folder"):
@@ -206,7 +206,7 @@ def _hf_base(
 
 
 def _compare_base(trained: Trained, folder: Path, notify: Callable[[str], None]) -> None:
-    """Warn of a folder with other weights; a copy may have been saved in another layout."""
+    """Warn if a folder has different weights; a copy may just use another layout."""
     said = trained.manifest.base["revision"] if trained.manifest is not None else ""
     if re.fullmatch("[0-9a-f]{12}", said) and base_named(trained.base) is None:
         now = folder_hash(folder)
@@ -224,7 +224,7 @@ def _to_gguf(
     notify: Callable[[str], None],
     fetching: Fetching,
 ) -> Shift | None:
-    """Write the file, unless its check refuses it; what the check found."""
+    """Write the file unless its check refuses it; return the result of the check."""
     file = _gguf_base(trained, settings.base, fetching)
     kind, asked = settings.quantise, None
     if settings.check is not None and kind != "f16":
@@ -253,7 +253,7 @@ def _is_too_far(found: Shift, settings: ExportSettings) -> bool:
 
 @contextmanager
 def _beside(out: Path) -> Iterator[Path]:
-    """A folder on the same disk for what is not ready yet; gone at the end."""
+    """Provide a temporary folder on the same disk as `out`; remove it afterwards."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=out.parent, prefix=".export-") as folder:
@@ -263,7 +263,7 @@ def _beside(out: Path) -> Iterator[Path]:
 
 
 def _data(folder: Path | None, trained: Trained) -> DataRecord | None:
-    """The data's own record, if the training read the very files it is about."""
+    """Read the data's record, if the training used exactly the files it describes."""
     if folder is None:
         return None
     record = read_record(folder)

@@ -1,8 +1,8 @@
-"""The model card: how a judge was made, how it measured, and what it is (not) for.
+"""The model card: how a judge was made, its benchmark results, and its intended use.
 
-Written from the training's own files and a benchmark's figures, never by hand: what is not known is
-said to be unknown. A figure stands with its interval and its n, or with the reason why there is
-none. No machine paths.
+The card is generated from the files of the training run and benchmark results, never by hand. It
+marks unknown facts as unknown. Every figure has its interval and n, or the reason why it is
+missing. The card contains no local paths.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,12 +18,12 @@ _STAGE_HIDDEN = {"train", "dev", "evaluate", "checkpoint"}
 
 
 IN_LANGUAGE = "items in "
-"""How a figure over the items of one language is named; its code follows."""
+"""Prefix of the name of a figure for one language; the language code follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class CardFigure:
-    """One figure of a benchmark."""
+    """One benchmark figure."""
 
     benchmark: str
     system: str
@@ -33,27 +33,27 @@ class CardFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardFacts:
-    """Everything a card can say; what is None is not known."""
+    """All the facts a card can state; None means unknown."""
 
     name: str
     base: str
     base_licence: str | None = None
     kind: str
-    """What lies beside the card: adapter, hf or gguf."""
+    """What the card describes: adapter, hf or gguf."""
     manifest: TrainingManifest | None = None
     kept: dict[str, Any] | None = None
-    """`result.json` of the training: stage, step and figures of the model that was kept."""
+    """`result.json` of the training: stage, step and figures of the selected checkpoint."""
     hours: float | None = None
     data: DataRecord | None = None
     measured: Sequence[CardFigure] = ()
     check: str = ""
-    """What the export's own check found, in words."""
+    """Result of the export's own check, as text."""
     sha256: str = ""
-    """Of the adapter."""
+    """SHA-256 of the adapter."""
 
 
 def hours(lines: Iterable[dict[str, Any]]) -> float:
-    """Time a training spent on updates and measuring, from the lines of its metrics."""
+    """Sum the hours spent on updates and evaluation, from the lines of a training's metrics."""
     seconds = 0.0
     for line in lines:
         if line.get("tokens_per_s"):
@@ -63,7 +63,7 @@ def hours(lines: Iterable[dict[str, Any]]) -> float:
 
 
 def model_card(about: CardFacts) -> str:
-    """The card as Markdown, with the header that model hubs read."""
+    """Render the card as Markdown, with the header that model hubs read."""
     parts = [
         _header(about),
         [f"# {about.name}", "", *_what(about)],

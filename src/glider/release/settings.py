@@ -1,4 +1,4 @@
-"""Settings: what is exported, how it is checked, and what its card says."""
+"""Settings of an export: the file type, its check, and the contents of its card."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ _OUT, _CHECK, _CARD = "Output", "Check", "Card"
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings:
-    """What is written, how it is checked, and what its card says."""
+    """The file type, its check, and the contents of its card."""
 
     to: Annotated[
         str,

@@ -1,8 +1,8 @@
 """Convert an adapter into a clean adapter, a Hugging Face folder, or a GGUF.
 
-Needs no torch. Everything is made beside its place and renamed when it is whole. The GGUF is the
-base's own file with other numbers in it, so header, tokenizer and chat template stay as they were;
-the Hugging Face folder is the base's with its weights in bf16, which vLLM and transformers read.
+Needs no torch. Outputs are written to a temporary place and renamed when complete. The GGUF is the
+base's file with its weights replaced, so header, tokenizer and chat template stay unchanged. The
+Hugging Face folder is the base's folder with weights in bf16, which vLLM and transformers read.
 """
 
 import json
@@ -27,23 +27,23 @@ from glider.store.atomic import new_folder, replacing
 
 _INDEX = "model.safetensors.index.json"
 _KEPT = (".json", ".jinja", ".model", ".txt", ".py")
-"""Endings of a model's configuration and tokenizer files, and of its own code."""
+"""Extensions of a model's configuration, tokenizer and custom code files."""
 
 
 def merge(base: Path, adapter: Path | None, out: Path, *, card: str = "") -> None:
     """Write a Hugging Face folder: `base` with `adapter` added, in bf16.
 
-    The sum is made in float32 and rounded once.
+    The sum is computed in float32 and rounded once.
 
     Args:
         base: a Hugging Face folder with safetensors weights and a chat template.
-        adapter: None writes the base's own weights (those of a full training).
+        adapter: None writes the base's own weights (for full fine-tuning).
         card: Markdown, the folder's README.
 
     Raises:
         ModelFileError: a file is missing or damaged, or the adapter does not fit.
-        NoChatTemplate: nobody could ask the result.
-        RunError: `out` is there already, or cannot be written; nothing is left half-written.
+        NoChatTemplate: the base has no chat template, so the result could not be prompted.
+        RunError: `out` already exists or cannot be written; no partial output is left.
     """
     added = Adapter.read(adapter) if adapter else None
     config = _json(base / "config.json")
@@ -79,16 +79,16 @@ def to_gguf(base: Path, weights: Path, out: Path, kind: str, progress: Progress)
     """Write a GGUF for the embedded engine: `base` with other weights.
 
     Args:
-        base: a llama GGUF; gives header, tokenizer and chat template.
-        weights: an adapter's folder, or a Hugging Face folder of a full training.
+        base: a llama GGUF, which provides header, tokenizer and chat template.
+        weights: folder of an adapter, or Hugging Face folder of a fully fine-tuned model.
         kind: "q8_0", "q4_0" or "f16"; norms stay float32.
 
     Raises:
         ModelFileError: a file is missing or damaged, or the two do not fit.
-        RunError: `out` cannot be written; what stood there before still does.
+        RunError: `out` cannot be written; an existing file is left unchanged.
     """
     with replacing(out) as file:
-        # The writer opens the file by name; ours then sees it on to the disk and renames it.
+        # The writer opens the file by name; we then sync it to disk and rename it.
         part = Path(file.name)
         if is_adapter(weights):
             add_to_gguf(base, Adapter.read(weights), part, kind, progress)
@@ -97,26 +97,26 @@ def to_gguf(base: Path, weights: Path, out: Path, kind: str, progress: Progress)
 
 
 def copy_adapter(adapter: Path, out: Path, *, card: str | Callable[[Path], str] = "") -> None:
-    """Write an adapter in bf16, without its training's leftovers; its base by name, not by place.
+    """Write an adapter in bf16 without other training files; name its base without a path.
 
-    The format it was trained in goes along.
+    The record of the prompt format it was trained on is copied too.
 
     Args:
-        card: the model card, or what writes it of the folder with the new weights in it.
+        card: the model card, or a function that makes it from the folder with the new weights.
 
     Raises:
         ModelFileError: a file is missing or damaged.
-        SetupError: an adapter of a kind that `glider` cannot use.
-        RunError: `out` is there already, or cannot be written; nothing is left half-written.
+        SetupError: `glider` does not support this kind of adapter.
+        RunError: `out` already exists or cannot be written; no partial output is left.
     """
     trained_on = Adapter.read(adapter).trained_on
     config = _json(adapter / CONFIG)
-    # The last part of a path is enough to know a model by, and tells nothing of the machine.
+    # The last part of a path identifies the model and reveals nothing about the machine.
     config["base_model_name_or_path"] = base_named(trained_on) or (
         Path(trained_on).name if Path(trained_on).is_absolute() else trained_on
     )
     if isinstance(targets := config.get("target_modules"), list):
-        config["target_modules"] = sorted(targets)  # PEFT writes a set, each time in another order
+        config["target_modules"] = sorted(targets)  # PEFT writes a set, in varying order
     with new_folder(out) as new:
         (new / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
         with open_tensors(adapter / WEIGHTS) as weights, (new / WEIGHTS).open("wb") as file:
