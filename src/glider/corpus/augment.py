@@ -206,7 +206,7 @@ def top_down(item: Item) -> Item:
 def rescaled(item: Item, rng: Random) -> Item:
     """Express the label on another scale; return the item unchanged if no other scale fits.
 
-    Pairs, and questions that mention numbers of their own scale, stay unchanged.
+    Pairs, fixed wordings and questions that mention numbers of their scale stay unchanged.
     """
     rubric = item.criterion.rubric
     if item.is_pair or item.as_written or _NUMBER.search(item.criterion.question):

@@ -3,10 +3,10 @@
 - *rated*: two outputs for one prompt that people labelled differently under one criterion.
 - *strayed*: an output rated good against an output for a similar prompt of the same set, which is
   more often than not longer.
-- *padded*: an output against a copy of itself surrounded by useless filler.
+- *padded*: an output against a copy of itself with useless filler added.
 - *cut*: an output rated good against its own beginning.
-- *lengthened* is not a pair: an output surrounded by the same filler, judged alone under its own
-  question with its own label. If the original output is a training item too, both versions are.
+- *lengthened* is not a pair: an output with the same kind of filler added, judged alone under its
+  own question with its own label. If the original is a training item too, training sees both.
 
 The longer output loses in padded pairs and wins in cut pairs, so length alone does not reveal the
 winner. Each kind has its own random draws and takes its sets in turn, so that a large set does not
@@ -142,7 +142,7 @@ def _rated(items: Sequence[Item], rng: Random) -> Iterator[Item]:
 
 
 def _strayed(items: Sequence[Item], rng: Random) -> Iterator[Item]:
-    """Pair a good output with one for the most similar of a sample of other prompts."""
+    """Pair a good output with one for a similar prompt, found in a sample of other prompts."""
     fixed = instructions_of(item.sample for item in items)
     answers = list(_good(items, fixed))
     rng.shuffle(answers)
@@ -187,7 +187,7 @@ def _padded(items: Sequence[Item], rng: Random) -> Iterator[Item]:
 
 
 def _lengthened(items: Sequence[Item], rng: Random) -> Iterator[Item]:
-    """Surround an output with a greeting or its prompt; its human label still holds."""
+    """Add a greeting and farewell, or the prompt, to an output; its human label still holds."""
     singles = [item for item in items if not item.is_pair and len(item.sample.judged) == 1]
     rng.shuffle(singles)
     for item in singles:

@@ -56,9 +56,9 @@ def level_of(item: Item) -> tuple[int, list[float]]:
     """Return the index of the gold level and the distribution over all levels of the rubric.
 
     The gold level is the nearest one; a tie goes to the lower. Individual ratings give the
-    distribution if their most common level is the gold level (with four levels or more: at most
-    one level away). Otherwise they disagree with the gold label, which is spread over the two
-    levels around it instead.
+    distribution if their most common level is at most a third of the scale away from the gold
+    level. Otherwise they disagree with the gold label, which is spread over the two levels around
+    it instead.
     """
     levels = (0, 1) if item.is_pair else item.criterion.rubric.scores
     shares = spread(item.gold, item.scale, levels)
@@ -219,7 +219,7 @@ def phrases_of(item: Item, task: JudgeTask, format: Format) -> tuple[str, ...]:
 
 
 def _quote_in(texts: Sequence[str], phrase: str) -> str | None:
-    """Quote the phrase from the first text that has it; None if it occurs too often to locate."""
+    """Quote the phrase from the first text with few enough occurrences of it; else None."""
     if " " not in phrase and phrase.isascii():
         return None
     for text in texts:

@@ -119,7 +119,7 @@ def _why(counts: CandidateCounts) -> str:
 def _left_out(
     own: Sequence[str], counts: CandidateCounts, notes: Mapping[str, Sequence[str]]
 ) -> Iterator[str]:
-    """Yield a line per reason, and the notes on own files; the card lists reasons by set."""
+    """Yield a line per reason, then notes on left-out records of own files."""
     for why, n in counts.reasons():
         yield f"left out: {n} {why}"
     for name in own:
