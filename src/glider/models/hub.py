@@ -1,7 +1,7 @@
-"""Where a model of the hub is loaded from: the hub if it answers, else what was fetched before.
+"""Locate a hub model: on the hub if it answers, else in the local cache.
 
-Its own client asks again five times, for 23 seconds a file, where there is no network at all; a
-mistyped name is then a minute of silence. Here it is asked once.
+Without a network the hub's own client retries five times, 23 seconds per file, so a mistyped name
+means a minute of silence. This module asks once.
 """
 
 from pathlib import Path
@@ -10,11 +10,11 @@ from glider.core.errors import ModelFileError
 
 
 def on_hub(name: str, revision: str) -> tuple[str, str]:
-    """Where transformers finds a model of the hub, and the commit that a revision stands for now.
+    """Return where transformers finds a hub model, and the commit that a revision points to.
 
     Returns:
-        The name itself or, where the hub does not answer, a folder of its cache; and the commit, or
-        the revision as it was given where the hub does not tell.
+        The name itself or, if the hub does not answer, a folder of its cache; and the commit, or
+        the given revision if the hub does not report one.
 
     Raises:
         ModelFileError: the hub does not answer, and the model was never fetched.
@@ -26,7 +26,7 @@ def on_hub(name: str, revision: str) -> tuple[str, str]:
         about = get_hf_file_metadata(hf_hub_url(name, "config.json", revision=revision))
         return name, about.commit_hash or revision
     except (HfHubHTTPError, ValueError):
-        # No such model, or a login is needed, or it is no name: whoever loads it says so.
+        # No such model, a login is required, or the name is invalid: loading it reports that.
         return name, revision
     except Exception as exc:  # noqa: BLE001 - of an HTTP library that depends on the hub's version
         try:

@@ -1,4 +1,4 @@
-"""The models of the catalogue, and which are on this machine."""
+"""List the models of the catalogue and which of them are on this machine."""
 
 import json
 from collections.abc import Iterator
@@ -21,22 +21,22 @@ class KnownModel:
     licence: str
     state: State
     size_bytes: int
-    """On disk; of a model that is not here, to be fetched."""
+    """Size on disk, or the size to fetch if the model is not here."""
     path: Path
     languages: tuple[str, ...] = ()
-    """In which figures say that it is better than chance; empty: nobody said."""
+    """Languages in which it was measured to be better than chance; empty: not recorded."""
 
     @property
     def is_default(self) -> bool:
-        """The one that judges where none is named."""
+        """Whether this is the default model."""
         return self.name == DEFAULT
 
 
 def known_models(*, verify: bool = False) -> Iterator[KnownModel]:
-    """Every model of the catalogue, as it is on this machine; nothing is fetched.
+    """Yield every catalogue model with its state on this machine; nothing is fetched.
 
     Args:
-        verify: read every byte of the files that are here and compare their hashes.
+        verify: read every byte of the local files and compare their hashes.
     """
     for name, model in CATALOG.items():
         path = cache_dir() / "models" / name / f"{name}.{model.requantise}.gguf"

@@ -1,7 +1,7 @@
-"""Load with transformers without its progress bars and its talk of its own future.
+"""Silence the progress bars and future warnings of transformers while a model loads.
 
-A bar for every tensor that is loaded tells a user of `glider judge` nothing, and ends up in logs.
-Downloads from a hub keep theirs.
+A progress bar per loaded tensor does not help a user of `glider judge`, and ends up in logs.
+Downloads from a hub keep their progress bars.
 """
 
 import os
@@ -13,10 +13,10 @@ from typing import Any
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Bars and future warnings off inside, as they were after; telemetry off for good."""
+    """Turn bars and future warnings off inside the block, and telemetry off for good."""
     from transformers.utils import logging as theirs
 
-    logging: Any = theirs  # half typed
+    logging: Any = theirs  # incompletely typed
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     bars = logging.is_progress_bar_enabled()

@@ -1,7 +1,7 @@
-"""The hash of a large file, computed once: a receipt keeps it with the file's size and time.
+"""Cache the hash of a large file in a receipt, with the file's size and modification time.
 
-A receipt is trusted while size and modification time are what they were. `glider models --verify`
-reads every byte again.
+A receipt is trusted while size and modification time are unchanged. `glider models --verify` reads
+every byte again.
 """
 
 import hashlib
@@ -12,16 +12,16 @@ from contextlib import suppress
 from pathlib import Path
 
 _SMALL = 1 << 20
-"""Bytes that are hashed sooner than a receipt is looked up."""
+"""Size in bytes below which hashing is faster than looking up a receipt."""
 _SETTLED_S = 2.0
-"""A file changed this recently may change again within one tick of its clock."""
+"""Seconds; a file modified more recently may change again without a new timestamp."""
 
 
 def file_sha256(path: Path, *, verify: bool = False) -> str:
-    """SHA-256 of a file, in hexadecimal; from its receipt where there is one.
+    """Return the SHA-256 of a file in hexadecimal, from its receipt if it has a valid one.
 
     Args:
-        verify: read the file whatever the receipt says, and keep the receipt anew.
+        verify: read the file regardless of the receipt, and write a new receipt.
 
     Raises:
         OSError: the file cannot be read.
@@ -38,7 +38,7 @@ def file_sha256(path: Path, *, verify: bool = False) -> str:
                 return str(found["sha256"])
     digest = _hash(path)
     if time.time() - about.st_mtime > _SETTLED_S:
-        # Without a receipt it is only slower: a cache that cannot be written is no error here.
+        # Without a receipt it is only slower, so a read-only cache is not an error here.
         with suppress(OSError):
             receipt.parent.mkdir(parents=True, exist_ok=True)
             new = receipt.with_suffix(f".{os.getpid()}")

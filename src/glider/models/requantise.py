@@ -1,6 +1,7 @@
-"""Rewrite a GGUF file with its weights in another quantisation, some of them changed.
+"""Rewrite a GGUF file in another quantisation, optionally with changed weights.
 
-What the source's quantisation lost stays lost. Float32 tensors (norms) are kept in float32.
+This cannot restore the precision that the source's quantisation lost. Float32 tensors (norms) stay
+in float32.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,12 +25,12 @@ def requantise(
     """Write `source` to `target` with every quantised tensor as `kind` ("q8_0", "q4_0", "f16").
 
     Args:
-        changes: tensor name to what makes the new weights of the dequantised old ones.
-        tied: the model has one matrix for its embeddings and its output, which `source` stores
-            twice. The output's, which is stored in more bits, is kept for both.
+        changes: tensor name to a function from the dequantised old weights to the new ones.
+        tied: input and output embeddings are one matrix, which `source` stores twice. The output
+            copy, which has more bits, is used for both.
 
     Raises:
-        OSError: `target` cannot be written; what was written of it is left to the caller.
+        OSError: `target` cannot be written; the caller must remove a partial file.
     """
     import gguf
     from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType

@@ -7,9 +7,8 @@
     runs/mine                  a finished training or tuning: what it ended with
     hf/ORG/NAME[@REVISION]     a model of the Hugging Face hub
 
-`embedded/`, `hf/` or `fast/` before a name chooses the engine that judges with it, and says
-nothing else. Resolving looks at this machine only; weights are fetched and prepared when they are
-asked for.
+A prefix `embedded/`, `hf/` or `fast/` only selects the engine. Resolving a name looks at this
+machine only; weights are fetched and prepared on first use.
 """
 
 import hashlib
@@ -37,20 +36,20 @@ from glider.models.fetch import Progress
 Kind = Literal["catalogue", "gguf", "adapter", "folder", "hub"]
 
 ENGINES = ("embedded", "hf", "fast")
-"""Engines that run a model in this process; others have names of their own for models."""
+"""Engines that run a model in this process; other providers have their own model names."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 _WEIGHTS = (".safetensors", ".bin", ".json", ".jinja", ".model")
 
 
 @dataclass(frozen=True, slots=True)
 class TorchWeights:
-    """Weights as transformers loads them, and what names them."""
+    """Weights as transformers loads them, and their identity."""
 
     source: str
-    """A folder, or a hub id."""
+    """A folder or a hub id."""
     name: str
     revision: str
-    """Hash of the content, of 12 hexadecimal digits; of a hub model its commit."""
+    """Content hash of 12 hexadecimal digits; for a hub model, its commit."""
     trained_format: Mapping[str, str] | None = None
     """As `trained_format`."""
 
@@ -62,28 +61,28 @@ class TorchWeights:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """A model that a name stands for; nothing of it is loaded."""
+    """A model that a name refers to, not yet loaded."""
 
     kind: Kind
     name: str
-    """In the catalogue or on the hub, or the path as it was given."""
+    """Catalogue name, hub name, or the path as given."""
     path: Path | None = None
-    """The file, or the folder with the weights or the adapter."""
+    """The model file, or the folder with the weights or the adapter."""
     revision: str | None = None
-    """Of a hub model, as asked for."""
+    """Requested revision of a hub model."""
     run: Path | None = None
-    """The training that `path` is the result of."""
+    """The training run that produced `path`."""
 
     @property
     def engine(self) -> str:
-        """The engine that runs it where nobody says."""
+        """The default engine for this model."""
         return "hf" if self.kind in ("folder", "hub") else "embedded"
 
     def gguf(self, progress: Progress | None = None) -> ModelFile:
-        """The model as one GGUF file; fetched, or its adapter merged, if that was not done yet.
+        """Return the model as one GGUF file, first fetching it or merging its adapter if needed.
 
         Raises:
-            SetupError: there is no GGUF of it, or an adapter cannot be merged.
+            SetupError: the model has no GGUF, or its adapter cannot be merged.
             ModelFileError: as `glider.models.catalog.find`.
         """
         if self.kind in ("folder", "hub"):
@@ -95,11 +94,11 @@ class ResolvedModel:
         return find(self.name if self.path is None else str(self.path), progress)
 
     def torch(self, progress: Progress | None = None) -> TorchWeights:
-        """The model as transformers takes it; a GGUF is dequantised once, into the cache.
+        """Return the weights for transformers; a GGUF is dequantised into the cache once.
 
         Raises:
             MissingExtra: torch or transformers is not installed.
-            ModelFileError: as `gguf`, or the hub does not answer and it was never fetched.
+            ModelFileError: as `gguf`, or the hub does not answer and the model is not cached.
         """
         if self.kind == "hub":
             from glider.models.hub import on_hub
@@ -120,17 +119,17 @@ class ResolvedModel:
 
     @property
     def adapter(self) -> Path | None:
-        """The folder of its adapter; None: all its weights are its own."""
+        """The adapter's folder; None if the model has no separate adapter."""
         known = CATALOG.get(self.name) if self.kind == "catalogue" else None
         if isinstance(known, AdapterModel):
             return Path(str(known.folder))
         return self.path if self.kind == "adapter" else None
 
     def base_and_adapter(self) -> tuple[str, Path | None]:
-        """What a training begins with: the name of the base, and the adapter that goes on it.
+        """Return the starting point of a training: the name of the base, and its adapter.
 
         Raises:
-            SetupError: an adapter on a base that is not in the catalogue.
+            SetupError: the base of the adapter is not in the catalogue.
         """
         if self.adapter is None:
             at = f"@{self.revision}" if self.revision else ""
@@ -150,16 +149,16 @@ class ResolvedModel:
 
 
 def resolve(name: str | Path, revision: str | None = None) -> ResolvedModel:
-    """The model that a name stands for.
+    """Return the model that a name refers to.
 
     Args:
-        revision: of a hub model, if the name does not say.
+        revision: revision of a hub model, if the name does not give one.
 
     Raises:
-        UnknownName: nothing is called so here, and it is no hub id either.
+        UnknownName: the name is neither a local model nor a hub id.
         ModelFileError: no such GGUF file.
-        RunError: a training that is not finished, or the folder of something else.
-        SetupError: a revision of what is not on the hub.
+        RunError: the training is not finished, or the folder is not a training run.
+        SetupError: a revision was given for a model that is not on the hub.
     """
     found = _resolve(str(name), revision)
     if revision is not None and found.kind != "hub":
@@ -194,9 +193,9 @@ def _resolve(given: str, revision: str | None) -> ResolvedModel:
 
 
 def engine_of(name: str) -> str | None:
-    """The engine that runs a model of this machine where nobody says; None: it is not here.
+    """Return the default engine of a local model; None if the model is not on this machine.
 
-    A hub model needs its engine said: a mistyped path is not looked for on the network.
+    A hub model needs an explicit engine, so that a mistyped path is not looked up on the network.
     """
     if name.endswith(".gguf") or name in CATALOG:
         return "embedded"
@@ -209,7 +208,7 @@ def engine_of(name: str) -> str | None:
 
 
 def without_engine(name: str) -> str:
-    """The name itself, without the engine that is to run it."""
+    """Return a name without its engine prefix."""
     engine, _, rest = name.partition("/")
     if engine in ENGINES:
         return rest or DEFAULT
@@ -217,10 +216,10 @@ def without_engine(name: str) -> str:
 
 
 def trained_in(folder: Path) -> Path | None:
-    """The adapter or model that a training or tuning in `folder` ended with; None: there is none.
+    """Return the adapter or model that a training or tuning in `folder` produced, or None.
 
     Raises:
-        RunError: it is not finished, or the folder is of something else.
+        RunError: the run is not finished, or is of another kind.
     """
     if is_adapter(folder) or (folder / "config.json").is_file():
         return None
@@ -244,7 +243,7 @@ def trained_in(folder: Path) -> Path | None:
 
 
 def folder_hash(folder: Path) -> str:
-    """Hash of a model folder's weights, settings and tokenizer; 12 hexadecimal digits."""
+    """Hash a model folder's weights, settings and tokenizer to 12 hexadecimal digits."""
     from glider.models.receipts import file_sha256
 
     digest = hashlib.sha256()

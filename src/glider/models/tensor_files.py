@@ -1,8 +1,8 @@
 """Read and write safetensors files with numpy alone.
 
-The format is a length, a JSON header and raw numbers. Its own package needs torch to read bf16,
-the type nearly every adapter is stored in, so this reader is what lets the core install, which
-has no torch, use an adapter. Numbers are little-endian, as on every machine this runs on.
+The format is a length, a JSON header and raw numbers. The safetensors package needs torch to read
+bf16, the type of nearly every adapter, so this reader lets the core install, which has no torch,
+use adapters. Numbers are little-endian, as on every machine this runs on.
 Layout: https://github.com/huggingface/safetensors#format
 """
 
@@ -26,7 +26,7 @@ _MOST_HEADER = 100_000_000
 
 
 class Opens(Protocol):
-    """A file, or what importlib.resources has in place of one."""
+    """A file, or an importlib.resources entry."""
 
     @property
     def name(self) -> str:
@@ -47,13 +47,13 @@ class _Place:
 
 
 class TensorFile:
-    """An open safetensors file; tensors are read when they are asked for."""
+    """An open safetensors file that reads tensors on demand."""
 
     def __init__(self, file: BinaryIO, path: Opens) -> None:
         """Read the header.
 
         Raises:
-            ModelFileError: not a safetensors file, or cut off.
+            ModelFileError: not a safetensors file, or truncated.
         """
         name = path.name
         self._file, self._name, self.path = file, name, path
@@ -76,18 +76,18 @@ class TensorFile:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The tensors there are, in the file's order."""
+        """Tensor names, in file order."""
         return tuple(self._places)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Of a tensor."""
+        """Return the shape of a tensor."""
         return self._places[name].shape
 
     def read(self, name: str) -> Floats:
-        """A tensor as float32.
+        """Read a tensor as float32.
 
         Raises:
-            ModelFileError: it holds no floating-point numbers (a quantised checkpoint).
+            ModelFileError: the tensor is not floating point (a quantised checkpoint).
         """
         place = self._places[name]
         if place.kind not in _FLOATS:
@@ -106,10 +106,10 @@ class TensorFile:
 
 @contextmanager
 def open_tensors(path: Opens) -> Iterator[TensorFile]:
-    """A safetensors file, closed at the end.
+    """Open a safetensors file and close it at the end.
 
     Raises:
-        ModelFileError: not there, not such a file, or damaged.
+        ModelFileError: the file is missing, damaged, or not a safetensors file.
     """
     try:
         file = path.open("rb")
@@ -124,10 +124,10 @@ def write_bf16(
     shapes: Mapping[str, tuple[int, ...]],
     read: Callable[[str], Floats],
 ) -> int:
-    """Write tensors as bf16, one at a time; `read` gives each in turn.
+    """Write tensors as bf16, calling `read` for one at a time.
 
     Returns:
-        Bytes of all numbers together.
+        Total bytes of tensor data.
     """
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     place = 0
@@ -136,7 +136,7 @@ def write_bf16(
         header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [place, end]}
         place = end
     packed = json.dumps(header, separators=(",", ":")).encode()
-    # Numbers begin at a multiple of 8, so that they can be mapped into memory.
+    # Data starts at a multiple of 8, so that it can be memory-mapped.
     packed += b" " * (-len(packed) % 8)
     file.write(struct.pack("<Q", len(packed)))
     file.write(packed)
@@ -156,12 +156,12 @@ def _in_order(
 
 
 def from_bf16(numbers: NDArray[np.uint16]) -> Floats:
-    """The upper halves of float32 numbers, as float32; exact."""
+    """Convert bf16 bits (the upper halves of float32) to float32, exactly."""
     return (numbers.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 def to_bf16(numbers: Floats) -> NDArray[np.uint16]:
-    """The upper half of each number, rounded to nearest, ties to even; NaN stays NaN."""
+    """Round float32 to bf16 bits, to nearest with ties to even; NaN stays NaN."""
     bits = np.ascontiguousarray(numbers, dtype=np.float32).view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     quiet = (bits >> np.uint32(16)) | np.uint32(0x40)
