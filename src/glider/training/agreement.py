@@ -1,4 +1,4 @@
-"""Agreement with people on the development part, during training."""
+"""Measure agreement with human labels on the development split during training."""
 
 import math
 from collections import defaultdict
@@ -14,7 +14,7 @@ from glider.training.tokens import Encoded
 
 @dataclass(frozen=True, slots=True)
 class ExampleResult:
-    """What one example of the development part came to."""
+    """The result on one development example."""
 
     set: str
     score_loss: float | None
@@ -22,13 +22,14 @@ class ExampleResult:
     """Sum over text tokens."""
     n_text: int
     expected: float | None = None
-    """Of the probabilities of the labels alone, 0 to 1; None where no score is read first."""
+    """Expected score under the label probabilities alone, 0 to 1; None if the answer does not start
+    with the score."""
     gold: float | None = None
     right: bool | None = None
-    """The likeliest label is the likeliest of people."""
+    """Whether the model's most likely label is the annotators' most likely label."""
     id: str = ""
     likeliest: float = 0.0
-    """The likeliest label, on the scale of `expected`."""
+    """The most likely label, on the same scale as `expected`."""
 
 
 def measure(
@@ -37,7 +38,7 @@ def measure(
     rows: Sequence[BatchRow],
     examples: Sequence[Encoded],
 ) -> list[ExampleResult]:
-    """Each example of a pass, from the very logits that serving would read."""
+    """Measure each example of a pass from the same logits that serving reads."""
     losses = cross_entropies(output, one).tolist()
     scored = one["scored"].tolist()
     numbers = one["model"]["positions"][0].tolist()
@@ -77,7 +78,7 @@ def measure(
 
 
 def mean_level(probs: Sequence[float]) -> float:
-    """Where a distribution over levels has its mean: 0 the lowest level, 1 the highest."""
+    """Return the mean of a distribution over levels: 0 is the lowest level, 1 the highest."""
     return sum(n * p for n, p in enumerate(probs)) / (len(probs) - 1)
 
 
@@ -88,14 +89,14 @@ def figures(
     text_weight: float,
     bench: Bench | None = None,
 ) -> dict[str, float]:
-    """Loss as in training, and agreement with people: the mean over sets, each as it counts alone.
+    """Compute the training loss and agreement with human labels, averaged over sets.
 
-    A set whose predictions do not vary has a correlation of 0 here: it tells nothing. `pearson` is
-    there only where some set has 20 items or more whose labels vary.
+    A set with constant predictions has a correlation of 0. `pearson` is present only if some set
+    has at least 20 items with varying labels.
 
     Args:
-        score_weight: of the mean loss of scores; `text_weight` of that of other tokens.
-        bench: also say what `glider bench` would of the same answers.
+        score_weight: weight of the mean score loss; `text_weight` weights that of the other tokens.
+        bench: if given, also compute the `glider bench` figure for the same answers.
     """
     scores = [m.score_loss for m in measured if m.score_loss is not None]
     n_text = sum(m.n_text for m in measured)
@@ -128,7 +129,7 @@ def figures(
 
 
 def correlates(gold: Sequence[float]) -> bool:
-    """There are labels enough for a correlation, and they vary."""
+    """Whether there are enough labels for a correlation and they vary."""
     return len(gold) >= LEAST and len({round(value, 6) for value in gold}) > 1
 
 

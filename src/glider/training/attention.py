@@ -1,13 +1,14 @@
-"""Causal attention as plain matrix products, for training on processors.
+"""Causal attention as plain matrix products, for training on CPUs.
 
-torch's own kernel for processors is slow in bf16, and plain products over whole matrices keep a
-matrix of scores for each head of each layer until the backward pass, which at a thousand tokens is
-more than the model. Here queries are taken in blocks that see only what is before their end, and
-the backward pass computes each layer's scores again: two thirds of the products, no matrix kept.
+torch's CPU kernel is slow in bf16. Plain products over whole matrices keep a score matrix for each
+head of each layer until the backward pass; at a thousand tokens these take more memory than the
+model. This implementation processes queries in blocks, each attending only to keys before the
+block's end, and recomputes each layer's scores in the backward pass: it needs two thirds of the
+products and keeps no score matrix.
 
-Every sequence begins at its row's beginning and padding is on the right, so that a causal model
-never sees any: there is no mask. It is for training alone; a cache or padding on the left is not
-for it.
+Sequences start at the beginning of their row and are padded on the right, so a causal model never
+attends to padding and no mask is needed. Use this for training only: it supports neither a
+key-value cache nor left padding.
 """
 
 from functools import lru_cache
@@ -19,7 +20,7 @@ _BLOCK = 128
 
 @lru_cache(maxsize=1)
 def register() -> str:
-    """Make the attention known to transformers; the name to ask for it."""
+    """Register the attention with transformers and return its name."""
     from torch.utils.checkpoint import checkpoint
     from transformers import AttentionInterface, AttentionMaskInterface
 
@@ -46,7 +47,7 @@ def register() -> str:
 
 
 def fits(config: Any, max_tokens: int) -> bool:
-    """The model's attention is plain: no window shorter than the examples, no bent scores."""
+    """Whether attention is plain: no window shorter than the examples, no soft-capped scores."""
     config = config.get_text_config()
     window = getattr(config, "sliding_window", None)
     bent = getattr(config, "attn_logit_softcapping", None)
@@ -55,12 +56,12 @@ def fits(config: Any, max_tokens: int) -> bool:
 
 
 def causal(query: Any, key: Any, value: Any, scale: float) -> Any:
-    """Attention of each place to itself and what is before it.
+    """Compute attention of each position to itself and the positions before it.
 
     Args:
         query: shape (batch, heads, n, size).
-        key: shape (batch, key heads, n, size); so is `value`. Query heads that share a key head
-            stand next to each other.
+        key: shape (batch, key heads, n, size), as is `value`. Query heads that share a key head are
+            adjacent.
 
     Returns:
         Shape (batch, n, heads, size).
@@ -76,7 +77,7 @@ def causal(query: Any, key: Any, value: Any, scale: float) -> Any:
     for start in range(0, n, _BLOCK):
         end = min(start + _BLOCK, n)
         rows = end - start
-        # Query heads of one key head are one tall matrix: no copies of the keys.
+        # Stack the query heads of one key head into one tall matrix to avoid copying the keys.
         tall = query[:, :, start:end].reshape(batch * shared, each * rows, size)
         scores = ((tall * scale) @ keys[:, :end].mT).view(-1, each, rows, end)
         ahead = torch.ones(rows, end, dtype=torch.bool, device=query.device).triu(start + 1)

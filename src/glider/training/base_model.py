@@ -1,4 +1,4 @@
-"""The model a training starts from: find and load its weights."""
+"""Find and load the base model of a training."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def find_base(name: str, revision: str | None = None) -> TorchWeights:
 
 
 def load_tokenizer(base: TorchWeights) -> Any:
-    """The model's tokenizer.
+    """Load the model's tokenizer.
 
     Raises:
         MissingExtra, ModelFileError: as `find_base`.
@@ -38,7 +38,7 @@ def load_tokenizer(base: TorchWeights) -> Any:
 
 
 def load_config(base: TorchWeights) -> Any:
-    """The model's settings, without its weights.
+    """Load the model's configuration without its weights.
 
     Raises:
         MissingExtra, ModelFileError: as `find_base`.
@@ -57,10 +57,10 @@ def _loaded(kind: Any, base: TorchWeights) -> Any:
 
 
 def load_to_train(base: TorchWeights, recipe: Recipe, *, bf16: bool) -> Any:
-    """The model, its frozen layers frozen.
+    """Load the model for training and freeze the recipe's frozen layers.
 
-    What is trained is kept in fp32, so that small steps are not rounded away. Of a model that only
-    gets an adapter, the linear layers are kept in the precision they are computed in.
+    Trained weights are kept in fp32 so that small updates are not lost to rounding. If only an
+    adapter is trained, the linear layers are kept in the precision they are computed in.
 
     Raises:
         ModelFileError: as `find_base`.
@@ -90,7 +90,7 @@ def load_to_train(base: TorchWeights, recipe: Recipe, *, bf16: bool) -> Any:
 
 
 def load_as_it_is(base: TorchWeights) -> Any:
-    """The model to be asked and not trained, in bf16 where this machine computes in it.
+    """Load the model for inference, in bf16 if this machine computes in it.
 
     Raises:
         MissingExtra, ModelFileError: as `find_base`.
@@ -114,7 +114,7 @@ def load_as_it_is(base: TorchWeights) -> Any:
 
 
 def freeze_lowest(model: Any, recipe: Recipe) -> None:
-    """Train nothing in the recipe's lowest layers: neither their weights nor an adapter's.
+    """Freeze the recipe's lowest layers, including any adapter weights in them.
 
     Raises:
         SetupError: more frozen layers than there are layers.
@@ -138,7 +138,7 @@ def _attention(base: TorchWeights, recipe: Recipe) -> str:
 
 
 def check_frozen(config: Any, recipe: Recipe) -> int:
-    """The number of frozen layers.
+    """Return the number of frozen layers.
 
     Raises:
         SetupError: nothing would be left to train.
@@ -150,7 +150,7 @@ def check_frozen(config: Any, recipe: Recipe) -> int:
 
 
 def computes_in_bf16() -> bool:
-    """The device has instructions for bf16; without, it is emulated and slower than fp32."""
+    """Whether the device has bf16 instructions; emulated bf16 is slower than fp32."""
     import torch
 
     if torch.cuda.is_available():
@@ -160,8 +160,8 @@ def computes_in_bf16() -> bool:
 
 
 def _linear_layers_to_bf16(model: Any) -> None:
-    # Only they: what runs between the layers, and the output layer, stays as exact as it was; and
-    # autocast would make a bf16 copy of each frozen fp32 weight in every pass.
+    # Convert only the linear layers: everything between them and the output layer keep their
+    # precision, and autocast need not copy frozen fp32 weights to bf16 in every pass.
     import torch
 
     kept = model.get_output_embeddings()
@@ -177,7 +177,7 @@ def _is_linear(module: Any) -> bool:
 
 
 def adapter_settings(model: Any, recipe: Recipe) -> Any:
-    """PEFT's settings of a new adapter.
+    """Return PEFT's settings for a new adapter.
 
     Raises:
         SetupError: more frozen layers than there are layers.
@@ -191,7 +191,7 @@ def adapter_settings(model: Any, recipe: Recipe) -> Any:
     layers = range(frozen, model.config.get_text_config().num_hidden_layers)
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
     if frozen and targets == "all-linear":
-        # PEFT takes a choice of layers only with names.
+        # PEFT accepts a selection of layers only together with module names.
         head = model.get_output_embeddings()
         linear = [n for n, m in model.named_modules() if _is_linear(m) and m is not head]
         targets = sorted({name.rpartition(".")[2] for name in linear})
@@ -206,10 +206,10 @@ def adapter_settings(model: Any, recipe: Recipe) -> Any:
 
 
 def needs_torch() -> None:
-    """Get ready for torch; stop here where the packages that train are not installed.
+    """Prepare to use torch, and fail early if the training packages are not installed.
 
     Raises:
-        MissingExtra: names the install line.
+        MissingExtra: a package is missing; the message gives the install command.
     """
     wait_asleep()
     try:

@@ -1,13 +1,14 @@
 """Choose the examples of an update, and split an update into forward passes.
 
-An update is a random draw of `batch` examples: the learning sees no lengths. Inside it the examples
-are sorted by length and cut into passes of at most `batch_tokens` tokens, padding included, so that
-little is padded. Widths are multiples of 32: every new shape costs memory that is not given back.
+An update is a random draw of `batch` examples, independent of their lengths. Within an update,
+examples are sorted by length and split into passes of at most `batch_tokens` tokens, padding
+included, to keep padding low. Widths are multiples of 32, because every new shape costs memory that
+is never released.
 
-Everything follows from the seed and the number of the update. Any process can work out any update
-of any other, and a resumed training needs no position but the number of updates done. Processes
-make the same number of passes, as sharded training needs it; where one has no example left for a
-pass, it repeats one with weight 0.
+The seed and the update's number determine everything: any process can compute any other's part of
+any update, and a resumed training needs only the number of finished updates. All processes make the
+same number of passes, as sharded training requires; a process with no example left for a pass
+repeats one with weight 0.
 """
 
 import math
@@ -27,7 +28,7 @@ class BatchRow:
 
     index: int
     counts: bool
-    """False: a padding row, which keeps step with the other processes and teaches nothing."""
+    """False for a filler row, which keeps processes in step and does not affect the loss."""
 
 
 class Updates:
@@ -46,14 +47,15 @@ class Updates:
         processes: int = 1,
         together: Sequence[float] | None = None,
     ) -> None:
-        """Plan.
+        """Plan the updates.
 
         Args:
-            lengths: tokens of each example.
-            batch: examples of an update, over all processes.
-            batch_tokens: most tokens of one pass of one process; one example is always taken.
-            epochs: times each example is seen; 0.5 sees half of them.
-            together: one value per example; only examples of equal value share a pass.
+            lengths: tokens in each example.
+            batch: examples per update, over all processes.
+            batch_tokens: maximum tokens per pass of one process; a pass has at least one example,
+                whatever its length.
+            epochs: passes over the data; 0.5 uses half of the examples.
+            together: one value per example; only examples with equal values share a pass.
         """
         self._lengths, self._batch, self._batch_tokens = lengths, batch, batch_tokens
         self._seed, self._shuffle = seed, shuffle
@@ -66,23 +68,23 @@ class Updates:
         return math.ceil(self._total / self._batch)
 
     def examples(self, update: int) -> list[int]:
-        """Indices of the examples of an update, of all processes."""
+        """Return the indices of an update's examples over all processes."""
         first = update * self._batch
         places = range(first, min(first + self._batch, self._total))
         n = len(self._lengths)
         return [int(self._order(place // n)[place % n]) for place in places]
 
     def passes(self, update: int) -> list[list[BatchRow]]:
-        """This process's passes of an update, the longest examples first."""
+        """Return this process's passes of an update, longest examples first."""
         return [self._share(group) for group in self._groups(self.examples(update))]
 
     def padded_tokens(self, update: int) -> int:
-        """Tokens computed in an update by this process, padding included."""
+        """Return the number of tokens this process computes in an update, padding included."""
         passes = self.passes(update)
         return sum(len(rows) * self.width([row.index for row in rows]) for rows in passes)
 
     def width(self, indices: Sequence[int]) -> int:
-        """Padded length of examples that share a pass."""
+        """Return the padded length of examples that share a pass."""
         return padded(max(self._lengths[index] for index in indices))
 
     def _epoch(self, epoch: int) -> "np.ndarray[tuple[int], np.dtype[np.intp]]":
@@ -92,7 +94,7 @@ class Updates:
         return np.random.default_rng([self._seed, epoch]).permutation(n)
 
     def _groups(self, indices: list[int]) -> Iterator[list[int]]:
-        """Examples of like length that all processes together take in one pass."""
+        """Yield groups of examples of similar length: one pass over all processes each."""
         for _, alike in groupby(sorted(indices, key=self._together.__getitem__),
                                 key=self._together.__getitem__):  # fmt: skip
             by_length = sorted(alike, key=lambda index: (-self._lengths[index], index))
@@ -108,5 +110,5 @@ class Updates:
 
 
 def padded(length: int) -> int:
-    """The next multiple of 32."""
+    """Round a length up to a multiple of 32."""
     return -(-length // WIDTH) * WIDTH

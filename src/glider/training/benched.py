@@ -1,8 +1,9 @@
-"""The figure of `glider bench` on the development part, during training.
+"""Compute the headline figure of `glider bench` on the development split during training.
 
-Each set's own first metric over its items, mapped so that random answers get 0 and perfect ones 1,
-then the mean over sets: the figure at the top of the bench's page, without its interval. Items come
-from the examples and from what they ask (`tasks.jsonl.gz`); of a pair both orders are one item.
+Each set's first metric is computed over its items and rescaled so that random answers get 0 and
+perfect answers 1. The figure is the mean over sets, as at the top of the bench report but without
+an interval. Items are built from the examples and their tasks (`tasks.jsonl.gz`); both orders of a
+pair form one item.
 """
 
 from collections import defaultdict
@@ -21,16 +22,16 @@ from glider.gold.sets import load_set
 from glider.stats.estimates import Degenerate
 
 LEAST = 20
-"""Items below which a set's own figure is not worth a place in the mean."""
+"""Minimum number of items for a set to count in the mean."""
 
 
 class Prediction(NamedTuple):
-    """What a judge says of one example."""
+    """A judge's prediction for one example."""
 
     expected: float
-    """Mean over its levels: 0 the lowest, 1 the highest."""
+    """Expected level: 0 is the lowest, 1 the highest."""
     likeliest: float
-    """The likeliest level, on the same scale."""
+    """The most likely level, on the same scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +40,18 @@ class _Set:
     metric: str
     items: tuple[Item, ...]
     asked: tuple[tuple[str, ...], ...]
-    """Ids of each item's examples: one, or of a pair its two orders."""
+    """Ids of each item's examples: one, or two for the two orders of a pair."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """The sets of a development part that are large enough."""
+    """The sets of a development split that are large enough to measure."""
 
     sets: tuple[_Set, ...]
 
     @classmethod
     def of(cls, examples: Sequence[Example], tasks: Mapping[str, ExampleTask]) -> "Bench":
-        """Make items of examples; those without levels, or of which no task is known, are none."""
+        """Build items from examples; skip examples without levels or without a known task."""
         found: dict[str, list[tuple[Example, ...]]] = defaultdict(list)
         for group in together(examples, tasks):
             if group[0].labels is not None and group[0].id in tasks:
@@ -69,9 +70,9 @@ class Bench:
         return cls(tuple(sets))
 
     def mean(self, predictions: Mapping[str, Prediction]) -> float | None:
-        """The mean over sets, 0 for random answers and 1 for perfect ones; None where none counts.
+        """Return the mean over sets, 0 for random and 1 for perfect answers; None if no set counts.
 
-        A set on which the judge says the same of everything counts as 0.
+        A set with constant predictions counts as 0.
         """
         shares = [share for one in self.sets if (share := _share(one, predictions)) is not None]
         return sum(shares) / len(shares) if shares else None
@@ -80,7 +81,7 @@ class Bench:
 def together(
     examples: Sequence[Example], tasks: Mapping[str, ExampleTask]
 ) -> list[tuple[Example, ...]]:
-    """The examples, the two orders of a pair together where the first of them stands."""
+    """Group the examples: both orders of a pair together, at the place of the first."""
     groups: dict[object, list[Example]] = {}
     for one in examples:
         task = tasks.get(one.id)
@@ -89,7 +90,7 @@ def together(
         groups.setdefault(key, []).append(one)
     found: list[tuple[Example, ...]] = []
     for group in groups.values():
-        # More than two of one name are no pair in two orders.
+        # More than two examples with one name are not the two orders of a pair.
         found += [tuple(group)] if len(group) <= 2 else [(one,) for one in group]
     return found
 

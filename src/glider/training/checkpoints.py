@@ -15,11 +15,12 @@ from glider.models.dequantise import save_tokenizer
 from glider.training.stages.base import Stage
 
 _UNNEEDED = ("training_args.bin", "README.md")
-"""Written by the trainers; the manifest says it better, and without this machine's paths."""
+"""Files that the trainers write. The manifest records the same facts without this machine's
+paths."""
 
 
 def checkpoints(folder: Path) -> list[tuple[int, Path]]:
-    """(update, folder) of the whole checkpoints of a stage, oldest first."""
+    """Return (update, folder) of a stage's complete checkpoints, oldest first."""
     found = [
         (int(path.name.removeprefix("checkpoint-")), path) for path in folder.glob("checkpoint-*")
     ]
@@ -27,9 +28,9 @@ def checkpoints(folder: Path) -> list[tuple[int, Path]]:
 
 
 def best_step(history: Sequence[dict[str, Any]], stage: Stage) -> int:
-    """The update at which the figure asked for was best, the first of equals; -1 before any.
+    """Return the update with the best value of the stage's metric, the first of equals; -1 if none.
 
-    What was measured before any update counts as no candidate: there is nothing to keep of it.
+    The measurement before the first update does not count, because it has no checkpoint.
     """
     metric = stage.evaluate.metric
     sign = -1 if metric == "loss" else 1
@@ -42,7 +43,7 @@ def best_step(history: Sequence[dict[str, Any]], stage: Stage) -> int:
 
 
 def tidy(folder: Path, base: str) -> None:
-    """Take out of a checkpoint what only this machine knows; an adapter names its base."""
+    """Remove machine-specific data from a checkpoint, and name an adapter's base model."""
     for unneeded in _UNNEEDED:
         for file in folder.rglob(unneeded):
             file.unlink()
@@ -53,7 +54,7 @@ def tidy(folder: Path, base: str) -> None:
 
 
 def to_disk(folder: Path) -> None:
-    """Make sure that what was written to a folder outlives a power cut."""
+    """Sync a folder's files to disk so that they survive a power cut."""
     for path in [*folder.rglob("*"), folder]:
         if path.is_file() or os.name == "posix":
             handle = os.open(path, os.O_RDONLY)
@@ -64,7 +65,7 @@ def to_disk(folder: Path) -> None:
 
 
 def is_disk_error(error: Exception) -> bool:
-    """A disk that takes no more, as the system, torch or safetensors put it."""
+    """Whether an error from the system, torch or safetensors means that a disk write failed."""
     message = f"{type(error).__name__} {error}"
     return isinstance(error, OSError) or any(
         sign in message for sign in ("PytorchStreamWriter", "SafetensorError", "file write failed")
@@ -72,12 +73,12 @@ def is_disk_error(error: Exception) -> bool:
 
 
 def said(error: Exception) -> str:
-    """What the system says of it, in one line."""
+    """Return the system's error message as one line."""
     return str(getattr(error, "strerror", None) or error).split("\n")[0]
 
 
 def copy_model(checkpoint: Path, folder: Path, tokenizer: Any) -> None:
-    """What a checkpoint has learnt, with the tokenizer, which it is without, and nothing else.
+    """Copy only a checkpoint's trained weights, and add the tokenizer, which checkpoints lack.
 
     Raises:
         OSError: the disk is full or cannot be written.

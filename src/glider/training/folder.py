@@ -6,8 +6,8 @@
     1-sft/model/           what the stage ended with: adapter or weights, with the tokenizer
     result.json            written last: where the trained model is, and how it measured
 
-Going on under another manifest is refused. After a resume `metrics.jsonl` has the updates since the
-checkpoint twice; `curve` gives each once.
+A run cannot be resumed with a different manifest. After a resume, `metrics.jsonl` has the updates
+since the checkpoint twice; `curve` yields each once.
 """
 
 import json
@@ -26,29 +26,29 @@ from glider.training.stage_data import StageData
 
 _WHEN = {"run_id", "created_at", "python"}
 _HOW_FAST = {"threads", "batch_tokens", "recompute_activations"}
-"""Settings that change how an update is computed, and not what it is."""
+"""Settings that affect how an update is computed but not its result."""
 
 Progress = Callable[[dict[str, Any]], None]
-"""Called with every line of metrics."""
+"""Called with each line of metrics."""
 
 
 class TrainingManifest(AnyManifest):
-    """Everything that decides a training's curve, and when it was made."""
+    """Everything that determines a training's curve, and when the run was created."""
 
     version: int = 1
     run_id: str
     created_at: str
     glider: str
     code_sha256: str
-    """Hash of the source that trains."""
+    """Hash of the source code that determines a training."""
     recipe: dict[str, Any]
-    """Resolved: every default filled in."""
+    """The resolved recipe, with every default filled in."""
     base: dict[str, str]
-    """Name and revision of the model that is trained."""
+    """Name and revision of the base model."""
     start: str | None
-    """Hash of the adapter that is trained on."""
+    """Hash of the adapter that the training starts from."""
     data: dict[str, dict[str, Any]]
-    """File name to SHA-256 and number of examples."""
+    """SHA-256 and number of examples by file name."""
     processes: int
     python: str
     libraries: dict[str, str]
@@ -62,22 +62,22 @@ class TrainingManifest(AnyManifest):
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What a finished training leaves."""
+    """The result of a finished training."""
 
     folder: Path
-    """An adapter (adapter_config.json in it) or a whole model."""
+    """Folder of an adapter (with adapter_config.json) or of a full model."""
     kind: str
     """`adapter` or `model`."""
     base: str
     metrics: dict[str, float]
-    """The last stage's figures at the update that was kept; empty without a development part."""
+    """The last stage's metrics at the update that was kept; empty without a development split."""
 
 
 def result(out: Path) -> TrainingResult:
-    """The result of the finished run in `out`.
+    """Return the result of the finished run in `out`.
 
     Raises:
-        RunError: there is none, it is not finished, or its result.json is damaged.
+        RunError: there is no run, it is not finished, or its result.json is damaged.
     """
     file = out / "result.json"
     try:
@@ -94,16 +94,16 @@ def result(out: Path) -> TrainingResult:
 
 
 def load_manifest(out: Path) -> TrainingManifest:
-    """The manifest of the training in `out`.
+    """Return the manifest of the training in `out`.
 
     Raises:
-        RunError: there is no training there.
+        RunError: `out` contains no training.
     """
     return read_manifest(out, TrainingManifest, "training")
 
 
 def curve(out: Path) -> Iterator[dict[str, Any]]:
-    """The lines of `metrics.jsonl` that count: what a resume did again replaces what it was."""
+    """Yield the valid lines of `metrics.jsonl`; lines repeated after a resume replace old ones."""
     lines: list[dict[str, Any]] = []
     try:
         text = (out / "metrics.jsonl").read_text("utf-8")
@@ -111,7 +111,7 @@ def curve(out: Path) -> Iterator[dict[str, Any]]:
         raise RunError(f"{out} has no metrics.jsonl") from exc
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         if not line.endswith("\n"):
-            break  # being written
+            break  # The last line is still being written.
         try:
             found = json.loads(line)
         except ValueError as exc:
@@ -120,7 +120,8 @@ def curve(out: Path) -> Iterator[dict[str, Any]]:
             lines = [
                 one
                 for one in lines
-                # At 0 all of it is done again, what was measured before the first update too.
+                # A resume at 0 repeats everything, including the measurement before the first
+                # update.
                 if one["stage"] != found["stage"] or one["step"] <= found["step"] > 0
             ]
             continue
@@ -129,7 +130,7 @@ def curve(out: Path) -> Iterator[dict[str, Any]]:
 
 
 class TrainingFolder:
-    """The run while it is written; only the first process writes."""
+    """A run folder during training; only the first process writes to it."""
 
     def __init__(
         self,
@@ -145,7 +146,7 @@ class TrainingFolder:
         self._metrics = -1
 
     def record(self, line: dict[str, Any]) -> None:
-        """Write a line of metrics."""
+        """Append a line of metrics."""
         try:
             append_to(self._metrics, line)
         except OSError as exc:
@@ -157,7 +158,7 @@ class TrainingFolder:
             self._progress(line)
 
     def keep_cards(self, stages: Sequence[StageData]) -> None:
-        """Keep the cards of the data, with their licences, beside what was trained on it."""
+        """Copy the data cards, with their licences, into the run folder."""
         cards = dict.fromkeys(work.train.folder / "card.md" for work in stages)
         there = [card.read_bytes() for card in cards if card.is_file()]
         if there:
@@ -165,7 +166,7 @@ class TrainingFolder:
                 file.write(b"\n".join(there))
 
     def finish(self, model: Path, base: TorchWeights, last: StageData) -> None:
-        """Say where the result is; nothing comes after it."""
+        """Write the result; this is the last write of a run."""
         if (self.out / "result.json").exists():
             return
         kept = json.loads((model.parent / "kept.json").read_text("utf-8"))

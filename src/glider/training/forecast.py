@@ -1,8 +1,8 @@
 """Forecast a training: tokens, updates, and rough time and memory.
 
-Counts are exact. Time comes from the arithmetic of the model and from how fast this machine
-multiplies matrices right now; memory from what is kept for each weight and token. Both are rough:
-within a factor of two, and said so.
+Counts are exact. Time is estimated from the model's operation count and this machine's current
+speed at matrix products, memory from the bytes kept per weight and per token. Both are rough,
+within a factor of two, and are labelled as such.
 """
 
 import time
@@ -28,24 +28,24 @@ from glider.training.start import n_trained, with_start
 from glider.training.tokens import Coder
 
 _USED = 0.5
-"""Share of the machine's speed at plain matrix products that training reaches: 0.43 to 0.77 were
-measured (SmolLM2-135M, one core of Zen 5, 1,280 tokens a pass)."""
+"""Share of the machine's plain matrix-product speed that training reaches; 0.43 to 0.77 measured
+(SmolLM2-135M, one Zen 5 core, 1,280 tokens per pass)."""
 _ADAM = 12
-"""Bytes beside a trained fp32 weight: its gradient and AdamW's two means."""
+"""Extra bytes per trained fp32 weight: its gradient and AdamW's two moments."""
 _SEEN = 64
-"""Updates whose padding is looked at."""
+"""Number of updates sampled to estimate padding."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageForecast:
-    """One stage."""
+    """The forecast of one stage."""
 
     name: str
     examples: int
     too_long: int
     dev: int | None
     tokens: int
-    """Of all examples, once: prompt and answer."""
+    """Prompt and answer tokens of all examples, each example counted once."""
     learnt_score: int
     learnt_text: int
     longest: int
@@ -54,15 +54,15 @@ class StageForecast:
     """Share of computed tokens that is padding."""
     hours: float
     example: str
-    """The first example as a picture: given, score, text; empty where the stage draws none."""
+    """Rendering of the first example (given, score, text); empty if the stage renders none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """A training."""
+    """The forecast of a training."""
 
     recipe: Recipe
-    """With the settings of the adapter it starts from."""
+    """The recipe, with the settings of the adapter it starts from."""
     base: TorchWeights
     weights: int
     trained: int
@@ -72,7 +72,7 @@ class Forecast:
 
 
 def dry_run(recipe: Recipe, data: Folders) -> Forecast:
-    """Read the examples and the model's settings, load no weights.
+    """Forecast a training from its examples and the model's settings, without loading weights.
 
     Raises:
         SetupError, DataError, ModelFileError: as `run.train`.
@@ -130,7 +130,7 @@ def _stage(
 
 
 class _Size:
-    """Weights of a model, and the multiplications a token costs."""
+    """A model's weight counts and its multiplications per token."""
 
     def __init__(self, config: Any, recipe: Recipe, start: Path | None) -> None:
         import torch
@@ -166,20 +166,20 @@ class _Size:
         self.products = self.forward + 2 * inside * share + weights + again
 
     def bytes(self, *, bf16: bool) -> float:
-        """Of weights, gradients and the optimizer's state."""
+        """Return the bytes of weights, gradients and optimizer state."""
         each = 2 if self._lora and bf16 else 4
         own = self._inside * each + self._outside * 4 + (4 * self.trained if self._lora else 0)
         return float(own + _ADAM * self.trained)
 
     def activations(self, tokens: int, *, recompute: bool) -> float:
-        """Of one pass: what each layer keeps for its backward pass, in four bytes on average."""
+        """Return the bytes of one pass's kept activations, at four bytes per value on average."""
         kept = 1 if recompute else 10 + 4 * self.inner / self.width
         layers = self.layers if not recompute else self.layers + 16
         return 4.0 * tokens * self.width * kept * layers
 
 
 def _products_per_s(recipe: Recipe, *, bf16: bool) -> float:
-    """Floating point operations a second in a matrix product of a small model's shape."""
+    """Measure floating-point operations per second in a matrix product of a small model's shape."""
     import torch
 
     before = torch.get_num_threads()
@@ -193,7 +193,7 @@ def _products_per_s(recipe: Recipe, *, bf16: bool) -> float:
         began = time.perf_counter()
         for _ in range(n):
             product = a @ b.T
-        float(product[0, 0])  # waits for the device
+        float(product[0, 0])  # Wait for the device.
         best = min(best, time.perf_counter() - began)
     torch.set_num_threads(before)
     return n * 2 * 1024 * 1024 * 1536 / best

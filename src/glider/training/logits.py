@@ -1,8 +1,8 @@
 """Compute logits at trained positions only, not at every position.
 
-Of a bare score one position in some six hundred is learnt, and for a small model the output layer
-is a fifth of the arithmetic and most of the memory. Right padding needs no mask: a causal model
-never looks to the right.
+With bare scores, about one position in six hundred is trained, and in a small model the output
+layer takes a fifth of the arithmetic and most of the memory. Right padding needs no mask, because a
+causal model never attends to the right.
 """
 
 from collections.abc import Sequence
@@ -14,19 +14,20 @@ from glider.training.batches import BatchRow, padded
 from glider.training.tokens import Encoded
 
 _AT_ONCE = {"cpu": 512}
-"""Positions whose logits are held at once (of 49,152 tokens in fp32: 100 MB)."""
+"""Positions whose logits are computed at once (512 positions of 49,152 tokens in fp32: 100 MB)."""
 _OWN_LOGITS = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
 
 
 def learnt_positions(
     rows: Sequence[BatchRow], examples: Sequence[Encoded], *, pad_id: int
 ) -> dict[str, Any]:
-    """One pass as tensors, and what is learnt in it.
+    """Return one pass as tensors, with the positions and targets to train.
 
     Returns:
         `model`: input_ids (rows, width); positions (2, n), the row and column of each hidden state
-        that predicts a learnt token; targets (n, k), token ids. `probs` (n, k) are their shares.
-        Lists of n: `of_score` tells score from text, `weights` is what the example counts.
+        that predicts a trained token; targets (n, k), token ids. `probs` (n, k) are the targets'
+        probabilities. Lists of length n: `of_score` marks score tokens, `weights` holds the weights
+        of the examples.
     """
     import torch
 
@@ -62,14 +63,14 @@ def learnt_positions(
 
 
 def read_only_learnt(model: Any) -> None:
-    """Teach a causal model to answer `positions` and `targets`, without all other logits.
+    """Patch a causal model to return logits only for `positions` and `targets`.
 
-    Then `model(input_ids=..., positions=..., targets=...)` gives `normalizer` (n,), the log of the
-    sum of exponentials of all logits, and `logits` (n, k), those of the targets; both in fp32.
-    Without `positions` it is the model it was.
+    `model(input_ids=..., positions=..., targets=...)` then returns `normalizer` (n,), the
+    log-sum-exp of all logits, and `logits` (n, k), those of the targets; both in fp32. Without
+    `positions` the model behaves as before.
 
     Raises:
-        SetupError: the model does something to its logits that would be left out here.
+        SetupError: the model transforms its logits in a way that this patch would skip.
     """
     config = model.config.get_text_config()
     for name in _OWN_LOGITS:
@@ -95,8 +96,8 @@ def _read(states: Any, head: Any, targets: Any) -> tuple[Any, Any]:
     from torch.utils.checkpoint import checkpoint
 
     def read(states: Any, targets: Any) -> tuple[Any, Any]:
-        # As exact as the weights are: in bf16 a logit of 20 is known to 0.1 only, and a score's
-        # expectation with it.
+        # Use the weights' precision: in bf16 a logit of 20 is known only to 0.1, which would carry
+        # over to the expected score.
         with torch.autocast(states.device.type, enabled=False):
             logits = head(states.to(head.weight.dtype)).float()
         return logits.logsumexp(-1), logits.gather(1, targets)
@@ -113,5 +114,5 @@ def _read(states: Any, head: Any, targets: Any) -> tuple[Any, Any]:
 
 
 def cross_entropies(output: dict[str, Any], one: dict[str, Any]) -> Any:
-    """Cross-entropy at each learnt position against its target distribution, shape (n,), nats."""
+    """Return the cross-entropy at each trained position to its target, shape (n,), in nats."""
     return output["normalizer"] - (output["logits"] * one["probs"]).sum(-1)

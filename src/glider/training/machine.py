@@ -1,4 +1,4 @@
-"""This machine and process: rank, memory, and errors of running out of memory."""
+"""Query this machine and process: rank, peak memory, and out-of-memory errors."""
 
 import os
 import sys
@@ -8,18 +8,18 @@ from glider.core.errors import GliderError, OutOfMemory
 
 
 def place() -> tuple[int, int]:
-    """This process's rank, and how many there are."""
+    """Return this process's rank and the number of processes."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
 
 
 class named_out_of_memory:
-    """Inside it, running out of memory is an `OutOfMemory` that says what to change."""
+    """Turn out-of-memory errors inside the context into `OutOfMemory`, which suggests a fix."""
 
     def __init__(self, name: str, batch_tokens: int) -> None:
-        """A stage's name and its setting, for the message."""
+        """Take the stage's name and its `batch_tokens`, for the message."""
         self._name, self._batch_tokens = name, batch_tokens
         self.trainer: Any = None
-        """Once there is one: making it takes the model to the device."""
+        """The trainer, once it exists; creating it moves the model to the device."""
 
     def __enter__(self) -> Self:
         return self
@@ -56,13 +56,13 @@ def _is_memory(error: BaseException) -> bool:
 
 
 def peak_mb() -> int:
-    """Most memory this process ever had: of the graphics card where there is one."""
+    """Return the peak memory of this process in MB, on the GPU if there is one."""
     import torch
 
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated() / 1e6)
     if sys.platform == "win32":
-        return 0  # the system does not say
+        return 0  # The system does not report it.
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,8 +1,8 @@
-"""A model's probability of each level, read where training and serving read it.
+"""Compute a model's level probabilities at the position where training and serving read them.
 
-The prompt's tokens, the passes and the output layer are those of training (`logits`), so a model is
-asked here exactly what it learnt, and what a judge will ask of it. Only bare scores are read: one
-place in each example, right after its opening.
+Prompt tokens, passes and the output layer are those of training (`logits`), so predictions use
+exactly the inputs that the model was trained on and that a judge is served with. Only bare scores
+are supported: one position per example, right after the answer's opening.
 """
 
 from collections.abc import Sequence
@@ -18,15 +18,15 @@ from glider.training.recipe import Recipe
 from glider.training.tokens import Encoded
 
 _SORTED = 256
-"""Examples that are sorted by length together."""
+"""Number of examples that are sorted by length together."""
 
 
 def load_to_ask(base: TorchWeights, adapter: Path | None, recipe: Recipe) -> Any:
-    """The model as training has it in memory, to be asked with `level_probabilities`.
+    """Load the model as training does, for use with `level_probabilities`.
 
     Args:
-        adapter: folder of an adapter that `base` gets; None is the base as it is.
-        recipe: how it is loaded; its stages are not run.
+        adapter: folder of an adapter to apply to `base`; None for the base model alone.
+        recipe: how to load the model; its stages are not run.
 
     Raises:
         ModelFileError: the model is missing or damaged.
@@ -47,11 +47,11 @@ def load_to_ask(base: TorchWeights, adapter: Path | None, recipe: Recipe) -> Any
 def level_probabilities(
     model: Any, asked: Sequence[Encoded], recipe: Recipe, *, pad_id: int
 ) -> list[tuple[float, ...]]:
-    """The probabilities of each example's labels, in the rubric's order; they sum to 1.
+    """Return the probabilities of each example's labels, in the rubric's order; they sum to 1.
 
     Args:
-        model: of `load_to_ask` with the same recipe, whose first stage says what a pass may hold.
-        asked: bare scores whose labels are one token each.
+        model: from `load_to_ask` with the same recipe, whose first stage limits the size of a pass.
+        asked: bare-score examples whose labels are one token each.
     """
     import torch
 
@@ -70,7 +70,7 @@ def level_probabilities(
                 answer = model(
                     **{name: value.to(model.device) for name, value in one["model"].items()}
                 )
-                # One learnt place in each row, in the order of the rows.
+                # One trained position per row, in row order.
                 for row, logits in zip(rows, answer["logits"], strict=True):
                     place = asked[row.index].score
                     assert place is not None

@@ -1,11 +1,11 @@
-"""Train with several processes on CPU cores, each with its part of an update.
+"""Train with several processes on CPU cores, each computing its part of an update.
 
-Small matrices do not fill two cores: of one process with two threads the second waits for most of
-the time, while two processes with one thread each do nearly twice the work. This process is the
-first of them and starts the others; they end with it, and it does not outlive one of them.
+Small matrices do not keep two cores busy: in one process with two threads, the second thread mostly
+waits, while two processes with one thread each do nearly twice the work. The current process is the
+first and starts the others. They end when it ends, and it stops if one of them fails.
 
-Only on processors, for recipes that say how many `threads` a process has. For graphics cards
-`accelerate launch` starts all of them.
+Use this only on CPUs, for recipes that set the number of `threads` per process. On GPUs,
+`accelerate launch` starts all processes.
 """
 
 import os
@@ -25,11 +25,11 @@ from glider.core.errors import GliderError, RunError
 from glider.training.recipe import Recipe
 
 _GRACE = 10.0
-"""Seconds a process gets to end by itself: once it lost another, its next exchange fails."""
+"""Seconds a process gets to exit: after one is lost, another's next exchange fails."""
 
 
 def starts_others(recipe: Recipe) -> bool:
-    """Whether the others are started here; else the recipe is for one, or somebody did already."""
+    """Whether to start the others: False for one process, or if they are already running."""
     return recipe.processes > 1 and recipe.threads is not None and "WORLD_SIZE" not in os.environ
 
 
@@ -37,7 +37,7 @@ def starts_others(recipe: Recipe) -> bool:
 def started_others(
     recipe: Recipe, *, data: Path | Sequence[Path], out: Path, resume: bool
 ) -> Iterator[None]:
-    """`others` for a training, where the recipe asks for any; else nothing.
+    """Run `others` if the recipe asks for more than one process; otherwise do nothing.
 
     Raises:
         RunError: as `others`.
@@ -57,13 +57,13 @@ def started_others(
 
 @contextmanager
 def others(recipe: Recipe, words: Sequence[str]) -> Iterator[None]:
-    """Start all processes but the first, which is this one, for as long as the context lasts.
+    """Start all processes but the first, which is this one, for the duration of the context.
 
     Args:
-        words: what `python -m glider.training.run` is called with.
+        words: arguments for `python -m glider.training.run`.
 
     Raises:
-        RunError: one of them ended before this one; with the error it printed.
+        RunError: a process ended before this one; the message includes the error it printed.
     """
     place = {
         "WORLD_SIZE": str(recipe.processes),
@@ -79,7 +79,8 @@ def others(recipe: Recipe, words: Sequence[str]) -> Iterator[None]:
         started: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = []
         for rank in map(str, range(1, recipe.processes)):
             log: IO[bytes] = stack.enter_context(tempfile.TemporaryFile())
-            # A session of their own: Ctrl-C is for this process, which then ends them.
+            # Use a new session, so that Ctrl-C reaches only this process, which then ends the
+            # others.
             process = subprocess.Popen(
                 command,
                 env=os.environ | {"RANK": rank, "LOCAL_RANK": rank},
@@ -125,7 +126,7 @@ def _free_port() -> int:
 
 
 def _code(process: subprocess.Popen[bytes]) -> int | None:
-    """How it ended; None where it still runs a while after this one noticed something."""
+    """Return the exit code; None if the process outlives a failure noticed here."""
     try:
         return process.wait(_GRACE)
     except subprocess.TimeoutExpired:
@@ -133,7 +134,7 @@ def _code(process: subprocess.Popen[bytes]) -> int | None:
 
 
 def _error_of(log: IO[bytes], process: subprocess.Popen[bytes]) -> str:
-    """The error that `run.main` printed, else the last line."""
+    """Return the error that `run.main` printed, or else the last line of the log."""
     if process.returncode < 0:
         return f"killed by {signal.Signals(-process.returncode).name}"
     log.seek(0)

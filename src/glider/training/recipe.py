@@ -1,8 +1,8 @@
 """Recipes: a training as a YAML file with model, examples, stages and settings.
 
-Every setting says what it means and where its number comes from. An unknown key is an error that
-offers the near one. The resolved recipe, defaults filled in, is what a run's manifest keeps, so a
-run can be asked again from its folder alone.
+Every setting documents its meaning and the source of its default. An unknown key is an error that
+suggests the closest name. A run's manifest stores the resolved recipe with all defaults filled in,
+so a run can be reproduced from its folder alone.
 
     base: smollm2-135m-instruct
     lora: {rank: 32}
@@ -33,7 +33,7 @@ from glider.training.stages.base import (
 )
 
 SHIPPED = Path(__file__).parent / "recipes"
-"""Where the recipes are that come with the package, and in `accelerate` the files for it."""
+"""Folder of the recipes shipped with the package; `accelerate` holds the files for accelerate."""
 
 
 class Lora(RecipePart):
@@ -98,19 +98,20 @@ class Recipe(RecipePart):
 
 
 def shipped() -> list[str]:
-    """Names of the recipes that come with the package."""
+    """Return the names of the shipped recipes."""
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
 def load_recipe(source: str | Path, changes: Sequence[str] = ()) -> Recipe:
-    """A recipe from a file, or a shipped one by name.
+    """Load a recipe from a file, or a shipped one by name.
 
     Args:
-        changes: `key=value`, the value as in YAML; `stages.0.batch=8` reaches inside.
+        changes: `key=value` overrides, with YAML values; `stages.0.batch=8` addresses a nested
+            setting.
 
     Raises:
-        UnknownName: no such file, and no shipped recipe of that name.
-        RecipeError: not YAML, or a setting that is unknown or not of its kind.
+        UnknownName: there is no such file and no shipped recipe of that name.
+        RecipeError: not YAML, or a setting is unknown or has a wrong type.
     """
     path, where = Path(source), str(source)
     if not path.is_file():
@@ -125,10 +126,10 @@ def load_recipe(source: str | Path, changes: Sequence[str] = ()) -> Recipe:
 def parse_recipe(
     data: dict[str, Any], changes: Sequence[str] = (), *, where: str = "recipe"
 ) -> Recipe:
-    """A recipe from plain data, with changes as `load_recipe` takes them.
+    """Build a recipe from plain data, with changes as for `load_recipe`.
 
     Raises:
-        RecipeError: names every setting that is wrong, with the near name of an unknown one.
+        RecipeError: names every wrong setting, with the closest name for an unknown one.
     """
     for change in changes:
         _set(data, change)
@@ -170,7 +171,7 @@ def _stage_settings() -> list[str]:
 
 
 def _part_at(place: tuple[int | str, ...], data: dict[str, Any]) -> type[RecipePart]:
-    """What stands at a place of a recipe: itself, a stage of its kind, or a part of one."""
+    """Return the class at a path of a recipe: the recipe, a kind of stage, or a nested part."""
     if place and place[-1] in _PARTS:
         return _PARTS[str(place[-1])]
     if len(place) == 2:
@@ -179,7 +180,7 @@ def _part_at(place: tuple[int | str, ...], data: dict[str, Any]) -> type[RecipeP
 
 
 def _set(data: dict[str, Any], change: str) -> None:
-    """Put one `key=value` into plain data; an unknown key is found when the whole is read."""
+    """Set one `key=value` in plain data; parsing the recipe finds unknown keys later."""
     key, equals, text = change.partition("=")
     if not equals:
         raise RecipeError(f"--set needs key=value, got {change!r}")
@@ -203,7 +204,7 @@ def _set(data: dict[str, Any], change: str) -> None:
 
 
 def described() -> str:
-    """Every setting, its default and its meaning, as Markdown: docs/training.md has it."""
+    """Return every setting with its default and meaning as Markdown, for docs/training.md."""
     lines: list[str] = []
     parts: list[tuple[str, type[RecipePart]]] = [
         ("The recipe", Recipe),
@@ -220,7 +221,7 @@ def described() -> str:
             meaning = " ".join((field.description or "").split()).replace("|", "\\|")
             row = (key, _default(field), meaning)
             if row in shown:
-                continue  # of every stage, said once
+                continue  # Common to all stages and listed once.
             shown.add(row)
             lines.append(f"| `{key}` | {row[1]} | {meaning or _of(field)} |")
         lines.append("")

@@ -1,4 +1,4 @@
-"""Run a training: its stages one after another, each from the result of the previous one.
+"""Run a training: its stages in order, each starting from the result of the previous one.
 
 In several processes: `accelerate launch ... -m glider.training.run RECIPE --data DIR --out DIR`.
 """
@@ -37,7 +37,8 @@ from glider.training.start import with_start
 from glider.training.tokens import Coder
 
 _CODE = ("corpus/examples.py", "text/chat.py", "text/defuse.py", "training/**/*.py")
-"""Source that decides what a training does; other commands may change meanwhile."""
+"""Source files that determine the result of a training; changes to others do not affect a
+resume."""
 _LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "peft", "accelerate", "numpy")
 
 
@@ -53,19 +54,20 @@ def train(
     """Run a recipe to its end, in as many processes as it asks for on this machine's processors.
 
     Args:
-        data: folders of examples and pairs, as `glider data` and `glider rationalize` make them.
-        out: folder of the run; new or empty, unless it is resumed.
-        format: name, order and layout of the format that the examples ask in, to be kept with the
-            weights; what the manifest beside a stage's examples says if not given.
-        resume: continue the run in `out`; one that is finished gives its result again.
-        progress: called with every line of metrics as it is written.
+        data: folders of examples and preference pairs, as made by `glider data` and `glider
+            rationalize`.
+        out: run folder; new or empty unless resuming.
+        format: name, order and layout of the examples' format, saved with the weights; defaults to
+            the format in the manifest beside a stage's examples.
+        resume: continue the run in `out`; a finished run returns its result again.
+        progress: called with each line of metrics as it is written.
 
     Raises:
         SetupError: recipe, model, data and machine do not fit together.
         DataError: a file of examples is missing, damaged or empty.
-        ManifestMismatch: `out` is a run of something else.
-        TrainingError: NaN, too little memory, a full disk; the last checkpoint is whole.
-        RunError: `out` holds something, is in use or cannot be written.
+        ManifestMismatch: `out` belongs to a different training.
+        TrainingError: NaN loss, out of memory or full disk; the last checkpoint is intact.
+        RunError: `out` is not empty, is in use or cannot be written.
     """
     if not resume and place()[0] == 0:
         refuse_begun(out)
@@ -134,7 +136,7 @@ def _manifest(
     for path in sorted(path for pattern in _CODE for path in package.glob(pattern)):
         source.update(path.relative_to(package).as_posix().encode() + path.read_bytes())
     settings = recipe.model_dump(mode="json")
-    # Where they are says nothing of what they are; the hash does.
+    # Paths do not identify the contents; the hash does.
     settings.update(base=base.name, start=None)
     return TrainingManifest(
         run_id=now.strftime("%Y%m%d-%H%M%S"),
@@ -152,7 +154,7 @@ def _manifest(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`accelerate launch ... -m glider.training.run`: every process runs this."""
+    """Entry point of every process: `accelerate launch ... -m glider.training.run`."""
     parser = argparse.ArgumentParser(prog="glider.training.run", description=__doc__.split("\n")[0])
     parser.add_argument("recipe", help="a YAML file, or the name of a shipped recipe")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Load the training and development examples of a recipe's stages as tokens."""
+"""Load and tokenize the training and development examples of a recipe's stages."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,42 +14,43 @@ from glider.training.stages.base import Stage
 from glider.training.tokens import Coder
 
 Folders = Path | Sequence[Path]
-"""One folder of examples, or several: a stage's files are in the first that has its `train`."""
+"""One data folder, or several: a stage's files come from the first folder with its `train` file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One file's examples as tokens, and what was left out."""
+    """The tokenized examples of one file, and counts of what was left out."""
 
     folder: Path
     file: str
     kept: list[Any]
     too_long: int
-    """Of those looked at: all of them, or as many as it took to draw `limit`."""
+    """Too-long examples among those read: the whole file, or as many as were needed to draw
+    `limit`."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageData:
-    """What a stage trains on and measures on."""
+    """The data a stage trains on and is evaluated on."""
 
     stage: Stage
     name: str
     train: Split
     dev: Split | None
     bench: Bench | None = None
-    """Where its figure decides."""
+    """Present if the bench figure is the metric that selects the best update."""
 
 
 def stage_data(recipe: Recipe, data: Folders, coder: Coder) -> list[StageData]:
-    """Every stage's examples as tokens.
+    """Load every stage's examples as tokens.
 
     Raises:
-        DataError, EmptySplit: a file is missing, damaged or has nothing that fits.
-        NoLabelTokens: an example has no score where its labels are read.
-        SetupError: a stage would stop on a figure its development part cannot give.
+        DataError, EmptySplit: a file is missing, damaged or has no example that fits.
+        NoLabelTokens: an example has no score at the position where labels are read.
+        SetupError: a stage's metric cannot be computed on its development split.
     """
     folders = [data] if isinstance(data, Path) else list(data)
-    # What is missing is said before any of it is read.
+    # Report missing files before reading any.
     homes = [_folder_of(stage, n, folders) for n, stage in enumerate(recipe.stages, start=1)]
     found: list[StageData] = []
     for number, (stage, folder) in enumerate(zip(recipe.stages, homes, strict=True), start=1):
@@ -93,7 +94,7 @@ def _bench(name: str, file: Path, dev: Split, tasks: Mapping[str, ExampleTask]) 
 
 
 def _folder_of(stage: Stage, number: int, folders: Sequence[Path]) -> Path:
-    """The folder of a stage's files."""
+    """Return the folder that holds a stage's files."""
     folder = next((one for one in folders if (one / stage.train).exists()), None)
     if folder is None:
         raise DataError(
@@ -126,10 +127,10 @@ def _split(
     tasks: Mapping[str, ExampleTask] | None = None,
     hint: str = "make them with `glider data`",
 ) -> Split:
-    """Draw and encode; with `tasks` both orders of a pair are drawn or neither.
+    """Draw and encode examples; with `tasks`, both orders of a pair are drawn together.
 
     Args:
-        hint: what to do about a file without examples.
+        hint: advice for the error about a file without examples.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""Run one stage of a training: its trainer, its updates, and its result."""
+"""Run one training stage: build its trainer, run its updates and keep its result."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def run_stage(
     data: StageData,
     before: Path | None,
 ) -> Path:
-    """Train one stage, or find it done; the folder of what it ended with."""
+    """Train one stage, or find it finished; return the folder of its result."""
     from accelerate import PartialState
 
     folder = run.out / data.name
@@ -78,7 +78,7 @@ def _is_over(state: dict[str, Any], data: StageData, recipe: Recipe) -> bool:
 
 
 def updates_of(recipe: Recipe, data: StageData, *, dev: bool = False) -> Updates:
-    """The plan of a stage's updates, or of measuring on its development part."""
+    """Plan a stage's updates, or the passes over its development split."""
     rank, processes = place()
     stage = data.stage
     split = data.dev if dev and data.dev else data.train
@@ -105,7 +105,7 @@ def _trainer(
     *,
     resuming: bool,
 ) -> Any:
-    """The stage's trainer, with the model it starts from."""
+    """Build the stage's trainer with the model it starts from."""
     import torch
     from datasets import Dataset
 
@@ -117,7 +117,7 @@ def _trainer(
     is_adapter = before is not None and (before / "adapter_config.json").exists()
     if before is not None and not is_adapter:
         base = TorchWeights(str(before), base.name, base.revision)
-    # The seed of the trainer comes too late for a new adapter made of what is there.
+    # The trainer sets its seed too late for an adapter created here.
     torch.manual_seed(recipe.seed)
     model = load_to_train(base, recipe, bf16=bf16)
     adapter = None
@@ -125,7 +125,7 @@ def _trainer(
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, str(before), is_trainable=True)
-        # The adapter names its base; saving looks for the base's settings where this says.
+        # PEFT looks up the base's configuration under this name when it saves the adapter.
         model.peft_config["default"].base_model_name_or_path = base.source
         freeze_lowest(model.get_base_model(), recipe)
     elif recipe.lora is not None:
@@ -147,7 +147,7 @@ def _trainer(
         pad_id=coder.end_of_turn if pad is None else pad,
         record=run.record,
     )
-    # The trainers ask for a data set of their own kind; what they train on comes from `StageWork`.
+    # The trainers require a dataset of their own type; the real examples come from `StageWork`.
     named = Dataset.from_dict({"id": list(range(len(data.train.kept)))})
     return trainer_class(data.stage)(
         args=_arguments(recipe, data, folder, bf16=bf16, resuming=resuming),
@@ -166,14 +166,14 @@ def _arguments(recipe: Recipe, data: StageData, folder: Path, *, bf16: bool, res
 
     stage = data.stage
     trl = stage.trl()
-    # transformers 5.2x calls it anew, and warns of the old name.
+    # transformers 5.2x renamed this argument and warns about the old name.
     new_name = "activation_checkpointing"
     known = trl.config.__dataclass_fields__
     recompute = new_name if new_name in known else "gradient_checkpointing"
     sharded = os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true"
     if sharded and recipe.lora is not None:
-        # accelerate (1.15) does not draw the same dropout again, and wraps layers in a way that has
-        # PEFT (0.21) save an adapter without a weight in it.
+        # accelerate (1.15) does not reproduce the same dropout on recomputation, and wraps layers
+        # so that PEFT (0.21) saves an adapter without weights.
         os.environ["FSDP_ACTIVATION_CHECKPOINTING"] = "false"
     options: dict[str, Any] = {
         "output_dir": str(folder),
@@ -187,7 +187,8 @@ def _arguments(recipe: Recipe, data: StageData, folder: Path, *, bf16: bool, res
         "max_grad_norm": stage.max_grad_norm,
         "bf16": bf16,
         "use_cpu": not torch.accelerator.is_available(),
-        # Of a sharded model without an adapter it is accelerate's business, and in its own file.
+        # For a sharded model without an adapter, accelerate handles this in its own configuration
+        # file.
         recompute: recipe.recompute_activations and (recipe.lora is not None or not sharded),
         "torch_compile": recipe.compile,
         "logging_strategy": "steps",
@@ -216,7 +217,7 @@ def _keep_model(
     coder: Coder,
     history: Sequence[dict[str, Any]],
 ) -> None:
-    """Make `model/` of the best checkpoint, or of the last where nothing was measured."""
+    """Create `model/` from the best checkpoint, or from the last if nothing was measured."""
     folder = model.parent
     there = dict(checkpoints(folder))
     best = best_step(history, data.stage)

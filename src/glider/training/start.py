@@ -1,4 +1,4 @@
-"""The adapter a training starts from, and whether recipe and base model fit it."""
+"""Find the adapter a training starts from, and check that recipe and base model fit it."""
 
 import re
 import shlex
@@ -18,11 +18,11 @@ _LAYER = re.compile(r"\blayers\.(\d+)\.")
 
 
 def with_start(recipe: Recipe, base: TorchWeights) -> tuple[Recipe, Path | None]:
-    """The recipe with the `lora` of the adapter it starts from, and that adapter's folder.
+    """Return the recipe with the `lora` of its start adapter, and that adapter's folder.
 
     Raises:
-        SetupError: there is no adapter, or it belongs to another base.
-        RecipeError: the recipe has another `lora` than the adapter.
+        SetupError: the adapter does not exist or belongs to another base.
+        RecipeError: the recipe's `lora` differs from the adapter's.
         ModelFileError: the adapter is damaged, or does not fit the base.
     """
     if recipe.start is None:
@@ -34,7 +34,7 @@ def with_start(recipe: Recipe, base: TorchWeights) -> tuple[Recipe, Path | None]
 
 
 def _adapter_of(start: str) -> Path:
-    """The adapter that `start` names, by any name that `glider.models.resolve` knows."""
+    """Return the adapter that `start` names, by any name that `glider.models.resolve` knows."""
     adapter = resolve(start).adapter
     if adapter is None:
         raise SetupError(f"start: {start} has no adapter", hint="base takes a whole model")
@@ -42,11 +42,11 @@ def _adapter_of(start: str) -> Path:
 
 
 def with_lora_of(recipe: Recipe, adapter: Path) -> Recipe:
-    """The recipe with the adapter's `lora`, which an adapter that is trained on keeps.
+    """Return the recipe with the adapter's `lora`, which does not change in further training.
 
     Raises:
         SetupError: the recipe trains no adapter.
-        RecipeError: it says something else.
+        RecipeError: the recipe's `lora` differs from the adapter's.
         ModelFileError: the adapter's settings are missing or damaged.
     """
     wanted, there = recipe.lora, lora_of(adapter)
@@ -54,7 +54,7 @@ def with_lora_of(recipe: Recipe, adapter: Path) -> Recipe:
         raise SetupError(
             "start names an adapter, and the recipe has no lora", hint="--set lora={} takes its own"
         )
-    # `all-linear` stands for names that only the model knows.
+    # `all-linear` stands for layer names that depend on the model.
     given = wanted.model_dump(exclude_unset=True, exclude={"targets"})
     if isinstance(wanted.targets, tuple):
         given["targets"] = tuple(sorted(wanted.targets))
@@ -73,11 +73,11 @@ def with_lora_of(recipe: Recipe, adapter: Path) -> Recipe:
 
 
 def lora_of(adapter: Path) -> Lora:
-    """An adapter's settings, as a recipe has them.
+    """Return an adapter's settings as a recipe's `lora`.
 
     Raises:
         ModelFileError: they are missing or damaged.
-        SetupError: it is of another kind than LoRA.
+        SetupError: the adapter is not a LoRA.
     """
     config = read_config(adapter)
     targets = config.get("target_modules") or "all-linear"
@@ -93,13 +93,13 @@ def lora_of(adapter: Path) -> Lora:
 
 
 def check_fits(adapter: Path, base: TorchWeights) -> None:
-    """Raise where the adapter clearly belongs to another base.
+    """Raise if the adapter clearly belongs to another base.
 
-    A folder may be called anything, so only names of the catalogue tell bases of one shape apart.
+    Folder names are arbitrary, so only catalogue names can tell bases of the same shape apart.
 
     Raises:
-        SetupError: it was trained on another model of the catalogue.
-        ModelFileError: it is damaged, or the base has not the layers it changes.
+        SetupError: the adapter was trained on another catalogue model.
+        ModelFileError: the adapter is damaged, or the base lacks layers that it changes.
     """
     trained_on = str(read_config(adapter).get("base_model_name_or_path") or "")
     known, ours = base_named(trained_on.lower()), base_named(base.name.lower())
@@ -117,7 +117,7 @@ def check_fits(adapter: Path, base: TorchWeights) -> None:
     layers = dict(model.named_modules())
     for name, (outputs, inputs, _) in sizes(adapter).items():
         weight = getattr(layers.get(name), "weight", None)
-        # Either way round: some models keep their matrices transposed.
+        # Accept either orientation: some models store their matrices transposed.
         if weight is None or sorted(weight.shape) != sorted((outputs, inputs)):
             there = "not there" if weight is None else f"{tuple(weight.shape)}"
             raise ModelFileError(
@@ -128,10 +128,10 @@ def check_fits(adapter: Path, base: TorchWeights) -> None:
 
 
 def n_trained(adapter: Path, frozen_layers: int) -> int:
-    """Weights of an adapter outside the lowest layers, which are frozen.
+    """Count an adapter's weights outside the frozen lowest layers.
 
     Raises:
-        ModelFileError: it is damaged.
+        ModelFileError: the adapter is damaged.
     """
     found = 0
     for name, (outputs, inputs, rank) in sizes(adapter).items():

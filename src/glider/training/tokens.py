@@ -1,11 +1,12 @@
-"""An example as token ids: the served prompt, the answer, and the position of its score.
+"""Encode an example as token ids: the served prompt, the answer and the position of its score.
 
-The prompt's ids come from the function that serves (`text.chat`), the answer's are put behind them.
-The answer is cut where its score stands, as serving reads the score's probabilities at a token's
-edge. After an answer that is not whole (a bare score) no end of turn is learnt.
+Prompt ids come from the function that serving uses (`text.chat`), followed by the answer's ids. The
+answer is tokenized separately before and after its score, because serving reads the score's
+probabilities at a token boundary. If the answer is incomplete (a bare score), no end-of-turn token
+is trained.
 
-Two tables say what is learnt. `ids` is the sequence, prompt first; `learnt` are the positions of
-the tokens to predict, each of them either of the score or of the text.
+`ids` is the whole sequence, prompt first; `learnt` yields the positions of the tokens to predict
+and whether each belongs to the score or to the text.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,21 +19,21 @@ from glider.text.chat import control_tokens, prompt_text, token_ids
 from glider.text.defuse import defuse_literals
 
 _CONTEXT_CHARS = 24
-"""How much of what stands before is shown to the tokenizer; no merge reaches further back."""
+"""Characters of preceding text passed to the tokenizer; no merge reaches further back."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScorePlace:
-    """Where the score stands, and what to learn there."""
+    """The position of the score and its training target."""
 
     start: int
-    """Index in `ids` of the score's first token; it is predicted at `start - 1`."""
+    """Index in `ids` of the score's first token; the hidden state at `start - 1` predicts it."""
     end: int
     label_ids: tuple[int, ...]
-    """The one token of each label in the rubric's order; empty where one needs several tokens or
-    two share one. Then the written score is learnt as it is."""
+    """Token id of each label in the rubric's order; empty if a label needs several tokens or two
+    labels share one. The written score is then trained as plain tokens."""
     probs: tuple[float, ...]
-    """Of each label; empty with `label_ids`."""
+    """Target probability of each label; empty if `label_ids` is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Encoded:
     set: str
     ids: list[int]
     n_prompt: int
-    """Tokens that are given; the rest is the answer."""
+    """Number of prompt tokens; the rest is the answer."""
     weight: float
     score: ScorePlace | None
 
@@ -52,16 +53,16 @@ class Encoded:
 
     @property
     def score_first(self) -> bool:
-        """The score is the first thing of the answer: what it is read from holds no answer."""
+        """Whether the answer starts with the score: its context is the prompt alone."""
         return self.score is not None and self.score.start == self.n_prompt
 
     @property
     def score_is_read(self) -> bool:
-        """Serving would read the score's distribution at the beginning of the answer."""
+        """Whether serving would read the score's distribution at the start of the answer."""
         return self.score_first and self.score is not None and bool(self.score.label_ids)
 
     def learnt(self) -> Iterator[tuple[int, bool]]:
-        """(index of a token to predict, it is of the score), in order."""
+        """Yield (index of a token to predict, whether it belongs to the score), in order."""
         scored = range(self.score.start, self.score.end) if self.score else range(0)
         for index in range(self.n_prompt, len(self.ids)):
             yield index, index in scored
@@ -69,7 +70,7 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class EncodedPair:
-    """One preference, ready to train on; keys as TRL's collator calls them."""
+    """One preference pair, ready to train on; keys are named as in TRL's collator."""
 
     id: str
     set: str
@@ -83,13 +84,13 @@ class EncodedPair:
 
 
 class Coder:
-    """Turns examples into token ids with one model's tokenizer and chat template."""
+    """Encodes examples with one model's tokenizer and chat template."""
 
     def __init__(self, tokenizer: Any, *, model: str) -> None:
-        """Learn the model's control tokens and how it ends a turn.
+        """Find the model's control tokens and how it ends a turn.
 
         Raises:
-            NoChatTemplate: the tokenizer has none.
+            NoChatTemplate: the tokenizer has no chat template.
         """
         if not tokenizer.chat_template:
             raise NoChatTemplate(model)
@@ -98,13 +99,14 @@ class Coder:
         self.end_of_turn = self._end_of_turn()
 
     def example(self, example: Example, *, soft: bool = True) -> Encoded:
-        """One example as ids.
+        """Encode one example.
 
         Args:
-            soft: learn its distribution over levels; False learns the settled level alone.
+            soft: train on the example's distribution over levels; False trains on the settled level
+                only.
 
         Raises:
-            NoLabelTokens: it has labels, and none stands where its score should be.
+            NoLabelTokens: the example has labels, but none appears where its score should be.
             SetupError: the chat template does not take its messages.
         """
         prompt = self._prompt(example)
@@ -126,7 +128,7 @@ class Coder:
         return Encoded(example.id, example.set, ids, n_prompt, example.weight, score)
 
     def preference(self, pair: Preference) -> EncodedPair:
-        """One preference as ids; an answer that is a bare label ends no turn.
+        """Encode one preference pair; an answer that is a bare label gets no end-of-turn token.
 
         Raises:
             SetupError: the chat template does not take its messages.
@@ -150,11 +152,11 @@ class Coder:
             raise SetupError(f"the model's chat template does not take this: {exc}") from exc
 
     def _continued(self, before: str, text: str) -> list[int]:
-        """Ids of a text that stands behind another, with a token's edge between the two."""
+        """Encode a text that follows another, with a token boundary between the two."""
         if not text:
             return []
-        # Alone, some tokenizers would put a space before it. Where a merge goes across the edge,
-        # a line's end serves: nothing merges with it from the left.
+        # Encoded alone, some tokenizers would prepend a space. If a merge would cross the boundary,
+        # use a newline as context: nothing merges with it from the left.
         for context in (before[-_CONTEXT_CHARS:], "\n", ""):
             known = token_ids(self.tokenizer, context)
             both = token_ids(self.tokenizer, context + text)
@@ -175,7 +177,7 @@ class Coder:
         return ScorePlace(start, end, tuple(firsts), probs)
 
     def _end_of_turn(self) -> int:
-        """The token the template writes after an answer; else the tokenizer's end of text."""
+        """Return the token the template writes after an answer, or else the end-of-text token."""
         answer = "Score"
         turns = [{"role": "user", "content": "Judge."}, {"role": "assistant", "content": answer}]
         text: str = self.tokenizer.apply_chat_template(turns, tokenize=False)
@@ -189,7 +191,7 @@ class Coder:
 
 
 def _written_score(example: Example, answer: str) -> tuple[int, str]:
-    """Where the score stands in the answer, and the label it is: as serving finds it."""
+    """Return the score's position in the answer and its label, found as serving finds it."""
     if example.opening.endswith(example.after):
         at = 0
     else:
@@ -198,7 +200,7 @@ def _written_score(example: Example, answer: str) -> tuple[int, str]:
         at = found + len(example.after) - len(example.opening)
         if found < 0 or at < 0:
             raise NoLabelTokens(example.id, f"its answer has no {example.after!r}")
-    # "1" begins "10": the longest label that stands there.
+    # "1" is a prefix of "10": take the longest matching label.
     labels = sorted(example.labels or (), key=len, reverse=True)
     label = next((text for text in labels if answer.startswith(text, at)), None)
     if label is None:
@@ -208,9 +210,9 @@ def _written_score(example: Example, answer: str) -> tuple[int, str]:
 
 
 def picture(coder: Coder, encoded: Encoded) -> str:
-    """The sequence as a picture: what is given, what is learnt as score, what as text.
+    """Render the sequence: prompt, trained score tokens and trained text tokens.
 
-    For looking at one's own examples: `glider train --dry-run` shows one.
+    `glider train --dry-run` shows one such rendering.
     """
     kinds: dict[int, bool] = dict(encoded.learnt())
     parts: list[tuple[str, list[int]]] = []

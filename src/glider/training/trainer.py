@@ -1,11 +1,11 @@
 """Adapt TRL's trainers. Needs torch and trl, which are imported inside functions only.
 
-What is theirs: the optimizer, the schedule, FSDP and DDP, the preference losses, resuming. What is
-ours: which examples make an update and which passes it is made of, the supervised loss, what is
-measured, where metrics go, and checkpoints that are whole or not there.
+TRL and transformers provide the optimizer, the schedule, FSDP and DDP, the preference losses and
+resuming. This module provides the choice of an update's examples and passes, the supervised loss,
+evaluation, the metrics file and atomic checkpoints.
 
-One batch of the data loader is one update: a list of passes. So `gradient_accumulation_steps` is
-always 1 for the trainer, and an update is the same however it is cut.
+One batch of the data loader is one update: a list of passes. `gradient_accumulation_steps` is
+therefore always 1 for the trainer, and an update's result does not depend on how it is split.
 """
 
 import math
@@ -41,34 +41,34 @@ _Callback: Any = TrainerCallback
 _Dataset: Any = Dataset
 
 _PART = ".part"
-"""Folder in which a checkpoint grows."""
+"""Suffix of a checkpoint folder that is being written."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageWork:
-    """One stage of a run, as its trainer needs to know it."""
+    """The trainer's view of one stage of a run."""
 
     name: str
-    """As in metrics and folders: `1-sft`."""
+    """Name in metrics and folders, such as `1-sft`."""
     folder: Path
     base: str
-    """Name of the model that is trained."""
+    """Name of the base model."""
     stage: Stage
     train: Sequence[Any]
-    """What the stage makes of its examples."""
+    """The stage's encoded training examples."""
     dev: Sequence[Any]
-    """Empty where nothing is measured."""
+    """The encoded development examples; empty if nothing is measured."""
     bench: Bench | None = None
-    """What the bench would ask of `dev`, where its figure decides."""
+    """The bench items of `dev`, if the bench figure is the metric."""
     updates: Updates
     dev_updates: Updates
     pad_id: int
     record: Callable[[dict[str, Any]], None]
-    """Takes a line of metrics; called in the first process only."""
+    """Records a line of metrics; called in the first process only."""
 
 
 class _AtTheEnd(_Callback):  # type: ignore[misc]
-    """Measure and save after the last update, wherever it falls."""
+    """Evaluate and save after the last update, whatever its number."""
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_others: Any) -> None:
         if state.global_step >= state.max_steps:
@@ -77,7 +77,7 @@ class _AtTheEnd(_Callback):  # type: ignore[misc]
 
 
 class _UpdateSet(_Dataset):  # type: ignore[misc]
-    """Update number to its passes, collated when asked for."""
+    """Dataset that maps an update number to its passes, collated on access."""
 
     def __init__(self, updates: Updates, collate: Callable[[int], Any]) -> None:
         self._updates, self._collate = updates, collate
@@ -95,15 +95,15 @@ def _only(items: list[Any]) -> Any:
 
 
 class StageTrainer:
-    """What every trainer does our way; stands before TRL's class. The rest is the stage's."""
+    """Mixin placed before TRL's trainer class; `Stage` has what is specific to a kind of stage."""
 
     work: StageWork
     parts: dict[str, float]
-    """Figures of the update, added up by the stage pass by pass."""
-    # Of TRL's preference trainer:
+    """Metrics of the current update, accumulated by the stage over its passes."""
+    # Attributes of TRL's preference trainer:
     loss_weights: Any
     compute_loss: Any
-    # Of the trainer:
+    # Attributes of the transformers trainer:
     model: Any
     model_wrapped: Any
     accelerator: Any
@@ -118,8 +118,8 @@ class StageTrainer:
         super().__init__(*args, **options)
         inside = self.model.get_base_model() if hasattr(self.model, "peft_config") else self.model
         work.stage.prepare(inside)
-        # With a tokenizer in hand the trainer writes its ends of text into the model's settings,
-        # and a copy of it into each checkpoint.
+        # Given a tokenizer, the trainer would write its end-of-text tokens into the model's
+        # configuration and copy it into each checkpoint.
         self.processing_class = None
         for callback in (PrinterCallback, ProgressCallback):
             self.remove_callback(callback)  # type: ignore[attr-defined]
@@ -133,15 +133,15 @@ class StageTrainer:
         plugin: Any = getattr(self.accelerator.state, "fsdp_plugin", None)
         policy: Any = getattr(plugin, "mixed_precision_policy", None)
         if getattr(policy, "output_dtype", None) is not None:
-            # accelerate has what a sharded model answers rounded to bf16: log-probabilities of 5
-            # would be known to 0.03 only, and preferences are learnt from their differences.
+            # accelerate rounds a sharded model's outputs to bf16: log-probabilities near 5 would be
+            # known only to 0.03, and preferences are learned from their differences.
             plugin.mixed_precision_policy = replace(policy, output_dtype=None)
 
     def _prepare_dataset(self, dataset: Any, *_others: Any, **_options: Any) -> Any:
-        return dataset  # tokens already
+        return dataset  # The examples are already tokenized.
 
     def _send_telemetry(self) -> None:
-        """Nothing is sent anywhere."""
+        """Send no telemetry."""
 
     # Updates
 
@@ -150,7 +150,7 @@ class StageTrainer:
         return DataLoader(updates, batch_size=1, shuffle=False, collate_fn=_only)
 
     def _update(self, update: int) -> list[dict[str, Any]]:
-        """The passes of an update, as tensors."""
+        """Return the passes of an update as tensors."""
         work = self.work
         totals = work.stage.totals(work.train[n] for n in work.updates.examples(update))
         return [
@@ -164,7 +164,7 @@ class StageTrainer:
         for number, one in enumerate(inputs):
             with self._no_sync(model, last=number == len(inputs) - 1):
                 one = self._prepare_inputs(one)  # type: ignore[attr-defined]
-                # Gradients are averaged over processes, and the loss is a sum over them.
+                # Gradients are averaged over processes, but the loss is a sum over them.
                 loss = self.work.stage.pass_loss(self, model, one)
                 loss = loss * self.accelerator.num_processes
                 self._check("loss", loss)
@@ -173,7 +173,7 @@ class StageTrainer:
         return total
 
     def _no_sync(self, model: Any, *, last: bool) -> AbstractContextManager[Any]:
-        # Without a sync after each pass, sharded training would hold whole gradients.
+        # Without a sync after each pass, sharded training would hold full gradients.
         if last or self.is_fsdp_enabled:
             return nullcontext()
         context: AbstractContextManager[Any] = self.accelerator.no_sync(model)
@@ -191,13 +191,13 @@ class StageTrainer:
         return norm
 
     def floating_point_ops(self, inputs: Any) -> int:
-        """Not counted: metrics have tokens per second."""
+        """Return no count: the metrics report tokens per second instead."""
         return 0
 
     # Metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Keep a line of metrics; only updates have a loss."""
+        """Record a line of metrics; only update lines have a loss."""
         if "loss" not in logs:
             return
         step = self.state.global_step
@@ -234,7 +234,7 @@ class StageTrainer:
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
-        """Measure on the development part; the figures go to the metrics."""
+        """Evaluate on the development split and record the metrics."""
         began = time.perf_counter()
         model = self.model_wrapped
         model.eval()
@@ -250,7 +250,7 @@ class StageTrainer:
         return found
 
     def development_passes(self, totals: Any) -> Iterator[tuple[list[BatchRow], dict[str, Any]]]:
-        """The development part: the rows of each pass, and the pass on the device."""
+        """Yield the rows of each pass over the development split, and the pass on the device."""
         work = self.work
         for update in range(len(work.dev_updates)):
             for rows in work.dev_updates.passes(update):
@@ -258,12 +258,12 @@ class StageTrainer:
                 yield rows, self._prepare_inputs(one)  # type: ignore[attr-defined]
 
     def trl_metrics(self, split: str) -> dict[str, list[float]]:
-        """What TRL's trainer keeps of each pass, by name; `split` is train or eval."""
+        """Return the per-pass metrics of TRL's trainer, by name; `split` is train or eval."""
         found: dict[str, list[float]] = self._metrics[split]  # type: ignore[attr-defined]
         return found
 
     def _determine_best_metric(self, metrics: Any, trial: Any) -> bool:
-        """Save a new best; stop when there has been none for long enough."""
+        """Save a new best checkpoint; stop the stage when `patience` runs out."""
         best = best_step(self.state.log_history, self.work.stage)
         asked = self.work.stage.evaluate
         if best == self.state.global_step:
@@ -319,7 +319,7 @@ class StageTrainer:
 
 
 def trainer_class(stage: Stage) -> type[StageTrainer]:
-    """TRL's trainer of a stage, made to do things our way."""
+    """Return TRL's trainer class for a stage, combined with `StageTrainer`."""
     theirs: Any = stage.trl().trainer
     return type("StageTrainer", (StageTrainer, theirs), {})
 

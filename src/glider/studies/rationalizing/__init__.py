@@ -1,1 +1,1 @@
-"""Self-Rationalization: a judge learns from its own right and wrong answers."""
+"""Self-Rationalization: train a judge on pairs of its own right and wrong answers."""

@@ -1,4 +1,4 @@
-"""Ask a judge its training prompts, and keep the answers in a journal."""
+"""Ask a judge its training prompts and store the answers in a journal."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ _SPLITS = ("train", "dev")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An example, asked in the format that is to be learnt."""
+    """An example, asked in the format to be trained."""
 
     example: Example
     task: JudgeTask
@@ -48,20 +48,20 @@ class Prompts:
 
     questions: list[Question]
     unaskable: Counter[str]
-    """Why prompts were left out."""
+    """Number of prompts left out, by reason."""
     there: int
-    """Examples the split has."""
+    """Number of examples in the split."""
 
 
 def questions(data: Path, format: Format, *, limit: int | None, seed: int) -> dict[str, Prompts]:
-    """The prompts of both splits of a folder that `glider data` made, put in one format.
+    """Build the prompts of both splits of a `glider data` folder in one format.
 
     Args:
-        limit: of the training split, drawn; of the development split the same share is taken.
+        limit: number of training prompts to draw; the same share of the development split is drawn.
 
     Raises:
-        DataError: a file is missing or damaged, or the tasks are not those of the examples.
-        EmptySplit: there is no example to train on.
+        DataError: a file is missing or damaged, or the tasks do not belong to the examples.
+        EmptySplit: the training split has no usable example.
     """
     try:
         tasks = {one.id: one.task for one in read_tasks(data / "tasks.jsonl.gz")}
@@ -85,7 +85,7 @@ def questions(data: Path, format: Format, *, limit: int | None, seed: int) -> di
                 raise EmptySplit("train", f"{path.name} has no examples")
             share = min(1.0, limit / len(examples)) if limit is not None else 1.0
         n = ceil(share * len(examples) - 1e-9)
-        # The first of a fixed order, so that a larger limit adds to a smaller one.
+        # Take a prefix of a fixed order, so that a larger limit extends a smaller one.
         Random(f"{seed}:{split}").shuffle(examples)
         asked = Prompts([], Counter(), len(examples))
         for example in examples[:n]:
@@ -102,23 +102,23 @@ def questions(data: Path, format: Format, *, limit: int | None, seed: int) -> di
 
 
 class Answer(Frozen):
-    """One answer, or why there is none."""
+    """One answer, or the reason why there is none."""
 
     example: str
     number: int
     text: str = ""
-    """The opening included."""
+    """The answer, including its opening."""
     finish: Literal["stop", "length"] = "stop"
     constrained: bool = False
     error: str | None = None
-    """Code of a failure that lies in the prompt."""
+    """Error code of a failure caused by the prompt."""
 
 
 class Answers(Journal[Answer]):
-    """The answers so far, and the journal they are kept in."""
+    """The answers collected so far, backed by a journal file."""
 
     def __init__(self, folder: Path) -> None:
-        """ReadAnswer what is there.
+        """Read the existing answers.
 
         Raises:
             RunError: the folder cannot be written.
@@ -134,11 +134,11 @@ class Answers(Journal[Answer]):
         self._of.setdefault(record.example, {})[record.number] = record
 
     def has(self, example: str, number: int) -> bool:
-        """This answer is there."""
+        """Whether this answer has been collected."""
         return number in self._of.get(example, ())
 
     def of(self, example: str, samples: int) -> list[Answer]:
-        """The first so many answers to a prompt, in the order of their numbers."""
+        """Return the first `samples` answers to a prompt, in order of their numbers."""
         known = self._of.get(example, {})
         return [known[number] for number in range(samples) if number in known]
 
@@ -154,17 +154,17 @@ def ask(
     max_tokens: int | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Counter[str]:
-    """Ask for every answer that is not there yet.
+    """Request every answer that is still missing.
 
     Args:
-        samples: answers to each prompt; number n is drawn with `seed + n`.
+        samples: answers per prompt; answer n is sampled with seed `seed + n`.
         progress: called after each answer.
 
     Returns:
-        Codes of failures that do not lie in the prompt; they are not kept.
+        Counts of failures not caused by the prompt, by error code; these are not stored.
 
     Raises:
-        Refused: the engine will take none of the requests.
+        Refused: the engine accepts none of the requests.
         RunError: the journal cannot be written.
     """
     todo = ((q, n) for q in asked for n in range(samples) if not answers.has(q.example.id, n))
@@ -211,10 +211,10 @@ def ask(
 
 
 def read_answer(answer: Answer, question: Question, format: Format) -> ReadAnswer:
-    """One answer, by the strict reader of its format.
+    """Read one answer with its format's strict reader.
 
     Raises:
-        ReadError: it cannot be read.
+        ReadError: the answer cannot be read.
     """
     if answer.finish == "length" and not question.prompt.whole_at_limit:
         raise Truncated("the answer was cut off", raw_text=answer.text)

@@ -1,8 +1,9 @@
-"""Choose which answers to one prompt make pairs; pure functions.
+"""Choose which answers to one prompt form pairs (pure functions).
 
-A score is right when it is the people's level, or what most of them gave (of a tie, both); or,
-without looking at people, when it is the most common of the model's own (`majority`). The margin
-counts levels of a scale from 1 to 5, and is the same share of any other: 2 is half a scale.
+A score is right if it equals the human label or the annotators' most common level (any of them in a
+tie). With `majority`, which uses no human labels, it is right if it is the most common of the
+model's own scores. The margin is in levels of a 1 to 5 scale and is rescaled to the range of other
+scales: 2 is half the range.
 """
 
 from collections import Counter
@@ -13,33 +14,34 @@ from random import Random
 from glider.corpus.examples import Example
 
 STEPS = 4
-"""From 1 to 5: what a margin is counted in."""
+"""Steps from 1 to 5, the scale on which a margin is expressed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadAnswer:
-    """One answer that can be read."""
+    """One readable answer."""
 
     score: int
     text: str
-    """What follows the opening."""
+    """The answer's text after the opening."""
 
 
 @dataclass(frozen=True, slots=True)
 class Paired:
-    """What the answers to one prompt come to."""
+    """The pairs made from the answers to one prompt."""
 
     outcome: str
-    """`pairs`, or why there are none."""
+    """`pairs`, or the reason why there are none."""
     pairs: tuple[tuple[ReadAnswer, ReadAnswer], ...] = ()
-    """Preferred, not preferred; no answer twice."""
+    """(preferred, rejected) pairs; each answer is used at most once."""
 
 
 def right_levels(example: Example, levels: Sequence[int]) -> frozenset[int]:
-    """The people's level, and what most of them gave, should it be another or several.
+    """Return the human label's level and the annotators' most common levels, if they differ from
+    it.
 
     Args:
-        levels: the rubric's, rising.
+        levels: the rubric's levels, ascending.
     """
     given = set() if example.score is None else {example.score}
     if example.soft is not None:
@@ -50,7 +52,7 @@ def right_levels(example: Example, levels: Sequence[int]) -> frozenset[int]:
 
 
 def majority(scores: Iterable[int]) -> frozenset[int]:
-    """The most common score; none where two are, or there is no score."""
+    """Return the most common score; empty in a tie or without scores."""
     counts = Counter(scores)
     most = [score for score, n in counts.items() if n == max(counts.values())]
     return frozenset(most) if len(most) == 1 else frozenset()
@@ -65,13 +67,14 @@ def paired(
     most: int,
     rng: Random,
 ) -> Paired:
-    """Right answers beside wrong ones.
+    """Pair right answers with wrong ones.
 
     Args:
-        right: scores that count as right; empty where nobody knows.
-        levels: the rubric's, rising.
-        margin: least distance of a wrong score from every right one, in levels of 1 to 5.
-        most: pairs at most; which answers make them is drawn.
+        right: scores that count as right; empty if unknown.
+        levels: the rubric's levels, ascending.
+        margin: minimum distance of a wrong score from every right score, in levels of a 1 to 5
+            scale.
+        most: maximum number of pairs; their answers are drawn at random.
     """
     if not answers:
         return Paired("nothing readable")

@@ -1,4 +1,4 @@
-"""Write pairs of answers as files for a preference stage, with a card."""
+"""Write answer pairs as files for a preference stage, with a data card."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -25,56 +25,56 @@ from glider.studies.rationalizing.settings import Choice
 
 @dataclass(frozen=True, kw_only=True)
 class Pairing:
-    """How pairs are made of answers; may be changed over the same answers."""
+    """How answers are paired; these settings may change between runs over the same answers."""
 
     samples: int = 8
-    """The paper's N is not known to us."""
+    """Our choice; the paper's N is unknown to us."""
     choose: Choice = "correct"
     margin: float = 2.0
-    """At least 2 was better than at least 1 in the paper."""
+    """In the paper, a margin of at least 2 beat a margin of at least 1."""
     pairs: int = 1
-    """At most, of one prompt."""
+    """Maximum number of pairs per prompt."""
     seed: int = 0
 
 
 class PairFigures(Frozen):
-    """One split in numbers."""
+    """Statistics of one split."""
 
     prompts: int
     there: int
-    """Examples to draw them from."""
+    """Number of examples available."""
     unaskable: dict[str, int]
     asked: int
-    """Answers that were asked for."""
+    """Number of answers requested."""
     readable: int
     unreadable: dict[str, int]
-    """Code to answers."""
+    """Number of unreadable answers, by error code."""
     failed: dict[str, int]
-    """Code of the engine's failure to answers."""
+    """Number of failed answers, by the engine's error code."""
     missing: int
-    """Answers that may still come: continue with --resume."""
+    """Number of answers still missing: continue with --resume."""
     unconstrained: int
-    """Written by an engine that could not be held to the grammar."""
+    """Number of answers from an engine that could not enforce the grammar."""
     right: int
-    """Readable answers whose score is right."""
+    """Number of readable answers with a right score."""
     prompts_by: dict[str, int]
-    """What became of a prompt to prompts."""
+    """Number of prompts, by outcome."""
     pairs: int
     by_margin: dict[str, int]
-    """Distance of the two scores, as a share of their scale, to pairs."""
+    """Number of pairs, by the distance of the two scores as a share of the scale."""
     by_set: dict[str, tuple[int, int]]
-    """Prompts and pairs."""
+    """Number of prompts and of pairs, by set."""
     place: tuple[float, float] | None
-    """Mean score of preferred and of other answers, 0 to 1 of the scale: far apart, the pairs
-    teach to be kind or harsh."""
+    """Mean score of preferred and of rejected answers, 0 to 1 of the scale. If they are far apart,
+    the pairs teach leniency or severity."""
     characters: tuple[float, float] | None
-    """Mean length of preferred and of other answers."""
+    """Mean length in characters of preferred and of rejected answers."""
 
 
 def preferences(
     asked: Prompts, answers: Answers, format: Format, pairing: Pairing
 ) -> tuple[list[Preference], PairFigures]:
-    """The pairs of one split, in the order of its prompts, and what was counted."""
+    """Return the pairs of one split, in the order of its prompts, and their statistics."""
     made: list[Preference] = []
     sizes: list[tuple[float, float, int, int]] = []
     unreadable, failed, outcomes, margins = Counter[str](), Counter[str](), Counter[str](), []
@@ -162,16 +162,16 @@ def _preference(
 
 
 class Rationalized(Frozen):
-    """What a folder of pairs holds and where it comes from."""
+    """Contents and origin of a folder of pairs."""
 
     version: int = 1
     model: str
-    """Model with revision, and format with options."""
+    """Model with revision, and format with its options."""
     temperature: float
     pairing: dict[str, Any]
     splits: dict[str, PairFigures]
     licences: dict[str, int]
-    """Licence to training pairs."""
+    """Number of training pairs, by licence."""
 
 
 def write_pairs(
@@ -184,10 +184,10 @@ def write_pairs(
     model: str,
     temperature: float,
 ) -> Rationalized:
-    """Make pairs of the answers; what an earlier pairing made gives way.
+    """Pair the answers and replace the files of any earlier pairing.
 
     Raises:
-        EmptySplit: the answers give no pair to train on; nothing is written.
+        EmptySplit: the answers yield no pair to train on; nothing is written.
         RunError: the disk is full or cannot be written.
     """
     made = {
@@ -220,7 +220,7 @@ def write_pairs(
 
 
 def card(result: Rationalized) -> str:
-    """What the pairs are, as Markdown; a training keeps it as the card of its data."""
+    """Describe the pairs as Markdown; a training stores it as its data card."""
     how = result.pairing
     splits = result.splits
     right = "the people's level" if how["choose"] == "correct" else "the most common of the answers"

@@ -1,9 +1,9 @@
-"""Self-Rationalization (arXiv 2410.05495): a judge learns from its own right and wrong answers.
+"""Self-Rationalization (arXiv 2410.05495): train a judge on its own right and wrong answers.
 
-The model as it is answers each prompt several times, held to the grammar it is served with. Every
-answer is read by the strict reader of its format; one that cannot be read is counted, and nothing
-is learnt from it. Of the others a right one is preferred to one that is wrong by a margin. A
-preference stage learns these pairs, and its result can be asked anew.
+The untrained model answers each prompt several times, constrained to the grammar it is served with.
+The format's strict reader reads every answer; unreadable answers are counted and not used. Among
+the others, a right answer is preferred to an answer that is wrong by a margin. A preference stage
+trains on these pairs, and the process can be repeated with the trained model.
 
 The folder while it grows:
 
@@ -35,11 +35,12 @@ class MadePairs:
 
     folder: Path
     figures: Rationalized
-    """What was counted, as its result.json has it."""
+    """The statistics, as in result.json."""
     lost: Mapping[str, int]
-    """Answers that may still come, by the code of what failed: `resume` asks for them."""
+    """Number of answers still missing, by error code; `resume` requests them."""
     reasons_first: bool
-    """The reason leads to the score; else pairs teach the score and how it is explained."""
+    """True if the reason comes before the score; otherwise the pairs teach the score and its
+    explanation."""
 
 
 def rationalize(
@@ -53,20 +54,20 @@ def rationalize(
     progress: Callable[[int, int], None] = lambda _done, _all: None,
     fetching: Progress | None = None,
 ) -> MadePairs:
-    """Let a judge answer its training prompts several times, and pair right with wrong answers.
+    """Sample a judge's answers to its training prompts, and pair right with wrong answers.
 
     Args:
-        data: folder that `make_data` made.
-        resume: keep the answers in `out`, ask for what is missing, make the pairs anew.
-        progress: called with the answers that are there, of how many that were missing.
-        fetching: called with how far the fetching of a model is.
+        data: folder made by `make_data`.
+        resume: keep the answers in `out`, request the missing ones and rebuild the pairs.
+        progress: called with the number of new answers and the number that were missing.
+        fetching: called with the progress of a model download.
 
     Raises:
-        DataError: `data` is no folder of examples, or damaged.
-        EmptySplit: there is no prompt, or the answers give no pair; they are kept.
-        SetupError: settings that do not fit together.
+        DataError: `data` is not a folder of examples, or is damaged.
+        EmptySplit: there is no prompt, or the answers yield no pair; the answers are kept.
+        SetupError: the settings are inconsistent.
         RunError, ManifestMismatch: as `locked_folder`; or the disk is full.
-        Refused: the engine takes none of the requests.
+        Refused: the engine accepts none of the requests.
     """
     settings = settings or RationalizationSettings()
     settings.check()
@@ -93,8 +94,8 @@ def rationalize(
         manifest = Manifest.of(
             run_id=time.strftime("%Y%m%d-%H%M%S", time.gmtime()),
             judge=judge.id,
-            # What decides an answer; how many there are, and how they are paired, does not. A
-            # training on the pairs finds the format under its name.
+            # The manifest holds what determines an answer, but not the number of answers or their
+            # pairing. A training on the pairs looks up the format under this key.
             settings={
                 **asked_in,
                 "temperature": settings.temperature,

@@ -1,4 +1,4 @@
-"""Settings: how a judge's own answers are asked for and paired."""
+"""Settings for sampling and pairing a judge's own answers."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args
@@ -26,10 +26,10 @@ class AnswererSettings(ModelSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class RationalizationSettings:
-    """How answers are asked for, and which of them make pairs."""
+    """How answers are sampled, and which of them form pairs."""
 
     samples: Annotated[int, Flag("Answers per prompt.", _ASK, min=2)] = 8
-    """The paper does not state its number."""
+    """The paper does not state its number of samples."""
     temperature: Annotated[
         float,
         Flag("Sampling temperature; 1 is the model's own distribution.", _ASK, min=0.01),
@@ -61,14 +61,14 @@ class RationalizationSettings:
             max=4.0,
         ),
     ] = 2.0
-    """At least 2 was better than at least 1 in the paper."""
+    """In the paper, a margin of at least 2 beat a margin of at least 1."""
     pairs: Annotated[int, Flag("Maximum pairs per prompt.", _PAIR, min=1)] = 1
 
     def check(self) -> None:
-        """Look whether the settings mean something.
+        """Validate the settings.
 
         Raises:
-            SetupError: no such choice.
+            SetupError: a setting has an unknown value.
         """
         if self.choose not in get_args(Choice):
             raise SetupError(

@@ -1,12 +1,12 @@
 """Selection rules: IFD, an approximation of D3, and the random baseline.
 
-Nothing here loads a model. A model's losses come in by a callable, so that the arithmetic can be
-checked on a table; `losses.TorchLosses` is one for a torch model.
+This module loads no model. Losses come from a callable, so that the arithmetic can be tested on a
+table; `losses.TorchLosses` is the callable for a torch model.
 
-IFD (Li et al. 2024, arXiv 2308.12032; Themis, arXiv 2502.02988): mean loss of the answer with its
-prompt over the mean loss without. Above 1 the prompt does not help, which hints at a wrong pair.
-D3 (arXiv 2503.11441) joins difficulty, diversity and dependability; its exact objective was not
-read, and the greedy k-centre draw here is our approximation.
+IFD (Li et al. 2024, arXiv 2308.12032; Themis, arXiv 2502.02988) is the mean loss of the answer with
+its prompt divided by the mean loss without it. Above 1, the prompt does not help, which suggests a
+mismatched pair. D3 (arXiv 2503.11441) combines difficulty, diversity and dependability. We have not
+read its exact objective; the greedy k-centre selection here is our approximation.
 """
 
 import math
@@ -29,37 +29,37 @@ MOST_DEVIATIONS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class TokenLosses:
-    """What a model makes of one answer."""
+    """A model's losses on one answer."""
 
     nll: Floats
     """Loss of each token of the answer, in nats, shape (tokens,)."""
     entropy: Floats | None = None
-    """Entropy of the model's guess at each of these tokens, in nats, shape (tokens,)."""
+    """Entropy of the model's prediction for each of these tokens, in nats, shape (tokens,)."""
     embedding: Floats | None = None
-    """Mean of the model's last layer over what was given, shape (width,)."""
+    """Mean last-layer hidden state over the prompt and opening, shape (width,)."""
 
 
 class Losses(Protocol):
-    """A model, seen as what it loses on answers."""
+    """A callable that computes a model's losses on answers."""
 
     def __call__(self, examples: Sequence[Example], *, prompt: bool = True) -> list[TokenLosses]:
-        """One for each example, in order; without the prompt if `prompt` is False."""
+        """Return one result per example, in order; omit the prompt if `prompt` is False."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What was drawn."""
+    """The result of a selection."""
 
     chosen: list[int]
-    """Places in the examples given, best first; of a random draw rising."""
+    """Indices of the selected examples, best first; ascending for a random selection."""
     values: list[float]
-    """The measure of every example given."""
+    """The measured value of every example."""
     dropped: Counter[str] = field(default_factory=Counter)
-    """What was never in the draw, by reason."""
+    """Number of examples excluded from selection, by reason."""
 
 
 def random_selection(examples: Sequence[Example], size: int, *, seed: int = 0) -> Draw:
-    """`size` examples at random: what every other selection is compared with."""
+    """Select `size` examples at random, the baseline for every other selection."""
     _check(size)
     numbers = range(len(examples))
     chosen = sorted(Random(f"{seed}:selection").sample(numbers, min(size, len(examples))))
@@ -70,9 +70,9 @@ def random_selection(examples: Sequence[Example], size: int, *, seed: int = 0) -
 
 
 def ifd(losses: Losses, examples: Sequence[Example]) -> list[float]:
-    """Mean loss with the prompt over mean loss without, one for each example.
+    """Return each example's mean loss with the prompt divided by its mean loss without it.
 
-    Not a number where an answer costs nothing without its prompt, or has no tokens.
+    NaN if the answer has zero loss without its prompt, or has no tokens.
     """
     given = losses(examples, prompt=True)
     alone = losses(examples, prompt=False)
@@ -94,12 +94,12 @@ def by_ifd(
     *,
     most_deviations: float = MOST_DEVIATIONS,
 ) -> Draw:
-    """The `size` examples of the highest IFD, without those above 1 and the outliers of their set.
+    """Select the `size` examples with the highest IFD, excluding those above 1 and outliers.
 
     Args:
-        values: what `ifd` gave.
-        most_deviations: an example further than this many standard deviations from the mean of its
-            set (Themis: of its scenario) is an outlier. They are those of what is not above 1.
+        values: the result of `ifd`.
+        most_deviations: an example further than this many standard deviations from its set's mean
+            (Themis: its scenario's mean) is an outlier; mean and deviation exclude values above 1.
     """
     _check(size)
     dropped: Counter[str] = Counter()
@@ -129,13 +129,14 @@ def by_ifd(
 
 
 def upd(losses: TokenLosses, vocabulary: int) -> float:
-    """Difficulty in 0..1: mean over tokens of sigmoid(loss) * max(0, 1 - entropy / log V).
+    """Return the difficulty in 0..1: mean over tokens of sigmoid(loss) * max(0, 1 - entropy / log
+    V).
 
-    High where the model is sure of its guess and wrong; a token that could be anything counts
-    little (D3's uncertainty-based prediction difficulty).
+    It is high if the model is confident and wrong; high-entropy tokens count little (D3's
+    uncertainty-based prediction difficulty).
 
     Raises:
-        SetupError: the losses came without entropies.
+        SetupError: the losses have no entropies.
     """
     if losses.entropy is None:
         raise SetupError("difficulty needs the entropy of each guess, and the model gave none")
@@ -146,9 +147,9 @@ def upd(losses: TokenLosses, vocabulary: int) -> float:
 
 
 def dependability(example: Example) -> float:
-    """How far people agree on the label, in 0..1: 1 where one level has it all.
+    """Return the annotators' agreement on the label, in 0..1; 1 means that one level has all votes.
 
-    D3 asks a large model instead; here the share of the settled level stands for it.
+    D3 asks a large model instead; here the settled level's share of the votes is the substitute.
     """
     if example.soft is None or example.labels is None:
         return 1.0
@@ -156,15 +157,16 @@ def dependability(example: Example) -> float:
 
 
 def d3(difficulty: Sequence[float], embeddings: Floats, trust: Sequence[float], size: int) -> Draw:
-    """Greedy k-centre: each next one is far from what is drawn, times its other two merits.
+    """Greedy k-centre: maximize distance to the selected examples times difficulty times trust.
 
     Args:
         difficulty: `upd` of each example.
-        embeddings: shape (examples, dimensions); compared by angle.
-        trust: `dependability` of each.
+        embeddings: shape (examples, dimensions); compared by cosine distance.
+        trust: `dependability` of each example.
 
     Returns:
-        At most `size`; an example that equals a drawn one, or has no merit, is never drawn.
+        At most `size` examples; duplicates of a selected example and examples without merit are
+        never selected.
     """
     _check(size)
     merit = np.asarray(difficulty, dtype=np.float64) * np.asarray(trust, dtype=np.float64)
@@ -180,7 +182,7 @@ def d3(difficulty: Sequence[float], embeddings: Floats, trust: Sequence[float], 
         if worth[best] <= 1e-12:
             break
         chosen.append(best)
-        # 1 - cosine; the first is drawn for its merit alone.
+        # 1 - cosine; the first example is selected on merit alone.
         distance = np.minimum(distance, np.maximum(0.0, 1 - unit @ unit[best]))
         distance[best] = 0.0
     return Draw(chosen, merit.tolist())

@@ -12,20 +12,20 @@ from glider.training.base_model import load_as_it_is, load_tokenizer
 from glider.training.tokens import Coder
 
 Encode = Callable[[Example, bool], tuple[list[int], list[int]]]
-"""Token ids of what is given (prompt and opening; or, if False, the opening alone, at least one
-token) and of the answer."""
+"""Returns the token ids of the prompt and opening (or, if False, of the opening alone, at least one
+token) and those of the answer."""
 
 
 class TorchLosses:
-    """A model as `draws.Losses`."""
+    """A torch model that implements `draws.Losses`."""
 
     def __init__(self, model: Any, encode: Encode, *, batch_tokens: int = 2048) -> None:
         """Wrap a model.
 
         Args:
-            model: takes `input_ids` and `attention_mask`, gives `logits` and `hidden_states`.
-            encode: an example as token ids.
-            batch_tokens: most tokens in one forward pass, padding included.
+            model: accepts `input_ids` and `attention_mask`, returns `logits` and `hidden_states`.
+            encode: converts an example to token ids.
+            batch_tokens: maximum tokens per forward pass, padding included.
         """
         self._model, self._encode, self._batch_tokens = model, encode, batch_tokens
 
@@ -36,7 +36,7 @@ class TorchLosses:
         Raises:
             MissingExtra: torch or transformers is not installed.
             ModelFileError: the model is missing or damaged.
-            NoChatTemplate: its tokenizer has none.
+            NoChatTemplate: the model's tokenizer has no chat template.
         """
         coder = Coder(load_tokenizer(base), model=base.name)
 
@@ -45,20 +45,20 @@ class TorchLosses:
             if prompt:
                 return made.ids[: made.n_prompt], made.ids[made.n_prompt :]
             opening = coder.tokenizer(example.opening, add_special_tokens=False)["input_ids"]
-            # A first token needs one before it.
+            # Predicting the first token needs a token before it.
             return opening or [coder.end_of_turn], made.ids[made.n_prompt :]
 
         return cls(load_as_it_is(base), encode)
 
     @property
     def vocabulary(self) -> int:
-        """How many tokens the model chooses from."""
+        """Return the size of the model's vocabulary."""
         return int(self._model.config.get_text_config().vocab_size)
 
     def __call__(self, examples: Sequence[Example], *, prompt: bool = True) -> list[TokenLosses]:
-        """Losses and entropies of each answer's tokens, computed in float32; the prompt's place.
+        """Compute each answer token's loss and entropy in float32, and the prompt's embedding.
 
-        One pass gives all three, and no logits but from the first answer's place on.
+        One pass computes all three; logits are computed only from the answer's first position on.
         """
         import torch
 
@@ -79,7 +79,7 @@ class TorchLosses:
             before = tokens.shape[1] - logits.shape[1]
             for row, number in enumerate(batch):
                 start, end = len(rows[number][0]), len(ids[number])
-                # The guess of a token stands at the place before it.
+                # The prediction of a token is at the position before it.
                 guesses = logits[row, start - 1 - before : end - 1 - before].float().log_softmax(-1)
                 right = tokens[row, start:end].unsqueeze(-1)
                 nll = -guesses.gather(-1, right).squeeze(-1)
@@ -89,7 +89,7 @@ class TorchLosses:
         return [found[number] for number in range(len(examples))]
 
     def _batches(self, lengths: Sequence[int]) -> list[list[int]]:
-        """Examples of like length together, so that little is padded."""
+        """Batch examples of similar length to reduce padding."""
         batches: list[list[int]] = []
         for number in sorted(range(len(lengths)), key=lambda n: lengths[n]):
             fits = batches and (len(batches[-1]) + 1) * lengths[number] <= self._batch_tokens

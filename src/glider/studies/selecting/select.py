@@ -51,38 +51,38 @@ By = Literal["ifd", "d3", "random"]
 _WAYS = get_args(By)
 
 _AT_ONCE = 64
-"""Examples that are measured between two looks at the clock."""
+"""Number of examples measured between two checks of the clock."""
 _AS_THEY_WERE = ("dev.jsonl.gz", "tasks.jsonl.gz", "held-out.json")
 
 
 class Measure(Frozen):
-    """What a model makes of one example."""
+    """A model's measurement of one example."""
 
     id: str
     value: float | None
-    """IFD, or the difficulty of D3; None is no number."""
+    """IFD or D3's difficulty; None if undefined."""
     embedding: str = ""
-    """Of the prompt, for D3: base64 of half floats."""
+    """Embedding of the prompt for D3, as base64-encoded half floats."""
 
 
 class Selection(Frozen):
-    """What was chosen."""
+    """Statistics of a selection."""
 
     version: int = 1
     by: By
     model: str
-    """Name and revision of what measured; empty for a random draw."""
+    """Name and revision of the measuring model; empty for a random selection."""
     size: int
     examples: int
-    """How many there were to choose from."""
+    """Number of examples to choose from."""
     dropped: dict[str, int]
-    """What was never in the draw, by reason."""
+    """Number of examples excluded from selection, by reason."""
     by_set: dict[str, tuple[int, int]]
-    """Set to how many were chosen and how many there were."""
+    """Number of examples chosen and available, by set."""
     labels: dict[str, tuple[int, int]]
-    """The same by level."""
+    """Number of examples chosen and available, by level."""
     characters: tuple[float, float]
-    """Mean length of the chosen prompts, and of all."""
+    """Mean length in characters of the chosen prompts and of all prompts."""
 
 
 def select(
@@ -93,16 +93,16 @@ def select(
     resume: bool = False,
     notify: Callable[[str], None] = lambda _text: None,
 ) -> Selection:
-    """Choose training examples of the folder `data` and write the folder `out`.
+    """Choose training examples from the folder `data` and write them to the folder `out`.
 
-    Over the same measures another size may be chosen with `resume`.
+    With `resume`, another size may be chosen from the same measurements.
 
     Args:
-        notify: called now and then with how far it is.
+        notify: called regularly with a progress message.
 
     Raises:
-        DataError: `data` is no folder of examples, or damaged.
-        SetupError: no such way to choose, or there are not more than `size` examples.
+        DataError: `data` is not a folder of examples, or is damaged.
+        SetupError: unknown selection rule, or there are not more than `size` examples.
         RunError, ManifestMismatch: as `locked_folder`; or the disk is full.
         MissingExtra, ModelFileError: the model cannot be loaded.
     """
@@ -153,7 +153,7 @@ def select(
 
 
 def _record(data: Path) -> DataRecord | None:
-    """The record of what is chosen from; None of a folder that tells too little for one."""
+    """Return the source data's record; None if the folder lacks the information for one."""
     if not (data / "tasks.jsonl.gz").exists():
         return None
     try:
@@ -169,7 +169,7 @@ def _measures(
     by: By,
     notify: Callable[[str], None],
 ) -> dict[str, Measure]:
-    """Every example's measure; those that are in the journal are not measured again."""
+    """Measure every example that is not yet in the journal, and return all measurements."""
     with Journal(out / "measures.jsonl", Measure) as journal:
         known = {measure.id: measure for measure in journal.before}
         missing = [example for example in examples if example.id not in known]
@@ -254,7 +254,7 @@ def _scale(example: Example) -> str:
 
 
 def card(found: Selection, whole: str) -> str:
-    """What was chosen, as Markdown, above the card of what it was chosen from."""
+    """Describe the selection as Markdown, followed by the card of the source data."""
     how = {
         "ifd": "those of the highest IFD: the answer's loss with its prompt over that without",
         "d3": "difficult, far from one another, with a settled label (an approximation of D3)",

@@ -1,4 +1,4 @@
-"""Settings: how training examples are chosen."""
+"""Settings for choosing training examples."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,7 +8,7 @@ from glider.core.settings import Flag
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionSettings:
-    """How examples are chosen, and how many."""
+    """How to choose examples, and how many."""
 
     by: Annotated[
         str,

@@ -1,1 +1,1 @@
-"""FLAMe's tail-patch: the effect of a little more of one set on all the others."""
+"""FLAMe's tail-patch: the effect of extra training on one set on all other sets."""

@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from glider.stats.statistic import Prepared
 
 _INTERVAL = 3.92
-"""Standard errors a 95 % interval is wide."""
+"""Width of a 95 % interval in standard errors."""
 
 
 class PatchEffect(Frozen):
-    """What a patch did to some development sets; above 0 is better."""
+    """Effect of a patch on some development sets; positive is better."""
 
     value: float | None
     low: float | None
     high: float | None
     n: int
     why: str = ""
-    """There is no honest figure."""
+    """Reason why there is no valid figure."""
 
     @property
     def rating(self) -> int:
-        """+2, +1, 0 or -1: significantly better, better by a standard error, neither, worse."""
+        """Return +2 (significantly better), +1 (better by a standard error), 0, or -1 (worse)."""
         if self.value is None or self.low is None or self.high is None:
             return 0
         if self.low > 0:
@@ -52,9 +52,9 @@ def effect(
     *,
     seed: int,
 ) -> PatchEffect:
-    """The paired difference of a figure over some sets: of each set, averaged over the sets.
+    """Estimate the paired difference of a metric, averaged over sets, with an interval.
 
-    Whole clusters are resampled. `loss` counts with its sign turned.
+    The bootstrap resamples whole clusters. The sign of `loss` is flipped.
     """
     import numpy as np
 
@@ -99,7 +99,7 @@ def _figure(values: Scores, dev: Development, rows: Sequence[int], metric: str) 
 
 
 def categories(dev: Development, metric: str) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Family to its development sets, and the sets that have no figure, with the reason."""
+    """Return the development sets of each family, and the sets without a figure with the reason."""
     families: dict[str, list[str]] = {}
     left_out = dict(dev.left_out)
     shipped = set(known())

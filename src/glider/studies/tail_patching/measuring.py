@@ -16,38 +16,38 @@ from glider.training.tokens import Coder, Encoded
 
 
 class Score(Frozen):
-    """One development example as a judge scores it."""
+    """A judge's score for one development example."""
 
     expected: float
-    """0 the lowest level, 1 the highest."""
+    """Expected level: 0 is the lowest, 1 the highest."""
     loss: float
-    """Cross-entropy of the label under the probabilities of the levels, nats."""
+    """Cross-entropy of the label under the level probabilities, in nats."""
     right: bool
 
 
 Scores = dict[str, Score]
-"""Example to score."""
+"""Scores by example."""
 
 
 @dataclass(frozen=True, slots=True)
 class Development:
-    """The examples that are measured on, in one order."""
+    """The development examples to measure on, in a fixed order."""
 
     examples: list[Example]
     encoded: list[Encoded]
     gold: list[float]
     left_out: dict[str, str]
-    """Sets that cannot be measured on, and why."""
+    """Sets that cannot be measured, with the reason."""
 
 
 def development(
     data: Path, coder: Coder, recipe: Recipe, *, per_set: int, seed: int
 ) -> Development:
-    """At most so many examples of each set whose score is read first.
+    """Load at most a given number of examples of each set whose answers start with the score.
 
     Raises:
         DataError: the file is missing or damaged.
-        SetupError: no score can be read.
+        SetupError: no set has a score that can be read.
     """
     sets: dict[str, list[tuple[Example, Encoded]]] = {}
     why: dict[str, str] = {}
@@ -58,7 +58,7 @@ def development(
         elif encoded.score.end > recipe.max_tokens:
             why.setdefault(example.set, "longer than max_tokens")
         else:
-            # What an explanation adds comes after the score and changes nothing of it.
+            # An explanation follows the score and does not affect it.
             bare = replace(encoded, ids=encoded.ids[: encoded.score.end])
             sets.setdefault(example.set, []).append((example, bare))
     kept: list[tuple[Example, Encoded]] = []
@@ -81,10 +81,10 @@ def development(
 def scores(
     base: TorchWeights, start: PatchStart, weights: Path, dev: Development, *, pad_id: int
 ) -> Scores:
-    """The development examples as a judge with these weights scores them.
+    """Score the development examples with these weights.
 
     Raises:
-        ModelFileError: they cannot be loaded.
+        ModelFileError: the weights cannot be loaded.
     """
     import torch
 

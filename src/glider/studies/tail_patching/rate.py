@@ -17,12 +17,12 @@ def rated_sets(
     *,
     sizes: Mapping[str, tuple[int, int]],
 ) -> dict[str, PatchedSet]:
-    """Effects, ratings and weights of the patched sets, best first.
+    """Compute effects, ratings and weights of the patched sets, best first.
 
     Args:
-        after: training set to the development examples after its patch.
-        families: category to its development sets.
-        sizes: training set to its examples and the updates that were made.
+        after: scores of the development examples after each patch, by training set.
+        families: development sets of each category.
+        sizes: number of examples and of updates, by training set.
     """
 
     def changed(name: str, sets: Collection[str]) -> PatchEffect:

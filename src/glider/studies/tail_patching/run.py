@@ -1,15 +1,14 @@
-"""FLAMe's tail-patch (arXiv 2407.10817): the effect of more of one set on all the others.
+"""FLAMe's tail-patch (arXiv 2407.10817): the effect of extra training on one set on the others.
 
-A partly trained judge is trained a little further on each training set alone, and measured on every
+A partly trained judge is trained a little further on each training set alone and measured on every
 development set before and after. Each set gets a rating per category of development sets: +2
 significantly better (the whole interval of the paired difference is above 0), +1 better by more
-than a standard error, -1 significantly worse, else 0. A category is a family of sets; a set's own
-development part says that the set can be learnt, not that it helps, so it is shown and rates
-nothing.
+than a standard error, -1 significantly worse, else 0. A category is a family of sets. A set's own
+development split only shows that the set can be learned, not that it helps others, so it is
+reported but not rated.
 
-FLAMe rated by eye, and put sets into a category's bundle by a threshold on its accuracy; the
-interval in the place of both is ours. Many differences are looked at: one in forty has its interval
-above 0 by chance.
+FLAMe rated by eye and assigned sets to a category's bundle by an accuracy threshold; we use the
+interval instead of both. With many comparisons, one in forty intervals lies above 0 by chance.
 
     manifest.json    checkpoint, settings, data; written once
     before.json      the checkpoint on the development sets
@@ -56,18 +55,18 @@ def tail_patch(
     resume: bool = False,
     notify: Callable[[str], None] = lambda _text: None,
 ) -> TailPatch:
-    """Patch with each set, measure, rate.
+    """Patch with each set, measure and rate the effects.
 
     Args:
-        run: a training, finished or not, or one of its checkpoints.
-        data: folder of examples, with a development part.
-        resume: continue `out`; sets that are done are not trained again.
+        run: folder of a training, finished or not, or one of its checkpoints.
+        data: folder of examples with a development split.
+        resume: continue `out`; finished sets are not trained again.
         notify: called with each step.
 
     Raises:
-        RunError, SetupError, DataError, TrainingError: as `run.train`; what is done is kept.
-        ManifestMismatch: `out` is of another checkpoint, data or settings.
-        UnknownName: no such set, or no such category.
+        RunError, SetupError, DataError, TrainingError: as `run.train`; finished work is kept.
+        ManifestMismatch: `out` belongs to another checkpoint, data or settings.
+        UnknownName: unknown set or category.
     """
     settings = settings or PatchSettings()
     if settings.metric not in get_args(Metric):
@@ -152,7 +151,7 @@ def tail_patch(
 
 
 class Patched(Frozen):
-    """The development examples after a patch, or before any."""
+    """Scores of the development examples after a patch, or before any."""
 
     examples: int = 0
     updates: int = 0
@@ -160,7 +159,7 @@ class Patched(Frozen):
 
 
 def _once(path: Path, make: Callable[[], Patched]) -> Patched:
-    """What the file holds; made and written where it is not there."""
+    """Return the file's content; create the file first if it does not exist."""
     try:
         return Patched.model_validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -182,7 +181,7 @@ def _patched(
     *,
     pad_id: int,
 ) -> Patched:
-    """Train on one set alone, and measure; killed, it resumes from its last checkpoint."""
+    """Train on one set alone and measure; a killed run resumes from its last checkpoint."""
     data, run = work / "data", work / "run"
     data.mkdir(parents=True, exist_ok=True)
     write_lines(data / start.stage.train, examples)
@@ -201,7 +200,7 @@ def _manifest(
     start: PatchStart, base: TorchWeights, data: Path, settings: PatchSettings
 ) -> Manifest:
     recipe = start.recipe.model_dump(mode="json")
-    # Where they are says nothing of what they are; the hashes do.
+    # Paths do not identify the contents; the hashes do.
     recipe.update(base=base.name, start=None)
     return Manifest.of(
         run_id=datetime.now(UTC).strftime("%Y%m%d-%H%M%S"),

@@ -1,4 +1,4 @@
-"""Settings: how a checkpoint is patched and measured."""
+"""Settings for patching and measuring a checkpoint."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ class PatchSettings:
         int,
         Flag("Maximum updates on each set, within the recipe's epochs.", _DATA, min=1),
     ] = 100
-    """FLAMe: 3,000."""
+    """FLAMe used 3,000."""
     changes: Annotated[
         tuple[str, ...],
         Flag(
@@ -38,5 +38,5 @@ class PatchSettings:
     seed: Annotated[int, Flag("Random seed.", _MEASURE)] = 0
 
     def recorded(self) -> dict[str, Any]:
-        """The settings that decide the scores, for the manifest; the others may change."""
+        """Return the settings that determine the scores, for the manifest."""
         return {"steps": self.steps, "per_set": self.per_set, "seed": self.seed}

@@ -1,4 +1,4 @@
-"""The start of a tail-patch: a training's weights and its recipe."""
+"""The starting point of a tail-patch: a training's weights and its recipe."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,29 +18,29 @@ class PatchStart:
 
     weights: Path
     recipe: Recipe
-    """With one stage, that of a patch, and without its epochs. Whole weights are its base."""
+    """The recipe of a patch: one stage, without its epochs. Full weights are its base."""
     trained_on: Recipe
-    """The same on the run's base, whose tokenizer the checkpoints of whole weights are without."""
+    """The same recipe on the run's base, whose tokenizer checkpoints of full weights lack."""
 
     @property
     def stage(self) -> Stage:
-        """The stage of a patch."""
+        """Return the stage of a patch."""
         (stage,) = self.recipe.stages
         return stage
 
 
 def start_of(run: Path, changes: Sequence[str] = ()) -> PatchStart:
-    """The checkpoint of a training.
+    """Find the checkpoint of a training.
 
     Args:
-        run: its folder (finished: its result; else its last checkpoint), or the folder of one of
-            its checkpoints.
-        changes: `key=value` over the run's own recipe, as in `glider train --set`.
+        run: the training's folder (its result if finished, else its last checkpoint), or the folder
+            of one of its checkpoints.
+        changes: `key=value` overrides of the run's recipe, as in `glider train --set`.
 
     Raises:
         RunError: there is no training, or no checkpoint yet.
-        SetupError: it has no supervised stage, or whole weights are given another base.
-        RecipeError: a change that is none.
+        SetupError: the training has no supervised stage, or full weights are given another base.
+        RecipeError: a change is invalid.
     """
     weights = run
     if _has_weights(run):
@@ -61,7 +61,7 @@ def start_of(run: Path, changes: Sequence[str] = ()) -> PatchStart:
     adapter = (weights / "adapter_config.json").exists()
     data = {**manifest.recipe, "processes": 1, "start": str(weights) if adapter else None}
     if adapter:
-        data["lora"] = {}  # as it is
+        data["lora"] = {}  # Keep the adapter's own settings.
     data["stages"] = [{**stages[0], "dev": None, "limit": None, "evaluate": {}}]
     recipe = parse_recipe(data, changes, where="the run's recipe")
     if len(recipe.stages) != 1 or not recipe.stages[0].learns_scores:

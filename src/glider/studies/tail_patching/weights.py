@@ -1,7 +1,7 @@
-"""FLAMe's bundles and weights of the patched sets, as a table and as a mixture.
+"""FLAMe's bundles and weights of the patched sets, as a table and as a data mixture.
 
-100,000 where the ratings sum to one per category or more, 30,000 for each category with +2, summed;
-3,000 for all others; of a category that is to be boosted the two best sets get 200,000.
+A set weighs 100,000 if its ratings sum to at least one per category, plus 30,000 for each category
+rated +2; all other sets weigh 3,000. The two best sets of a boosted category weigh 200,000.
 """
 
 import json
@@ -15,18 +15,18 @@ from glider.studies.tail_patching.effects import PatchEffect
 
 _GENERAL, _SPECIFIC, _OTHERS, _BOOSTED = 100_000, 30_000, 3_000, 200_000
 _BEST = 2
-"""Sets of a boosted category."""
+"""Number of sets with extra weight in a boosted category."""
 
 
 class PatchedSet(Frozen):
-    """One training set: what it did, and its place in a mixture."""
+    """One training set: its effects and its weight in a mixture."""
 
     examples: int
     updates: int
     own: PatchEffect | None
-    """On its own development part."""
+    """Effect on the set's own development split."""
     effects: dict[str, PatchEffect]
-    """Category to effect, its own development part left out."""
+    """Effects by category, excluding the set's own development split."""
     total: int
     """Sum of the ratings."""
     bundles: tuple[str, ...]
@@ -35,7 +35,7 @@ class PatchedSet(Frozen):
 
 
 def bundles_of(ratings: Mapping[str, int]) -> tuple[str, ...]:
-    """What a set belongs to: `general`, one bundle for each category with +2, `others`."""
+    """Return a set's bundles: `general`, one per category rated +2, or `others`."""
     found = [f"for {category}" for category, rating in ratings.items() if rating == 2]
     if ratings and sum(ratings.values()) >= len(ratings):
         found.insert(0, "general")
@@ -43,7 +43,7 @@ def bundles_of(ratings: Mapping[str, int]) -> tuple[str, ...]:
 
 
 def draws_of(bundles: Collection[str], *, boosted: bool = False) -> int:
-    """FLAMe's weight: summed over bundles, or that of a boosted category's best."""
+    """Return FLAMe's weight: the sum over bundles, or that of a boosted category's best sets."""
     if boosted:
         return _BOOSTED
     if "others" in bundles:
@@ -52,7 +52,7 @@ def draws_of(bundles: Collection[str], *, boosted: bool = False) -> int:
 
 
 def best_of(effects: Mapping[str, Mapping[str, PatchEffect]], category: str) -> list[str]:
-    """The sets that helped a category most, at most two."""
+    """Return the sets that helped a category most, at most two."""
     helped = {
         name: of[category].value or 0.0
         for name, of in effects.items()
@@ -62,14 +62,14 @@ def best_of(effects: Mapping[str, Mapping[str, PatchEffect]], category: str) -> 
 
 
 class TailPatch(Frozen):
-    """The whole table."""
+    """The complete results of a tail-patch."""
 
     version: int = 1
     checkpoint: str
     metric: str
     steps: int
     categories: dict[str, tuple[str, ...]]
-    """Category to its development sets."""
+    """Development sets by category."""
     left_out: dict[str, str]
     boosted: tuple[str, ...]
     sets: dict[str, PatchedSet]
@@ -77,7 +77,7 @@ class TailPatch(Frozen):
 
 
 def table(found: TailPatch) -> str:
-    """The result as Markdown."""
+    """Render the results as Markdown."""
     families = list(found.categories)
     lines = [
         "# Tail-patch",
@@ -112,14 +112,16 @@ def table(found: TailPatch) -> str:
 
 
 def mixture(found: TailPatch, data: Path, sets: Iterable[str]) -> str:
-    """The settings of the data with new weights, as `glider data` reads them.
+    """Return the data settings with new weights, as `glider data` reads them.
 
-    A set's share is in proportion to its weight there times what it has, and what was drawn of it
-    was by its old weight; so the old one is multiplied by FLAMe's over what was drawn. On average
-    weights stay what they were, as do those of sets that were not patched.
+    A set's share is proportional to its weight times its size, and the current sample was drawn
+    with its old weight. The new weight is therefore the old one times FLAMe's weight over the
+    number drawn, scaled so that the factors average 1. Sets that were not patched keep their
+    weight.
 
     Args:
-        sets: all sets of the data. A person's own are named as files, to be found beside this one.
+        sets: all sets of the data. User-supplied sets are given as file names relative to this
+            file.
     """
     import yaml
 

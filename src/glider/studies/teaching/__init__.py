@@ -1,1 +1,1 @@
-"""Let a teacher model explain human scores, and keep the reasons that pass the checks."""
+"""Have a teacher model explain human scores, and keep the reasons that pass the checks."""

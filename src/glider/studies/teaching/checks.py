@@ -1,8 +1,8 @@
-"""Checks of a teacher's reasons: some without a model, one with a second reading.
+"""Check a teacher's reasons: some checks need no model, one uses a second reading.
 
-The teacher was told people's score, so it may say anything that leads there. A reason is kept where
-it can be read, quotes what is there, is fit to be learnt as people's own notes have to be, names
-something of this text, and leads a reader who is not told the score to it again.
+The teacher sees the human score, so it could rationalize anything. A reason is kept only if it can
+be read, its quotes are verbatim, it meets the same requirements as annotators' notes, it mentions
+something specific to the text, and a reader who does not see the score infers that score from it.
 """
 
 from glider.core.errors import ReadError, Truncated
@@ -15,19 +15,19 @@ from glider.text.spans import place
 from glider.text.words import words
 
 _NAMED, _LETTERS = 2, 5
-"""Words of the judged text that a reason has, and the letters such a word has at least: what the
-criterion says itself does not count."""
+"""Minimum number of words a reason shares with the judged text, and the minimum length of such a
+word in letters; words of the criterion do not count."""
 
 
 class Dropped(Exception):
-    """A reason that is not learnt; its message is what is counted."""
+    """A rejected reason; the message is the category to count."""
 
 
 def checked(answer: Answer, example: Example, task: JudgeTask, format: Format) -> Reading:
-    """What a teacher wrote, as it may be learnt.
+    """Return a teacher's answer as a reading to train on.
 
     Raises:
-        Dropped: it fails a check that needs no model.
+        Dropped: the answer fails a check that needs no model.
     """
     if answer.error is not None:
         raise Dropped(f"no answer ({answer.error})")
@@ -58,15 +58,17 @@ def checked(answer: Answer, example: Example, task: JudgeTask, format: Format) -
 
 
 def names_something(reason: str, task: JudgeTask) -> bool:
-    """The reason has words of the judged text that its criterion does not have."""
+    """Whether the reason has words of the judged text that are not in its criterion."""
     criterion = task.criterion
     said = " ".join([criterion.heading, criterion.question, *criterion.rubric.levels.values()])
     of_text = {word for field in task.sample.judged for word in words(field.text)}
-    # Of scripts without spaces every letter is a word.
+    # In scripts without spaces, every character counts as a word.
     telling = {w for w in of_text - set(words(said)) if len(w) >= _LETTERS or not w.isascii()}
     return len(telling & set(words(reason))) >= _NAMED
 
 
 def within_one_level(expected: float, score: int, levels: tuple[int, ...]) -> bool:
-    """A second reading comes to the score: within one level, and on the right side of two."""
+    """Whether a second reading agrees: within one level, or the same level if there are only
+    two.
+    """
     return abs(expected - score) <= min(1.0, (levels[-1] - levels[0]) / 2 - 1e-9)

@@ -1,8 +1,8 @@
-"""Let a teacher model write reasons for examples with a score but no explanation.
+"""Have a teacher model write reasons for examples that have a score but no explanation.
 
-The teacher goes on after people's score in the very prompt that is served, held to its grammar, so
-its quotes are verbatim. Then it reads each reason that passed `checks` again, without the score,
-and says which score it leads to. What is thrown away is counted by why.
+The teacher continues the served prompt after the human score, constrained to the served grammar, so
+its quotes are verbatim. It then reads each reason that passed `checks` again, without the score,
+and infers the score from it. Rejected reasons are counted by cause.
 
 The folder while it grows:
 
@@ -52,27 +52,27 @@ _ANOTHER = "another score follows from it"
 
 
 class SecondReading(Frozen):
-    """The score that a reason leads to."""
+    """The score inferred from a reason."""
 
     example: str
     expected: float | None = None
     error: str | None = None
-    """Code of a failure that lies in the prompt."""
+    """Error code of a failure caused by the prompt."""
 
 
 class Taught(Frozen):
-    """What became of the examples that were to get a reason."""
+    """Outcomes for the examples without a reason."""
 
     version: int = 1
     model: str
     asked: int
     kept: int
     dropped: dict[str, int]
-    """Why to reasons."""
+    """Number of rejected reasons, by cause."""
     missing: int
-    """Reasons or readings that may still come: continue with --resume."""
+    """Number of reasons or readings still missing: continue with --resume."""
     by_set: dict[str, tuple[int, int]]
-    """Asked and kept."""
+    """Number of reasons requested and kept, by set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class TaughtExamples:
     folder: Path
     figures: Taught
     lost: Mapping[str, int]
-    """What may still come, by the code of what failed."""
+    """Number of missing answers, by error code."""
 
 
 def teach(
@@ -95,23 +95,23 @@ def teach(
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
     fetching: Progress | None = None,
 ) -> TaughtExamples:
-    """Let a model explain people's scores, and keep the reasons that hold.
+    """Have a model explain human scores, and keep the reasons that pass the checks.
 
     Args:
-        data: folder that `make_data` made, in the nano format, score first.
-        out: folder to make; `glider train` reads it as it reads `data`.
-        progress: called with what is asked for, and how many are there of how many.
-        fetching: called with how far the fetching of a model is.
+        data: folder made by `make_data`, in the nano format with the score first.
+        out: folder to create; `glider train` reads it like `data`.
+        progress: called with the current task, the number done and the total.
+        fetching: called with the progress of a model download.
 
     Raises:
-        DataError: `data` is no folder of examples, or damaged.
+        DataError: `data` is not a folder of examples, or is damaged.
         EmptySplit: there is nothing to explain.
-        SetupError: the examples' format puts no reason behind a score.
+        SetupError: the examples' format has no reason after the score.
         RunError, ManifestMismatch: as `locked_folder`; or the disk is full.
-        Refused: the engine takes none of the requests.
+        Refused: the engine accepts none of the requests.
     """
     if not resume:
-        refuse_begun(out)  # before a model is loaded
+        refuse_begun(out)  # Check before loading a model.
     with teacher.open_backend(fetching) as backend:
         return teach_with(backend, data, out, settings, resume=resume, progress=progress)
 
@@ -125,7 +125,7 @@ def teach_with(
     resume: bool = False,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
 ) -> TaughtExamples:
-    """As `teach`, with a model that is loaded; it has to go on where an answer was begun."""
+    """Like `teach`, with a loaded model, which must support continuing a started answer."""
     settings = settings or TeachingSettings()
     asked_in = required_format(data)
     if asked_in["format"] != "nano" or asked_in.get("order", "score-first") != "score-first":
@@ -209,7 +209,7 @@ def _reasons(
 def _usable(
     chosen: Sequence[Question], answers: Answers, format: NanoFormat
 ) -> tuple[list[tuple[Question, Reading]], Counter[str]]:
-    """The reasons that pass the checks without a model, and why the others do not."""
+    """Return the reasons that pass the model-free checks, and count why the others fail."""
     usable, dropped = [], Counter[str]()
     for question in chosen:
         for answer in answers.of(question.example.id, 1):
@@ -228,7 +228,7 @@ def _second_readings(
     known: dict[str, SecondReading],
     progress: Callable[[str, int, int], None],
 ) -> Counter[str]:
-    """Ask which score each reason leads to; what comes is added to `known`."""
+    """Ask which score each reason implies; results are added to `known`."""
     reason_first = NanoFormat(order="reason-first", layout=format.layout)
     todo = [one for one in usable if one[0].example.id not in known]
 
@@ -265,7 +265,7 @@ def _second_readings(
 
 
 def _expected(said: Generation, question: Question) -> float | None:
-    """The score that was read; None where the answer has none."""
+    """Return the score that was read; None if the answer has none."""
     scores = question.task.criterion.rubric.scores
     if said.label_logprobs:
         shares = [math.exp(said.label_logprobs.get(str(s), -math.inf)) for s in scores]
@@ -319,7 +319,7 @@ def _write(data: Path, out: Path, kept: Mapping[str, Example], figures: Taught) 
 
 
 def described(figures: Taught) -> str:
-    """The part of the card that tells of the teacher."""
+    """Return the section of the data card about the teacher."""
     lines = [
         "## Reasons by a teacher",
         "",

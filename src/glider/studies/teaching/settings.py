@@ -1,4 +1,4 @@
-"""Settings: which teacher model, and how many examples."""
+"""Settings for the teacher model and the number of examples."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -24,7 +24,7 @@ class TeacherSettings(ModelSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class TeachingSettings:
-    """How reasons are asked for."""
+    """How reasons are requested."""
 
     limit: Annotated[
         int | None, Flag("Number of examples to explain, drawn at random [all].", _ASK, min=1)

@@ -1,1 +1,1 @@
-"""Tune a judge on own labels, with a cross-validated gain before anything is kept."""
+"""Tune a judge on the user's labels, and cross-validate the gain before keeping anything."""

@@ -1,4 +1,4 @@
-"""The folder of a tuning: it can be resumed, and no finished fold is trained again.
+"""The folder of a tuning; it can be resumed, and finished folds are not trained again.
 
 manifest.json         labels, model and settings; written once
 untuned.json          what the model said before, and how long that took
@@ -41,12 +41,12 @@ from glider.training.start import check_fits
 from glider.training.tokens import Coder
 
 LevelProbabilities = tuple[tuple[float, ...], ...]
-"""What a model says of an item: the probability of each level; of a pair one such row for each of
-its two orders."""
+"""A model's prediction for an item: the probability of each level, in one row, or in two rows for
+the two orders of a pair."""
 
 
 class TuningFolder:
-    """The folder of a tuning while it is worked on."""
+    """The folder of a tuning in progress."""
 
     def __init__(
         self,
@@ -63,21 +63,21 @@ class TuningFolder:
         notify: Callable[[str], None] = lambda _text: None,
         progress: Progress | None = None,
     ) -> None:
-        """Make the folder, or continue it.
+        """Create the folder, or resume it.
 
         Args:
-            minutes: how long everything may take; of one that is resumed, the plan stays.
-            notify: called with what was done.
-            progress: called with every line of the trainings' metrics.
+            minutes: time limit for everything; a resumed tuning keeps its plan.
+            notify: called with a message for each finished step.
+            progress: called with each line of the trainings' metrics.
 
         Raises:
-            RunError: the folder holds something, is in use or cannot be written.
-            ManifestMismatch: it is a tuning of something else.
+            RunError: the folder is not empty, is in use or cannot be written.
+            ManifestMismatch: the folder belongs to a different tuning.
         """
         self.out, self.labels, self._start = out, labels, start
         self._coder, self._base, self._folds = coder, base, folds
         self._minutes, self._seed, self._notify, self._progress = minutes, seed, notify, progress
-        begun = os.path.exists(out / "manifest.json")  # False too where nobody may look
+        begun = os.path.exists(out / "manifest.json")  # Also False without read permission.
         if begun and not resume:
             raise RunError(
                 f"{out} is a tuning already",
@@ -111,15 +111,15 @@ class TuningFolder:
         )
 
     def untuned(self) -> list[LevelProbabilities]:
-        """What the model says before."""
+        """Return the untuned model's predictions."""
         numbers = range(len(self.labels.items))
         return self._asked(self.out / "untuned.json", numbers, lambda: self._start.adapter)
 
     def plan(self) -> TuningPlan:
-        """The plan; made once, after the model was asked and so its speed is known.
+        """Return the plan, which is made once, after the model's speed has been measured.
 
         Raises:
-            SetupError: there is too little time.
+            SetupError: the time limit is too short.
         """
         file = self.out / "plan.json"
         if file.exists():
@@ -137,7 +137,7 @@ class TuningFolder:
         return plan
 
     def tuned(self) -> list[LevelProbabilities]:
-        """What each item's fold says of it, never having seen its prompt."""
+        """Return each item's prediction by its fold's model, which never saw its prompt."""
         found: dict[int, LevelProbabilities] = {}
         for fold in range(self._folds):
             held = [n for n, of in enumerate(self.labels.fold) if of == fold]
@@ -155,10 +155,10 @@ class TuningFolder:
         return [found[number] for number in range(len(self.labels.items))]
 
     def final(self) -> TrainingResult:
-        """Train on all labels, or resume that.
+        """Train on all labels, or resume that training.
 
         Raises:
-            TrainingError: NaN, too little memory, a full disk.
+            TrainingError: NaN loss, out of memory or full disk.
         """
         return self._trained(self.out / "final", range(len(self.labels.items)))
 
@@ -186,7 +186,7 @@ class TuningFolder:
     def _asked(
         self, file: Path, numbers: Sequence[int], adapter: Callable[[], Path | None]
     ) -> list[LevelProbabilities]:
-        """Answers on disk, or else those of the model with the adapter."""
+        """Return the predictions on disk, or compute them with the model and the adapter."""
         if not file.exists():
             asked = [one for number in numbers for one in self.labels.asked[number]]
             recipe = self._recipe(ASKING)
@@ -203,10 +203,10 @@ class TuningFolder:
 
 
 def load(model: str) -> tuple[StartingModel, TorchWeights, Coder]:
-    """The model to tune, found, with what turns its prompts into tokens.
+    """Find the model to tune, and load the coder that tokenizes its prompts.
 
     Raises:
-        MissingExtra, ModelFileError, SetupError: it is not there, or cannot be trained.
+        MissingExtra, ModelFileError, SetupError: the model is missing or cannot be trained.
     """
     start = starting_point(model)
     base = find_base(start.base)

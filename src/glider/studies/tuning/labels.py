@@ -1,4 +1,4 @@
-"""Own labels, split into folds by prompt: items that share a prompt are in one fold."""
+"""Split a user's labels into folds by prompt: items that share a prompt are in one fold."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -19,42 +19,42 @@ from glider.gold.sets import LabelledSet
 from glider.training.tokens import Coder, Encoded
 
 FEWEST = 50
-"""Labels below which neither a gain nor its absence could be told."""
+"""Minimum number of labels; with fewer, neither a gain nor its absence could be shown."""
 MAX_TOKENS = 2048
 FORMAT = {"format": "nano"}
-"""What a tuning asks in."""
+"""Format of a tuning's prompts."""
 
 
 @dataclass(frozen=True, slots=True)
 class TuningLabels:
-    """A person's labels, cut into folds, as what is asked."""
+    """A user's labels, split into folds and encoded as prompts."""
 
     labelled: LabelledSet
     items: tuple[Item, ...]
-    """Their cluster is what they share a prompt with."""
+    """The labelled items; items with the same prompt have the same cluster."""
     fold: tuple[int, ...]
-    """Of each item, from 0."""
+    """Fold number of each item, from 0."""
     asked: tuple[tuple[Encoded, ...], ...]
-    """Of each item its bare question; of a pair both orders."""
+    """Encoded bare-score prompts of each item; both orders for a pair."""
     notes: tuple[str, ...]
 
     @property
     def n_prompts(self) -> int:
-        """Prompts that tell the items apart."""
+        """Number of distinct prompts."""
         return len({item.cluster for item in self.items})
 
     @property
     def n_tokens(self) -> int:
-        """Of all questions."""
+        """Number of tokens in all prompts."""
         return sum(len(one) for asked in self.asked for one in asked)
 
     @property
     def n_examples(self) -> int:
-        """A pair gives two."""
+        """Number of examples; a pair counts as two."""
         return sum(map(len, self.asked))
 
     def examples(self, numbers: Sequence[int]) -> list[Example]:
-        """What is learnt from these items: with the reason, where people wrote a usable one."""
+        """Return the training examples of these items, with the annotators' reason if usable."""
         format = make_format(FORMAT["format"])
         return [
             example_of(item, format, self.labelled, swapped=swapped)
@@ -66,12 +66,13 @@ class TuningLabels:
 def read_labels(
     labelled: LabelledSet, folder: Path, coder: Coder, *, folds: int, seed: int = 0
 ) -> TuningLabels:
-    """The labels of a set, fit to learn from and to measure on.
+    """Read labels that are suitable for training and measuring.
 
     Raises:
         DataError: the file cannot be read, or a label is not on its scale.
-        TooFewLabels: fewer than 50, of fewer prompts than folds, or of a level in fewer.
-        OneSidedLabels: all of them are alike.
+        TooFewLabels: fewer than 50 labels, fewer prompts than folds, or a level with fewer prompts
+            than folds.
+        OneSidedLabels: all labels are the same.
     """
     loaded = labelled.load(folder)
     for note in loaded.notes:
@@ -133,14 +134,14 @@ def _check(items: Sequence[Item], folds: int, labelled: LabelledSet, notes: Sequ
             hint="labels of more prompts, or fewer --folds",
         )
     if labelled.kind == "pairs":
-        return  # each is learnt and asked in both orders
+        return  # Each pair is trained and asked in both orders.
     prompts_of: dict[float, set[str]] = {}
     for item in counted:
         settled = item.on_gold_scale(item.criterion.rubric.scores[level_of(item)[0]])
         prompts_of.setdefault(settled, set()).add(item.cluster)
     if len(prompts_of) == 1:
         raise OneSidedLabels(next(iter(prompts_of)), len(counted))
-    # A class that a fold has never seen cannot be learnt there; of graded labels, two levels do.
+    # A class absent from a fold's training data cannot be learned; graded labels need two levels.
     common = sorted(prompts_of, key=lambda level: -len(prompts_of[level]))
     for level in common if labelled.kind == "classes" else common[:2]:
         if len(prompts_of[level]) < folds:
@@ -155,11 +156,11 @@ def _check(items: Sequence[Item], folds: int, labelled: LabelledSet, notes: Sequ
 def folds_of(
     groups: Sequence[str], levels: Sequence[Hashable], n: int, *, seed: int = 0
 ) -> list[int]:
-    """Whole groups to n folds that are alike in size and in levels; one fold number per item.
+    """Assign whole groups to n folds of similar size and level counts; one fold number per item.
 
-    The largest groups are placed first, each where it makes the folds least unlike. So no fold's
-    training learns another base rate than the others, which would look like knowledge or like the
-    lack of it.
+    Groups are placed largest first, each in the fold that keeps the folds most similar. Base rates
+    are therefore similar across folds; otherwise differences in base rate would look like a gain or
+    a loss.
     """
     of_group: dict[str, Counter[Hashable]] = {}
     for group, level in zip(groups, levels, strict=True):

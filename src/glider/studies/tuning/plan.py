@@ -12,9 +12,9 @@ from glider.training.recipe import Recipe, parse_recipe
 _EXAMPLES_SEEN = 1000
 _MOST_EPOCHS, _USUAL_EPOCHS = 10, 2
 _TRAINED, _HALF_TRAINED = 3.0, 2.0
-"""Time of a trained token in forward passes: through all layers, and through the upper half."""
+"""Cost of training on a token in forward passes: through all layers, and through the upper half."""
 _STARTED_S = 15.0
-"""Seconds for loading a model and saving what it learnt."""
+"""Seconds to load a model and save the trained weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,35 +22,35 @@ class StartingModel:
     """The model to tune."""
 
     base: str
-    """As a recipe names it."""
+    """Base model, as named in a recipe."""
     adapter: Path | None
-    """What it has learnt already."""
+    """Adapter that the model already has, if any."""
 
 
 def starting_point(model: str) -> StartingModel:
-    """Where a training of a model begins; takes any name that `glider.models.resolve` knows.
+    """Find where training starts for a model, by any name that `glider.models.resolve` knows.
 
     Raises:
-        UnknownName: no such model.
-        SetupError: an adapter on a base that is not in the catalogue.
-        RunError: a training that is not finished, or a folder of pairs.
+        UnknownName: there is no such model.
+        SetupError: the adapter's base is not in the catalogue.
+        RunError: the training is not finished, or the folder holds preference pairs.
     """
     return StartingModel(*resolve(model).base_and_adapter())
 
 
 class TuningPlan(Frozen):
-    """What the labels and the time there is make of the recipe."""
+    """Recipe settings chosen from the labels and the available time."""
 
     epochs: float
     batch: int
     frozen_layers: int
     learning_rate: float
     minutes: float
-    """It will take about this long, all folds and the final training."""
+    """Estimated minutes for all folds and the final training."""
 
 
 ASKING = TuningPlan(epochs=1, batch=8, frozen_layers=0, learning_rate=1e-4, minutes=0)
-"""Of a recipe by which nothing is trained."""
+"""Plan of a recipe used only for prediction."""
 
 
 def plan_tuning(
@@ -62,25 +62,26 @@ def plan_tuning(
     minutes: float,
     has_adapter: bool,
 ) -> TuningPlan:
-    """Epochs by the number of labels; the lower half frozen, then fewer epochs, to be in time.
+    """Choose epochs by the number of labels; to meet the time limit, freeze the lower half of the
+    layers first, then reduce epochs.
 
-    A thousand examples are seen, of 500 labels and more each twice, of fewer than 100 each ten
-    times.
+    The target is a thousand examples seen: two epochs from 500 labels on, ten below 100 labels.
 
     Args:
-        seconds: what one forward pass over all questions took.
-        minutes: how long everything may take.
-        has_adapter: it starts from an adapter, all of which is trained.
+        seconds: duration of one forward pass over all prompts.
+        minutes: time limit for everything.
+        has_adapter: training starts from an adapter, all of which is trained.
 
     Raises:
-        SetupError: seeing each label once takes longer.
+        SetupError: a single epoch exceeds the time limit.
     """
     n = labels.n_examples
     usual = min(max(_EXAMPLES_SEEN / n, _USUAL_EPOCHS), _MOST_EPOCHS)
     fixed = seconds + (folds + 1) * _STARTED_S
 
     def time_of(epochs: float, each: float) -> float:
-        # Every fold leaves out one part in `folds`; with the final training that makes `folds`.
+        # Each fold trains on all parts but one, which adds up to `folds` - 1 epochs; the final
+        # training makes it `folds`.
         return (fixed + folds * epochs * each * seconds) / 60
 
     each, frozen, epochs = _TRAINED, 0, usual
@@ -104,7 +105,9 @@ def plan_tuning(
 
 
 def recipe_of(plan: TuningPlan, start: StartingModel, *, name: str, seed: int) -> Recipe:
-    """The recipe of every fold and of the final training. Nothing is chosen on what is held out."""
+    """Return the recipe of every fold and the final training; held-out data decides nothing in
+    it.
+    """
     return parse_recipe(
         {
             "name": name,
@@ -112,7 +115,7 @@ def recipe_of(plan: TuningPlan, start: StartingModel, *, name: str, seed: int) -
             "start": None if start.adapter is None else str(start.adapter),
             "seed": seed,
             "max_tokens": MAX_TOKENS,
-            # An adapter that is trained on keeps its own.
+            # Further training keeps the adapter's own `lora`.
             "lora": {} if start.adapter else {"rank": 16, "alpha": 32, "dropout": 0.05},
             "frozen_layers": plan.frozen_layers,
             "stages": [

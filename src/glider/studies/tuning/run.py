@@ -1,8 +1,8 @@
-"""Tune a judge on own labels, with a cross-validated gain before anything is kept.
+"""Tune a judge on the user's labels, and cross-validate the gain before keeping anything.
 
-The labels are cut into folds by prompt. Each fold is a training of its own, by the very recipe of
-the final one, and says what it thinks of the part it has not seen. The model as it was is asked the
-same. Only then all labels are trained on, if that is wanted.
+The labels are split into folds by prompt. Each fold is a separate training with the same recipe as
+the final one, and predicts its held-out part. The untuned model predicts the same items. Only then,
+if wanted, a final training uses all labels.
 """
 
 import json
@@ -30,28 +30,28 @@ from glider.training.base_model import needs_torch
 from glider.training.folder import Progress, TrainingResult
 
 Decide = Callable[[Results, bool], bool]
-"""Whether to train on all labels and keep the adapter, from the figures (`settings.shown`: the gain
-is shown), and whether it was agreed before the tuning was interrupted."""
+"""Decides whether to train on all labels and keep the adapter. Takes the results (`settings.shown`:
+the gain is significant) and whether the user agreed before an interruption."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What a tuning came to."""
+    """The result of a tuning."""
 
     results: Results
-    """Figures, differences, plan and decision, as tune.json has them."""
+    """Metrics, differences, plan and decision, as in tune.json."""
     shown: bool
-    """The gain's whole interval is on the better side of zero."""
+    """Whether the gain's whole interval is on the better side of zero."""
     adapter: Path | None
-    """What is kept."""
+    """The adapter that was kept, if any."""
     base: str
-    """The model that the adapter is for."""
+    """The adapter's base model."""
     criterion_in_records: bool
-    """The labels say themselves what was asked."""
+    """Whether the label records contain the criterion."""
 
 
 def shown_to_be_better(results: Results, agreed: bool) -> bool:
-    """Keep what was agreed on, or whose gain's whole interval is on the better side of zero."""
+    """Return True if the user agreed or the gain's whole interval is on the better side of zero."""
     return agreed or bool(results.settings["shown"])
 
 
@@ -65,21 +65,23 @@ def tune(
     notify: Callable[[str], None] = lambda _text: None,
     progress: Progress | None = None,
 ) -> Tuned:
-    """Train a judge on one's own labels, and find out first whether that makes it better.
+    """Train a judge on the user's labels, after cross-validating whether that improves it.
 
     Args:
-        labels: a file as `make_data` takes it, of 50 to some thousands.
-        out: folder of the tuning; `out/adapter` is what is kept.
-        decide: asked once the figures are there.
+        labels: a file as for `make_data`, with 50 to some thousands of labels.
+        out: folder of the tuning; `out/adapter` is the adapter that is kept.
+        decide: called once the cross-validated results are known.
         resume: continue the tuning in `out`.
-        notify: called with what is done.
-        progress: called with every line of the trainings' metrics.
+        notify: called with a message for each step.
+        progress: called with each line of the trainings' metrics.
 
     Raises:
-        TooFewLabels, OneSidedLabels, DataError: the labels do not do.
-        SetupError, UnknownName, ModelFileError, MissingExtra: nor does the model, or the time.
-        RunError, ManifestMismatch: the folder is something else, in use or cannot be written.
-        TrainingError: NaN, too little memory, a full disk.
+        TooFewLabels, OneSidedLabels, DataError: the labels are unsuitable.
+        SetupError, UnknownName, ModelFileError, MissingExtra: the model or the time limit is
+            unsuitable.
+        RunError, ManifestMismatch: the folder belongs to something else, is in use or cannot be
+            written.
+        TrainingError: NaN loss, out of memory or full disk.
     """
     settings = settings or TuningSettings()
     if not resume:
@@ -138,7 +140,7 @@ def _asks_itself(labels: TuningLabels) -> bool:
 
 
 def _was_agreed(out: Path) -> bool:
-    """It was to be kept, before the tuning was interrupted; who said no may be asked again."""
+    """Whether the user agreed before an interruption; a user who declined may be asked again."""
     try:
         found = json.loads((out / "tune.json").read_text("utf-8"))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Settings: the criterion of the labels, the model to tune, and the time."""
+"""Settings for the labels' criterion, the model to tune and the time limit."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -10,7 +10,7 @@ _LABELS, _HOW = "Labels", "Training"
 
 @dataclass(frozen=True, kw_only=True)
 class TuningSettings:
-    """What the labels are of, which model is tuned, and for how long."""
+    """The criterion of the labels, the model to tune and the time limit."""
 
     criterion: Annotated[
         str | None,

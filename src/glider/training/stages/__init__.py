@@ -1,6 +1,6 @@
-"""The kinds of training stage: one file each, one line each in `STAGES`.
+"""The kinds of training stage: one file each, registered by one line each in `STAGES`.
 
-Nothing outside this folder asks which kind a stage is. Another package adds a kind by the entry
+Code outside this folder never checks a stage's kind. Other packages add kinds through the entry
 point group `glider.stages`.
 """
 
@@ -23,10 +23,10 @@ STAGES: Registry[type[Stage]] = Registry(
 
 
 def stage_from(data: Any) -> Any:
-    """A stage from a recipe's plain data, by its `kind`; a stage as it is.
+    """Build a stage from a recipe's plain data by its `kind`; return a stage unchanged.
 
     Raises:
-        ValueError: there is no such kind; pydantic's, where a setting is wrong.
+        ValueError: there is no such kind; pydantic's ValidationError if a setting is wrong.
     """
     if isinstance(data, Stage):
         return data
@@ -40,4 +40,4 @@ def stage_from(data: Any) -> Any:
 
 
 AnyStage = Annotated[SerializeAsAny[Stage], BeforeValidator(stage_from)]
-"""A stage of any kind, as a recipe's field."""
+"""Type of a recipe field that holds a stage of any kind."""

@@ -1,6 +1,6 @@
-"""The interface of a training stage: settings, reading, encoding, loss and measuring.
+"""The interface of a training stage: settings, reading, encoding, loss and evaluation.
 
-To add a kind, copy `sft.py`: subclass `Stage`, and name the class in `STAGES`.
+To add a kind, copy `sft.py`: subclass `Stage` and list the class in `STAGES`.
 """
 
 from abc import ABC, abstractmethod
@@ -52,25 +52,25 @@ class Checkpoint(RecipePart):
 
 
 class Trl(NamedTuple):
-    """What a stage takes from TRL."""
+    """The parts of TRL that a stage uses."""
 
     trainer: Any
     """The trainer's class."""
     config: Any
-    """The class of its arguments."""
+    """The class of the trainer's arguments."""
     options: dict[str, Any]
-    """Arguments of this kind of stage alone."""
+    """Additional arguments for this kind of stage."""
 
 
 class LearntTokens(NamedTuple):
-    """What is learnt of some examples, for `glider train --dry-run`."""
+    """The trained tokens of some examples, for `glider train --dry-run`."""
 
     score: int
-    """Tokens of scores."""
+    """Number of score tokens."""
     text: int
-    """Other tokens of answers."""
+    """Number of other answer tokens."""
     picture: str
-    """The first example: what is given, what is learnt as score, what as text."""
+    """Rendering of the first example: prompt, score tokens and text tokens."""
 
 
 class Stage(RecipePart, ABC):
@@ -124,69 +124,69 @@ class Stage(RecipePart, ABC):
             )
         return self
 
-    # Data: no torch
+    # Data (no torch)
 
     @abstractmethod
     def read(self, path: Path) -> "Iterable[Prompted]":
-        """The records of a file.
+        """Read the records of a file.
 
         Raises:
-            DataError: not there, damaged, or of another kind.
+            DataError: the file is missing, damaged or of another kind.
         """
 
     @abstractmethod
     def encode(self, coder: "Coder", record: Any) -> Any:
-        """A record as token ids; `len` of it is the tokens of its longest sequence.
+        """Encode a record as token ids; its `len` is the length of the longest sequence in tokens.
 
         Raises:
-            NoLabelTokens, SetupError: as the coder's.
+            NoLabelTokens, SetupError: as for the coder.
         """
 
     def share_a_pass(self, encoded: Any) -> float:
-        """Only examples that are equal in this are computed together."""
+        """Return a key; only examples with equal keys share a forward pass."""
         return 0.0
 
     def check_development(self, name: str, dev: Sequence[Any]) -> None:
-        """Look whether the development part can give the figure that decides.
+        """Check that the development split can give the metric that selects the best update.
 
         Raises:
-            SetupError: it cannot.
+            SetupError: the metric cannot be computed.
         """
 
     def learnt_tokens(self, coder: "Coder", examples: Sequence[Any]) -> LearntTokens:
-        """What is learnt of the examples."""
+        """Count the trained tokens of the examples."""
         return LearntTokens(0, 0, "")
 
-    # Training: torch is there
+    # Training (needs torch)
 
     @abstractmethod
     def trl(self) -> Trl:
-        """The trainer that this kind of stage builds on."""
+        """Return the TRL trainer that this kind of stage builds on."""
 
     def prepare(self, model: Any) -> None:
-        """Change the model that is about to be trained, without an adapter around it.
+        """Modify the model before training, before any adapter is added.
 
         Raises:
-            SetupError: it is a model that this kind of stage cannot train.
+            SetupError: this kind of stage cannot train the model.
         """
 
     @abstractmethod
     def totals(self, examples: Iterable[Any]) -> Any:
-        """What an update's means are over: all its examples, those of other processes too."""
+        """Return an update's totals over all processes, which its means divide by."""
 
     @abstractmethod
     def collate(
         self, rows: "Sequence[BatchRow]", examples: Sequence[Any], totals: Any, *, pad_id: int
     ) -> dict[str, Any]:
-        """One pass as tensors, `model` among them: what the model is called with."""
+        """Collate one pass into tensors; `model` holds the model's arguments."""
 
     @abstractmethod
     def pass_loss(self, trainer: "StageTrainer", model: Any, one: dict[str, Any]) -> Any:
-        """What a pass adds to the loss of its update; a tensor of no dimension.
+        """Return a pass's contribution to the loss of its update, as a scalar tensor.
 
-        Further figures of the update are added up in `trainer.parts`.
+        Add further metrics of the update to `trainer.parts`.
         """
 
     @abstractmethod
     def figures(self, trainer: "StageTrainer", model: Any) -> dict[str, float]:
-        """Figures over the development part; the same in every process."""
+        """Compute the metrics over the development split; the same in every process."""

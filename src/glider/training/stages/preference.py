@@ -1,4 +1,4 @@
-"""Preference training: TRL's own losses over pairs of answers to one prompt.
+"""Preference training with TRL's losses over pairs of answers to one prompt.
 
 With r = log pi(answer) - log ref(answer), summed over the answer's tokens, and s the logistic
 function (APO: arXiv 2408.06266, equations 7 and 8):
@@ -8,13 +8,14 @@ function (APO: arXiv 2408.06266, equations 7 and 8):
     sigmoid  = -log s(beta (r_chosen - r_rejected))                    DPO
     sft      = mean over the chosen answers' tokens of CE
 
-The first three are means over the pairs of an update, `sft` is one over its chosen tokens, both
-weighted by the pairs' weights: however an update is cut into passes, each of them counts by its
-part of the one and of the other. TRL takes plain means over a pass, so only pairs of equal weight
-share one.
+The first three are means over the pairs of an update, `sft` is a mean over its chosen tokens; both
+are weighted by the pairs' weights. Each pass counts in proportion to its share of these totals,
+however an update is split into passes. TRL takes plain means over a pass, so only pairs of equal
+weight share one.
 
-The reference is the model the stage started from. A new adapter switched off is that model; an
-adapter that is trained on has a frozen copy beside it; a model trained whole is loaded twice.
+The reference is the model that the stage starts from. With a new adapter, it is the model with the
+adapter disabled; when training continues an existing adapter, a frozen copy of that adapter; in
+full fine-tuning, a second copy of the model.
 """
 
 from collections.abc import Iterable, Sequence
@@ -37,14 +38,14 @@ Loss = Literal["apo_zero", "apo_down", "sigmoid", "sft"]
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What an update, or a development part, is made of; both sums are weighted."""
+    """Weighted totals of an update or of a development split."""
 
     pairs: float
     chosen_tokens: float
 
     @classmethod
     def of(cls, pairs: "Iterable[EncodedPair]") -> "Totals":
-        """Add up pairs and the tokens of their chosen answers."""
+        """Sum the pairs and the tokens of their chosen answers."""
         counted = [(pair.weight, pair.weight * len(pair.chosen_ids)) for pair in pairs]
         return cls(sum(weight for weight, _ in counted), sum(tokens for _, tokens in counted))
 
@@ -119,11 +120,11 @@ class PreferenceStage(Stage):
         *,
         pad_id: int,
     ) -> dict[str, Any]:
-        """One pass as TRL's collator makes it: all chosen answers, then all rejected.
+        """Collate one pass as TRL's collator does: all chosen answers, then all rejected.
 
         Returns:
-            `model`, and what the pass counts of the totals: `share` of the pairs, and `sft_share`
-            of the chosen tokens.
+            `model`, and the pass's shares of the totals: `share` of the pairs and `sft_share` of
+            the chosen tokens.
         """
         import torch
 
@@ -153,17 +154,17 @@ class PreferenceStage(Stage):
     def pass_loss(self, trainer: "StageTrainer", model: Any, one: dict[str, Any]) -> Any:
         loss = self._counted_loss(trainer, model, one)
         of_passes = trainer.trl_metrics("train")
-        # Of each pass the trainer keeps the mean; what counts nothing is not kept either.
+        # Move each pass's mean from the trainer's lists to `parts`, weighted by the pass's share.
         for name, kept in (("accuracy", "rewards/accuracies"), ("margin", "rewards/margins")):
             values = of_passes.pop(kept, None)
             if values:
-                # Theirs is the mean over processes already.
+                # TRL's figure is already the mean over processes.
                 trainer.parts[name] += values[-1] * one["share"]
         of_passes.clear()
         return loss
 
     def _counted_loss(self, trainer: "StageTrainer", model: Any, one: dict[str, Any]) -> Any:
-        """The trainer's loss of a pass, each of its terms times what the pass counts in it."""
+        """Compute the loss of a pass, each term weighted by the pass's share of the update."""
         share = one["share"]
         by_tokens = one["sft_share"] / share if share else 0.0
         trainer.loss_weights = [
@@ -191,11 +192,11 @@ class PreferenceStage(Stage):
 
 
 def read_only_answers() -> None:
-    """Have TRL put only the answers' positions through the output layer on processors too.
+    """Make TRL apply the output layer only at the answers' positions, also on CPUs.
 
-    It does so on graphics cards and computes every position elsewhere (1.16: `_use_triton` in
-    `trl.trainer.utils` decides). On a processor with 49,152 tokens in the vocabulary that costs
-    more than the model itself.
+    TRL does so on GPUs and computes every position elsewhere (1.16: `_use_triton` in
+    `trl.trainer.utils` decides). On a CPU with a vocabulary of 49,152 tokens, that costs more than
+    the rest of the model.
     """
     from trl.trainer import utils
 

@@ -1,10 +1,10 @@
-"""Supervised training: cross-entropy on the score's distribution and on the text's tokens.
+"""Supervised training: cross-entropy on the score's distribution and on text tokens.
 
     L = w_score * mean over score tokens of CE(soft target)
       + w_text  * mean over the other answer tokens of CE(token)
 
-Both means are over a whole update, weighted by the examples' weights, however many passes and
-processes it is made of; so what fits into memory does not change what is learnt.
+Both means are taken over a whole update and weighted by the examples' weights, regardless of the
+number of passes and processes. Memory limits therefore do not change the result.
 """
 
 from collections import defaultdict
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Weight of all score tokens and of all other answer tokens in an update."""
+    """Total weights of score tokens and of other answer tokens in an update."""
 
     score: float
     text: float
@@ -129,11 +129,12 @@ class SftStage(Stage):
         *,
         pad_id: int,
     ) -> dict[str, Any]:
-        """One pass as tensors.
+        """Collate one pass into tensors.
 
         Returns:
-            `model` and `probs` as `learnt_positions` has them; `share` (n,) is what a position's
-            cross-entropy counts in the update's loss, `scored` (n,) tells score from text.
+            `model` and `probs` as in `learnt_positions`; `share` (n,), the weight of each
+            position's cross-entropy in the update's loss; `scored` (n,), which marks score
+            tokens.
         """
         import torch
 
