@@ -1,11 +1,11 @@
-"""The judge weighed against what is free: length, chrF, embedding similarity (`--with`).
+"""The judge combined with free covariates: length, chrF, embedding similarity (`--with`).
 
-People's labels weigh the judge's number and the covariates together: a ridge line to the score
-and, with a pass mark, a logistic curve to P(pass) (stats/ridge.py). All that is said of it is
-cross-fitted: no cluster is predicted by weights that have seen its labels. Three predictors are
-compared on the same folds: the judge alone, the covariates alone, and both. In the true rate the
-cross-fitted predictions stand where the judge's scores would (cross-prediction, Zrnic and Candes
-2024), so it is right for any covariates, useful or not.
+Human labels fit the weights of the judge's number and the covariates: ridge regression to the score
+and, with a pass mark, logistic regression to P(pass) (stats/ridge.py). All figures are
+cross-fitted: no cluster is predicted with weights that saw its labels. Three predictors are
+compared on the same folds: the judge alone, the covariates alone, and both. For the true rate, the
+cross-fitted predictions replace the judge's scores (cross-prediction, Zrnic and Candes
+2024), so it is valid for any covariates, useful or not.
 """
 
 from collections.abc import Sequence
@@ -29,18 +29,18 @@ from glider.stats.statistic import Bools, Floats, Ints
 
 
 class Weights(Frozen):
-    """A fitted line or curve, as the file keeps it; the judge's number comes first."""
+    """A fitted regression as stored in the file; the judge's number is the first feature."""
 
     mean: tuple[float, ...]
     spread: tuple[float, ...]
     weights: tuple[float, ...]
-    """Of each feature in units of its spread."""
+    """Weights of the standardized features."""
     intercept: float
     logistic: bool
 
     @classmethod
     def of(cls, fitted: Ridge) -> Self:
-        """As plain numbers."""
+        """Convert to plain numbers."""
         return cls(
             mean=tuple(fitted.mean.tolist()),
             spread=tuple(fitted.spread.tolist()),
@@ -50,7 +50,7 @@ class Weights(Frozen):
         )
 
     def at(self, features: Floats) -> Floats:
-        """Predictions of features of shape (n, F)."""
+        """Predict from features of shape (n, F)."""
         fitted = Ridge(
             np.array(self.mean),
             np.array(self.spread),
@@ -62,7 +62,7 @@ class Weights(Frozen):
 
 
 class Combined(Frozen):
-    """The judge and covariates, weighed by labels."""
+    """The judge and covariates, combined with weights fitted to labels."""
 
     covariates: tuple[str, ...]
     to_score: Weights
@@ -82,12 +82,12 @@ class Combined(Frozen):
     def score(
         self, reading: Readings, values: Sequence[float], scale: tuple[float, float]
     ) -> float:
-        """What people would say of one item on average, on their scale."""
+        """Predict people's mean score of one item, on their scale."""
         features = np.array([[reading.expected[0], *values]])
         return float(np.clip(self.to_score.at(features)[0], *scale))
 
     def p_pass(self, reading: Readings, values: Sequence[float], pass_at: float) -> float:
-        """Probability that people would pass it."""
+        """Predict the probability that people would pass it."""
         assert self.to_pass is not None
         features = np.array([[pass_score(reading, pass_at)[0], *values]])
         return float(self.to_pass.at(features)[0])
@@ -95,17 +95,17 @@ class Combined(Frozen):
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What labels say of the judge beside covariates."""
+    """The comparison of the judge, the covariates and both."""
 
     score: Floats
-    """Cross-fitted predictions of every item of the run by both, shape (N,)."""
+    """Cross-fitted predictions from both for every item of the run, shape (N,)."""
     findings: tuple[Finding, ...]
     note: str | None
-    """Said where the judge adds nothing."""
+    """Set if the judge adds nothing."""
 
 
 def weighable(run: LabelledRun, pass_at: float | None) -> str | None:
-    """Why labels cannot weigh anything; None where they can."""
+    """Return why the labels cannot fit weights; None if they can."""
     keep = run.labelled & run.judged
     if len(np.unique(run.cluster[keep])) < 2:
         return "all labels are of one prompt, so no weights can be checked on another"
@@ -116,7 +116,7 @@ def weighable(run: LabelledRun, pass_at: float | None) -> str | None:
 
 
 def weigh(run: LabelledRun, pass_at: float | None, rng: Generator) -> Weighed:
-    """Compare the judge, the covariates and both, each on items it was not fitted to."""
+    """Compare the judge, the covariates and both, each out of fold."""
     features, target = _features(run, pass_at), _target(run, pass_at)
     fold = _folds(run, rng)
     rate = pass_at is not None
@@ -183,7 +183,7 @@ def weigh(run: LabelledRun, pass_at: float | None, rng: Generator) -> Weighed:
 
 
 def run_score(run: LabelledRun, pass_at: float | None) -> Floats:
-    """The judge's own number of each item, its mean where it failed, shape (N,)."""
+    """The judge's number for each item, its mean where it failed, shape (N,)."""
     said = run.readings.expected if pass_at is None else run.readings.p_pass(pass_at)
     score = np.full(len(run.label), said.mean())
     score[run.judged] = said
@@ -203,7 +203,7 @@ def _target(run: LabelledRun, pass_at: float | None) -> Floats:
 
 
 def _folds(run: LabelledRun, rng: Generator) -> Ints:
-    """A fold for each item whose cluster has labels, -1 for the others; shape (N,)."""
+    """Return a fold for each item whose cluster has labels, -1 for the others; shape (N,)."""
     labelled = run.labelled
     by_cluster = dict(
         zip(
@@ -218,7 +218,7 @@ def _folds(run: LabelledRun, rng: Generator) -> Ints:
 def _predicted(
     features: Floats, target: Floats, run: LabelledRun, fold: Ints, rate: bool
 ) -> Floats:
-    """Of every item by weights that saw no label of its cluster; the folds' mean where none has."""
+    """Predict every item with weights that saw no label of its cluster; else average over folds."""
     learnt: Bools = run.labelled & run.judged
     low, high = (0.0, 1.0) if rate else run.scale
     whole = target[learnt].mean()
@@ -227,7 +227,7 @@ def _predicted(
     n_folds = int(fold.max()) + 1
     for number in range(n_folds):
         train = learnt & (fold != number)
-        # Without both kinds there is nothing to tell apart: the mean is all that is known.
+        # With one class only, the mean is all that can be estimated.
         if not train.any() or np.ptp(target[train]) == 0:
             said = np.full(len(target), target[train].mean() if train.any() else whole)
         else:

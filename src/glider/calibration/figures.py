@@ -1,7 +1,7 @@
 """The figures of a calibration, as plain records for terminal, page and gate.
 
-Each has an interval, n, and one sentence on what it means for the user. An undefined figure says
-why.
+Each has an interval, n, and one sentence on its meaning for the user. An undefined figure gives the
+reason.
 """
 
 from collections.abc import Sequence
@@ -32,23 +32,23 @@ Unit = Literal["share", "points", ""]
 
 
 class Finding(Frozen):
-    """One number, or why there is none."""
+    """One number, or the reason why there is none."""
 
     name: str
-    """Stable, for programs."""
+    """Stable identifier for programs."""
     title: str
     value: float | None
     low: float | None = None
     high: float | None = None
     n: int
-    """Labelled items it rests on."""
+    """Number of labelled items behind it."""
     unit: Unit = ""
     """`share`: 0..1, shown in per cent; `points`: the labels' scale."""
     method: str = ""
     undefined: str = ""
-    """Why there is no value."""
+    """Reason why there is no value."""
     meaning: str = ""
-    """What it means for the user, in one sentence."""
+    """Its meaning for the user, in one sentence."""
 
     @classmethod
     def of(
@@ -60,7 +60,7 @@ class Finding(Frozen):
         unit: Unit = "",
         meaning: str = "",
     ) -> "Finding":
-        """A finding out of an estimate."""
+        """Build a finding from an estimate."""
         if isinstance(estimate, Undefined):
             return cls(
                 name=name,
@@ -85,7 +85,7 @@ class Finding(Frozen):
 
 
 class ReliabilityRow(Frozen):
-    """One point of the reliability diagram, of the judge as it is or as calibrated."""
+    """One point of the reliability diagram, for the raw or the calibrated judge."""
 
     of: Literal["raw", "calibrated"]
     predicted: float
@@ -100,7 +100,7 @@ class RiskRow(Frozen):
 
     threshold: float
     coverage: float
-    """Kept, of all items asked: failed ones are never kept."""
+    """Share kept of all items asked; failed ones are never kept."""
     risk: float | None
     low: float | None
     high: float | None
@@ -111,10 +111,10 @@ class RiskRow(Frozen):
 def true_value(
     found: Truth, run: LabelledRun, pass_at: float | None, covariates: Sequence[str] = ()
 ) -> list[Finding]:
-    """The true rate or mean, with and without help, and what the judge says.
+    """The true rate or mean, with and without prediction-powered inference, and the judge's value.
 
     Args:
-        covariates: what helped beside the judge.
+        covariates: names of the covariates used with the judge.
     """
     helpers = f"the judge and {', '.join(covariates)}" if covariates else "the judge"
     rate = pass_at is not None
@@ -217,10 +217,10 @@ def errors(
     scale: tuple[float, float],
     rng: Generator,
 ) -> list[Finding]:
-    """Errors of predictions, raw and calibrated (on items the map was not fitted to).
+    """Errors of predictions, raw and calibrated (out of fold).
 
-    `by` is the judge's own score: it decides the bins of both. `scale` is that of what is
-    predicted.
+    `by` is the judge's own score: it decides the bins of both. `scale` is the scale of the
+    prediction.
     """
     findings = []
     for word, predicted in (("raw", raw), ("calibrated", mapped)):
@@ -263,7 +263,7 @@ def errors(
 
 
 def root(squared: Estimate | Undefined) -> Estimate | Undefined:
-    """Root of a mean square, with its interval."""
+    """Square root of a mean square, with its interval."""
     if isinstance(squared, Undefined):
         return squared
     low, value, high = (float(np.sqrt(x)) for x in (squared.low, squared.value, squared.high))
@@ -396,7 +396,7 @@ def selection(
 
 
 def ranking(confidence: Floats, differ: Bools, clusters: Ints, rng: Generator) -> Finding:
-    """Whether the judge knows when it is wrong."""
+    """Whether the judge's confidence predicts its errors."""
     wrong = differ.astype(np.float64)
     found = bootstrap(lambda w: aurc(confidence, wrong, w), clusters, rng=rng)
     return Finding.of(

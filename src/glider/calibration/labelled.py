@@ -40,7 +40,7 @@ class LabelledRun:
     judge: str
     criterion: str
     criterion_id: str
-    """Hash of the criterion's content; empty where each row brought its own."""
+    """Hash of the criterion's content; empty if each row had its own."""
     kind: Kind
     levels: tuple[int, ...]
     scale: tuple[float, float]
@@ -48,22 +48,22 @@ class LabelledRun:
     ids: tuple[str, ...]
     judged: Bools
     readings: Readings
-    """Of the judged items, in order: shape (judged.sum(),)."""
+    """Readings of the judged items, in order: shape (judged.sum(),)."""
     label: Floats
-    """NaN where nobody labelled."""
+    """NaN for unlabelled items."""
     cluster: Ints
     notes: tuple[str, ...] = ()
     covariates: Mapping[str, Floats] = field(default_factory=dict)
-    """What was asked for beside the judge, each of shape (N,); NaN where an item has none."""
+    """The requested covariates, each of shape (N,); NaN where an item has none."""
 
     @property
     def labelled(self) -> Bools:
-        """Somebody labelled it."""
+        """Whether each item is labelled."""
         return np.isfinite(self.label)
 
     @property
     def both(self) -> Bools:
-        """Of the judged items, shape (judged.sum(),): somebody labelled it."""
+        """Whether each judged item is labelled, shape (judged.sum(),)."""
         return self.labelled[self.judged]
 
     @classmethod
@@ -108,7 +108,7 @@ class LabelledRun:
         if not judged:
             raise DataError(f"none of its {len(rows)} items was judged", path=str(run))
         columns = _columns(maps)
-        # Not the texts: a large set of them would not fit in memory.
+        # Without the texts: a large set would not fit in memory.
         known = {
             row: _Known(
                 sample.id,
@@ -155,7 +155,7 @@ _Any = Judgment | Failure | Comparison
 
 
 class _Known(NamedTuple):
-    """What is needed of a sample."""
+    """The parts of a sample that are needed."""
 
     id: str
     label: Any
@@ -163,10 +163,10 @@ class _Known(NamedTuple):
 
 
 def _by_name(names: Sequence[str], known: Sequence[_Known | None]) -> dict[str, Floats]:
-    """Each covariate over the items.
+    """Return each covariate over the items.
 
     Raises:
-        SetupError: no item has one that was asked for.
+        SetupError: no item has a requested covariate.
     """
     found = {
         name: np.array([math.nan if k is None else k.covariates[n] for k in known], np.float64)
@@ -194,7 +194,7 @@ def _of_criterion(run: Path, wanted: str | None) -> list[tuple[int, _Any]]:
         )
     if wanted is not None and wanted not in counts:
         raise UnknownName("criterion in this run", wanted, list(counts))
-    # A row that could not be loaded is there without a criterion, where rows bring their own.
+    # A row that failed to load has no criterion if rows bring their own.
     names = {wanted or next(iter(counts))} | ({""} if len(counts) == 1 else set())
     return [(row, outcome) for row, outcome in found if outcome.criterion in names]
 
@@ -212,11 +212,11 @@ def _is_judged(outcome: Judgment | Comparison) -> bool:
 def _scale_of(
     run: Path, name: str, judged: Mapping[int, Judgment | Comparison]
 ) -> tuple[Kind, tuple[int, ...], str]:
-    """What was asked, its levels, and the criterion's content id: empty where there are several.
+    """Return the question, its levels, and the criterion's content id (empty if there are several).
 
     Raises:
-        DataError: the run does not tell what was asked.
-        SetupError: grades and comparisons, or rubrics with unlike levels, under one name.
+        DataError: the run does not record its criterion.
+        SetupError: scores and comparisons, or rubrics with different levels, under one name.
     """
     compared = {isinstance(outcome, Comparison) for outcome in judged.values()}
     if len(compared) > 1:
@@ -343,7 +343,7 @@ def _asked(columns: Mapping[str, str]) -> set[str]:
 
 
 def _number(value: Any, place: str) -> float | None:
-    """A label as a number; None where there is none."""
+    """Parse a label as a number; None if there is none."""
     try:
         return label_of(value, pair=False)
     except Unfit:

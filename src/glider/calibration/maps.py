@@ -1,7 +1,7 @@
 """Calibration maps: from the judge's numbers to the people's scale and P(pass).
 
 `none` leaves the judge's numbers unchanged. `temperature` needs level probabilities. `isotonic`
-needs only a score. `auto` takes the map that does best on items it was not fitted to.
+needs only a score. `auto` selects the map with the smallest error out of fold.
 """
 
 from typing import Literal, Self
@@ -29,13 +29,13 @@ N_FOLDS = 10
 
 
 class Points(Frozen):
-    """A rising line through points, constant beyond its ends."""
+    """An increasing piecewise linear function, constant beyond its ends."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
 
     def at(self, values: Floats) -> Floats:
-        """The line's height."""
+        """Evaluate the function."""
         return Curve(self.x, self.y)(values)
 
 
@@ -45,9 +45,9 @@ class Maps(Frozen):
     method: Method
     temperature: float | None = None
     to_score: Points | None = None
-    """From the judge's expected score."""
+    """Input: the judge's expected score."""
     to_pass: Points | None = None
-    """From the judge's own P(pass), or its expected score where it gives no probabilities."""
+    """Input: the judge's own P(pass), or its expected score if it gives no probabilities."""
 
     @classmethod
     def fit(cls, method: Method, readings: Readings, labels: Floats, pass_at: float | None) -> Self:
@@ -78,7 +78,7 @@ class Maps(Frozen):
         )
 
     def score(self, readings: Readings) -> Floats:
-        """What people would say on average, on their scale."""
+        """Predict people's mean score, on their scale."""
         if self.to_score is not None:
             return self.to_score.at(readings.expected)
         if self.temperature is not None and readings.probs is not None:
@@ -86,7 +86,7 @@ class Maps(Frozen):
         return readings.expected
 
     def p_pass(self, readings: Readings, pass_at: float) -> Floats:
-        """Probability that people would pass it."""
+        """Predict the probability that people would pass it."""
         if self.to_pass is not None:
             return self.to_pass.at(pass_score(readings, pass_at))
         if self.temperature is not None and readings.probs is not None:
@@ -99,7 +99,7 @@ def _points(curve: Curve) -> Points:
 
 
 def pass_score(readings: Readings, pass_at: float) -> Floats:
-    """What the map to P(pass) reads: the judge's own P(pass), or its score without one."""
+    """Return the input of the map to P(pass): the judge's own P(pass), or its score without one."""
     return readings.expected if readings.probs is None else readings.p_pass(pass_at)
 
 
@@ -111,9 +111,9 @@ def predicted(
     pass_at: float | None,
     rng: Generator,
 ) -> tuple[Floats, Floats | None]:
-    """Scores and P(pass) of labelled items from maps that were not fitted to them."""
+    """Predict scores and P(pass) of labelled items out of fold."""
     fold = folds(clusters, N_FOLDS, rng)
-    if method == "none":  # nothing is fitted
+    if method == "none":  # no map to fit
         return readings.expected, None if pass_at is None else readings.p_pass(pass_at)
 
     def fitted(train: Bools) -> Maps:
@@ -131,9 +131,9 @@ def predicted(
 def best(
     readings: Readings, labels: Floats, clusters: Ints, pass_at: float | None, rng: Generator
 ) -> Method:
-    """The map with the smallest squared error on items it was not fitted to.
+    """Return the map with the smallest squared error out of fold.
 
-    Of P(pass) where there is a pass mark, of the score otherwise; the simpler one of equals.
+    The error is that of P(pass) if there is a pass mark, else of the score; ties take the simpler.
     """
     if np.ptp(labels) == 0:
         return "none"

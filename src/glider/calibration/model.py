@@ -1,7 +1,7 @@
-"""A calibration: what labels say about one judge under one criterion, in one file.
+"""A calibration: what human labels show about one judge under one criterion, in one file.
 
-Made from a labelled run, stored as JSON, and applied to further judgments of the same judge under
-the same criterion. Others are refused, since neither map nor guarantee holds for them.
+It is fitted to a labelled run, stored as JSON, and applied to further judgments of the same judge
+under the same criterion. Others are refused, since neither map nor guarantee is valid for them.
 """
 
 import json
@@ -33,8 +33,8 @@ from glider.store.atomic import write_whole
 from glider.store.run import load_criteria, load_manifest, outcomes, samples
 
 VERSION = 2
-"""The newest file that can be read: 2 has `combined`. A file is written in the oldest version that
-can say all of it."""
+"""The newest readable file version: 2 has `combined`. A file is written in the oldest version that
+can represent it."""
 FEWEST_LABELS = 20
 _FEW_CLUSTERS = 15
 
@@ -53,11 +53,11 @@ class CalibrationSettings(Frozen):
     """Allowed probability that the guarantee fails."""
     seed: int = 0
     covariates: tuple[str, ...] = ()
-    """What the labels weigh the judge against: names of data/covariates.py."""
+    """Covariates to combine with the judge: names from data/covariates.py."""
 
 
 class Counts(Frozen):
-    """How many."""
+    """Counts of items."""
 
     asked: int
     judged: int
@@ -101,7 +101,7 @@ class Calibration(Frozen):
     agree_on: AgreeOn
     maps: Maps
     uses_probs: bool
-    """The judge gave level probabilities, and the maps and threshold rest on them."""
+    """Whether maps and threshold use the judge's level probabilities."""
     threshold: float | None
     counts: Counts
     findings: tuple[Finding, ...]
@@ -109,15 +109,15 @@ class Calibration(Frozen):
     risk_coverage: tuple[RiskRow, ...]
     notes: tuple[str, ...]
     combined: Combined | None = None
-    """The judge weighed against covariates; it then gives `score` and `p_pass`, not the map."""
+    """The judge combined with covariates; if set, it replaces the map for `score` and `p_pass`."""
 
     @classmethod
     def of(cls, run: LabelledRun, settings: CalibrationSettings | None = None) -> Self:
-        """Learn from a labelled run.
+        """Fit to a labelled run.
 
         Raises:
-            DataError: fewer than 20 labels, or than 20 on judged items.
-            SetupError: settings that do not fit the judge or the rubric.
+            DataError: fewer than 20 labels, or fewer than 20 labels on judged items.
+            SetupError: the settings do not fit the judge or the rubric.
         """
         asked = settings or CalibrationSettings()
         _check(asked, run)
@@ -231,10 +231,10 @@ class Calibration(Frozen):
     def apply(
         self, outcome: Judgment | Failure | Comparison, sample: Sample | None = None
     ) -> Applied:
-        """What this calibration says of one more outcome.
+        """Apply this calibration to one outcome.
 
         Args:
-            sample: what was judged; needed where covariates are weighed with the judge.
+            sample: the judged sample; required if covariates are combined with the judge.
 
         Raises:
             SetupError: another judge or criterion, or a judgment without the probabilities that
@@ -301,13 +301,13 @@ class Calibration(Frozen):
         )
 
     def over(self, run: Path) -> Iterator[tuple[int, Judgment | Failure | Comparison, Applied]]:
-        """(row, outcome, what this calibration says of it) of a run, in the order of its journal.
+        """Yield (row, outcome, calibrated outcome) of a run, in the order of its journal.
 
-        Outcomes of other criteria are passed over.
+        Outcomes of other criteria are skipped.
 
         Raises:
             RunError: there is no run.
-            SetupError: as `apply`; or the run asked this criterion in other words, or not at all.
+            SetupError: as `apply`; or the run has a different wording of this criterion, or none.
         """
         load_manifest(run)
         asked: dict[str, set[str]] = {}
@@ -329,11 +329,11 @@ class Calibration(Frozen):
             if outcome.criterion == self.criterion:
                 yield row, outcome, self._applied(outcome, values.get(row))
             elif not outcome.criterion and len(asked) == 1:
-                # A row that could not be loaded, where rows bring their own criterion.
+                # A row that failed to load, if rows bring their own criterion.
                 yield row, outcome, _NOT_JUDGED
 
     def finding(self, name: str) -> Finding:
-        """A figure by its name.
+        """Return a figure by name.
 
         Raises:
             KeyError: there is none.
@@ -344,7 +344,7 @@ class Calibration(Frozen):
         raise KeyError(name)
 
     def as_json(self) -> dict[str, Any]:
-        """As the file has it: version 1 does not know covariates."""
+        """Return the file's content: version 1 has no covariates."""
         data = self.model_dump(mode="json")
         if self.combined is None:
             del data["combined"]
@@ -353,7 +353,7 @@ class Calibration(Frozen):
         return data
 
     def save(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all.
+        """Write it as JSON, atomically.
 
         Raises:
             RunError: it cannot be written.
@@ -362,10 +362,10 @@ class Calibration(Frozen):
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read it back.
+        """Load it from a file.
 
         Raises:
-            DataError: it is not there, or no calibration.
+            DataError: the file is missing or not a calibration.
             UnknownSchemaVersion: a newer Glider wrote it.
         """
         try:
@@ -406,7 +406,7 @@ def _check(asked: CalibrationSettings, run: LabelledRun) -> None:
 
 
 def _oddities(run: LabelledRun, labels: Floats, pass_at: float | None) -> list[str]:
-    """Notes on the data that a reader should see before the figures."""
+    """Return notes on the data that a reader should see before the figures."""
     notes = []
     failed = int((~run.judged).sum())
     if failed:

@@ -21,7 +21,7 @@ def page(found: Calibration) -> str:
 
 
 def _charts(found: Calibration) -> list[Chart]:
-    """Reliability, and risk against coverage; what there is no data for is left out."""
+    """Reliability, and risk against coverage; charts without data are left out."""
     passing = found.pass_at is not None
     of = "calibrated" if any(row.of == "calibrated" for row in found.reliability) else "raw"
     bins = [

@@ -1,9 +1,9 @@
-"""How many labels an interval of a given width needs, with a judge and without.
+"""The number of labels an interval of a given width needs, with a judge and without.
 
-From a pilot (a run with some labels) the spread of the labels and their correlation with the judge
-are measured; the table also has the cautious end of that correlation's interval, since a pilot is
-small. Without a pilot the table runs over correlations; it is about a mean score where only the
-spread of its labels is given, else about a pass rate, whose spread is taken at its worst.
+A pilot (a run with some labels) gives the spread of the labels and their correlation with the
+judge; since a pilot is small, the table also has the lower end of that correlation's interval.
+Without a pilot the table covers a range of correlations; it plans a mean score if only
+the spread of its labels is given, else a pass rate, with the worst-case spread.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from glider.stats.prediction_powered import labels_needed
 _CORRELATIONS = (0.3, 0.5, 0.7, 0.9)
 _FEWEST = 10
 _RATE_AT_WORST = 0.5
-"""Spread of passes and fails where half of them pass; there is no larger one."""
+"""Standard deviation of a pass rate of one half, the largest possible."""
 
 
 class JudgeHelp(NamedTuple):
@@ -30,16 +30,16 @@ class JudgeHelp(NamedTuple):
 
 
 class PlannedWidth(Frozen):
-    """Labels for one width."""
+    """Labels needed for one width."""
 
     width: float
-    """The interval reaches this far to either side."""
+    """Half-width of the interval."""
     labels: tuple[int | None, ...]
-    """One for each column of the plan; None where no number of labels of this set would do."""
+    """One number for each column of the plan; None if the whole set is not enough."""
 
 
 class LabelPlan(Frozen):
-    """The table, and what it rests on."""
+    """The table and its inputs."""
 
     columns: tuple[str, ...]
     correlations: tuple[float, ...]
@@ -47,11 +47,11 @@ class LabelPlan(Frozen):
     spread: float
     """Standard deviation of the labels."""
     design: float
-    """How many times fewer independent items the labels are worth, since they share prompts."""
+    """Design effect: how many times fewer independent items the labels are worth."""
     total: int | None
     """Items in the whole set."""
     pilot: int
-    """Labels it rests on; 0 without a pilot."""
+    """Number of pilot labels; 0 without a pilot."""
     rate: bool
     notes: tuple[str, ...]
 
@@ -64,7 +64,7 @@ def plan(
     total: int | None = None,
     spread: float | None = None,
 ) -> LabelPlan:
-    """Plan labels for an interval that reaches `width` to either side.
+    """Plan labels for an interval with half-width `width`.
 
     Args:
         width: as a share for a pass rate, otherwise in units of the labels.
@@ -171,7 +171,7 @@ def _measure(run: LabelledRun, pass_at: float | None) -> _Pilot:
         )
     n_groups = codes(clusters)[1]
     spread = float(value.std(ddof=1))
-    # A failed item gets no help: it is in the set with the judge's mean for a score.
+    # A failed item gets no help: the judge's mean stands in for its score.
     covered = float(run.judged.mean())
     design = design_effect(intraclass_correlation(value, clusters), clusters)
     notes = [f"Labels of one prompt are correlated: {design:.2f} of them tell as much as one."]
@@ -180,7 +180,7 @@ def _measure(run: LabelledRun, pass_at: float | None) -> _Pilot:
         notes.append("The judge gives every labelled item the same score and is of no help.")
     else:
         r = float(np.corrcoef(said, value)[0, 1])
-        # Fisher's z, with clusters for the number of items.
+        # Fisher's z, with the number of clusters instead of items.
         reach = 1.96 / np.sqrt(max(n_groups - 3, 1))
         cautious = max(0.0, float(np.tanh(np.arctanh(min(abs(r), 0.999)) - reach)))
         judges = [

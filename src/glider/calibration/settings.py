@@ -13,7 +13,7 @@ def scale_of(written: str) -> tuple[float, float]:
     """The ends of `LOW:HIGH`.
 
     Raises:
-        SetupError: it is not written so, or the first number is not the lower one.
+        SetupError: invalid format, or the first number is not the lower one.
     """
     try:
         low, high = (float(end) for end in written.split(":"))

@@ -1,9 +1,9 @@
 """The true mean or pass rate of the whole set, including items on which the judge failed.
 
 Prediction-powered (stats/prediction_powered.py): it needs labels on a random draw of all items. A
-failed item has no judgment to help with; it stands in with the judge's mean score, which is as
-valid as any other number, since its label speaks for it. Where no failed item was labelled although
-many failed, nothing is known of them, and the interval is as wide as that.
+failed item has no judgment; the judge's mean score stands in, which is as valid as any other
+number, since its label corrects it. If many items failed and no failed item was labelled, nothing
+is known about them, and the interval covers all possibilities.
 """
 
 from dataclasses import dataclass
@@ -21,27 +21,27 @@ from glider.stats.prediction_powered import (
 from glider.stats.statistic import Bools, Floats
 
 _RARE = 0.01
-"""Chances below this are taken for a sign that the labels are no random draw."""
+"""Probabilities below this indicate that the labels are not a random draw."""
 _FAR = 3.0
-"""Standard errors between labelled and other items' scores that are worth a warning."""
+"""Gap between labelled and other items' scores, in standard errors, that causes a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """What is known of the whole set."""
+    """The true value of the whole set."""
 
     powered: Powered
     judge_says: float
-    """The judge's own mean or pass rate, over what it judged."""
+    """The judge's own mean or pass rate, over the items it judged."""
     notes: tuple[str, ...]
 
 
 def truth(run: LabelledRun, pass_at: float | None, *, score: Floats | None = None) -> Truth:
-    """True pass rate where there is a pass mark, else true mean, of everything like this set.
+    """True pass rate if there is a pass mark, else true mean, of the population of the set.
 
     Args:
-        score: what helps the labels, shape (N,): the judge's own numbers if not given, with their
-            mean where it failed.
+        score: predictions that help the labels, shape (N,): by default the judge's own numbers,
+            with their mean where it failed.
     """
     said = run.readings.expected if pass_at is None else run.readings.p_pass(pass_at)
     if score is None:
@@ -105,7 +105,7 @@ def _powered(
 def _with_unknown(
     known: Estimate | Undefined, unknown: float, low: float, high: float
 ) -> Estimate | Undefined:
-    """Bounds of the whole where a share of it could be anything (Manski 2003)."""
+    """Bounds of the whole if a share of it is unknown (Manski 2003)."""
     if isinstance(known, Undefined):
         return known
     return Estimate(
@@ -119,7 +119,7 @@ def _with_unknown(
 
 
 def _gap(run: LabelledRun, score: Floats) -> str | None:
-    """A warning where the labelled items are scored unlike the others."""
+    """Return a warning if the labelled items' scores differ from the others'."""
     ours, others = run.labelled & run.judged, ~run.labelled & run.judged
     if ours.sum() < 2 or others.sum() < 2:
         return None

@@ -36,7 +36,7 @@ def finding_text(finding: Finding) -> str:
 
 
 def value_text(finding: Finding) -> str:
-    """The number with its interval and n, or why there is none."""
+    """The number with its interval and n, or the reason why there is none."""
     if finding.value is None:
         return f"undefined ({finding.undefined})"
     value = _number(finding.value, finding.unit)
@@ -71,7 +71,7 @@ def _wrapped(text: str, first: str, rest: str) -> str:
 
 
 def plan_text(found: LabelPlan) -> str:
-    """The table, with what it rests on and how to read it."""
+    """The table, its inputs and how to read it."""
     what = "pass rate" if found.rate else "mean score"
     rests = (
         f"Measured on {found.pilot} labelled items: standard deviation {found.spread:.2f}."

@@ -36,7 +36,7 @@ class Check:
     text: str
     metric: str
     of: str = ""
-    """Criterion or benchmark; empty: the only one there is."""
+    """Criterion or benchmark; may be empty if there is only one."""
     level: int | None = None
     """`pass_rate`: the lowest score that passes."""
     op: Op
@@ -45,7 +45,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A sample to look at, and the judge's reason."""
+    """A sample to show, with the judge's reason."""
 
     sample_id: str
     score: str
@@ -63,7 +63,7 @@ class CheckFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A check with what was found."""
+    """A check with its result."""
 
     check: Check
     measured: CheckFigure
@@ -115,7 +115,7 @@ def parse_check(text: str) -> Check:
     """Read `METRIC[:NAME][@LEVEL] OP BOUND`.
 
     Raises:
-        SetupError: it cannot be read; shows how one is written.
+        SetupError: invalid syntax; the message shows the format.
     """
     found = _CHECK.fullmatch(text)
     if found is None:
@@ -153,8 +153,8 @@ def parse_checks(texts: Sequence[str]) -> list[Check]:
 
 
 def finding(figure: Estimate, op: Op, bound: float) -> Finding:
-    """Where the interval lies: entirely on the right side, entirely on the wrong side, or
-    across.
+    """Return whether the interval is entirely on the right side, entirely on the wrong side, or
+    across the bound.
     """
     low, high = figure.low, figure.high
     if op in ("<=", "<"):

@@ -15,7 +15,7 @@ class GateAnswer:
     """The answers to all checks."""
 
     name: str
-    """Of the run or the bench."""
+    """Name of the run or the bench."""
     answers: tuple[Answer, ...]
 
     def passes(self, *, lenient: bool = False) -> bool:

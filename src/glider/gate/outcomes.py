@@ -27,32 +27,32 @@ N_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One outcome, as much of it as figures need."""
+    """The parts of one outcome that figures need."""
 
     row: int
     sample_id: str
     score: int | None
-    """None where there is none: it failed, or it is a comparison."""
+    """None for a failure or a comparison."""
     normalized: float | None
     """The score in 0..1 of its rubric."""
     judged: bool
     said: str
 
     def shown(self, score: str = "") -> Shown:
-        """For a person to look at."""
+        """Return the outcome as a sample to show."""
         lost = "failed" if self.score is None else str(self.score)
         return Shown(self.sample_id, score or lost, self.said)
 
 
 @dataclass
 class CriterionOutcomes:
-    """The outcomes under one criterion's name."""
+    """The outcomes of one criterion, by its name."""
 
     tally: Tally = field(default_factory=Tally)
     entries: list[Entry] = field(default_factory=list)
 
     def add(self, row: int, outcome: Outcome, criterion: Criterion | None) -> None:
-        """Take one in."""
+        """Add one outcome."""
         self.tally.add(outcome, row, criterion)
         failure = failure_of(outcome)
         said = failure.message if failure is not None else ""
@@ -75,12 +75,12 @@ class OutcomeFigures:
         criterion_of: Callable[[int, Outcome], Criterion | None] = lambda row, outcome: None,
         clusters: Clusters | None = None,
     ) -> None:
-        """Count every outcome, once through.
+        """Count every outcome in a single pass.
 
         Args:
             outcomes: each with its row.
-            criterion_of: what was asked of a row, where known.
-            clusters: which rows are not independent; all are if not given.
+            criterion_of: the criterion of each row, where known.
+            clusters: which rows are not independent; by default all are.
         """
         self.clusters = clusters or Clusters()
         self.tallies = Tallies()
@@ -95,10 +95,10 @@ class OutcomeFigures:
     def at_hand(
         cls, outcomes: Iterable[Outcome], clusters: Sequence[Hashable] | None = None
     ) -> Self:
-        """Of outcomes without a run, independent unless they come with clusters.
+        """Build from outcomes without a run, independent unless they come with clusters.
 
         Raises:
-            SetupError: not as many clusters as outcomes.
+            SetupError: the numbers of clusters and outcomes differ.
         """
         if clusters is None:
             return cls(enumerate(outcomes))
@@ -110,10 +110,10 @@ class OutcomeFigures:
         return cls(enumerate(outcomes), clusters=Clusters(keys, "cluster as given"))
 
     def measure(self, check: Check) -> CheckFigure:
-        """The figure a check asks for.
+        """Compute the figure of a check.
 
         Raises:
-            SetupError: no such metric or criterion, or which criterion is meant is not said.
+            SetupError: no such metric or criterion, or the criterion is ambiguous.
         """
         if check.op == "no worse than":
             raise SetupError(f"{check.text!r} needs a baseline run", hint="--baseline RUN")
@@ -148,12 +148,12 @@ class OutcomeFigures:
             case _:
                 figure, rows = tally.mean_score(self.clusters), tally.score_rows
         if tally.wins and not tally.scores and check.metric in ("pass_rate", "normalized_mean"):
-            figure = tally.mean_score(self.clusters)  # says that pairs have no score
+            figure = tally.mean_score(self.clusters)  # undefined, since pairs have no score
         measured = self.with_notes(figure, rows)
         return replace(measured, worst=worst, notes=(*notes, *measured.notes))
 
     def with_notes(self, figure: Estimate | Undefined, rows: Sequence[int]) -> CheckFigure:
-        """A figure over outcomes of these rows, with what to know of their clusters."""
+        """Attach notes on the clusters to a figure over outcomes of these rows."""
         notes = [self.clusters.note] if self.clusters.note else []
         n_clusters = len(set(self.clusters.codes(rows)))
         if n_clusters < len(rows):
@@ -165,12 +165,12 @@ class OutcomeFigures:
         return CheckFigure(figure=figure, notes=tuple(notes))
 
     def named(self, name: str) -> str:
-        """The criterion that is meant; empty where nothing was asked at all.
+        """Return the criterion's name; empty if there are no criteria at all.
 
         Raises:
             SetupError: no such criterion, or several and no name.
         """
-        # Rows that could not be loaded may have no criterion.
+        # Rows that failed to load may have no criterion.
         names = [n for n in self.by_criterion if n]
         if name and name not in names:
             raise UnknownName("criterion", name, names)
@@ -182,7 +182,7 @@ class OutcomeFigures:
 
 
 def _lowest(found: CriterionOutcomes, check: Check) -> tuple[Shown, ...]:
-    """The samples that pull a figure down, failures first where they count."""
+    """Return the samples that lower a figure, failures first where they count."""
     if check.metric in ("mean_score", "normalized_mean"):
         entries = [e for e in found.entries if e.score is not None]
     elif check.metric == "pass_rate":
@@ -197,7 +197,7 @@ def _lowest(found: CriterionOutcomes, check: Check) -> tuple[Shown, ...]:
 
 
 def count(failed: int, asked: int) -> Estimate | Undefined:
-    """How many failed: a count of what happened, so its interval is the point."""
+    """Return the number of failures: a count of this run, so its interval is a point."""
     if not asked:
         return Undefined("nothing was asked", 0, 0)
     return Estimate(failed, failed, failed, asked, failed, "count")
@@ -209,13 +209,13 @@ def assert_gate(
     """Assert that checks hold over outcomes, by their whole interval.
 
     Args:
-        checks: such as `mean_score >= 3.5`; the criterion's name only where there are several.
-        clusters: one for each outcome, equal where outcomes share a prompt or a document; all
-            outcomes are taken as independent if not given.
+        checks: such as `mean_score >= 3.5`; a criterion's name is needed only if there are several.
+        clusters: one for each outcome, equal where outcomes share a prompt or a document; by
+            default all outcomes are independent.
 
     Raises:
-        AssertionError: one does not hold: with estimate, interval, n and the lowest samples.
-        SetupError: a check cannot be read, or not as many clusters as outcomes.
+        AssertionError: a check does not hold; gives estimate, interval, n and the lowest samples.
+        SetupError: invalid syntax, or the numbers of clusters and outcomes differ.
     """
     figures = OutcomeFigures.at_hand(outcomes, clusters)
     answers = [Answer(check=c, measured=figures.measure(c)) for c in parse_checks(checks)]

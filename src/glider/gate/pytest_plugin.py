@@ -1,6 +1,6 @@
-"""pytest plugin: judge in tests, and let the interval decide, not the point estimate.
+"""pytest plugin: judge in tests and decide by the interval, not the point estimate.
 
-Every pytest loads it where Glider is installed, so it imports nothing of Glider until a test uses a
+pytest loads it wherever Glider is installed, so it imports nothing of Glider until a test uses a
 fixture.
 """
 
@@ -19,15 +19,15 @@ _TOLD = pytest.StashKey[list[tuple[str, str]]]()
 
 
 class Gate:
-    """Collects outcomes by name, and asserts on their figures."""
+    """Collects outcomes by name and asserts on their figures."""
 
     def __init__(self, told: list[tuple[str, str]]) -> None:
-        """Start empty; `told` is where the lines of the terminal section go."""
+        """Start empty; `told` receives the lines of the terminal section."""
         self._told = told
         self._collected: dict[str, list[Outcome]] = {}
 
     def add(self, name: str, *outcomes: "Outcome") -> None:
-        """Keep outcomes under a name, to be checked together by a later test of this session."""
+        """Collect outcomes under a name, for a later test of this session to check together."""
         self._collected.setdefault(name, []).extend(outcomes)
 
     def __call__(
@@ -90,7 +90,7 @@ def gate(request: pytest.FixtureRequest) -> Gate:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    """A line for each check that was made."""
+    """Print a line for each check made."""
     told = config.stash.get(_TOLD, [])
     if told:
         terminalreporter.section("glider gate", sep="-")

@@ -41,7 +41,7 @@ def markdown(name: str, answers: Sequence[Answer], *, lenient: bool = False) -> 
         if not answer.passes(lenient=lenient) or answer.measured.notes:
             lines += ["", f"{_code(answer.check.text)} {_cell(answer.why)}".rstrip(), ""]
             lines += [f"- {_cell(note)}" for note in answer.measured.notes]
-            # Other people's text: in code, nothing of it is a link, a picture or a mention.
+            # Untrusted text: as code it cannot form a link, an image or a mention.
             lines += [f"- {_code(line)}" for line in _worst(answer)]
     return "\n".join((*lines, "", _verdict(answers, lenient), ""))
 
@@ -77,12 +77,12 @@ def junit(name: str, answers: Sequence[Answer], *, lenient: bool = False) -> str
 
 
 def explained(answer: Answer) -> str:
-    """All there is to say about one check: figure, reason, samples to look at."""
+    """Return everything about one check: figure, reason, samples to look at."""
     return "\n".join((f"{answer.check.text}: {_figure(answer)}", *_explained(answer)[1:]))
 
 
 def line(answer: Answer) -> str:
-    """One check in a line."""
+    """Return one check as a line."""
     return f"{'pass' if answer.passes() else 'FAIL'}  {answer.check.text}: {_figure(answer)}"
 
 

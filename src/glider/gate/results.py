@@ -24,7 +24,7 @@ class ResultsFigures:
         """Read the file.
 
         Raises:
-            DataError: it is no results file.
+            DataError: it is not a results file.
             SetupError: no such system.
         """
         self.name = path.resolve().parent.name if path.stem == "results" else path.stem
@@ -43,7 +43,7 @@ class ResultsFigures:
         self._figures = [f for f in results.figures if f.protocol == "strict"]
 
     def measure(self, check: Check) -> CheckFigure:
-        """The figure a check asks for.
+        """Return the figure of a check.
 
         Raises:
             SetupError: no such figure, or several.
@@ -59,12 +59,12 @@ class ResultsFigures:
         found = [f for f in found if f.part == part]
         metrics = {f.metric for f in found}
         if check.metric in _COUNTED and check.metric not in metrics:
-            # Every figure of a system knows how many were asked and judged.
+            # Every figure of a system has the counts of items asked and judged.
             figure = _one(list({f.system: f for f in found}.values()), check)
             failed = figure.asked - figure.judged
             if check.metric == "failed":
                 return CheckFigure(figure=count(failed, figure.asked))
-            each = range(figure.asked)  # which of them share a cluster is not in the results
+            each = range(figure.asked)  # results do not say which items share a cluster
             judged = [n < figure.judged for n in each]
             return CheckFigure(figure=clustered_share(judged, each, skipped=failed))
         if found and check.metric not in metrics:

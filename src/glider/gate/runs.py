@@ -1,6 +1,6 @@
 """Figures of checks over a run folder, alone or against a baseline run of the same samples.
 
-Against a baseline, samples are paired by their id and the difference is this run minus the
+Against a baseline, samples are paired by id and the difference is this run minus the
 baseline: what both runs share (hard samples, the judge's biases) cancels out, so a small change
 needs far fewer rows than two separate means would.
 """
@@ -28,24 +28,24 @@ class RunFigures:
     def __init__(
         self, run: Path, baseline: Path | None = None, *, cluster: str | None = None
     ) -> None:
-        """Read the run, and the one to compare with.
+        """Read the run and its baseline.
 
         Args:
             cluster: field or metadata column that rows share which are not independent, input and
                 context if not given; `none` makes every row its own cluster.
 
         Raises:
-            RunError: no run, or it was stopped before its end.
+            RunError: there is no run, or it is incomplete.
         """
         self._now = _Run(run, cluster)
         self._before = _Run(baseline) if baseline is not None else None
         self.name = self._now.name
 
     def measure(self, check: Check) -> CheckFigure:
-        """The figure a check asks for.
+        """Compute the figure of a check.
 
         Raises:
-            SetupError: no such metric or criterion; or the two runs asked different things.
+            SetupError: no such metric or criterion; or the two runs asked different questions.
         """
         if check.op == "no worse than" and self._before is not None:
             return _difference(check, self._now, self._before)
@@ -67,10 +67,10 @@ class _Run:
         self.figures = OutcomeFigures(outcomes(path), asked.of, clusters)
 
     def by_sample(self, criterion: str) -> dict[str, Entry]:
-        """The criterion's outcomes by sample id.
+        """Return the criterion's outcomes by sample id.
 
         Raises:
-            DataError: an id is there twice.
+            DataError: an id occurs twice.
         """
         entries = self.figures.by_criterion[criterion].entries
         found = {entry.sample_id: entry for entry in entries}
@@ -140,7 +140,7 @@ def _notes(now: _Run, before: _Run, sizes: tuple[int, int, int], n_pairs: int) -
 
 
 def _value(entry: Entry, check: Check) -> float | None:
-    """What is compared: the score, or whether it passed; a failed judgment did not pass."""
+    """The value to compare: the score, or whether it passed; a failed judgment did not pass."""
     if check.metric == "normalized_mean":
         return entry.normalized
     if check.level is None:

@@ -1,1 +1,1 @@
-"""Statistics with interval, count and method. Knows no project types except Estimate."""
+"""Statistics with interval, count and method. Depends on no project type except Estimate."""

@@ -1,10 +1,10 @@
 """Agreement between judge and people, and among people.
 
 Percent agreement, Cohen's kappa, Krippendorff's alpha, Themis' Agr(p, q), mean absolute error, and
-EvalYaks' accuracies over several criteria of one item. Kappa and alpha take off what chance would
-give, and have no value where chance alone would agree fully.
+EvalYaks' accuracies over several criteria of one item. Kappa and alpha correct for chance
+agreement, and are undefined where agreement by chance alone would be perfect.
 
-Distances between labels are those of their values: between 1 and 5 lie four steps, whether or not
+Distances between labels are distances of their values: 1 and 5 are four steps apart, whether or not
 2, 3 and 4 occur. (scikit-learn counts the labels that occur; pass it the whole scale to compare.)
 """
 
@@ -31,7 +31,7 @@ from glider.stats.statistic import (
     tally,
 )
 
-SAME = 1e-9  # Labels nearer than this are the same: scales are mapped in floating point.
+SAME = 1e-9  # Labels closer than this are equal: scales are mapped in floating point.
 
 
 @Statistic
@@ -53,7 +53,7 @@ def themis_agreement(score: ArrayLike, gold: ArrayLike, *, p: float = 2, q: floa
     """Agr(p, q) of Themis (arXiv 2502.02988), 0 to 1.
 
     The mean of 1 / (d + 1)^q where the distance d < p, else 0; so Agr(2, 2) gives 1 for the same
-    label and 0.25 for the next one. Distances of 2^0.5 count too if scores are no whole levels.
+    label and 0.25 for the next one. Distances of 2^0.5 count too if scores are not whole levels.
     """
     x, y = checked(score, gold)
     distance = np.abs(x - y)
@@ -68,16 +68,16 @@ def cohen_kappa(
     weighting: Literal["none", "linear", "quadratic"] = "none",
     levels: Sequence[float] | None = None,
 ) -> Prepared:
-    """Cohen's kappa (1960; weighted: 1968), at most 1; 0 is what the two margins give by chance.
+    """Cohen's kappa (1960; weighted: 1968), at most 1; 0 is chance agreement given the margins.
 
     Args:
         score: shape (n,).
         gold: shape (n,).
-        weighting: what a disagreement costs: the same always, its distance, or that squared.
+        weighting: cost of a disagreement: constant, its distance, or the squared distance.
         levels: the scale; a label outside of it is an error, not another class.
 
     Raises:
-        Degenerate: both sides give one and the same label only, or a label is off the scale.
+        Degenerate: both sides have one and the same label only, or a label is off the scale.
     """
     codes_x, codes_y, values = coded(score, gold, levels)
     of_x, of_y = tally(codes_x, len(values)), tally(codes_y, len(values))
@@ -92,7 +92,7 @@ def cohen_kappa(
         if weighting == "none":
             by_chance = n * n - (x * y).sum(axis=1)
         elif weighting == "linear":
-            # A distance is the steps passed: one side at or below a step, the other above it.
+            # A distance counts the steps crossed: one side at or below a step, the other above.
             low_x, low_y = x.cumsum(axis=1)[:, :-1], y.cumsum(axis=1)[:, :-1]
             above_x, above_y = n[:, None] - low_x, n[:, None] - low_y
             by_chance = (low_x * above_y + low_y * above_x) @ steps
@@ -118,8 +118,8 @@ def krippendorff_alpha(
 
     Args:
         ratings: shape (items, raters); NaN where a rater did not rate. Items with one rating
-            drop out, as the definition wants it. Weights count items.
-        level: whether labels only differ, have an order, or have distances.
+            drop out, as the definition requires. Weights apply to items.
+        level: nominal (labels only differ), ordinal, or interval.
 
     Raises:
         Degenerate: no item has two ratings, or all ratings are the same.
@@ -170,7 +170,7 @@ def krippendorff_alpha(
 
 
 def _different_pairs(items: Ints, codes: Ints, n_items: int, n_values: int) -> Floats:
-    """Ordered pairs of an item's ratings that differ: all pairs less those of one value."""
+    """Ordered pairs of an item's ratings that differ: all pairs minus those of equal value."""
     cells, counts = np.unique(items * n_values + codes, return_counts=True)
     same = np.bincount(cells // n_values, counts.astype(np.float64) ** 2, n_items)
     return np.bincount(items, minlength=n_items).astype(np.float64) ** 2 - same
@@ -204,7 +204,7 @@ def all_criteria_right(score: ArrayLike, gold: ArrayLike) -> Prepared:
 
 @Statistic
 def some_criteria_right(score: ArrayLike, gold: ArrayLike) -> Prepared:
-    """Share of items with some criteria as in gold and some not: our reading of partly accurate."""
+    """Share of items with only some criteria as in gold: our reading of "partly accurate"."""
     off, asked = _off(score, gold)
     right = ((np.abs(off) < SAME) & asked).sum(axis=1)
     return mean_of((right > 0) & (right < asked.sum(axis=1)), SHARE)
@@ -212,7 +212,7 @@ def some_criteria_right(score: ArrayLike, gold: ArrayLike) -> Prepared:
 
 @Statistic
 def acceptable_accuracy(score: ArrayLike, gold: ArrayLike) -> Prepared:
-    """EvalYaks' acceptable: no criterion off by more than one, and none up while another is down.
+    """EvalYaks' acceptable: no criterion off by more than one, and all errors in one direction.
 
     Items that are all right count too.
     """
@@ -229,7 +229,7 @@ def degree_of_variation(score: ArrayLike, gold: ArrayLike) -> Prepared:
 
 
 def _off(score: ArrayLike, gold: ArrayLike) -> tuple[Floats, Bools]:
-    """Score less gold, shape (items, criteria), 0 where nothing was asked; and where it was."""
+    """Score minus gold, shape (items, criteria), 0 where not asked; and what was asked."""
     x, y = np.asarray(score, np.float64), np.asarray(gold, np.float64)
     if x.ndim != 2 or x.shape != y.shape:
         raise ValueError(f"scores {x.shape} and gold {y.shape} must be (items, criteria) alike")
@@ -248,7 +248,7 @@ def _off(score: ArrayLike, gold: ArrayLike) -> tuple[Floats, Bools]:
 def coded(
     score: ArrayLike, gold: ArrayLike, levels: Sequence[float] | None
 ) -> tuple[Ints, Ints, Floats]:
-    """Both as codes into the levels, by default those that occur, rising.
+    """Encode both as indices into the levels, by default the ascending levels that occur.
 
     Raises:
         Degenerate: a label is not one of the levels.

@@ -1,9 +1,9 @@
 """Calibration: maps from a judge's numbers to human labels, and their errors.
 
-Two maps. *Isotonic*: whatever rises with the judge's score, read off the labels (pool adjacent
-violators, straight lines between steps). *Temperature*: the judge's level probabilities made
-sharper or flatter by one number (Guo et al. 2017). A map is judged only on items it was not fitted
-to: `cross_fitted`, with whole clusters in a fold.
+Two maps. *Isotonic*: an increasing function of the judge's score, fitted to the labels (pool
+adjacent violators, linear between steps). *Temperature*: the judge's level probabilities
+sharpened or flattened by one number (Guo et al. 2017). A map is evaluated only on items it was not
+fitted to: `cross_fitted`, with whole clusters in a fold.
 
 `predicted` and `actual` are either probabilities of an event and 0/1, or scores and labels of one
 scale; every measure here serves both. Arrays have shape (n,).
@@ -21,13 +21,13 @@ from glider.stats.estimates import Degenerate, Estimate, Undefined
 from glider.stats.statistic import ANY, Bools, Floats, Ints
 
 _LEAST = 1e-3
-"""Probabilities are kept this far from 0 and 1 where their logarithm is taken."""
+"""Probabilities are clipped to this distance from 0 and 1 before taking logarithms."""
 _COLDEST, _HOTTEST = 0.05, 20.0
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A rising line through points, level beyond its ends."""
+    """An increasing piecewise linear function, constant beyond its ends."""
 
     x: tuple[float, ...]
     y: tuple[float, ...]
@@ -37,18 +37,18 @@ class Curve:
 
 
 def fit_isotonic(scores: Floats, labels: Floats) -> Curve:
-    """The rising curve nearest to the labels in squared error (scipy's isotonic regression)."""
+    """Fit an increasing curve to the labels by least squares (scipy's isotonic regression)."""
     x, group, count = np.unique(scores, return_inverse=True, return_counts=True)
     means = np.bincount(group, weights=labels) / count
     y = isotonic_regression(means, weights=count).x
-    # Both ends of each step are enough to draw it.
+    # The two ends of each step determine the curve.
     flat = np.zeros(len(x), np.bool_)
     flat[1:-1] = (y[1:-1] == y[:-2]) & (y[1:-1] == y[2:])
     return Curve(tuple(x[~flat].tolist()), tuple(y[~flat].tolist()))
 
 
 def tempered(probs: Floats, temperature: float) -> Floats:
-    """Level probabilities (n, K) to the power 1 / temperature, summing to 1 again."""
+    """Level probabilities (n, K) raised to 1 / temperature, normalized to sum to 1."""
     logs = np.log(np.maximum(probs, 1e-9)) / temperature
     logs -= logs.max(axis=1, keepdims=True)
     raised = np.exp(logs)
@@ -56,14 +56,14 @@ def tempered(probs: Floats, temperature: float) -> Floats:
 
 
 def fit_temperature(probs: Floats, targets: Floats) -> float:
-    """The temperature with the smallest log loss, within 0.05 to 20.
+    """Find the temperature with the smallest log loss, within 0.05 to 20.
 
     Args:
         probs: the judge's, shape (n, K), rows summing to 1.
-        targets: what people said as weights over the levels, shape (n, K), rows summing to 1.
+        targets: people's labels as weights over the levels, shape (n, K), rows summing to 1.
 
     Returns:
-        1 where the judge's probabilities are right as they are; above 1 it was too sure.
+        1 if the judge's probabilities are calibrated; above 1 if it is overconfident.
     """
 
     def loss(log_temperature: float) -> float:
@@ -90,10 +90,10 @@ def folds(clusters: Ints, n_folds: int, rng: Generator) -> Ints:
 
 
 def cross_fitted(predict: Callable[[Bools, Bools], Floats], fold: Ints) -> Floats:
-    """What a map says of items it was not fitted to.
+    """Return a map's out-of-fold predictions.
 
     Args:
-        predict: fits on the items of the first mask, gives predictions for those of the second.
+        predict: fits on the items of the first mask, returns predictions for the second.
         fold: from `folds`.
 
     Raises:
@@ -109,7 +109,7 @@ def cross_fitted(predict: Callable[[Bools, Bools], Floats], fold: Ints) -> Float
 
 
 def squared_errors(predicted: Floats, actual: Floats) -> Floats:
-    """Of a probability and 0/1 its mean is the Brier score: 0 best, 0.25 for always saying 0.5."""
+    """Squared errors; for probabilities and 0/1 their mean is the Brier score, 0.25 at p = 0.5."""
     return np.square(predicted - actual)
 
 
@@ -118,7 +118,7 @@ LOG_LOSSES = (float(-np.log(1 - _LEAST)), float(-np.log(_LEAST)))
 
 
 def log_losses(predicted: Floats, actual: Floats) -> Floats:
-    """In nats; 0.69 for always saying 0.5. Probabilities are kept within 0.001 and 0.999."""
+    """Log losses in nats; 0.69 at 0.5. Probabilities are clipped to 0.001..0.999."""
     p = np.clip(predicted, _LEAST, 1 - _LEAST)
     return -(actual * np.log(p) + (1 - actual) * np.log(1 - p))
 
@@ -128,9 +128,9 @@ class ReliabilityPoint:
     """One bin of a reliability diagram."""
 
     predicted: float
-    """Mean of what was predicted there."""
+    """Mean prediction in the bin."""
     actual: Estimate | Undefined
-    """What people said there."""
+    """Mean label in the bin."""
 
 
 def bins(predicted: Floats, n_bins: int | None = None) -> Ints:
@@ -177,15 +177,15 @@ def reliability(
 
 @dataclass(frozen=True, slots=True)
 class CalibrationError:
-    """ECE, and what chance alone would make of a perfect judge's."""
+    """Expected calibration error (ECE), and its value by chance for a calibrated judge."""
 
     value: float
-    """Mean distance of predicted and actual over bins of equal mass, in units of the scale."""
+    """Mean distance of predicted and actual over equal-mass bins, in units of the scale."""
     by_chance: float
-    """What a judge without any error shows with these labels, on average: the measure counts
+    """Mean value for a perfectly calibrated judge with these labels: the measure counts
     noise as error and is never 0."""
     by_chance_high: float
-    """It shows more than this in 5 of 100 samples."""
+    """Its 95th percentile for a perfectly calibrated judge."""
     n: int
     n_bins: int
 
@@ -200,7 +200,7 @@ def calibration_error(
     n_bins: int | None = None,
     n_draws: int = 999,
 ) -> CalibrationError:
-    """Expected calibration error (equal-mass bins, see `reliability`) beside its own bias.
+    """Expected calibration error (equal-mass bins, see `reliability`) with its bias.
 
     The bias is measured by a wild bootstrap: residuals within bins, centred there so that nothing
     is miscalibrated, get a random sign for each cluster.
@@ -212,7 +212,7 @@ def calibration_error(
     size = np.bincount(bin_of, minlength=wanted)
     mean = sums(residual, bin_of, wanted) / size
     value = float(size @ np.abs(mean)) / n
-    # Centring n residuals takes one of them away.
+    # Centring n residuals removes one degree of freedom.
     centred = (residual - mean[bin_of]) * np.sqrt(size / np.maximum(size - 1, 1))[bin_of]
     pull = np.zeros((n_groups, wanted))
     np.add.at(pull, (group, bin_of), centred)

@@ -1,7 +1,7 @@
-"""Levels as classes: accuracy, macro-F1, confusion; AUC and MCC of two classes; MR-Ben's MR-Score.
+"""Levels as classes: accuracy, macro-F1, confusion; AUC and MCC; MR-Ben's MR-Score.
 
-Scores must be levels here, but for AUC, which wants any number that rises with the chance of the
-higher class. Labels 1e-9 apart are the same. Nothing is averaged over classes that do not occur.
+Scores must be levels, except for AUC, which takes any number that increases with the chance of the
+higher class. Labels within 1e-9 are equal. Averages leave out classes that do not occur.
 """
 
 from collections.abc import Sequence
@@ -34,10 +34,10 @@ def confusion(
     *,
     levels: Sequence[float] | None = None,
 ) -> tuple[Floats, Floats]:
-    """How often each gold label met each score.
+    """Count the scores given for each gold label.
 
     Returns:
-        The levels, rising, shape (k,), and the counts, shape (k, k): gold by rows, scores by
+        The levels, ascending, shape (k,), and the counts, shape (k, k): gold by rows, scores by
         columns.
 
     Raises:
@@ -53,7 +53,7 @@ def confusion(
 def balanced_accuracy(
     score: ArrayLike, gold: ArrayLike, *, levels: Sequence[float] | None = None
 ) -> Prepared:
-    """Mean over the gold labels that occur of the share judged right, 0 to 1; 1/k by guessing."""
+    """Mean recall over the gold labels that occur, 0 to 1; 1/k by guessing."""
     x, y, values = coded(score, gold, levels)
     of_gold, of_hits = tally(y, len(values)), tally(y, len(values), np.flatnonzero(x == y))
 

@@ -1,9 +1,9 @@
 """Means and shares of clustered items: several answers to one prompt or document.
 
-Items of one cluster are alike, so they tell less than as many independent ones. Every interval
-here counts clusters, not items; where each item is its own cluster the textbook formula comes out.
-An interval never ends beyond the scale, and it never has no width: items that happen to be alike
-say what else could have been missed (`clustered_mean`), or nothing.
+Items of one cluster are correlated, so they are worth less than as many independent ones. Every
+interval here counts clusters, not items; with one item per cluster it is the textbook formula.
+An interval never extends beyond the scale and never has zero width: for items that are all equal
+it covers what could have been missed (`clustered_mean`), or is undefined.
 
 These are the intervals of the terminal, the report, the gate and of calibrations. How often they
 hold the truth is in tests/numeric/test_clustered.py. Arrays have shape (n,); `clusters` holds any
@@ -29,7 +29,7 @@ def codes(clusters: ArrayLike) -> tuple[Ints, int]:
 
 
 def sums(values: Floats, group: Ints, n_groups: int) -> Floats:
-    """Sum of the values of each cluster, shape (G,)."""
+    """Sum of the values in each cluster, shape (G,)."""
     return np.bincount(group, weights=values, minlength=n_groups).astype(np.float64)
 
 
@@ -87,7 +87,7 @@ def robust_variance(values: Floats, group: Ints, n_groups: int) -> float:
 
 
 def clustered_share(hits: ArrayLike, clusters: ArrayLike, *, skipped: int = 0) -> Estimate:
-    """Share of hits with an interval that is honest near 0 and 1.
+    """Share of hits with an interval that keeps its coverage near 0 and 1.
 
     Clopper-Pearson; where items share clusters, with the effective sample size in the place of n
     (Korn and Graubard 1998).
@@ -112,7 +112,7 @@ def clustered_share(hits: ArrayLike, clusters: ArrayLike, *, skipped: int = 0) -
 
 
 def effective_size(hits: Bools, group: Ints, n_groups: int) -> float:
-    """As many independent items would tell as much about the share of hits; at most n."""
+    """Number of independent items with the same information on the share of hits; at most n."""
     n = len(hits)
     if n_groups == n:
         return float(n)
@@ -120,7 +120,7 @@ def effective_size(hits: Bools, group: Ints, n_groups: int) -> float:
         return 1.0
     share = float(hits.mean())
     if share in (0.0, 1.0):
-        return float(n_groups)  # no spread tells how alike a cluster is: take the worst case
+        return float(n_groups)  # no variation: assume the worst case
     variance = robust_variance(hits.astype(np.float64), group, n_groups)
     size = min(float(n), share * (1 - share) / variance) if variance > 0 else float(n)
     return size * few_clusters_factor(n, n_groups)
@@ -175,7 +175,7 @@ def binomial_tail(hits: float, n: float, share: float) -> float:
 
 
 def share_upper(hits: float, n: float, error: float) -> float:
-    """Largest share that `hits` of `n` does not rule out with confidence 1 - error."""
+    """Upper confidence bound of a share, given `hits` of `n`, with confidence 1 - error."""
     return 1.0 if hits >= n else beta_quantile(1 - error, hits + 1, n - hits)
 
 
@@ -187,11 +187,11 @@ def two_way_mean(
     weights: ArrayLike | None = None,
     scale: tuple[float, float] = ANY,
 ) -> Estimate | Undefined:
-    """Weighted mean whose values share two things, such as a prompt and a person.
+    """Weighted mean of values clustered in two ways, such as by prompt and by person.
 
     The variance is V(first) + V(second) - V(both) (Cameron, Gelbach and Miller 2011), at least the
-    larger of the first two, with Student's t at the smaller number of clusters less one. It is of
-    any items and any people like these; with two or three people it is wide, as it has to be.
+    larger of the first two, with Student's t at the smaller number of clusters minus one. It
+    generalizes to new items and new people; with two or three people it is necessarily wide.
 
     Args:
         values: shape (n,).

@@ -1,7 +1,7 @@
 """Correlation of scores and labels: Pearson, Spearman, Kendall's tau-b.
 
-A correlation says nothing about level: a judge that is always two too high has 1. Look at the mean
-absolute error beside it. A side that does not vary, or fewer than three items, has no correlation:
+A correlation ignores the level: a judge that is always two too high has 1. Report the mean
+absolute error with it. If a side does not vary, or with fewer than three items, it is undefined:
 `Degenerate`, never 0.
 
 `f(score, gold, weights=None)`; weights say how often an item counts, so that a weight of 2 is the
@@ -24,14 +24,14 @@ from glider.stats.statistic import (
     why_no_spread,
 )
 
-_NOTHING = 1e-12  # Of a sum of squares: less spread than this is rounding.
+_NOTHING = 1e-12  # Relative to a sum of squares: less spread than this is rounding.
 
 
 @Statistic
 def pearson(score: ArrayLike, gold: ArrayLike) -> Prepared:
     """Pearson's r, -1 to 1."""
     x, y = checked(score, gold)
-    # About the mean, so that the sums of squares keep their digits.
+    # Centred, so that the sums of squares keep their precision.
     x, y = x - x.mean(), y - y.mean()
     moments = np.column_stack([np.ones_like(x), x, y, x * x, y * y, x * y])
 
@@ -64,7 +64,7 @@ def spearman(score: ArrayLike, gold: ArrayLike) -> Prepared:
         together = np.einsum(
             "ij,ij,ij->i", w, np.take(rank_x, xs, axis=1), np.take(rank_y, ys, axis=1)
         )
-        # Ranks are of the size n, their sum of squares of n cubed.
+        # Ranks are of order n, their sum of squares of order n cubed.
         real = (n >= 3) & (spread > (_NOTHING * n**3) ** 2)
         return np.where(real, np.clip(together / np.sqrt(spread), -1, 1), np.nan)
 
@@ -73,9 +73,9 @@ def spearman(score: ArrayLike, gold: ArrayLike) -> Prepared:
 
 @Statistic
 def kendall(score: ArrayLike, gold: ArrayLike) -> Prepared:
-    """Kendall's tau-b, -1 to 1 (Kendall 1945): agreeing less disagreeing pairs, ties corrected.
+    """Kendall's tau-b, -1 to 1 (Kendall 1945): concordant minus discordant pairs, ties corrected.
 
-    O(n log m) for m different values on the side that has fewer.
+    O(n log m) for m distinct values on the side with fewer.
     """
     x, y = checked(score, gold)
     if len(np.unique(x)) < len(np.unique(y)):

@@ -33,7 +33,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Undefined:
-    """No honest figure can be given."""
+    """No valid figure can be given."""
 
     reason: str
     n: int
@@ -44,10 +44,10 @@ class Undefined:
 
 
 class Degenerate(ValueError):
-    """This data has no honest value of a statistic: constant labels, one class, too few items.
+    """A statistic is undefined on this data: constant labels, one class, too few items.
 
-    Statistics over arrays raise it with the reason in plain words; whoever makes a figure of them
-    turns it into `Undefined`.
+    Statistics over arrays raise it with the reason in plain words; code that makes figures
+    converts it to `Undefined`.
     """
 
 
@@ -55,7 +55,7 @@ def t975(degrees: int) -> float:
     """The 97.5 % quantile of Student's t, to 0.001; 12.706 for one degree of freedom."""
     if degrees <= len(_T975):
         return _T975[degrees - 1]
-    # Cornish and Fisher's expansion, to the second term.
+    # Cornish-Fisher expansion, to the second term.
     z = _Z975
     return (
         z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees * degrees)
@@ -88,7 +88,7 @@ def mean(
 
 
 def proportion(hits: int, n: int, *, skipped: int = 0) -> Estimate | Undefined:
-    """Share of hits with Wilson's interval (Wilson 1927), honest near 0 and 1."""
+    """Share of hits with Wilson's interval (Wilson 1927), which keeps its coverage near 0 and 1."""
     if n == 0:
         return Undefined("nothing was judged", 0, skipped)
     share = hits / n

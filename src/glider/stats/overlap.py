@@ -42,20 +42,20 @@ def token_counts(
 
 
 def substring_counts(text: str, phrases: Sequence[str]) -> tuple[int, int]:
-    """How many of the phrases stand in the text letter by letter, and how many there are."""
+    """Count the phrases that occur verbatim in the text, and all phrases."""
     return sum(bool(phrase) and phrase in text for phrase in phrases), len(phrases)
 
 
 @StatisticOfOne
 def precision(counts: ArrayLike) -> Prepared:
-    """Share of what was predicted that people marked too, 0 to 1."""
+    """Share of the predicted marks that people marked too, 0 to 1."""
     both, predicted, _ = _columns(counts, 3)
     return ratio_of(both, predicted, "nothing was predicted", SHARE)
 
 
 @StatisticOfOne
 def recall(counts: ArrayLike) -> Prepared:
-    """Share of what people marked that was predicted, 0 to 1."""
+    """Share of people's marks that were predicted, 0 to 1."""
     both, _, human = _columns(counts, 3)
     return ratio_of(both, human, "people marked nothing", SHARE)
 
@@ -69,7 +69,7 @@ def f1(counts: ArrayLike) -> Prepared:
 
 @StatisticOfOne
 def substring_rate(counts: ArrayLike) -> Prepared:
-    """Share of all phrases that stand in their text; counts of shape (items, 2)."""
+    """Share of all phrases that occur in their text; counts of shape (items, 2)."""
     found, phrases = _columns(counts, 2)
     return ratio_of(found, phrases, "there are no phrases", SHARE)
 

@@ -70,7 +70,7 @@ def flip_rate(orders: ArrayLike) -> Prepared:
 
 @StatisticOfOne
 def first_slot_share(orders: ArrayLike) -> Prepared:
-    """Share of answers that chose the output shown first, 0 to 1; a tie is half a choice.
+    """Share of answers that chose the output shown first, 0 to 1; a tie counts half.
 
     With both orders of every pair judged, a judge without a pull towards a place has 0.5. With
     one order it also mirrors where the better outputs were put.
@@ -113,7 +113,7 @@ def _orders(orders: ArrayLike) -> Floats:
 
 def _answer(p: Floats) -> Floats:
     """1 for the second, 0 for the first, 0.5 for neither; NaN stays."""
-    # Rounded, for 1 - 0.7 is not 0.3 to the last digit and a tie must be a tie.
+    # Rounded, since 1 - 0.7 is not exactly 0.3 and a tie must stay a tie.
     return np.where(np.isnan(p), np.nan, (np.sign(np.round(p - 0.5, 9)) + 1) / 2)
 
 

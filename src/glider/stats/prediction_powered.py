@@ -1,9 +1,9 @@
 """Prediction-powered inference: a set's true mean or pass rate from few labels.
 
 Prediction-powered inference with power tuning (PPI++: Angelopoulos, Duchi and Zrnic 2023, arXiv
-2311.01453): the judge says how the labelled items differ from the others, the labels say how much
-weight its scores get, `lambda` in the paper. It holds for any judge; a useless one gets lambda 0
-and the plain mean of the labels is left.
+2311.01453): the judge's scores predict how the labelled items differ from the others, and the
+labels determine the weight of its scores, `lambda` in the paper. It is valid for any judge; for a
+useless one lambda is 0, which leaves the plain mean of the labels.
 
 It rests on one thing: the labelled items are a random draw from the set. Where the judge's help
 cannot be measured, the labels are left alone: labels all alike, fewer than three clusters of them,
@@ -30,7 +30,7 @@ from glider.stats.quantiles import t_quantile
 from glider.stats.statistic import ANY, SHARE, Floats, Ints
 
 FEWEST_OF_A_KIND = 5
-"""With fewer passes (or fails) than this among the labels, no variance can be measured."""
+"""With fewer passes (or fails) than this among the labels, the variance cannot be estimated."""
 _FEWEST_OTHERS = 15
 """So many clusters of items without a label are enough, or as many as there are of labelled ones:
 of five beside 25, a 95 % interval with the judge's help holds the truth 91 times in 100."""
@@ -38,14 +38,14 @@ of five beside 25, a 95 % interval with the judge's help holds the truth 91 time
 
 @dataclass(frozen=True, slots=True)
 class Powered:
-    """A mean with the judge's help, and what the labels say alone."""
+    """A mean that uses the judge's scores, next to the mean of the labels alone."""
 
     estimate: Estimate | Undefined
     classical: Estimate | Undefined
     power: float = 0.0
     """PPI++ lambda, the weight of the judge's scores: 0 none, 1 all of their difference."""
     labels_worth: float | None = None
-    """As many labels without the judge would give as narrow an interval; None without its help."""
+    """Number of labels that would give as narrow an interval without the judge; None if unused."""
 
 
 def prediction_powered_mean(
@@ -94,7 +94,7 @@ def prediction_powered_mean(
     mean = float(labels.mean() + power * (others.mean() - judged.mean()))
     pull = (label - power * near) * np.sqrt(n_labelled / df) + power * far
     half = t_quantile(df) * float(np.sqrt(pull @ pull))
-    # Like with like: neither half has the floor of `clustered_mean`.
+    # Both halves without the variance floor of `clustered_mean`, so that they are comparable.
     alone = t_quantile(n_labelled - 1) * float(np.sqrt(robust_variance(labels, *codes(clusters))))
     if half < 1e-9 * alone:
         return Powered(classical, classical)
@@ -141,7 +141,7 @@ def prediction_powered_rate(
 def half_width(
     n: int, *, spread: float, correlation: float, total: int | None, design: float = 1.0
 ) -> float:
-    """Expected half of a 95 % interval from n labels.
+    """Expected half-width of a 95 % interval from n labels.
 
     Args:
         spread: standard deviation of the labels.
@@ -155,14 +155,14 @@ def half_width(
     rest = 1.0 if total is None else 1 - n / total
     variance = spread**2 / n * design * (1 - correlation**2 * rest)
     if correlation:
-        variance *= (df + 1) / df  # the tuned power is paid for
+        variance *= (df + 1) / df  # correct for tuning the power
     return t_quantile(df) * float(np.sqrt(variance))
 
 
 def labels_needed(
     width: float, *, spread: float, correlation: float, total: int | None, design: float = 1.0
 ) -> int | None:
-    """Fewest labels whose 95 % interval reaches at most `width` to either side.
+    """Fewest labels whose 95 % interval has at most this half-width.
 
     None where labelling the whole set would not do, or more than ten million are needed.
     """

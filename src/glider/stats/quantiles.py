@@ -11,7 +11,7 @@ _TINY = 1e-300
 
 
 def beta_quantile(share: float, a: float, b: float) -> float:
-    """Where `share` of the beta distribution with parameters a and b lies below.
+    """The point below which `share` of the beta distribution with parameters a and b lies.
 
     Args:
         share: 0 to 1.
@@ -26,7 +26,7 @@ def beta_quantile(share: float, a: float, b: float) -> float:
 
 
 def t_quantile(degrees: float) -> float:
-    """The 97.5 % quantile of Student's t: how many standard errors a 95 % interval reaches."""
+    """The 97.5 % quantile of Student's t: half-width of a 95 % interval in standard errors."""
     try:
         from scipy.special import stdtrit
     except ImportError:
@@ -53,7 +53,7 @@ def _below(x: float, a: float, b: float) -> float:
     front = math.exp(
         math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
     )
-    # The fraction converges fast on one side of the mean only.
+    # The fraction converges fast only on one side of the mean.
     if x < (a + 1) / (a + b + 2):
         return front * _fraction(x, a, b) / a
     return 1 - front * _fraction(1 - x, b, a) / b

@@ -29,12 +29,12 @@ _NORMAL = NormalDist()
 _BLOCK = 2_000_000
 """Weights held at once: 16 MB, and a few times that in a statistic."""
 _COUNTED = 16_384
-"""Draws counted at once: as many as stay near the processor."""
+"""Draws counted at once, chosen to fit the processor's cache."""
 _WORK = 40_000_000
-"""Weights drawn in all; above it fewer resamples are drawn, though not fewer than 399."""
+"""Total weights drawn; above it there are fewer resamples, but at least 399."""
 _FEWEST = 399
 _JACKKNIFE = 100
-"""Leave-one-out estimates of the acceleration at most; of more clusters, groups are left out."""
+"""Maximum leave-one-out estimates of the acceleration; with more clusters, groups are left out."""
 _FEW = 8
 """Clusters below which nothing is resampled: of 5, a bootstrap's interval holds 85 times in 100."""
 _LOST = 0.2
@@ -42,7 +42,7 @@ _LOST = 0.2
 
 Rows = TypeVar("Rows", Floats, Bools)
 Of = Callable[[Floats], float]
-"""A statistic of weights of shape (n,); a `Prepared` one is asked for many sets at once."""
+"""A statistic of weights of shape (n,); a `Prepared` one takes many sets at once."""
 
 
 def bootstrap(
@@ -131,7 +131,7 @@ def paired_difference(
     n_resamples: int = 999,
     skipped: int = 0,
 ) -> Estimate | Undefined:
-    """The first statistic less the second on the same resamples of the same items."""
+    """The first statistic minus the second on the same resamples of the same items."""
     return bootstrap(_Difference(a, b), clusters, rng=rng, n_resamples=n_resamples, skipped=skipped)
 
 
@@ -166,7 +166,7 @@ def paired_permutation(
         values = np.abs(_many(statistic_of_swap, swap))
         large += int((~(values < seen - _slack(seen))).sum())
         tried += len(values)
-    # The way things stand is one of all ways already where all are tried.
+    # The exact test already includes the observed assignment.
     return large / tried if sample.all_swaps(asked) else (large + 1) / (tried + 1)
 
 
@@ -215,7 +215,7 @@ class _Difference:
 
 @dataclass(frozen=True, slots=True)
 class _Clusters:
-    """Which of k clusters each of n items is of, and the weights that resampling makes of it."""
+    """Cluster of each item, and the weights that resampling gives the items."""
 
     code: Ints
     n: int
@@ -231,7 +231,7 @@ class _Clusters:
         for r in self._blocks(n):
             drawn = rng.integers(self.k, size=(r, self.k), dtype=np.int32)
             counts = np.empty((r, self.k))
-            # Many rows at a time: of few clusters a call for each row costs more than the counting.
+            # Many rows at a time: with few clusters a call per row costs more than the counting.
             step = max(1, _COUNTED // self.k)
             offset = np.arange(min(step, r))[:, None] * self.k
             for start in range(0, r, step):
@@ -241,7 +241,7 @@ class _Clusters:
             yield np.take(counts, self.code, axis=1)
 
     def without_each(self, rng: np.random.Generator) -> Iterator[Floats]:
-        """Everything but one cluster, or but one of 100 groups of clusters drawn by lot."""
+        """Leave out one cluster at a time, or one of 100 random groups of clusters."""
         groups = min(self.k, _JACKKNIFE)
         of_item = (rng.permutation(self.k) % groups)[self.code]
         done = 0
@@ -250,11 +250,11 @@ class _Clusters:
             done += r
 
     def all_swaps(self, n: int) -> bool:
-        """Whether all ways of swapping are no more than n and the way things stand."""
+        """Whether the number of distinct swaps, with the observed assignment, is at most n."""
         return self.k < 60 and 2**self.k <= n + 1
 
     def swaps(self, n: int, rng: np.random.Generator) -> Iterator[Bools]:
-        """Clusters swapped or not, by lot or in all ways; blocks of shape (r, items)."""
+        """Cluster swaps, random or exhaustive; blocks of shape (r, items)."""
         every, done = self.all_swaps(n), 0
         for r in self._blocks(2**self.k if every else n):
             if every:
@@ -271,7 +271,7 @@ class _Clusters:
 
 
 def _slack(value: float) -> float:
-    """Values of this size nearer than this are equal but for rounding."""
+    """Values of this size that are closer than this differ only by rounding."""
     return 1e-9 * max(1.0, abs(value))
 
 
@@ -295,7 +295,7 @@ def _or_nan(statistic: Callable[[Rows], float], row: Rows) -> float:
 
 
 def _reach(k: int) -> float:
-    """How far out the tails of a bootstrap of k clusters are taken, in standard normal units."""
+    """How far into the tails a bootstrap of k clusters reaches, in standard normal units."""
     return t975(k - 1) * math.sqrt(k / (k - 1))
 
 

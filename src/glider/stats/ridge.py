@@ -1,8 +1,8 @@
-"""Few features to one number or one probability: ridge regression (Hoerl and Kennard 1970).
+"""Ridge regression from a few features to a number or a probability (Hoerl and Kennard 1970).
 
-Features are standardised first, and the penalty is that of one observation (lambda 1), so it hardly
-weighs from a hundred labels on and holds what twenty cannot tell. A feature that is not known (NaN)
-is taken for its mean. The intercept is not penalised.
+Features are standardised first, and the penalty equals one observation (lambda 1), so it is
+negligible from a hundred labels on and stabilizes what twenty cannot determine. An unknown feature
+(NaN) is replaced by its mean. The intercept is not penalised.
 """
 
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Ridge:
     """A fitted line, or logistic curve, over F features."""
 
     mean: Floats
-    """Of each feature where it was fitted, shape (F,)."""
+    """Mean of each feature in the fitted data, shape (F,)."""
     spread: Floats
-    """Standard deviation of each, shape (F,); 1 where a feature never changes."""
+    """Standard deviation of each feature, shape (F,); 1 if it is constant."""
     weights: Floats
-    """Of the standardised features, shape (F,)."""
+    """Weights of the standardised features, shape (F,)."""
     intercept: float
     logistic: bool
 

@@ -29,12 +29,12 @@ from glider.stats.estimates import Degenerate, Estimate, Undefined
 from glider.stats.statistic import Bools, Floats, Ints
 
 _STEP = 0.05
-"""Thresholds looked at keep 5 %, 10 %, ... 100 % of what was judged."""
+"""Step between the shares kept: thresholds keep 5 %, 10 %, ... 100 % of the judged items."""
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """Keep what is at least as confident as `threshold`."""
+    """The risk of keeping everything at least as confident as `threshold`."""
 
     threshold: float
     kept: float
@@ -93,7 +93,7 @@ def aurc(confidence: Floats, disagree: Floats, weights: Floats | None = None) ->
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """A threshold with a promise."""
+    """A threshold with a guarantee."""
 
     threshold: float
     kept: float
@@ -106,7 +106,7 @@ class Certified:
 
 
 def fewest_labels(alpha: float, delta: float, disagreements: int = 0) -> int:
-    """Kept labels needed to certify with this many disagreements among them."""
+    """Kept labels needed to certify a threshold, given this many disagreements among them."""
     n = disagreements + 1
     while binomial_tail(disagreements, n, alpha) > delta:
         n += 1
@@ -162,7 +162,7 @@ def certified_threshold(
 
 
 def _worth(correlation: float, clusters: Ints) -> float:
-    """Independent items that one of these is worth, at most 1."""
+    """Number of independent items that one of these is worth, at most 1."""
     n = len(clusters)
     if n == 0:
         return 1.0
@@ -170,12 +170,12 @@ def _worth(correlation: float, clusters: Ints) -> float:
 
 
 def _start(n: int, alpha: float, delta: float) -> float:
-    """Labels expected among the kept at the first threshold tested.
+    """Expected number of kept labels at the first threshold tested.
 
     With too few the first test fails by bad luck, with too many it leaves no room for a judge that
     is right only where it is sure. A third kept most over five shapes of risk and 60 to 500 labels,
     beside fixed starts and several starts that share delta.
     """
     fewest = fewest_labels(alpha, delta)
-    # The number that is really kept varies around the expected one.
+    # The actual number kept varies around the expected one.
     return min(float(n), max(n / 3, fewest + 2 * float(np.sqrt(fewest))))

@@ -41,7 +41,7 @@ class Prepared:
     why: Callable[[Floats], str]
     """For weights of shape (n,) that have no value: the reason, in plain words."""
     limits: tuple[float, float] = ANY
-    """What it can be at least and at most."""
+    """The smallest and largest possible value."""
 
     def __call__(self, weights: ArrayLike | None = None) -> float:
         """The value under weights of shape (n,), by default each item once.
@@ -72,7 +72,7 @@ class Statistic(Generic[P]):
         update_wrapper(self, prepare)
 
     def on(self, score: ArrayLike, gold: ArrayLike, *args: P.args, **options: P.kwargs) -> Prepared:
-        """The statistic of these items, ready for any weights."""
+        """Prepare the statistic of these items for any weights."""
         return self._prepare(score, gold, *args, **options)
 
     def __call__(
@@ -95,7 +95,7 @@ class StatisticOfOne(Generic[P]):
         update_wrapper(self, prepare)
 
     def on(self, data: ArrayLike, *args: P.args, **options: P.kwargs) -> Prepared:
-        """The statistic of these items, ready for any weights."""
+        """Prepare the statistic of these items for any weights."""
         return self._prepare(data, *args, **options)
 
     def __call__(
@@ -131,9 +131,9 @@ def ratio_of(
 
 
 def average(parts: Sequence[tuple[Prepared, Ints]], n: int) -> Prepared:
-    """The plain mean of a statistic over parts of the n items; each comes with its rows.
+    """The plain mean of a statistic over parts of the n items; each part comes with its rows.
 
-    A set of weights under which one part has no value has none.
+    It is undefined under weights for which any part is undefined.
     """
 
     def kernel(weights: Floats) -> Floats:
@@ -159,7 +159,7 @@ def _no_value(weights: Floats) -> Floats:
     return np.full(len(weights), np.nan)
 
 
-# ---- what the kernels share
+# ---- shared by the kernels
 
 
 def checked(score: ArrayLike, gold: ArrayLike) -> tuple[Floats, Floats]:
@@ -180,12 +180,12 @@ def checked(score: ArrayLike, gold: ArrayLike) -> tuple[Floats, Floats]:
 
 
 def divided(above: Floats, below: Floats) -> Floats:
-    """A quotient, NaN where the divisor is 0."""
+    """A quotient, NaN if the divisor is 0."""
     return np.where(below > 0, above / np.where(below > 0, below, 1), np.nan)
 
 
 def constant(what: str, values: Floats, weights: Floats) -> str | None:
-    """`every score is 3`, where it is so among the items that count."""
+    """Return `every score is 3` if it holds among the items with weight."""
     kept = values[weights > 0]
     return f"every {what} is {kept[0]:g}" if len(kept) and np.ptp(kept) == 0 else None
 
@@ -223,7 +223,7 @@ def tally(codes: Ints, n_codes: int, rows: Ints | None = None) -> Kernel:
 
 
 def runs(*keys: NDArray[np.int64]) -> Ints:
-    """Where a new run of equal keys begins; the keys are sorted, shape (n,) each."""
+    """Indices at which a new run of equal keys starts; the keys are sorted, shape (n,) each."""
     if not len(keys[0]):
         return np.zeros(0, np.int64)
     changed = np.zeros(len(keys[0]), np.bool_)
