@@ -97,7 +97,7 @@ def test_bounds_decide_about_the_exit_code(audit, rows, tmp_path):
         (["rows.jsonl", "--demo"], 2, "give a data file, or --demo"),
         (["rows.jsonl"], 2, "no criterion given"),
         (["rows.jsonl", *MODEL, "--probe", "postion"], 2, "did you mean 'position'"),
-        (["rows.jsonl", *MODEL, "--fail-above", "position"], 2, "not of the form"),
+        (["rows.jsonl", *MODEL, "--fail-above", "position"], 2, "takes PROBE=NUMBER"),
         (["rows.jsonl", *MODEL, "--fail-above", "format.bald=1", "--probe", "format"], 2, "bold"),
         (["rows.jsonl", *MODEL, "--resume"], 2, "--resume needs --run"),
         (["-", *MODEL], 2, "an audit reads a file"),

@@ -55,7 +55,7 @@ def test_every_byte_of_a_model_is_checked_where_that_is_asked_for(tmp_path, mode
         (place / name).write_bytes((model.path.parent / name).read_bytes())
     verified = glider("models", "--verify", cwd=tmp_path, env={"GLIDER_CACHE": str(cache)})
     assert verified.returncode == 0
-    assert "glider-nano  (default)  Apache-2.0  here, verified" in verified.stdout
+    assert "glider-nano  (default)  Apache-2.0  present, verified" in verified.stdout
     with (place / model.path.name).open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\x7f" if file.read(1) != b"\x7f" else b"\x00")

@@ -48,7 +48,7 @@ SAMPLES = [
         NanoFormat(),
         NanoFormat(order="reason-first"),
         NanoFormat(layout="sample-first"),
-        GliderFormat(),
+        pytest.param(GliderFormat(), marks=pytest.mark.slow),
     ],
     ids=lambda f: f.id,
 )

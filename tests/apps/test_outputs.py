@@ -115,7 +115,7 @@ def test_no_command_writes_over_what_it_reads(glider, run, rows, tmp_path, words
 def test_a_bench_writes_over_nobodys_report(glider, rows, tmp_path, name):
     (tmp_path / name).write_text("mine")
     refused = glider("bench", rows, "-m", "openai/f", "-c", "conciseness", "--out", ".", code=3)
-    assert f"has a {name} already" in refused.stderr
+    assert f"already has a {name}" in refused.stderr
     assert (tmp_path / name).read_text() == "mine"
     assert not (tmp_path / "runs").exists()
 

@@ -16,6 +16,7 @@ SMALL = ["precision=fp32", "threads=1", "stages.0.batch=8", "stages.0.batch_toke
          "stages.0.evaluate.examples=16"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_it_fits_the_schedule_into_the_minutes_and_brings_the_adapter_back(tiny, tmp_path):
     data, out = tmp_path / "examples", tmp_path / "medium"
     write(data / "train.jsonl.gz", toy(120))

@@ -78,6 +78,7 @@ def is_there(pid):
     return Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for processes in /proc")
 def test_none_of_them_outlives_the_others(recipe, data, tmp_path, no_leftovers):
     path = recipe(epochs=100_000, checkpoint={"every": 100_000})

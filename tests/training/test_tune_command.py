@@ -103,7 +103,7 @@ def test_the_whole_way(tiny, tmp_path):
     assert len(answers) == 2
     assert not list(out.glob("folds/*/run/1-sft"))
     before = json.loads((out / "tune.json").read_text())
-    with pytest.raises(RunError, match="is a tuning already"):
+    with pytest.raises(RunError, match="is not empty"):
         glider(*command)
     told = glider(*command, "--resume", "--keep", "yes")
     assert told.exit_code == 0, told.output
