@@ -19,5 +19,5 @@ FORMATS: Registry[type[Format]] = Registry(
 
 
 def make_format(name: str, **options: Any) -> Format:
-    """Build a format by name; options it does not know are an error."""
+    """Build a format by name; unknown options are an error."""
     return FORMATS.get(name)(**options)

@@ -1,8 +1,8 @@
 """The interface of a format: `render`, `read`, `grammar`, `target`.
 
-`read` is strict and total: any text gives a Reading or raises a ReadError; a score is one of the
-rubric's or it is an error; nothing is ever filled in. `target` writes the answer that `read` reads
-back, so a model is trained on exactly what is served.
+`read` is strict and total: any text gives a Reading or raises a ReadError. A score outside the
+rubric is an error, and no missing part is ever filled in. `target` writes the answer that `read`
+parses, so a model is trained on exactly the format that it is served in.
 """
 
 import re
@@ -20,7 +20,7 @@ from glider.text.defuse import defuse
 from glider.text.thinking import THINKING_TAGS
 
 RESERVED_TAGS = ("reasoning", "highlight", "score", "feedback", *THINKING_TAGS)
-"""Tags that answers are read from, or that thinking ends with; judged text may not spell them."""
+"""Tags that delimit parts of an answer or its reasoning; judged text must not contain them."""
 
 _WHOLE = re.compile(r"[+-]?\d+")
 _WHOLE_AS_DECIMAL = re.compile(r"([+-]?[0-9]+)\.0{1,6}")
@@ -28,7 +28,7 @@ _WHOLE_AS_DECIMAL = re.compile(r"([+-]?[0-9]+)\.0{1,6}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """Everything a format asks of a backend for one task."""
+    """Everything that a format requests from a backend for one task."""
 
     messages: tuple[Message, ...]
     opening: str = ""
@@ -42,32 +42,32 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What an answer says, before its phrases are placed."""
+    """A parsed answer whose quoted phrases are not yet located."""
 
     score: int
     reasoning: str | None = None
     phrases: tuple[str, ...] = ()
     repaired: tuple[str, ...] = ()
-    """Harmless ways in which the answer is not of the format, each in a few words."""
+    """Harmless deviations from the format, each in a few words."""
 
 
 class Format(ABC):
-    """One way to ask a model and to read its answers."""
+    """One way to prompt a model and parse its answers."""
 
     name: str
     reasons_before_score: bool = True
-    """The score is written after the reasoning, so that sampled reasoning changes it."""
+    """The score follows the reasoning, so sampled reasoning affects it."""
     explains: bool = True
-    """The answer has more than a score."""
+    """The answer contains more than a score."""
     quotes_always: bool = False
-    """Its grammar leaves no answer without a quote, where the judged text has one to give."""
+    """The grammar requires a quote whenever the judged text has something quotable."""
 
     reason_words: int = 30
-    """Most words of a reason that is learnt in it."""
+    """Maximum words of a reason in training data."""
 
     @abstractmethod
     def render(self, task: JudgeTask) -> Prompt:
-        """The task as messages; the same bytes every time.
+        """Render the task as messages, always with the same bytes.
 
         Raises:
             MissingField: the criterion or the format needs a field the sample lacks.
@@ -75,29 +75,29 @@ class Format(ABC):
 
     @abstractmethod
     def read(self, text: str, task: JudgeTask) -> Reading:
-        """The answer's score, reasoning and phrases.
+        """Parse the answer's score, reasoning and phrases.
 
         Args:
             text: the whole answer, the prompt's opening included.
 
         Raises:
-            ReadError: no legal reading; never anything else, whatever the text.
+            ReadError: the answer is not valid. No text raises any other error.
         """
 
     @abstractmethod
     def target(self, reading: Reading, task: JudgeTask) -> str:
-        """The answer that reads as `reading`, opening included: what a model is trained on."""
+        """Return the answer that parses as `reading`, opening included: the training target."""
 
     @abstractmethod
     def grammar(self, task: JudgeTask) -> Grammar:
-        """What the answer after the opening may look like: legal scores, verbatim quotes."""
+        """Return the grammar of the answer after the opening: legal scores, verbatim quotes."""
 
     @abstractmethod
     def shown(self, task: JudgeTask) -> dict[str, str]:
-        """Field name to text as the prompt shows it; same length as the original."""
+        """Return each field's text as the prompt shows it; same length as the original."""
 
     def bare(self) -> "Format | None":
-        """The same format asked for the score alone; None where it always explains."""
+        """Return the score-only version of the format; None if it always explains."""
         return None if self.explains else self
 
     @property
@@ -107,11 +107,11 @@ class Format(ABC):
 
 
 def legal_score(text: str, rubric: Rubric, *, raw_text: str) -> tuple[int, tuple[str, ...]]:
-    """The score written in `text`, if it is a whole number of the rubric, and what was repaired.
+    """Return the score in `text`, if it is an integer of the rubric, and any repairs.
 
     Raises:
-        MissingPart: there is no number.
-        ScoreOutsideRubric: there is one and the rubric does not have it (2.9 is not 2).
+        MissingPart: the text has no number.
+        ScoreOutsideRubric: the number is not in the rubric (2.9 is not 2).
     """
     written = text.strip()
     if not written:
@@ -119,7 +119,7 @@ def legal_score(text: str, rubric: Rubric, *, raw_text: str) -> tuple[int, tuple
     repaired: tuple[str, ...] = ()
     if len(written) <= 20 and (decimal := _WHOLE_AS_DECIMAL.fullmatch(written)):
         written, repaired = decimal[1], ("score written as a decimal",)
-    # ASCII digits only, and few: int() takes every script's digits and refuses 5,000 of them.
+    # ASCII digits only, and few: int() accepts digits of any script and refuses 5,000 digits.
     if len(written) > 20 or not written.isascii() or not _WHOLE.fullmatch(written):
         if not any(char.isdigit() for char in written):
             raise MissingPart("score", "no number in its place", raw_text=raw_text)
@@ -133,12 +133,12 @@ def legal_score(text: str, rubric: Rubric, *, raw_text: str) -> tuple[int, tuple
 def distinct(
     labels: Mapping[str, str], *, taken: Collection[str] = (), joiner: str = " "
 ) -> dict[str, str]:
-    """The same labels, with a number added to one that is in use already, whatever its case.
+    """Make labels distinct, ignoring case, by appending a number to those already in use.
 
     Args:
-        labels: field name to the label a format would like to show it under.
-        taken: labels that the format's own words use.
-        joiner: what stands between the label and its number.
+        labels: field name to the format's preferred label for it.
+        taken: labels used in the format's own wording.
+        joiner: separator between a label and its number.
     """
     used = {label.casefold() for label in taken}
     found: dict[str, str] = {}
@@ -152,23 +152,23 @@ def distinct(
 def shown_texts(
     sample: Sample, labels: Mapping[str, str], *, taken: Collection[str] = ()
 ) -> dict[str, str]:
-    """Each field's text as prompts show it: unable to close our tags, same length as the original.
+    """Return each field's text for a prompt: it cannot close our tags and keeps its length.
 
     Args:
-        labels: field name to the tag it is shown under.
-        taken: further tags that the prompt is built of.
+        labels: field name to the tag around it.
+        taken: further tags in the prompt.
     """
     tags = (*labels.values(), *taken, *RESERVED_TAGS)
     return {field.name: defuse(field.text, tags) for field in sample.fields}
 
 
 def inside(tag: str, text: str) -> str | None:
-    """What stands in the last complete <tag>...</tag>; None if a tag is missing."""
+    """Return the content of the last complete <tag>...</tag>; None if a tag is missing."""
     end = text.rfind(f"</{tag}>")
     start = text.rfind(f"<{tag}>", 0, end) if end >= 0 else -1
     return text[start + len(tag) + 2 : end] if start >= 0 else None
 
 
 def storable(text: str) -> str:
-    """Text with each lone half of a surrogate pair, which JSON can spell, as `\ufffd`."""
+    """Replace each lone surrogate, which JSON can encode, with `\ufffd`."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

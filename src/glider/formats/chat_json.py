@@ -1,12 +1,12 @@
 """For large chat models: one JSON object, the reasoning first.
 
-Reading is strict in what decides: one object, its keys once each, a score of the rubric. What
-leaves no doubt of what is meant is read and recorded as repaired: a key too many, text around the
-object, a line break inside a string, the score as "4" or 4.0, one highlight without its list.
-Spaces and a code fence are no repair.
+Parsing is strict about essentials: one object, each key once, a score of the rubric. Unambiguous
+deviations are accepted and recorded as repaired: an extra key, text around the object, a line break
+inside a string, the score as "4" or 4.0, a single highlight without a list. Whitespace and a code
+fence do not count as repairs.
 
-No label probabilities are asked for: endpoints differ in the spacing before the score, and most
-of them do not tell probabilities at all.
+The format requests no label probabilities: endpoints differ in the spacing before the score, and
+most do not return probabilities at all.
 """
 
 import json
@@ -31,8 +31,8 @@ Judge the {judged} by this criterion alone. Answer with a JSON object of these k
 _KEYS = ("reasoning", "highlights", "score")
 _FENCE = re.compile(r"```[\w-]*(.*)```", re.DOTALL)
 _MOST_TRIES = 20
-"""Places where an object may begin: a hostile answer has a hundred thousand."""
-# Fixed spacing: left free, models pad an object with blank lines.
+"""Maximum start positions to try: a hostile answer may have a hundred thousand."""
+# Fixed spacing: otherwise models pad the object with blank lines.
 _SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
@@ -113,10 +113,10 @@ class ChatJsonFormat(Format):
 
 
 def _object(text: str) -> tuple[dict[str, Any], list[str]]:
-    """The one JSON object with a score that is in `text`, and what was repaired to read it.
+    """Return the single JSON object with a score in `text`, and any repairs.
 
     Raises:
-        MissingPart: there is none, or more than one, or a key is there twice.
+        MissingPart: there is no such object, more than one, or a duplicate key.
     """
     body = text.strip()
     if fenced := _FENCE.fullmatch(body):
@@ -159,7 +159,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole(digits: str) -> int | float:
-    # int() refuses 5,000 digits as an error of its own kind; no rubric has 20.
+    # int() raises its own error for 5,000 digits; no rubric has 20.
     return int(digits) if len(digits) <= 20 else float(digits)
 
 

@@ -1,8 +1,8 @@
 """The published Flow-Judge 0.1 wire format (docs/formats.md), byte for byte.
 
-A checkpoint trained on these words is asked in these words. Everything goes in one user message.
-It was trained on pass/fail (0, 1), 1 to 3 and 1 to 5, one judged text; other rubrics are put to it
-as they are written. There are no highlights in this format.
+A checkpoint trained on this wording is prompted with exactly this wording, in one user message. It
+was trained on pass/fail (0, 1), 1 to 3 and 1 to 5 rubrics with one judged text; other rubrics are
+passed on as written. The format has no highlights.
 """
 
 import re
@@ -105,7 +105,7 @@ class FlowJudgeFormat(Format):
             "criteria": task.criterion.question_for(sample, labels),
             "rubric": "\n".join(f"- Score {s}: {text}" for s, text in rubric.levels.items()),
         }
-        # One pass over the template: braces inside the user's texts stay what they are.
+        # One pass over the template, so that braces inside the user's texts are kept.
         content = re.sub(r"\{([a-z]+)\}", lambda m: replacements[m[1]], _TEMPLATE)
         return Prompt(
             messages=(Message("user", content),),
@@ -119,7 +119,7 @@ class FlowJudgeFormat(Format):
 
     def grammar(self, task: JudgeTask) -> Grammar:
         score = one_of([str(s) for s in task.criterion.rubric.scores])
-        # The lexer is greedy and does not go back, so the terminal ends in the tag that closes it.
+        # The lexer is greedy and does not backtrack, so the terminal includes its closing tag.
         return Grammar(
             lark=(
                 f'start: "<feedback>\\n" FEEDBACK "\\n<score>\\n" ({score}) "\\n</score>"\n'

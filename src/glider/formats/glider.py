@@ -1,7 +1,7 @@
 """The published GLIDER wire format (arXiv 2412.14140; docs/formats.md), byte for byte.
 
-A checkpoint trained on these words is asked in these words, slips of grammar and trailing spaces
-included. Everything goes in one user message, with no system prompt.
+A checkpoint trained on this wording is prompted with exactly this wording, grammar mistakes and
+trailing spaces included. Everything goes in one user message, with no system prompt.
 """
 
 import json
@@ -62,7 +62,7 @@ Your output must in the following format:
 _TAGS = {"input": "USER INPUT", "context": "CONTEXT", "reference": "GOLD ANSWER"}
 _REASONING_CHARS = 2400
 _MAX_QUOTES = 6
-# Read by hand: ast.literal_eval warns, overflows or exhausts the stack on what a model may write.
+# Parsed by hand: on model output ast.literal_eval may warn, overflow or exhaust the stack.
 _STRING = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _PYTHON_LIST = re.compile(rf"\[\s*(?:(?:{_STRING})\s*(?:,\s*|(?=\])))*\]", re.DOTALL)
 
@@ -82,7 +82,7 @@ class GliderFormat(Format):
             "pass_criteria": task.criterion.question_for(task.sample, labels),
             "rubric": "\n".join(f"{score}: {text}" for score, text in rubric.levels.items()),
         }
-        # One pass over the template: braces inside the user's texts stay what they are.
+        # One pass over the template, so that braces inside the user's texts are kept.
         content = re.sub(
             r"\{(data|pass_criteria|rubric)\}", lambda m: replacements[m[1]], _TEMPLATE
         )
@@ -107,7 +107,7 @@ class GliderFormat(Format):
             'start: "<reasoning>\\n" REASONING "\\n<highlight>\\n" '
             f'{quotes} "</highlight>\\n<score>\\n" ({score}) "\\n</score>"'
         )
-        # The lexer is greedy and does not go back, so the terminal ends in the tag that closes it.
+        # The lexer is greedy and does not backtrack, so the terminal includes its closing tag.
         reasoning = f"REASONING: /[^\\s<][^<]{{0,{_REASONING_CHARS}}}\\n<\\/reasoning>/"
         return Grammar(lark="\n".join(filter(None, [start, reasoning, rules])) + "\n")
 
@@ -142,7 +142,7 @@ def _labels(task: JudgeTask) -> dict[str, str]:
 
 
 def listed_phrases(text: str) -> list[str]:
-    """Phrases from the ways models write a list: Python or JSON list, bullets, one a line."""
+    """Parse phrases from a Python or JSON list, bullets, or one phrase per line."""
     text = text.strip()
     if text.startswith("[") and text.endswith("]"):
         if (items := _list(text)) is not None:

@@ -1,6 +1,6 @@
-"""Pieces of llguidance Lark grammars: legal scores, and quotes that can only be verbatim.
+"""Parts of llguidance Lark grammars: legal scores, and quotes that must be verbatim.
 
-A grammar makes a quote exact. It does not make it relevant, nor the score right.
+A grammar makes a quote exact. It does not make the quote relevant or the score right.
 """
 
 import json
@@ -8,39 +8,39 @@ import re
 from collections.abc import Sequence
 
 QUOTE_CHARS = (20, 120)
-"""Shortest and longest quote: without a lower bound models quote one word or one mark."""
+"""Shortest and longest quote: without a minimum, models quote one word or punctuation mark."""
 
 _MAX_CHARS = 60_000
-"""What can be quoted of all texts together; llguidance refuses a grammar from 80,000 on."""
+"""Quotable characters in all texts together; llguidance refuses grammars from 80,000 on."""
 
 _LONGEST_WORD = 40
 LONGEST_UNSPACED = 120
-"""Of scripts without spaces a word is as long as a sentence."""
+"""Longest run without a space: in scripts without spaces, a sentence is one word."""
 _WORDS_TO_END = 15
-"""Words beyond a reason's bound to end a sentence with."""
+"""Extra words allowed beyond a reason's limit to finish a sentence."""
 _ON_LINE = "[^\\n]"
 
 
 def literal(text: str) -> str:
-    """Text as a Lark string."""
+    """Quote text as a Lark string."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def one_of(texts: Sequence[str]) -> str:
-    """An alternative of literals, longest first."""
+    """Return an alternation of literals, longest first."""
     return " | ".join(literal(t) for t in sorted(texts, key=len, reverse=True))
 
 
 def reason_chars(words: int) -> int:
-    """Most characters of a reason of so many words."""
+    """Return the maximum number of characters of a reason with this many words."""
     return 8 * (words + _WORDS_TO_END)
 
 
 def bounded_reason(words: int) -> str:
-    """A Lark terminal: one line of so many words, and where it ends inside a sentence, its end.
+    """Return a Lark terminal for one line of at most this many words, plus the end of a sentence.
 
-    Bounded in words, since small models slip into counting, where a word is a digit; and in what
-    stands without a space, since a model that may not begin another word glues it to the last one.
+    It limits words, since small models drift into counting, where each word is a digit. It also
+    limits runs without spaces, since a model that cannot start a new word appends it to the last.
     """
     latin, other = "[!-ɏ]", r"[^\s!-ɏ]"
     begun = rf"{latin}{{0,{_LONGEST_WORD - 1}}}"
@@ -52,23 +52,23 @@ def bounded_reason(words: int) -> str:
     return rf"/{within}|{beyond}/ & /[^\n]{{1,{reason_chars(words)}}}/"
 
 
-# A wide gap ends a line too: with words on both edges, no quote of legal length could cross it.
+# A wide gap also ends a line: with words at both edges, no legal quote could span it.
 _LINE_END = re.compile(r"[\r\n\u2028\u2029\x85]+|\s{8,}")
 
 
 def quotable(text: str) -> str:
-    """The part of a text a quote can be taken from: its lines, each stripped of its edges."""
+    """Return the quotable part of a text: its lines, stripped."""
     return "\n".join(line.strip() for line in _LINE_END.split(text))
 
 
 def quote_at(text: str, start: int, end: int) -> str | None:
-    """What the rules of `quote_rules` let a judge quote of `text[start:end]`, in whole words.
+    """Return the quote of whole words that `quote_rules` allows for `text[start:end]`.
 
-    A short place is widened to the shortest legal length, a long one cut at its end, and of a place
-    over several lines the longest line is taken.
+    A short span is extended to the minimum length, a long one is cut at its end, and a span over
+    several lines is reduced to its longest line.
 
     Returns:
-        The quote; None where no line of the place can be quoted.
+        The quote; None if no line of the span can be quoted.
     """
     lines = _lines_of(text)
     touched = [(max(a, start), min(b, end), a, b) for a, b in lines if a < end and start < b]
@@ -88,7 +88,7 @@ def quote_at(text: str, start: int, end: int) -> str | None:
         after = next((at for at in edges if at > tail), None)
         before = next((at for at in reversed(edges) if at < head), None)
         if after is None and before is None:
-            return None  # the whole line is shorter than a quote may be
+            return None  # the whole line is shorter than the shortest quote
         head, tail = (head, after) if after is not None else (before or first, tail)
     fitting = [at for at in edges if head < at <= min(tail, head + QUOTE_CHARS[1])]
     quote = text[head : max(fitting, default=head)].strip()
@@ -96,7 +96,7 @@ def quote_at(text: str, start: int, end: int) -> str | None:
 
 
 def _lines_of(text: str) -> list[tuple[int, int]]:
-    """Where the lines of `quotable` stand in the text; empty ones left out."""
+    """Return the offsets of the non-empty lines of `quotable` in the text."""
     ends = [*(match.span() for match in _LINE_END.finditer(text)), (len(text), len(text))]
     lines, start = [], 0
     for end, following in ends:
@@ -110,12 +110,12 @@ def _lines_of(text: str) -> list[tuple[int, int]]:
 
 
 def quote_rules(texts: Sequence[str]) -> tuple[str, bool]:
-    """Lark rules that define `quote` as a stretch of one line of one of `texts`.
+    """Return Lark rules that define `quote` as a substring of one line of one of `texts`.
 
-    Of very long texts only the beginnings can be quoted, an equal share of each.
+    In very long texts only the beginnings are quotable, with an equal share for each text.
 
     Returns:
-        The rules, and whether there is anything to quote at all.
+        The rules, and whether there is anything to quote.
     """
     names: list[str] = []
     rules: list[str] = []
@@ -127,11 +127,11 @@ def quote_rules(texts: Sequence[str]) -> tuple[str, bool]:
         longest = max(map(len, lines))
         low = min(QUOTE_CHARS[0], longest)
         high = max(QUOTE_CHARS[1], low)
-        # Scripts without spaces have no words to cut at: there, any run of characters will do.
+        # Scripts without spaces have no word boundaries: there, any run of characters is allowed.
         longest_word = max(len(word) for word in within.split())
         unit = "substring_chars" if longest_word > _LONGEST_WORD else "substring_words"
         n = len(names)
-        # No space at either edge: what is quoted is words.
+        # No space at either edge: a quote consists of words.
         middle = f"({_ON_LINE}{{{max(low - 2, 0)},{high - 2}}}\\S)" + ("?" if low < 2 else "")
         rules.append(
             f"SUB{n}: %regex {{{literal(unit)}: {literal(chr(10).join(lines))}}}\n"

@@ -1,11 +1,11 @@
 """Our own format for small models: short, and in two orders.
 
-*Score first*: the score's whole distribution is read in one forward pass; quotes and a reason
-follow only when asked for. *Reason first*: reason, quotes, then the score.
+*Score first*: one forward pass gives the full score distribution; quotes and a reason follow only
+on request. *Reason first*: reason, quotes, then the score.
 
-Layout decides what a prefix cache can share. `criterion-first` shares the criterion among many
-samples; `sample-first` shares a long text among many criteria. A score depends on it a little, so
-it is fixed within a run and recorded.
+The layout determines what a prefix cache can share. `criterion-first` shares the criterion among
+many samples; `sample-first` shares a long text among many criteria. Scores depend on the layout
+slightly, so it is fixed within a run and recorded.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ Layout = Literal["criterion-first", "sample-first"]
 
 _SYSTEM = "You are a strict, fair judge of text."
 REASON_WORDS = 30
-"""Most words of a reason, unless more are recorded with the model."""
+"""Maximum words of a reason, unless the model's record allows more."""
 MAX_QUOTES = 2
 
 
@@ -45,8 +45,8 @@ class NanoFormat(Format):
         """Choose the order of the answer and of the prompt.
 
         Args:
-            explain: ask for quotes and a reason; False gives the bare score, in one token.
-            reason_words: most words of a reason; a sentence that is begun may still be ended.
+            explain: request quotes and a reason; False gives the bare score, in one token.
+            reason_words: maximum words of a reason; the last sentence may still be completed.
         """
         if order not in get_args(Order) or layout not in get_args(Layout):
             raise SetupError(
@@ -104,7 +104,7 @@ class NanoFormat(Format):
         )
 
     def given(self, task: JudgeTask, score: int) -> Prompt:
-        """The prompt of an answer whose score is written already: quotes and a reason follow.
+        """Return the prompt for quotes and a reason after a score that is already given.
 
         Raises:
             SetupError: the reason comes first.
@@ -123,10 +123,10 @@ class NanoFormat(Format):
         )
 
     def _most_tokens(self, rubric: Rubric) -> int:
-        """Enough for the longest answer in any script.
+        """Return a token limit that is enough for the longest answer in any script.
 
-        Up to three tokens a character are spent on those that a tokenizer does not know, so an
-        answer held to the grammar is never cut.
+        It allows three tokens per character for characters that a tokenizer does not know, so an
+        answer constrained by the grammar is never cut.
         """
         if not self.explains:
             return max(len(str(score)) for score in rubric.scores)
@@ -149,7 +149,7 @@ class NanoFormat(Format):
 
     @staticmethod
     def _quotes(task: JudgeTask, shown: Mapping[str, str]) -> tuple[str, str]:
-        """What stands for the quotes in a grammar, and the rules it needs."""
+        """Return the grammar's expression for the quotes, and the rules it needs."""
         rules, any_text = quote_rules([shown[field.name] for field in task.sample.judged])
         if not any_text:
             return '"Quotes: none\\n"', rules

@@ -1,9 +1,9 @@
 """The published Prometheus 2 wire format (arXiv 2405.01535; docs/formats.md), byte for byte.
 
-A checkpoint trained on these words is asked in these words, slips of grammar and the space at the
-end included. One judged text under a 1 to 5 rubric is *absolute* grading; two judged texts under
-`core.criteria.pairwise` are *relative* grading, answered A or B. Every other rubric is refused:
-mapping another scale onto 1 to 5 would make scores up. There are no highlights in this format.
+A checkpoint trained on this wording is prompted with exactly this wording, grammar mistakes and the
+trailing space included. One judged text under a 1 to 5 rubric is *absolute* grading; two judged
+texts under `core.criteria.pairwise` are *relative* grading, answered A or B. Every other rubric is
+refused: mapping another scale onto 1 to 5 would invent scores. The format has no highlights.
 
 Mistral's chat template has no system turn, so the system sentence opens the one user message.
 """
@@ -21,7 +21,7 @@ from glider.formats.grammar import one_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Mode:
-    """The words in which absolute and relative grading differ."""
+    """The wording in which absolute and relative grading differ."""
 
     system: str
     given_reference: str
@@ -73,7 +73,7 @@ _RELATIVE = _Mode(
     reference="Reference Answer",
     rubric="Score Rubric",
     answers=("A", "B"),
-    # " A" is one token for the models of this family, so the space belongs to the answer here.
+    # " A" is one token for this model family, so here the space belongs to the answer.
     before_answer="[RESULT]",
 )
 _HEADINGS = "|".join(
@@ -84,7 +84,7 @@ _HEADINGS = "|".join(
 _LOOK_ALIKE = re.compile(
     rf"#(?=##\s*(?:Task Description|Feedback|{_HEADINGS}):)|\[(?=RESULT\])", re.IGNORECASE
 )
-_HARMLESS = {"#": "＃", "[": "⁅"}  # one code point for one, as in text.defuse
+_HARMLESS = {"#": "＃", "[": "⁅"}  # one code point replaces one, as in text.defuse
 _FEEDBACK_CHARS = 2400
 
 
@@ -97,9 +97,9 @@ class PrometheusFormat(Format):
         """The task as one user message.
 
         Raises:
-            MissingField: the sample has nothing but judged texts, or lacks what the question names.
+            MissingField: the sample has only judged texts, or lacks a field named in the question.
             RubricError: the rubric is neither 1 to 5 nor the pairwise one.
-            TaskError: the rubric is not the one for this number of judged texts.
+            TaskError: the rubric does not match the number of judged texts.
         """
         _check(task)
         mode, sample = _mode(task), task.sample
@@ -108,7 +108,7 @@ class PrometheusFormat(Format):
         told = [f for f in sample.fields if f.role != "judged" and f is not reference]
         if not told:
             raise MissingField(task.criterion.name, "input", [f.name for f in sample.fields])
-        # The format knows one instruction; what else there is goes into it, in tags.
+        # The format has one instruction field; all other fields go into it, in tags.
         instruction = "\n\n".join(
             shown[f.name] if f.role == "input" else f"<{f.name}>\n{shown[f.name]}\n</{f.name}>"
             for f in told
@@ -149,7 +149,7 @@ class PrometheusFormat(Format):
         }
 
     def grammar(self, task: JudgeTask) -> Grammar:
-        # One terminal: the lexer is greedy and does not go back to where feedback could have ended.
+        # One terminal: the lexer is greedy and does not backtrack to an earlier end of feedback.
         return Grammar(
             lark=(
                 "start: ANSWER\n"
@@ -187,7 +187,7 @@ def _mode(task: JudgeTask) -> _Mode:
 def _check(task: JudgeTask) -> None:
     criterion, judged = task.criterion, len(task.sample.judged)
     absolute = criterion.rubric.scores == (1, 2, 3, 4, 5)
-    # By its words: another rubric of 0 and 1 may mean anything, and A is not its 0.
+    # Compare the wording: another 0/1 rubric may mean anything, and A is not its 0.
     if not absolute and criterion.rubric != pairwise(criterion).rubric:
         raise RubricError(
             f"criterion {criterion.name!r} has the scores "

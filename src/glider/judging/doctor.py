@@ -1,7 +1,7 @@
 """`glider doctor` as a function: check engines, cache, models, speed, and what is missing.
 
-The speed is measured by judging: real texts, with reasons, as `glider judge` would, for a few
-seconds. Nothing is fetched.
+It measures speed by judging real texts with reasons for a few seconds, as `glider judge` would.
+Nothing is fetched.
 """
 
 import json
@@ -37,18 +37,18 @@ _EXTRAS = {
     "train": ("trl", "train, tune, select, tail-patch"),
     "hub": ("huggingface_hub", "bench --fetch, models of the hub"),
 }
-"""Extra to a package that only it brings, and what it is for."""
+"""Extra to a package that only it installs, and its purpose."""
 _NEEDED_BYTES = 600e6
-"""Free room that fetching and preparing the default model takes at most, about."""
+"""Approximate maximum disk space, in bytes, to fetch and prepare the default model."""
 _FETCH = "glider judge --output 'Open at nine.' --criterion conciseness"
 
 
 class Missing(Frozen):
-    """Something that is not there, what it is for, and the line that mends it."""
+    """Something missing, its purpose, and the command that fixes it."""
 
     what: str
     needed: bool
-    """Without it the default judge cannot run."""
+    """Whether the default judge needs it."""
     why: str
     mend: str
 
@@ -59,28 +59,28 @@ class Model(Frozen):
     name: str
     state: str
     megabytes: float
-    """On disk; to be fetched, if it is not here."""
+    """Size on disk, or the size to fetch if the model is not here."""
 
 
 class Speed(Frozen):
-    """What judging came to in a few seconds."""
+    """Judging speed, measured for a few seconds."""
 
     judge: str
     load_s: float
     seconds: float
-    """From the first request until counting stopped."""
+    """Seconds from the first request to the end of the measurement."""
     finished: int
-    """Judgments that were finished by then."""
+    """Judgments finished in that time."""
     read_tokens_per_s: float
-    """Tokens of prompts, those of a cache not counted."""
+    """Prompt tokens processed per second, cached ones not counted."""
     written_tokens_per_s: float
     judgments_per_minute: float
-    """To expect of such texts: a paragraph, with quotes and a reason. Judgments that were not
-    whole count by what was written of them."""
+    """Expected rate for such texts: one paragraph, with quotes and a reason. Unfinished judgments
+    count in proportion to what was generated."""
 
 
 class Checkup(Frozen):
-    """What was found."""
+    """The results of the checks."""
 
     glider: str
     python: str
@@ -88,7 +88,7 @@ class Checkup(Frozen):
     cores: int
     memory_free_gb: float | None
     engine: str | None
-    """The embedded engine's version; None: it cannot be loaded."""
+    """Version of the embedded engine; None if it cannot be loaded."""
     extras: dict[str, str | None]
     """Extra to the version of its main package."""
     cache: str
@@ -96,22 +96,22 @@ class Checkup(Frozen):
     cache_free_gb: float | None
     models: tuple[Model, ...]
     endpoint_key: bool
-    """OPENAI_API_KEY is set."""
+    """Whether OPENAI_API_KEY is set."""
     speed: Speed | None
     missing: tuple[Missing, ...]
 
     @property
     def is_well(self) -> bool:
-        """The default judge runs here."""
+        """Whether the default judge runs on this machine."""
         return not any(one.needed for one in self.missing)
 
 
 def examine(*, seconds: float = 5.0, model: str = DEFAULT) -> Checkup:
-    """Look at this machine, and judge for a few seconds if the model is here.
+    """Check this machine, and judge for a few seconds if the model is here.
 
     Args:
-        seconds: to judge for; 0 leaves it out.
-        model: what is to judge: a name that the embedded engine takes.
+        seconds: how long to judge; 0 skips the measurement.
+        model: the judge: a model name that the embedded engine accepts.
     """
     missing: list[Missing] = []
     engine = _version("xllamacpp")
@@ -176,7 +176,7 @@ def examine(*, seconds: float = 5.0, model: str = DEFAULT) -> Checkup:
 
 
 def measured(model: str, seconds: float) -> Speed:
-    """Judge the demo's texts for so long, and at least one: as many at a time as there are cores.
+    """Judge the demo's texts for this long (at least one), as many at once as there are cores.
 
     Raises:
         GliderError: the model cannot be loaded, or a text cannot be judged.
@@ -232,7 +232,7 @@ def _version(package: str) -> str | None:
 
 
 def _room(folder: Path) -> tuple[bool, float | None]:
-    """Whether the folder, or the nearest one above it, can be written; and its free bytes."""
+    """Return whether the folder or its nearest parent is writable, and the free bytes."""
     for there in (folder, *folder.parents):
         if there.is_dir():
             with suppress(OSError):

@@ -1,9 +1,9 @@
 """Judge: prepare, generate, read. The file to read first.
 
-A Judge knows neither engine nor prompt; both are passed in. `prepare` and `read` do no I/O, so that
-answers can be read again later without asking the model again. `submit` takes one task or pair and
-returns a future of its outcome; everything else is built on it. `stream` takes work as needed and
-yields outcomes when they are ready, so that a million rows are never in memory.
+A Judge knows neither engine nor prompt; both are passed in. `prepare` and `read` do no I/O, so
+saved answers can be read again without calling the model. `submit` takes one task or pair and
+returns a future of its outcome; everything else builds on it. `stream` takes work as needed and
+yields outcomes as they are ready, so that a million rows are never in memory at once.
 """
 
 import math
@@ -45,29 +45,29 @@ Work = JudgeTask | PairTask
 Result = Judgment | Failure | Comparison
 
 _MOST_CUTS = 8
-"""Times that a sample is shortened before it is given up."""
+"""How many times to shorten a sample before it fails."""
 _TRAINED_FORMATS = {
     "glider-nano": "nano",
     "glider": "glider",
     "prometheus": "prometheus",
     "flow-judge": "flow-judge",
 }
-"""Judges, by a word in their name, and the format they were trained in; the first that fits."""
+"""A word in a judge model's name to its trained format; the first match counts."""
 
 
 @dataclass
 class _Part:
-    """One task of a piece of work, and the answers it has so far."""
+    """One task of a work item, with the answers received so far."""
 
     task: JudgeTask
     asked: JudgeTask
-    """The task as the model reads it, shortened perhaps."""
+    """The task as sent to the model, possibly shortened."""
     prompt: Prompt | None
     missing: int
     answers: dict[int, Generation | GliderError] = field(default_factory=dict)
-    """By the number of the sample, whichever came first."""
+    """Answers by sample number, in order of arrival."""
     spent: Usage = field(default_factory=Usage)
-    """Of answers that were given up for a shorter text."""
+    """Usage of answers that were discarded when the text was shortened."""
     cuts: tuple[Cut, ...] = ()
     times_cut: int = 0
     outcome: Judgment | Failure | None = None
@@ -91,11 +91,11 @@ class Judge:
 
         Args:
             model: `provider/model`, or a backend.
-            format: prompt format; by default the one the model was trained in.
+            format: prompt format; by default the one that the model was trained in.
             samples: answers sampled per task; their expected scores are averaged (mean, not vote).
-            temperature: used only where `samples` is above 1; a single answer is greedy.
-            max_tokens: longest answer; the format's own limit if not given.
-            truncate: shorten a text that does not fit, and mark the cut; otherwise it fails.
+            temperature: used only if `samples` is above 1; a single answer is greedy.
+            max_tokens: longest answer; default is the format's own limit.
+            truncate: shorten a text that does not fit and mark the cut; otherwise the task fails.
 
         Raises:
             SetupError: the model cannot answer in this format, or settings contradict each other.
@@ -120,35 +120,35 @@ class Judge:
         self.samples, self.temperature, self.seed = samples, temperature, seed
         self.max_tokens, self.truncate = max_tokens, truncate
         self.languages = tuple((self.backend.trained_format or {}).get("languages", "").split())
-        """Languages in which the judge is known to be better than chance; empty: nobody said."""
+        """Languages in which the judge is known to be better than chance; empty: not recorded."""
         self.numbers = count()
-        """Tell the requests of equal tasks apart."""
+        """Numbers that distinguish the requests of equal tasks."""
         self.window = 256
-        """Pieces of work that `stream` looks at together, to put those that share the beginning of
-        their prompts side by side; 1 where the backend gains nothing by it."""
+        """Work items that `stream` reorders together, to place those with a common prompt prefix
+        side by side; 1 if the backend gains nothing from it."""
         if not self.backend.capabilities.prefix_cache:
             self.window = 1
 
     @property
     def in_flight(self) -> int:
-        """Requests worth keeping under way at once."""
+        """Number of requests worth keeping in flight."""
         return self.backend.limits.in_flight
 
     def n_requests(self, work: Work) -> int:
-        """Requests that a piece of work begins with."""
+        """Return the number of requests that a work item starts with."""
         return self.samples * len(_tasks(work))
 
     @property
     def id(self) -> str:
-        """Model and format: who speaks in each outcome."""
+        """Model and format, as recorded in each outcome."""
         return f"{self.backend.id} {self.format.id}"
 
     def judge(self, sample: Sample | str, criterion: Criterion | str) -> Judgment:
         """Judge one text; raise if it fails.
 
         Args:
-            sample: a sample, or just the output.
-            criterion: a criterion, or the name of a shipped one or of a YAML file.
+            sample: a sample, or just the output text.
+            criterion: a criterion, the name of a built-in one, or a YAML file.
 
         Raises:
             JudgmentFailed: with the Failure.
@@ -196,11 +196,11 @@ class Judge:
     ) -> Iterator[tuple[Key, Judgment | Failure | Comparison]]:
         """Judge (key, work) pairs; yield (key, outcome) when ready, or in order.
 
-        Takes from `items` only as much as keeps the backend busy. Left early, it asks nothing more,
-        and what it has asked is cancelled.
+        Takes from `items` only as much as keeps the backend busy. Closing the generator early
+        cancels all open requests.
 
         Raises:
-            AccessRefused: once what was in flight is given; nothing more is asked.
+            AccessRefused: after all open requests have been yielded; no further ones are sent.
         """
         refused: BackendError | None = None
 
@@ -226,15 +226,15 @@ class Judge:
             raise refused
 
     def submit(self, work: Work) -> "Future[Result]":
-        """Begin one piece of work, from any thread; does not block.
+        """Start one work item, from any thread, without blocking.
 
-        The future ends in the outcome, or in an error that is not of this work alone: one that
-        stops the run, or a mistake in the backend. Cancelling it cancels what was asked.
+        The future gives the outcome, or raises an error that does not concern this item alone: one
+        that stops the run, or a bug in the backend. Cancelling it cancels its requests.
         """
         return _Judging(self, work).begin()
 
     def _arranged(self, items: Iterable[tuple[int, Key, Work]]) -> Iterator[tuple[int, Key, Work]]:
-        """Within a window, neighbours share as long a beginning as possible."""
+        """Reorder items within a window so that neighbours share long prompt prefixes."""
         if self.window == 1:
             yield from items
             return
@@ -254,7 +254,7 @@ class Judge:
         return "\n".join(message.content for message in messages)
 
     def _prepare(self, task: JudgeTask) -> _Part:
-        """A task with its prompt, or with its failure."""
+        """Return a task with its prompt or its failure."""
         try:
             return _Part(task, task, self.format.render(task), self.samples)
         except GliderError as error:
@@ -263,7 +263,7 @@ class Judge:
             return part
 
     def _requests(self, part: _Part) -> Iterator[tuple[int, GenerationRequest]]:
-        """What is asked for a part: one request for each sample, with its number."""
+        """Yield one numbered request for each sample of a part."""
         assert part.prompt is not None
         prompt, group = part.prompt, next(self.numbers)
         for number in range(self.samples):
@@ -284,7 +284,7 @@ class Judge:
             )
 
     def _shorten(self, part: _Part) -> bool:
-        """Cut the text of a part that did not fit, if that may be done; it is then asked again."""
+        """Cut a text that did not fit, if allowed; return whether to send the part again."""
         if not self.truncate or part.times_cut == _MOST_CUTS:
             return False
         answers = part.answers.values()
@@ -301,7 +301,7 @@ class Judge:
         return True
 
     def _read_all(self, part: _Part) -> Judgment | Failure:
-        """One outcome from every answer to a task: the mean over those that can be read."""
+        """Combine all answers to a task into one outcome: the mean of those that can be read."""
         assert part.prompt is not None
         readings: list[tuple[Reading, Generation]] = []
         errors: list[GliderError] = []
@@ -342,7 +342,7 @@ class Judge:
         known = [spread for spread in spreads if spread is not None]
         probs: dict[int, float] | None = None
         mass: float | None = None
-        # All or none: averaging distributions with bare scores would weigh them unlike.
+        # All or none: averaging distributions with bare scores would weight them unequally.
         if known and len(known) == len(readings):
             mass = sum(m for _, m in known) / len(known)
             probs = {s: sum(p[s] for p, _ in known) / len(known) for s in rubric.scores}
@@ -354,7 +354,7 @@ class Judge:
             mean = sum(singles) / len(singles)
             expected = mean if len(singles) > 1 else None
             score = min(rubric.scores, key=lambda s: abs(s - mean))
-        # What is shown is the answer that stands nearest to the mean of all.
+        # Show the answer whose score is nearest to the mean.
         centre = expected if expected is not None else float(score)
         nearest = min(range(len(readings)), key=lambda i: abs(singles[i] - centre))
         reading, answer = readings[nearest]
@@ -380,7 +380,7 @@ class Judge:
         )
 
     def _warnings(self, sample: Sample) -> tuple[str, ...]:
-        """Judged texts in languages of which no figure says that this judge can judge them."""
+        """Warn about texts in languages in which the judge is not known to beat chance."""
         if not self.languages:
             return ()
         told = (language_of(field.text) for field in sample.judged)
@@ -391,7 +391,7 @@ class Judge:
         )
 
     def _placed(self, reading: Reading, task: JudgeTask) -> tuple[Highlight, ...]:
-        """Phrases with their places. The model saw defused text, which has the same offsets."""
+        """Locate the quoted phrases. The model saw defused text, which has the same offsets."""
         if not reading.phrases:
             return ()
         shown = self.format.shown(task)
@@ -407,7 +407,7 @@ class Judge:
         return tuple(placed)
 
     def close(self) -> None:
-        """Let the backend go."""
+        """Close the backend."""
         self.backend.close()
 
     def __enter__(self) -> "Judge":
@@ -418,14 +418,14 @@ class Judge:
 
 
 def default_format(backend: Backend) -> str | Format:
-    """The format a model was trained in: as recorded with it, or as its name says."""
+    """Return the format that a model was trained in: recorded with it, or implied by its name."""
     recorded: dict[str, Any] = dict(backend.trained_format or {})
     recorded.pop("languages", None)
     if "reason_words" in recorded:
         recorded["reason_words"] = int(recorded["reason_words"])
     form = recorded.pop("format", None) or _named_format(backend.id)
     if form == "nano":
-        # Reason first always explains; Judge refuses a backend that cannot.
+        # Reason-first always explains; Judge refuses a backend that cannot.
         explains = recorded.get("order") == "reason-first" or backend.capabilities.explanations
         return make_format(form, explain=explains, **recorded)
     return form
@@ -439,7 +439,7 @@ def _named_format(backend_id: str) -> str:
 
 
 def _spent(part: _Part) -> Usage:
-    """What all answers to a part cost, those that cannot be used among them."""
+    """Return the total usage of all answers to a part, including unusable ones."""
     spent = part.spent
     for _, answer in sorted(part.answers.items()):
         if isinstance(answer, Generation | BackendError):
@@ -448,7 +448,7 @@ def _spent(part: _Part) -> Usage:
 
 
 class _Judging(ComposedFuture[Result]):
-    """One piece of work under way: its tasks are asked, answered and read."""
+    """One work item in progress: sends its tasks and reads the answers."""
 
     def __init__(self, judge: Judge, work: Work) -> None:
         super().__init__()
@@ -456,7 +456,7 @@ class _Judging(ComposedFuture[Result]):
         self._tasks = [judge._prepare(task) for task in _tasks(work)]
 
     def begin(self) -> "Future[Result]":
-        """Ask for everything."""
+        """Send all requests."""
         for part in self._tasks:
             if part.outcome is None:
                 self._ask(part)
@@ -473,13 +473,13 @@ class _Judging(ComposedFuture[Result]):
         if isinstance(error, BackendError) and error.stops_run:
             raise error
         if error is not None and not isinstance(error, GliderError):
-            raise error  # a mistake of ours in a backend: not a failed judgment
+            raise error  # a bug in a backend, not a failed judgment
         with self.lock:
             part.answers[number] = error or answered.result()
             part.missing -= 1
             if part.missing:
                 return
-        # Whoever brings the last answer goes on with the part alone.
+        # Only the thread that delivers the last answer continues with the part.
         if self._judge._shorten(part):
             self._ask(part)
         else:
@@ -498,10 +498,10 @@ def _tasks(work: Work) -> tuple[JudgeTask, ...]:
 
 
 def _spread(answer: Generation, labels: Mapping[str, int]) -> tuple[dict[int, float], float] | None:
-    """Probability of each score, summing to 1, and the share of all that lay on them.
+    """Return the probability of each score, normalized to 1, and the total mass on the scores.
 
     Args:
-        labels: how each score is written in this format, a letter perhaps.
+        labels: how this format writes each score, for example as a letter.
     """
     if answer.label_logprobs is None:
         return None
@@ -514,12 +514,12 @@ def _spread(answer: Generation, labels: Mapping[str, int]) -> tuple[dict[int, fl
 
 
 def _shortened(sample: Sample, error: PromptTooLong) -> tuple[Sample, Cut] | None:
-    """The sample with its longest text cut at the end; None if nothing is left to cut."""
+    """Return the sample with the end of its longest text cut; None if nothing is left to cut."""
     longest = max(sample.fields, key=lambda f: len(f.text))
     if len(longest.text) < 200:
         return None
     total = sum(len(f.text) for f in sample.fields)
-    # Without counts, halve; with them, cut what is over and a tenth more.
+    # Without token counts, halve; with them, cut the excess and a tenth more.
     over = 0.5
     if error.tokens and error.limit:
         over = 1 - error.limit / error.tokens
@@ -534,7 +534,7 @@ def _shortened(sample: Sample, error: PromptTooLong) -> tuple[Sample, Cut] | Non
 
 
 def _merge(cuts: tuple[Cut, ...], new: Cut) -> tuple[Cut, ...]:
-    """Cutting a field again keeps its first length as the whole."""
+    """Add a cut; cutting a field again keeps its original length."""
     before = next((cut for cut in cuts if cut.field == new.field), None)
     rest = tuple(cut for cut in cuts if cut.field != new.field)
     return (*rest, Cut(field=new.field, kept=new.kept, of=before.of if before else new.of))

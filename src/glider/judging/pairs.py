@@ -1,7 +1,7 @@
 """Compare two outputs in both orders; more than two by round robin.
 
-Judges favour a position. Asking both orders costs twice and shows it: a comparison whose orders
-name different winners says so in `flipped`, whatever its averaged probability is.
+Judges have a position bias. Judging both orders doubles the cost and reveals it: `flipped` marks a
+comparison whose orders name different winners, whatever its averaged probability is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ class PairTask:
 
     sample: Sample
     criterion: Criterion
-    """The pointwise criterion; it is asked in its pairwise form."""
+    """The pointwise criterion; the prompt uses its pairwise version."""
     first: str
     second: str
     both_orders: bool = True
@@ -36,14 +36,14 @@ class PairTask:
 
     @cached_property
     def tasks(self) -> tuple[JudgeTask, ...]:
-        """As given, then swapped."""
+        """The pair in the given order, then swapped."""
         orders = [(self.first, self.second), (self.second, self.first)]
         if not self.both_orders:
             orders = orders[:1]
         return tuple(compared(self.sample, self.criterion, *order) for order in orders)
 
     def fold(self, outcomes: Sequence[Judgment | Failure]) -> Comparison:
-        """One comparison out of the outcomes of `tasks`, in that order."""
+        """Combine the outcomes of `tasks`, in that order, into one comparison."""
         shares: list[float] = []
         named: list[Judgment | Failure] = []
         for number, outcome in enumerate(outcomes):
@@ -76,12 +76,12 @@ class PairTask:
 
 
 def opposed(one: float, other: float) -> bool:
-    """Two probabilities that the first is better name different winners; an even one names none."""
+    """Return whether two probabilities name different winners; 0.5 names no winner."""
     return min(one, other) < 0.5 < max(one, other)
 
 
 def _renamed(outcome: Judgment | Failure, names: Mapping[str, str]) -> Judgment | Failure:
-    """The outcome with its places in the sample's own fields."""
+    """Return the outcome with its highlights under the sample's own field names."""
     if not isinstance(outcome, Judgment):
         return outcome
     cuts = tuple(
@@ -101,13 +101,13 @@ def _renamed(outcome: Judgment | Failure, names: Mapping[str, str]) -> Judgment 
 def round_robin(
     sample: Sample, criterion: Criterion, *, both_orders: bool = True
 ) -> Iterator[PairTask]:
-    """Every pair of judged fields once."""
+    """Return every pair of judged fields once."""
     for first, second in combinations([field.name for field in sample.judged], 2):
         yield PairTask(sample, criterion, first, second, both_orders)
 
 
 def ranking(comparisons: Sequence[Comparison]) -> list[tuple[str, float]]:
-    """Fields by mean probability of being preferred, best first; unjudged pairs do not count."""
+    """Rank fields by mean probability of being preferred, best first; skip unjudged pairs."""
     shares: dict[str, list[float]] = {}
     for comparison in comparisons:
         if comparison.p_first is not None:

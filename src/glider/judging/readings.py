@@ -1,12 +1,12 @@
 """A judge's outcomes as arrays on the scale of the labels. Failures are left out.
 
-The rubric's levels are carried linearly to the scale people used. *Position* is the place on the
-ladder of levels: 0 the lowest, 1 the next, and in between for labels that lie between levels, so
-"off by more than one level" means the same on any scale.
+The rubric's levels are mapped linearly to the scale of the human labels. A *position* is an index
+on the ladder of levels: 0 for the lowest, 1 for the next, and a fraction for labels between levels,
+so "off by more than one level" means the same on any scale.
 
-What counts as agreement is one of three: `level` (the label's nearest level is the judge's, either
-one for a label half way between), `near` (at most one level away), `pass` (the same side of a pass
-mark).
+There are three definitions of agreement: `level` (the judge's level is the nearest to the label;
+for a label half way between two, either), `near` (at most one level apart), and `pass` (on the same
+side of a pass mark).
 """
 
 from collections.abc import Sequence
@@ -29,13 +29,13 @@ class Readings:
     """n judged items, on a ladder of K levels."""
 
     ladder: Floats
-    """The levels on the labels' scale, rising, shape (K,)."""
+    """The levels on the labels' scale, ascending, shape (K,)."""
     position: Floats
     """The judge's level as a position, shape (n,)."""
     expected: Floats
-    """Mean over the levels where the judge gives probabilities, else its level; labels' scale."""
+    """Expected level if the judge gives probabilities, else its level; on the labels' scale."""
     probs: Floats | None
-    """Level probabilities, shape (n, K); None where not every judgment has them."""
+    """Level probabilities, shape (n, K); None unless every judgment has them."""
 
     @classmethod
     def of(
@@ -44,7 +44,7 @@ class Readings:
         levels: Sequence[int],
         scale: tuple[float, float],
     ) -> Self:
-        """Read judgments, or comparisons as scores between 0 (first is better) and 1 (second)."""
+        """Read judgments, or comparisons as scores from 0 (first is better) to 1 (second)."""
         places = {level: place for place, level in enumerate(levels)}
         low, high = levels[0], levels[-1]
         ladder = scale[0] + (np.array(levels) - low) / (high - low) * (scale[1] - scale[0])
@@ -76,7 +76,7 @@ class Readings:
         return len(self.expected)
 
     def only(self, keep: Bools) -> Self:
-        """The items where `keep` is true."""
+        """Return the items where `keep` is true."""
         return replace(
             self,
             position=self.position[keep],
@@ -85,10 +85,10 @@ class Readings:
         )
 
     def cut(self, pass_at: float) -> float:
-        """Half way between the highest level that fails and the lowest that passes.
+        """Return the midpoint of the highest failing and the lowest passing level.
 
         Raises:
-            SetupError: every level passes, or none.
+            SetupError: every level passes, or none does.
         """
         passing = self.ladder >= pass_at
         if passing.all() or not passing.any():
@@ -100,17 +100,18 @@ class Readings:
         return float(self.ladder[first - 1] + self.ladder[first]) / 2
 
     def p_pass(self, pass_at: float) -> Floats:
-        """The judge's own probability of passing; 0 or 1 where it only gives levels."""
+        """Return the judge's probability of passing; 0 or 1 if it only gives levels."""
         cut = self.cut(pass_at)
         if self.probs is None:
             return np.asarray(self.expected >= cut, np.float64)
         return np.asarray(self.probs @ (self.ladder >= pass_at), np.float64)
 
     def confidence(self, agree_on: AgreeOn, pass_at: float | None) -> Floats | None:
-        """The judge's confidence in its decision; None if it cannot be known.
+        """Return the judge's confidence in its decision; None if it is unknown.
 
-        Probability of its side of the pass mark, or of the levels that count as agreement. For a
-        judge that only gives levels, the distance from the pass mark (0.5 to 1).
+        This is the probability of its side of the pass mark, or of the levels that count as
+        agreement. For a judge that only gives levels, it is the distance from the pass mark (0.5 to
+        1).
         """
         if agree_on == "pass":
             assert pass_at is not None
@@ -125,7 +126,7 @@ class Readings:
         return np.asarray((self.probs * (steps <= _TOLERANCE[agree_on])).sum(axis=1), np.float64)
 
     def disagree(self, labels: Floats, agree_on: AgreeOn, pass_at: float | None) -> Bools:
-        """Where judge and people differ, shape (n,)."""
+        """Return where the judge and the human labels disagree, shape (n,)."""
         if agree_on == "pass":
             assert pass_at is not None
             ours, theirs = self.p_pass(pass_at) >= 0.5, labels >= pass_at
@@ -134,10 +135,10 @@ class Readings:
         return np.asarray(away > _TOLERANCE[agree_on] + 1e-9, np.bool_)
 
     def positions(self, labels: Floats) -> Floats:
-        """Labels as positions on the ladder."""
+        """Convert labels to positions on the ladder."""
         return np.interp(labels, self.ladder, np.arange(len(self.ladder), dtype=np.float64))
 
     def targets(self, labels: Floats) -> Floats:
-        """Labels as weights over the levels, shape (n, K): shared by the two nearest levels."""
+        """Convert labels to weights on the two nearest levels, shape (n, K)."""
         steps = np.abs(self.positions(labels)[:, None] - np.arange(len(self.ladder)))
         return np.asarray(np.maximum(1 - steps, 0.0), np.float64)

@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """Which model is used, and where."""
+    """Settings of which model to use, and where it runs."""
 
     model: Annotated[
         str,
@@ -61,15 +61,15 @@ class ModelSettings:
         float | None, Flag("Stop before this much is spent.", _ENDPOINT, min=0.0)
     ] = None
     scores_apart: bool = False
-    """Embedded: bare scores have a slot of their own, as a server needs it. Not a flag."""
+    """Embedded: reserve a slot for bare scores, for servers. Not a command-line flag."""
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Every model that is asked."""
+        """Names of all models in use."""
         return (self.model,)
 
     def open_backend(self, progress: Progress | None = None) -> "Backend":
-        """Load the model, or get ready to ask the endpoint.
+        """Load the model, or set up the endpoint client.
 
         Raises:
             SetupError: settings that contradict each other or the model.
@@ -81,7 +81,7 @@ class ModelSettings:
         return open_backend(self.model, **self._backend_options(progress))
 
     def endpoint(self) -> str | None:
-        """Where an endpoint's model is asked, without any password; None for a model in here."""
+        """Address of the endpoint, without passwords; None for a model in this process."""
         if "openai" not in self._providers():
             return None
         from glider.backends import endpoint_from_environment
@@ -98,7 +98,7 @@ class ModelSettings:
         return {provider_and_model(model)[0] for model in self.models}
 
     def _refuse_unused(self) -> None:
-        """A setting that the model's engine does not know is not ignored without a word."""
+        """Raise for a setting that the model's engine does not support, instead of ignoring it."""
         settings = list(flags_of(ModelSettings))
         of_endpoints = [field.name for field, _, flag in settings if flag.panel == _ENDPOINT]
         defaults = {field.name: field.default for field in fields(ModelSettings)}
@@ -139,7 +139,7 @@ class ModelSettings:
 
 
 def strategy_names(given: Sequence[str]) -> tuple[str, ...]:
-    """The names of `--strategy A,B --strategy C`.
+    """Parse the strategy names of `--strategy A,B --strategy C`.
 
     Raises:
         UnknownName: no such strategy.
@@ -202,7 +202,7 @@ class JudgeSettings(ModelSettings):
     explain: Annotated[
         bool | None, Flag("Ask for quotes and a reason, or only the score.", _ASK)
     ] = True
-    """None: only where the format requires it."""
+    """None: only if the format requires it."""
     layout: Annotated[str | None, Flag("Prompt layout: criterion-first or sample-first.", _ASK)] = (
         None
     )
@@ -214,7 +214,7 @@ class JudgeSettings(ModelSettings):
         return (self.model, *self.jury, *([self.cascade] if self.cascade else []))
 
     def recorded(self) -> dict[str, Any]:
-        """The settings that decide the outcomes, for the manifest; not those for speed."""
+        """Return the settings that affect outcomes, for the manifest; not those for speed."""
         recorded = {
             "model": self.model,
             "base_url": self.endpoint(),
@@ -238,7 +238,7 @@ class JudgeSettings(ModelSettings):
         return self.cascade_until or _SURE_ENOUGH
 
     def open(self, progress: Progress | None = None) -> "Judge":
-        """Load the model, or those of a jury or cascade, and make the judge.
+        """Load the model, or the models of a jury or cascade, and make the judge.
 
         Raises:
             SetupError: settings that contradict each other or the model.
@@ -267,7 +267,7 @@ class JudgeSettings(ModelSettings):
                 for model in self.models
             ]
             judge = Jury(judges) if until is None else Cascade(judges[0], judges[1], until)
-            opened.pop_all()  # from here on the judge closes them
+            opened.pop_all()  # from here on, the judge closes them
         return judge
 
     def _only(self, model: str) -> Self:
