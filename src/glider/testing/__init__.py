@@ -1,5 +1,5 @@
-"""Test doubles, public so that users can test against a bad day of an endpoint.
+"""Test doubles, public so that users can test against a failing endpoint.
 
-Nothing here judges, and nothing here is imported by the rest of the package: these are tools
-for tests and for measurements of clients.
+Nothing here judges, and the rest of the package does not import it: these are tools for testing and
+benchmarking clients.
 """

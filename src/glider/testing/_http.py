@@ -18,19 +18,19 @@ _MAX_BODY: Final = 64 * 1024 * 1024  # bytes
 _DRIP_S: Final = 1.0
 _SHUTDOWN_S: Final = 0.01
 
-# Linger for 0 s: closing then sends RST at once and throws away what was not sent.
+# Linger for 0 s: closing then sends RST at once and discards unsent data.
 _RESET: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class _Endpoint:
-    """Answers one HTTP request after another, well or badly, as the desk decides."""
+    """Answers HTTP requests, correctly or with a fault, as the desk decides."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._used: set[object] = set()
 
     async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The reply to a request; of a completion it may be none, or half of one."""
+        """Reply to a request; a completion may get no reply, or a truncated one."""
         desk, method, path = self._desk, request.method, request.path
         if method not in ("GET", "POST"):
             return _last(error_reply(405, "only GET and POST", "bad_http"))
@@ -72,7 +72,7 @@ class _Endpoint:
         transport = request.transport
         if transport is None:
             desk.abandoned += 1
-            return web.Response()  # Nobody is there to see it.
+            return web.Response()  # The client is gone.
         if fault == "reset":
             desk.count(fault)
             connection = transport.get_extra_info("socket")
@@ -101,14 +101,14 @@ def _sent(reply: Reply) -> web.Response:
 
 
 def _last(reply: Reply) -> web.Response:
-    """Hangs up after it: where the next request starts is unknown."""
+    """Reply and close the connection: the start of the next request is unknown."""
     response = _sent(reply)
     response.force_close()
     return response
 
 
 async def _drip(request: web.BaseRequest) -> web.StreamResponse:
-    """Spaces, which JSON allows, so that no parser can give up early; until the client leaves."""
+    """Send spaces, which JSON allows, so no parser fails early, until the client leaves."""
     response = web.StreamResponse()
     response.content_type = "application/json"
     response.force_close()
@@ -119,7 +119,7 @@ async def _drip(request: web.BaseRequest) -> web.StreamResponse:
 
 
 def listen(port: int) -> socket.socket:
-    """A listening socket on loopback. Port 0 takes a free one."""
+    """Open a listening socket on loopback. Port 0 picks a free port."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         if os.name != "nt":
@@ -133,10 +133,10 @@ def listen(port: int) -> socket.socket:
 
 
 async def serve(desk: Desk, listener: socket.socket, stop: asyncio.Event) -> None:
-    """Serve until `stop`, then drop every connection and leave nothing open."""
+    """Serve until `stop` is set, then close every connection."""
     server = web.Server(
         _Endpoint(desk),
-        handler_cancellation=True,  # A client that left is not answered.
+        handler_cancellation=True,  # A client that has left gets no answer.
         access_log=None,
         lingering_time=0.0,
     )

@@ -1,6 +1,6 @@
-"""The replies of the fake server, and which requests it spoils.
+"""The replies of the fake server, and the choice of requests that fail.
 
-Knows no HTTP: `server` reads and writes them, and is where the public names are.
+This module does not handle HTTP. The public names are in `server`.
 """
 
 from __future__ import annotations
@@ -37,11 +37,10 @@ ALWAYS_ONLY_HELP: Final[dict[str, str]] = {
 }
 
 FAULTS: Final[tuple[str, ...]] = tuple(FAULT_HELP)
-"""The eleven faults that may be drawn, in the order of the table above."""
+"""The eleven faults to draw from, in the order of the table above."""
 
 ALWAYS_ONLY: Final[tuple[str, ...]] = tuple(ALWAYS_ONLY_HELP)
-"""Faults for `always` alone: no retry mends them, so drawing them now and then is not a day
-that happens."""
+"""Faults for `always` only: retries do not help, so drawing them at random is unrealistic."""
 
 NONSENSE: Final = "As a large language model, I like turtles."
 """The text of a "nonsense" completion."""
@@ -50,10 +49,10 @@ _UNLIKELY: Final = -9999.0
 """OpenAI's stand-in for the logprob of a chosen token that is not among the top ones."""
 
 _TOKEN: Final = re.compile(r"[0-9]|\s*[^\s0-9]+|\s+")
-"""Pieces that add up to the text again. A digit stands alone, since a score is read there."""
+"""Pieces that join to the full text. Each digit is its own piece, since it may be a score."""
 
-# A quote inside a JSON string is escaped, so this cannot be found inside a prompt. Plain ASCII
-# only, so that the name can be put back into JSON as it is.
+# A quote inside a JSON string is escaped, so this never matches inside a prompt. Plain ASCII
+# only, so that the name can be inserted into JSON unchanged.
 _MODEL: Final = re.compile(rb'"model"\s*:\s*"([ !#-\[\]-~]*)"')
 
 
@@ -83,7 +82,7 @@ class FaultPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a FakeServer was asked to be. Its documentation is FakeServer's."""
+    """Settings of a FakeServer, which documents them."""
 
     answer: Answer
     delay_s: float
@@ -115,7 +114,7 @@ def _check_fault(name: str, known: Sequence[str]) -> None:
 
 
 def check_always(name: str | None) -> None:
-    """Raise ValueError for a fault that nobody knows; None is no fault."""
+    """Raise ValueError for an unknown fault; None means no fault."""
     if name is not None:
         _check_fault(name, FAULTS + ALWAYS_ONLY)
 
@@ -125,7 +124,7 @@ def check_always(name: str | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What goes back: a status, a body and its kind."""
+    """A reply: status, body and content type."""
 
     status: int
     body: bytes
@@ -134,12 +133,12 @@ class Reply:
 
 
 def json_reply(status: int, value: object, *, retry_after: str | None = None) -> Reply:
-    """A reply with a value as its body."""
+    """Return a reply with a JSON value as its body."""
     return Reply(status, json.dumps(value).encode("ascii"), retry_after=retry_after)
 
 
 def error_reply(status: int, message: str, code: str, *, retry_after: str | None = None) -> Reply:
-    """An error as OpenAI writes it as a reply, {"error": {"message", "type", "param", "code"}}."""
+    """Return an error in OpenAI's format, {"error": {"message", "type", "param", "code"}}."""
     family = {401: "authentication_error", 429: "rate_limit_error"}.get(status)
     error = {
         "message": message,
@@ -177,16 +176,16 @@ _FIXED: Final[dict[str, Reply]] = {
         404, "The model does not exist or you do not have access to it.", "model_not_found"
     ),
 }
-"""Faults that are one reply, the same for every request."""
+"""Faults that send the same reply to every request."""
 
 
 def _tokens(
     content: str, table: dict[str, float] | None, most: int | None
 ) -> list[tuple[str, float, list[tuple[str, float]]]]:
-    """The pieces of a text, each with its logprob and its likeliest rivals, likeliest first.
+    """Split a text into tokens, each with its logprob and its alternatives, likeliest first.
 
-    A digit is looked up in `table` (logprobs in nats); every other piece was certain. `most`
-    limits the rivals; None gives them all.
+    Digits are looked up in `table` (logprobs in nats); every other token has probability 1. `most`
+    limits the alternatives; None returns all.
     """
     ranked = sorted(table.items(), key=lambda item: -item[1])[:most] if table is not None else []
     pieces: list[tuple[str, float, list[tuple[str, float]]]] = []
@@ -201,10 +200,10 @@ def _tokens(
 def _chat_logprobs(
     content: str, table: dict[str, float] | None, most: int | None
 ) -> dict[str, Any]:
-    """choices[0].logprobs of a chat completion."""
+    """Return choices[0].logprobs of a chat completion."""
 
     def entry(token: str, logprob: float) -> dict[str, Any]:
-        # A lone surrogate is legal in JSON and has no UTF-8; hostile texts carry them.
+        # A lone surrogate is legal in JSON but has no UTF-8 encoding; hostile texts contain them.
         encoded = token.encode("utf-8", "surrogatepass")
         return {"token": token, "logprob": logprob, "bytes": list(encoded)}
 
@@ -220,7 +219,7 @@ def _chat_logprobs(
 def _text_logprobs(
     content: str, table: dict[str, float] | None, most: int | None
 ) -> dict[str, Any]:
-    """choices[0].logprobs of the older /v1/completions: four lists of one length."""
+    """Return choices[0].logprobs of the older /v1/completions: four lists of equal length."""
     pieces = _tokens(content, table, most)
     offsets = [0]
     for token, _, _ in pieces:
@@ -234,13 +233,13 @@ def _text_logprobs(
 
 
 class _Refused(Exception):
-    """A request this fake will not answer; the message goes into a 400."""
+    """A request that this fake does not support; the message goes into a 400."""
 
 
 class Desk:
-    """Takes requests in and hands replies out, and counts both.
+    """Accepts requests, returns replies, and counts both.
 
-    Used from one event loop only, so nothing is locked. Every request ends in exactly one of
+    Used from one event loop only, so it needs no locks. Every request is counted in exactly one of
     answered, faults, refused, crashed and abandoned, or is still in hand.
     """
 
@@ -291,7 +290,7 @@ class Desk:
         return UNAUTHORIZED
 
     def arrive(self, request_id: str | None) -> None:
-        """A completion was asked for."""
+        """Count an incoming completion request."""
         self._requests += 1
         if request_id is not None:
             if request_id in self._ids:
@@ -300,7 +299,7 @@ class Desk:
                 self._ids.add(request_id)
 
     def admit(self) -> str | None:
-        """Take an arrived request in hand and decide its fault."""
+        """Start processing a request and choose its fault, if any."""
         self.in_hand += 1
         if self.in_hand > self._max_in_hand:
             self._max_in_hand = self.in_hand
@@ -311,7 +310,7 @@ class Desk:
         self._faults[fault] += 1
 
     def reply(self, fault: str | None, chat: bool, body: bytes) -> tuple[Reply, bool]:
-        """The whole reply to a request in hand, and whether `fault` had its way."""
+        """Return the reply to a request in hand, and whether `fault` was applied."""
         if fault is not None and fault in _FIXED:
             self._faults[fault] += 1
             return _FIXED[fault], True
@@ -321,7 +320,7 @@ class Desk:
             self._refused += 1
             return error_reply(400, str(exc), "invalid_request"), False
         except Exception as exc:  # noqa: BLE001 - an answer function may fail in any way
-            # From the caller's `answer`: told to the client now, and to its owner on leaving.
+            # Raised by the caller's `answer`: reported to the client now, and to the owner on exit.
             self._crashed += 1
             self.crash = self.crash or exc
             message = f"answer raised {type(exc).__name__}: {exc}"
@@ -343,8 +342,8 @@ class Desk:
 
     def _completion(self, fault: str | None, chat: bool, body: bytes) -> Reply:
         answer = self.settings.answer
-        # Reading JSON costs more than all the rest together, so it is done only when the reply
-        # depends on it. A key found in the raw bytes is a reason to look, no proof.
+        # Parsing JSON costs more than everything else together, so we do it only if the reply
+        # depends on it. A key in the raw bytes is a reason to parse, not proof.
         if not isinstance(answer, str) or b'"logprobs"' in body or b'"stream"' in body:
             choices, tokens = self._read_and_choose(fault, chat, body)
         else:
@@ -388,7 +387,7 @@ class Desk:
     def _choose(
         self, fault: str | None, chat: bool, content: str, request: dict[str, Any] | None
     ) -> tuple[bytes, int]:
-        """The `choices` of a completion as JSON, and its completion_tokens."""
+        """Return the `choices` of a completion as JSON, and its completion_tokens."""
         if fault == "cut_off":
             content = content[: len(content) // 2]
         elif fault == "nonsense":
@@ -399,7 +398,7 @@ class Desk:
         if chat and wanted is True and request is not None:
             logprobs = _chat_logprobs(content, table, _most(request.get("top_logprobs")))
         elif not chat and wanted is not None and wanted is not False:
-            # Here `logprobs` is itself the number of rivals.
+            # Here `logprobs` is itself the number of alternatives.
             logprobs = _text_logprobs(content, table, _most(None if wanted is True else wanted))
         said: dict[str, Any] = (
             {"message": {"role": "assistant", "content": content}} if chat else {"text": content}
@@ -409,7 +408,7 @@ class Desk:
         return json.dumps([choice]).encode("ascii"), len(content) // 4
 
     def _model(self, body: bytes) -> bytes:
-        """The model to name: the one set, else the one asked for, as JSON without its quotes."""
+        """Return the configured or else the requested model, as JSON without its quotes."""
         if self.settings.model is not None:
             return json.dumps(self.settings.model)[1:-1].encode("ascii")
         start = body.find(b'"model"')
@@ -418,7 +417,7 @@ class Desk:
 
 
 def _most(asked: object) -> int | None:
-    """How many rivals were asked for; None when the request does not say."""
+    """Return the requested number of alternatives; None if the request has none."""
     if asked is None:
         return None
     if not isinstance(asked, int) or isinstance(asked, bool) or asked < 0:

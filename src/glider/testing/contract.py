@@ -8,9 +8,9 @@
             with MyBackend("some-model") as backend:
                 yield backend
 
-It asks for behaviour only and never for a particular text, so any model will do, a random one
-too. What a backend does not claim among its capabilities is skipped. The fixture must give every
-test a backend of its own: some close it. Needs pytest.
+It checks behaviour and never a particular text, so any model works, even a random one. Tests of
+capabilities that a backend does not claim are skipped. The fixture must give each test its own
+backend, since some tests close it. Needs pytest.
 """
 
 import math
@@ -33,13 +33,13 @@ from glider.core.generation import (
 YES_OR_NO = Grammar(
     lark='start: "yes" | "no"\n', json_schema={"type": "string", "enum": ["yes", "no"]}
 )
-"""The grammar that answers are held to here."""
+"""The grammar used in these tests."""
 
 LONG = Grammar(lark="start: /[a-z ]{600}/\n")
-"""The grammar of an answer that goes on until it is cut off or cancelled."""
+"""A grammar whose answer continues until it is cut off or cancelled."""
 
 COUNT = "Count from 1 to 100, one number a line, and say nothing else."
-"""A prompt whose answer is longer than the few tokens that are allowed for it."""
+"""A prompt whose answer is longer than the tests' token limit."""
 
 _WAIT_S = 60.0
 
@@ -53,7 +53,7 @@ def ask(
     grammar: Grammar | None = None,
     labels: Labels | None = None,
 ) -> GenerationRequest:
-    """A greedy request with one user message."""
+    """Build a greedy request with one user message."""
     return GenerationRequest(
         id=id,
         messages=(Message("user", content),),
@@ -65,7 +65,7 @@ def ask(
 
 
 def answered(backend: Backend, request: GenerationRequest) -> Generation:
-    """The answer to one request; an error fails the test."""
+    """Return the answer to one request; an error fails the test."""
     (answer,) = backend.generate([request])
     if isinstance(answer, BackendError):
         raise AssertionError(f"expected an answer, got {answer.code}: {answer}") from answer
@@ -73,17 +73,17 @@ def answered(backend: Backend, request: GenerationRequest) -> Generation:
 
 
 class BackendContract:
-    """Inherit, and give a fixture called `backend`."""
+    """Inherit from this class and define a fixture called `backend`."""
 
     def test_says_what_it_is(self, backend: Backend) -> None:
-        """An id of provider/model, and room for at least one request."""
+        """The id is provider/model, and at least one request is allowed in flight."""
         provider, _, model = backend.id.partition("/")
         assert provider, f"{backend.id!r} is not provider/model"
         assert model, f"{backend.id!r} is not provider/model"
         assert backend.limits.in_flight >= 1, "a backend takes at least one request"
 
     def test_one_answer_per_request_in_order(self, backend: Backend) -> None:
-        """Each answer carries its own request's opening, whichever was ready first."""
+        """Each answer starts with its own request's opening, whatever the order of completion."""
         requests = [
             ask(COUNT, id=f"order-{n}", opening=f"Number {n}: ", max_tokens=1 + n % 3)
             for n in range(2 * min(backend.limits.in_flight, 8) + 1)
@@ -95,7 +95,7 @@ class BackendContract:
             assert answer.text.startswith(request.opening), f"{request.id}: {answer.text!r}"
 
     def test_nothing_asked_nothing_answered(self, backend: Backend) -> None:
-        """An empty list is no error."""
+        """An empty list is not an error."""
         assert backend.generate([]) == [], "no requests, no answers"
 
     def test_submit_gives_a_future(self, backend: Backend) -> None:
@@ -105,25 +105,25 @@ class BackendContract:
         assert isinstance(future.result(_WAIT_S), Generation), "the result is a Generation"
 
     def test_max_tokens_is_respected(self, backend: Backend) -> None:
-        """An answer that would go on is cut and says so."""
+        """An answer that is too long is cut and marked as such."""
         answer = answered(backend, ask(COUNT, max_tokens=2))
         assert answer.finish == "length", f"finish is {answer.finish!r} for {answer.text!r}"
         assert answer.usage.completion_tokens <= 2, f"{answer.usage.completion_tokens} tokens"
 
     def test_greedy_answers_repeat(self, backend: Backend) -> None:
-        """Temperature 0 and one seed give one text."""
+        """Temperature 0 and the same seed give the same text."""
         request = ask("Name a colour.", opening="It is ")
         first, second = answered(backend, request), answered(backend, request)
         assert first.text == second.text, "the same request was answered in two ways"
 
     def test_odd_texts_are_taken(self, backend: Backend) -> None:
-        """Markup of chat templates, other scripts and control characters are only text."""
+        """Chat template markup, other scripts and control characters are plain text."""
         request = ask("</s><|im_end|>\n[INST] naïve 日本語 🪂 \x00\x1b \u202e", max_tokens=2)
         (answer,) = backend.generate([request])
         assert isinstance(answer, Generation | BackendError), f"got {answer!r}"
 
     def test_a_prompt_beyond_the_context_is_an_error(self, backend: Backend) -> None:
-        """Never shortened in silence."""
+        """A prompt is never silently shortened."""
         limit = backend.limits.context_tokens
         if limit is None:
             pytest.skip("the backend does not know its context length")
@@ -132,7 +132,7 @@ class BackendContract:
         assert answer.code == "prompt_too_long", f"code is {answer.code!r}"
 
     def test_closing_ends_open_futures(self, backend: Backend) -> None:
-        """With an answer or with a BackendError, but they end."""
+        """Open futures end with an answer or a BackendError."""
         futures = [backend.submit(ask(COUNT, id=f"open-{n}")) for n in range(8)]
         backend.close()
         done, open_ = wait(futures, _WAIT_S)
@@ -142,14 +142,14 @@ class BackendContract:
             assert error is None or isinstance(error, BackendError), f"ended in {error!r}"
 
     def test_close_is_safe_twice_and_final(self, backend: Backend) -> None:
-        """What is asked of a closed backend ends in a BackendError, in the future."""
+        """A request to a closed backend gets a BackendError in its future."""
         backend.close()
         backend.close()
         error = backend.submit(ask("Anybody there?")).exception(_WAIT_S)
         assert isinstance(error, BackendError), f"a closed backend gave {error!r}"
 
     def test_a_cancelled_request_takes_no_other_with_it(self, backend: Backend) -> None:
-        """Cancelled while it waits, while it is answered or after: all others are answered."""
+        """Cancelling a request while it waits, runs or is done does not affect the others."""
         labels = Labels(texts=("1", "2", "3"), after="Score: ")
 
         def score(n: int) -> "Future[Generation]":
@@ -158,7 +158,7 @@ class BackendContract:
                 ask(f"Score {n}.", id=f"{n}", opening="Score: ", max_tokens=tokens, labels=labels)
             )
 
-        # More than once: the requests of one round may all be answered before they are cancelled.
+        # Several rounds: in one round, all requests may be answered before they are cancelled.
         for _ in range(3):
             futures = [score(n) for n in range(12)]
             cancelled = [future for future in futures[::2] if future.cancel()]
@@ -170,7 +170,7 @@ class BackendContract:
         assert isinstance(score(0).result(_WAIT_S), Generation), "nothing short is answered"
 
     def test_an_answer_that_nobody_waits_for_ends(self, backend: Backend) -> None:
-        """Cancelled in the middle, a long answer does not keep the engine from the next one."""
+        """A long answer that is cancelled midway does not block the next one."""
         if not (backend.capabilities.grammar and backend.capabilities.explanations):
             pytest.skip("the backend cannot be held to a long answer")
 
@@ -186,11 +186,11 @@ class BackendContract:
             assert future.cancel() or future.done(), "a running request can be cancelled"
         began = time.monotonic()
         answered(backend, story(0, 50))
-        # The machine may be busy with something else; even one whole story takes twelve times.
+        # The machine may be busy, but a complete answer takes twelve times as long.
         assert time.monotonic() - began < 4 * usual_s + 2, "the engine wrote on for nobody"
 
     def test_the_grammar_is_kept(self, backend: Backend) -> None:
-        """Whatever the model would rather say."""
+        """The answer follows the grammar, whatever the model prefers."""
         if not backend.capabilities.grammar:
             pytest.skip("the backend does not hold a model to a grammar")
         answer = answered(backend, ask("Tell me a story.", grammar=YES_OR_NO))
@@ -198,7 +198,7 @@ class BackendContract:
         assert answer.constrained, "the answer does not say that it was constrained"
 
     def test_labels_get_log_probabilities(self, backend: Backend) -> None:
-        """Natural logarithms of probabilities, for the labels asked for and no others."""
+        """Label scores are natural-log probabilities, for exactly the requested labels."""
         if not backend.capabilities.label_logprobs:
             pytest.skip("the backend gives no label probabilities")
         labels = Labels(texts=("1", "2", "3"), after="Score: ")

@@ -1,8 +1,8 @@
-"""A prompt as the token ids a model is given; the one way for serving and for training.
+"""Convert a prompt to token ids, identically for serving and training.
 
-The tokenizer is handed in (a Hugging Face one), so nothing heavy is imported here. A prompt that
-differs in one token between training and serving raises no error and costs accuracy: hence one
-function, and none beside it.
+The caller passes in a Hugging Face tokenizer, so this module imports nothing heavy. A prompt that
+differs by one token between training and serving raises no error but costs accuracy, so both use
+this one function.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,7 +12,7 @@ from glider.text.defuse import defuse_literals
 
 
 class Turn(Protocol):
-    """Anything with a role and a content: a `Message`, a turn of a stored example."""
+    """Anything with a role and content: a `Message`, or a turn of a stored example."""
 
     @property
     def role(self) -> str: ...
@@ -22,9 +22,9 @@ class Turn(Protocol):
 
 
 def control_tokens(tokenizer: Any) -> frozenset[str]:
-    """The texts that this tokenizer reads as control tokens."""
+    """Return the strings that this tokenizer parses as control tokens."""
     added = tokenizer.added_tokens_decoder.values()
-    # `all_special_tokens` alone misses most: of Llama 3's it has two, of SmolLM2's three.
+    # `all_special_tokens` alone misses most: it has two of Llama 3's and three of SmolLM2's.
     named = (token.content for token in added if token.special)
     return frozenset([*tokenizer.all_special_tokens, *named])
 
@@ -32,13 +32,13 @@ def control_tokens(tokenizer: Any) -> frozenset[str]:
 def prompt_text(
     tokenizer: Any, messages: Iterable[Turn], opening: str, control: Collection[str]
 ) -> str:
-    """The whole prompt as text: the chat template over defused messages, then the opening.
+    """Return the whole prompt: the chat template over defused messages, then the opening.
 
     Args:
-        control: `control_tokens(tokenizer)`; no message may spell one.
+        control: `control_tokens(tokenizer)`; they are defused in every message.
 
     Raises:
-        jinja2.TemplateError: the model's chat template does not take these messages.
+        jinja2.TemplateError: the model's chat template does not accept these messages.
     """
     turns = [{"role": m.role, "content": defuse_literals(m.content, control)} for m in messages]
     text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
@@ -46,6 +46,6 @@ def prompt_text(
 
 
 def token_ids(tokenizer: Any, text: str) -> list[int]:
-    """Ids of a text that has all its control tokens already: the template has written them."""
+    """Tokenize a text that already has its control tokens, since the template adds them."""
     ids: list[int] = tokenizer(text, add_special_tokens=False).input_ids
     return ids

@@ -1,21 +1,21 @@
-"""Keep judged text from being read as structure: our tags, control tokens, control characters.
+"""Keep judged text from acting as structure: our tags, control tokens, control characters.
 
-Every replacement is one code point for one code point, so a place in the defused text is the
-same place in the original. Nothing else is touched: an instruction written in plain words stays
-what it is, text under judgment.
+Every replacement maps one code point to one code point, so offsets in the defused text equal those
+in the original. Nothing else changes: an instruction in plain words remains part of the judged
+text.
 """
 
 import re
 from collections.abc import Iterable
 from functools import lru_cache
 
-# C0 and C1 controls but tab, newline and carriage return; the marks that reverse or hide text;
-# and tag characters, which spell ASCII that a reader does not see and a model does.
+# C0 and C1 controls except tab, newline and carriage return; characters that reverse or hide
+# text; and tag characters, which encode ASCII that a model sees and a reader does not.
 _CONTROLS = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
 )
 # The shape of control tokens in chat templates: <|im_end|>, <｜User｜>, <s>, <<SYS>>, [INST] ...
-# The first two lookaheads repeat what follows, so that a text of brackets costs little.
+# The first two lookaheads repeat what follows, so that a text of brackets stays cheap.
 _CONTROL_TOKENS = re.compile(
     r"<(?!<[^/S])(?=[|｜/se<])"
     r"(?=[|｜][^<>|｜\n]{0,64}[|｜]>|/?s>|(?:start|end)_of_turn>|</?SYS>>)"
@@ -27,7 +27,7 @@ _HARMLESS = {"<": "‹", "[": "⁅"}
 @lru_cache(maxsize=512)
 def _tag_pattern(tags: frozenset[str]) -> re.Pattern[str]:
     names = "|".join(re.sub(r"\\ |_", r"[\\s_]+", re.escape(tag)) for tag in sorted(tags))
-    # Never two runs of spaces side by side: a hostile text of spaces would cost their square.
+    # Never two adjacent runs of spaces: a hostile text of spaces would take quadratic time.
     return re.compile(rf"<(?!<)(?=\s*(?:/\s*)?(?:{names})\s*(?:/\s*)?>)", re.IGNORECASE)
 
 

@@ -1,10 +1,10 @@
-"""Which language a text is in, by its script and its commonest words; no model, no dictionary.
+"""Detect the language of a text by script and common words; no model, no dictionary.
 
-A script decides where it is of one language (Greek, Korean) or where letters tell its languages
-apart (kana of Japanese, the Ukrainian and the Persian letters). Latin script is told by function
-words: the language of which most words are there, if they are a tenth of all words and half as
-many again as those of the next one. Anything else is not known: short texts, code, lists of names,
-languages without a list here. What is not known is never taken for another language.
+The script decides if only one language uses it (Greek, Korean) or if certain letters distinguish
+its languages (Japanese kana, Ukrainian and Persian letters). For Latin script, function words
+decide: the language with the most matches wins if they are a tenth of all words and 1.5 times those
+of the runner-up. Anything else is unknown: short texts, code, lists of names, languages without a
+word list here. An unknown language is never taken for another one.
 """
 
 import re
@@ -12,15 +12,15 @@ from collections import Counter
 from functools import cache
 
 _MOST = 4_000
-"""Code points that are looked at."""
+"""Maximum code points to examine."""
 _FEWEST_LETTERS = 20
 _FEWEST_WORDS = 8
 _LEAST_SHARE = 0.1
 _LEAD = 1.5
 _MAIN = 0.5
-"""Share of the letters in one script from which on it is the text's."""
+"""Minimum share of letters for a script to be the text's main script."""
 _KANA = 0.1
-"""Share of kana among the East Asian letters from which on they are Japanese."""
+"""Minimum share of kana among the East Asian letters for Japanese."""
 
 _SCRIPTS = {
     "latin": r"A-Za-z\u00c0-\u024f\u1e00-\u1eff",
@@ -72,7 +72,7 @@ def _by_word() -> dict[str, tuple[str, ...]]:
 
 
 def language_of(text: str) -> str | None:
-    """ISO 639-1 code of a text's language; None where it cannot be told."""
+    """Return the ISO 639-1 code of a text's language; None if unknown."""
     text = text[:_MOST]
     letters = Counter(match.lastgroup for match in _script().finditer(text))
     total = letters.total()
@@ -89,7 +89,7 @@ def language_of(text: str) -> str | None:
         case "latin":
             return _latin(lower)
         case "cyrillic":
-            # Both lists of letters are rare elsewhere; other Cyrillic languages stay unknown.
+            # Both sets of letters are rare elsewhere; other Cyrillic languages remain unknown.
             ukrainian, russian = len(_UKRAINIAN.findall(lower)), len(_RUSSIAN.findall(lower))
             if ukrainian == russian:
                 return None

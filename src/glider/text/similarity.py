@@ -1,4 +1,4 @@
-"""How alike two texts are by measures that need no model, 0..1: ROUGE-L, chrF, word vectors."""
+"""Text similarity in 0..1 without a model: ROUGE-L, chrF, word vectors."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
@@ -12,7 +12,7 @@ from glider.core.errors import MissingExtra
 from glider.text.words import words
 
 Pairs = Sequence[tuple[str, str]]
-"""(text, the text that it is held against)"""
+"""(text, reference text)"""
 
 
 def rouge_l(pairs: Pairs) -> list[float]:
@@ -33,8 +33,8 @@ def rouge_l(pairs: Pairs) -> list[float]:
 def chrf(pairs: Pairs) -> list[float]:
     """chrF2 of sacrebleu (Popović 2015) for each text alone, in 0..1.
 
-    Signature: case mixed, effective order, six characters, no words, no spaces. It needs no words,
-    so it is as good in Chinese as in English.
+    Signature: case mixed, effective order, six characters, no words, no spaces. It does not depend
+    on word boundaries, so it works as well in Chinese as in English.
     """
     try:
         from sacrebleu.metrics.chrf import CHRF
@@ -47,8 +47,8 @@ def chrf(pairs: Pairs) -> list[float]:
 def embedding(pairs: Pairs) -> list[float]:
     """Cosine of the mean word-piece vectors of two texts; below 0 counts as 0.
 
-    The vectors are WordLlama's (256 dimensions, mostly English): a table of 16 MB that comes inside
-    the `wordllama` package, so nothing is fetched and no text leaves the machine.
+    The vectors are WordLlama's (256 dimensions, mostly English). Their 16 MB table ships in the
+    `wordllama` package, so nothing is fetched and no text leaves the machine.
     """
     table = _table()
     texts = dict.fromkeys(text for pair in pairs for text in pair)
@@ -58,8 +58,8 @@ def embedding(pairs: Pairs) -> list[float]:
 
 @cache
 def _table() -> Callable[[Iterable[str]], list[NDArray[np.float32]]]:
-    """Texts to vectors of length 1 (of 0 for a text without word pieces)."""
-    # The two files are read here: the package's own loader sets up the program's logging and looks
+    """Return a function from texts to unit vectors (zero for a text without word pieces)."""
+    # We read the two files ourselves: the package's loader configures global logging and looks
     # for its tokenizer on the network, though it is in the package (0.4.0).
     spec = find_spec("wordllama")
     if spec is None or spec.origin is None:

@@ -1,10 +1,10 @@
-"""Find where a quoted phrase sits in the text that was judged.
+"""Locate a quoted phrase in the judged text.
 
-Judges quote phrases; readers want places. This module turns one into the other. It asks no model
-and edits no text, and a phrase it cannot place is reported, not guessed.
+Judges quote phrases; readers need their positions. This module converts one to the other. It uses
+no model and changes no text, and it reports a phrase that it cannot locate instead of guessing.
 
-Offsets count Unicode code points, start included and end excluded, so that text[start:end] gives
-the phrase back (for a folded match: the original wording of it).
+Offsets count Unicode code points, with start included and end excluded, so that text[start:end] is
+the phrase (for a folded match, its original spelling).
 """
 
 import unicodedata
@@ -21,11 +21,11 @@ _TYPOGRAPHY = str.maketrans({
 _WRAPPING = " \t\n\"'“”‘’«»`*"
 _Find = Callable[[str, str], list[tuple[int, int]]]
 _MAX_PLACES = 20
-"""A phrase that stands in more places than this decided nothing in particular."""
+"""A phrase with more occurrences than this is too common to be a highlight."""
 
 
 def locate(text: str, phrase: str) -> list[tuple[int, int]]:
-    """Every place where `phrase` stands in `text`, letter for letter, not overlapping."""
+    """Return all non-overlapping exact occurrences of `phrase` in `text`."""
     if not phrase:
         return []
     places = []
@@ -37,15 +37,15 @@ def locate(text: str, phrase: str) -> list[tuple[int, int]]:
 
 
 def locate_folded(text: str, phrase: str) -> list[tuple[int, int]]:
-    """Every place where `phrase` stands in `text` but for case, spacing and typographic marks."""
+    """Return all occurrences of `phrase`, ignoring case, spacing and typographic marks."""
     folded, origin = _fold(text)
     wanted, _ = _fold(phrase.strip())
     places: list[tuple[int, int]] = []
     start = folded.find(wanted) if wanted else -1
     while start >= 0:
         end = start + len(wanted)
-        # A letter may fold to several ("ß" to "ss"), and a mark belongs to the letter before it:
-        # neither is cut.
+        # A letter may fold to several ("ß" to "ss"), and a mark belongs to the preceding letter:
+        # a match must split neither.
         whole = (start == 0 or origin[start - 1] != origin[start]) and (
             end == len(folded)
             or (origin[end - 1] != origin[end] and not unicodedata.combining(folded[end]))
@@ -56,9 +56,9 @@ def locate_folded(text: str, phrase: str) -> list[tuple[int, int]]:
     return places
 
 
-@lru_cache(maxsize=8)  # one text is searched for one phrase after another
+@lru_cache(maxsize=8)  # one text is searched for several phrases
 def _fold(text: str) -> tuple[str, list[int]]:
-    """Folded text and, for each of its characters, the code point of `text` it came from."""
+    """Return the folded text and, for each character, its code point index in `text`."""
     out: list[str] = []
     origin: list[int] = []
     space = False
@@ -78,15 +78,15 @@ def _fold(text: str) -> tuple[str, list[int]]:
 
 @lru_cache(maxsize=4096)
 def _fold_char(char: str) -> str:
-    # Decomposed, so that a letter with its accent in one code point equals the two apart.
+    # Decomposed, so that a precomposed accented letter equals the letter plus its accent.
     return unicodedata.normalize("NFKD", char).translate(_TYPOGRAPHY).casefold()
 
 
 def place(phrase: str, fields: Sequence[tuple[str, str]]) -> Highlight:
-    """Turn a phrase into a Highlight over (name, text) pairs: exact, else folded, else unplaced.
+    """Make a phrase a Highlight in (name, text) pairs: exact, else folded, else unplaced.
 
-    A model that wraps its quote in quotation marks, or shortens it with an ellipsis, still means
-    the words inside: these are tried when the phrase as written is nowhere.
+    A model may wrap its quote in quotation marks or shorten it with an ellipsis: if the phrase as
+    written does not occur, the words inside are tried.
     """
     methods: tuple[tuple[Match, _Find], ...] = (("exact", locate), ("folded", locate_folded))
     for wording in _wordings(phrase):

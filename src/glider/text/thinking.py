@@ -1,13 +1,13 @@
-"""What reasoning models write before their answer, told apart from the answer.
+"""Separate the reasoning that a model writes before its answer from the answer.
 
-A block such as `<think> ... </think>` at the beginning is not the answer, whatever it holds: scores
-that were weighed and dropped, drafts, the judged text again.
+A leading block such as `<think> ... </think>` is never part of the answer, whatever it contains:
+discarded scores, drafts, or the judged text again.
 """
 
 import re
 
 THINKING_TAGS = ("think", "thinking", "thought")
-"""Names of tags that models think in."""
+"""Names of the tags around reasoning."""
 
 _NAMES = "|".join(THINKING_TAGS)
 _OPENED = re.compile(
@@ -19,10 +19,11 @@ _ANSWER = re.compile(r"\s*(?:[{`<]|Score:|Reason:)")
 
 
 def split_thinking(text: str) -> tuple[str, str]:
-    """What was thought first, tags included, and the rest; added up they are `text`.
+    """Split `text` into the leading reasoning, tags included, and the rest.
 
-    A block without its end is all thought: no answer followed. An end without its beginning counts
-    as well, since some chat templates write the beginning into the prompt.
+    Joined, the two parts equal `text`. A block without a closing tag is all reasoning: no answer
+    followed. A closing tag without an opening tag also counts, since some chat templates put the
+    opening tag into the prompt.
     """
     at = 0
     while opened := _OPENED.match(text, at):

@@ -1,9 +1,8 @@
-"""Where the words of a text are, in any script: the unit of overlap measures.
+"""Split text in any script into words, the unit of overlap measures.
 
-A word is a run of letters, digits and their marks; the underscore parts words. Scripts that are
-written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) have no such runs: there each
-letter with its marks is a word of its own. Korean has spaces and keeps its words. Punctuation and
-symbols are no words. No stemming, no dictionary.
+A word is a run of letters, digits and their combining marks; underscores separate words. In scripts
+without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) each letter with its marks is a word.
+Korean is split at its spaces. Punctuation and symbols are not words. No stemming, no dictionary.
 """
 
 import re
@@ -19,7 +18,7 @@ _UNSPACED = (
 
 @cache
 def _word() -> re.Pattern[str]:
-    # \w knows no combining marks, without which Hindi falls apart.
+    # \w does not match combining marks, which Hindi needs.
     points = map(chr, range(0x300, 0xFE30))
     marks = "".join(c for c in points if unicodedata.category(c).startswith("M"))
     return re.compile(
@@ -28,10 +27,10 @@ def _word() -> re.Pattern[str]:
 
 
 def word_places(text: str) -> list[tuple[int, int]]:
-    """Start and end of every word, rising; `text[start:end]` is the word."""
+    """Return (start, end) of every word, ascending; `text[start:end]` is the word."""
     return [match.span() for match in _word().finditer(text)]
 
 
 def words(text: str) -> list[str]:
-    """Every word in lower case. Of plain English text these are the tokens of `rouge-score`."""
+    """Return every word in lower case; for plain English, the tokens of `rouge-score`."""
     return [match[0].lower() for match in _word().finditer(text)]
