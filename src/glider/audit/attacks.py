@@ -1,7 +1,7 @@
-"""The shipped attacks, and how one is put into a text.
+"""The shipped attacks, and how one is inserted around a text.
 
 `attacks.yaml` holds them as data. An attack is
-what stands before and after the judged text, so that harmless text of the same length can stand in
+the text before and after the judged text, so that harmless text of the same length can take
 the same places.
 """
 
@@ -34,11 +34,11 @@ CODINGS: Mapping[str, Callable[[str], str]] = {
     "fullwidth": lambda text: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in text),
     "tags": lambda text: "".join(chr(0xE0000 + ord(c)) for c in text),
 }
-"""How an order is hidden: name to what is done to it."""
+"""Encodings that hide an order, by name."""
 
 
 class Attack(Frozen):
-    """Text that tries to get a score the output has not earned."""
+    """Text that tries to obtain an undeserved score."""
 
     id: str
     family: str
@@ -56,7 +56,7 @@ class Attack(Frozen):
         return self
 
     def around(self, rubric: Rubric) -> tuple[str, str]:
-        """What stands before and after the judged text."""
+        """Return the text before and after the judged text."""
         ends = {"high": str(rubric.high), "low": str(rubric.low)}
         code = CODINGS[self.coding](_filled(self.hidden, ends)) if self.coding else ""
         text = self.text if "{output}" in self.text else "{output}\n\n" + self.text
@@ -82,6 +82,6 @@ class _Attacks(Frozen):
 
 @cache
 def shipped() -> _Attacks:
-    """The attacks that come with Glider, and the titles of their families."""
+    """Return the attacks that come with Glider, and the titles of their families."""
     text = files("glider.audit").joinpath("attacks.yaml").read_text("utf-8")
     return _Attacks.model_validate(yaml.safe_load(text))

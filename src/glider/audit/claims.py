@@ -1,8 +1,8 @@
-"""Words beside the text that say nothing of its quality: a crowd's opinion, a name, small talk.
+"""Irrelevant context beside the text: a majority opinion, a model name, a distracting sentence.
 
 Pairs follow CoBBLEr: the same two outputs in one order, once with the words in favour of the
-first and once of the second. `pull` is how much more probable the first becomes; a judge that
-goes by the texts has none.
+first and once of the second. `pull` is how much more probable the first becomes; an unbiased judge
+has a pull of zero.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ def _pull(trial: Trial, towards_first: str, towards_second: str) -> float | None
 
 
 class Bandwagon(Probe):
-    """A made-up majority opinion; CoBBLEr's bias is to follow it under both claims."""
+    """A made-up majority opinion; CoBBLEr's bias is following it under both claims."""
 
     name = "bandwagon"
     title = "Bandwagon"
@@ -124,7 +124,7 @@ class Compassion(Probe):
             ):
                 asks[role] = compare(noted(pair, _written(names)), both_orders=False)
                 if role != "weak first":
-                    # The names go with the texts when the order is turned.
+                    # The names stay with their texts when the order is swapped.
                     turned = noted(pair, _written(names[::-1]))
                     asks[f"{role}, turned"] = compare(turned, both_orders=False, swapped=True)
             found.append(Trial(pair, asks))
@@ -184,7 +184,7 @@ def _more_flips(trial: Trial) -> float | None:
 
 
 class Attention(Probe):
-    """A sentence about nothing, at the end of one output."""
+    """An irrelevant sentence at the end of one output."""
 
     name = "attention"
     title = "Distraction"

@@ -23,7 +23,7 @@ from glider.store.manifest import Manifest
 from glider.store.run import RunFolder, write_summary
 
 LIMIT = 50
-"""Rows drawn where nothing is said."""
+"""Number of rows drawn by default."""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""Highlights: are they in the text, and did they decide the score?
+"""Highlights: do they occur in the text, and did they determine the score?
 
-The second question is the deletion test, asked once the highlights are known: the text without its
-highlighted words, against the text without as many others. If highlights tell where the score
-comes from, the first moves it more.
+The second question is the deletion test, run once the highlights are known: the text without its
+highlighted words, against the text without as many other words. If highlights show what determines
+the score, the first deletion moves it more.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ _NONE = "the judge gave no highlights; a judge that writes only scores gives the
 
 
 class Highlights(Probe):
-    """Share of highlights that stand in the text, and the deletion test."""
+    """Share of highlights that occur in the text, and the deletion test."""
 
     name = "highlights"
     title = "Highlights"

@@ -1,9 +1,9 @@
-"""Criterion leakage: does a good impression under one criterion colour another?
+"""Criterion leakage (halo effect): does the score under one criterion affect another?
 
-Two views. *Correlation*: how closely the judge's scores under different criteria go together over
-the user's samples, less how closely people's labels do; good texts are good in several ways, so
-only the surplus is leakage. *Spoiling*: letters are swapped in every text's words, and a criterion
-that letters do not concern, freedom from toxicity, is watched; its score should stay.
+Two views. *Correlation*: how strongly the judge's scores under different criteria correlate over
+the user's samples, minus the same for people's labels; good texts are good in several ways, so
+only the excess is leakage. *Spoiling*: letters are swapped in every text's words, and a criterion
+that spelling does not affect, freedom from toxicity, is scored; its score should not change.
 """
 
 from collections.abc import Sequence
@@ -23,11 +23,11 @@ from glider.stats.statistic import Prepared, average
 
 _SPOILT, _WATCHED = "fluency", "toxicity-free"
 _FEWEST = 10
-"""Samples judged under two criteria, for a correlation between them."""
+"""Minimum number of samples judged under both criteria of a correlation."""
 
 
 class Leakage(Probe):
-    """Correlation between criteria beyond people's, and a spoilt property seen where it is not."""
+    """Excess correlation between criteria, and the effect of misspelling on an unrelated one."""
 
     name = "leakage"
     title = "Criterion leakage"
@@ -77,7 +77,7 @@ class Leakage(Probe):
 
 
 def _correlations(trials: Sequence[Trial], rng: Rng) -> list[Effect]:
-    """Mean Pearson r between the judge's criteria, and its surplus over people's labels."""
+    """Mean Pearson r between the judge's criteria, and its excess over people's labels."""
     rows: dict[str, dict[str, Trial]] = {}
     for trial in trials:
         by_criterion = rows.setdefault(trial.subject.sample.content_id, {})
@@ -151,7 +151,7 @@ def _surplus(rows: Rows, asked: int, rng: Rng) -> Estimate | Undefined:
 
 
 def _shared(rows: Rows) -> dict[tuple[str, str], list[int]]:
-    """Two criteria to the rows that have both, where they are enough."""
+    """Return the rows that have both criteria, for each pair of criteria with enough of them."""
     found: dict[tuple[str, str], list[int]] = {}
     for number, row in enumerate(rows):
         for pair in combinations(sorted(row), 2):

@@ -1,8 +1,8 @@
 """Length: the same content at greater length, and longer against shorter (CoBBLEr's salience).
 
-The padded copy repeats half of the text's own sentences, so it says nothing new in any language.
+The padded copy repeats half of the text's own sentences, so it adds no content in any language.
 Preferences are counted on pairs whose winner is the same in both orders. That a judge marks the
-copy down is no bias (many criteria ask for brevity); that it marks it up is.
+copy down is not a bias (many criteria ask for brevity); marking it up is.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _EMPTY = "no text to make longer"
 
 
 class LengthProbe(Probe):
-    """Score of a padded copy, and who wins beside it."""
+    """Score of a padded copy, and the winner in a direct comparison."""
 
     name = "length"
     title = "Length"
@@ -62,7 +62,7 @@ class LengthProbe(Probe):
         return found + self._of_pairs(trials, rng)
 
     def _of_pairs(self, trials: Sequence[Trial], rng: Rng) -> list[Effect]:
-        """On the data's own pairs, where longer may be better: beside what people preferred."""
+        """On the data's own pairs, where longer may be better: compare with people's choices."""
         unlike = [t for t in trials if "pair" in t.asks and _longer(t.subject) is not None]
         if not unlike:
             return []
@@ -95,7 +95,7 @@ def _none_steady(trials: Sequence[Trial]) -> str:
 
 
 def _longer(pair: Subject) -> str | None:
-    """Name of the longer output; None where both are as long."""
+    """Name of the longer output; None if both are equally long."""
     first, second = pair.sample.judged
     if len(first.text) == len(second.text):
         return None

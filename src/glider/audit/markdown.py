@@ -1,4 +1,4 @@
-"""Format: the same words in bullets, bold, under a heading, in a code fence."""
+"""Formatting: the same words as bullets, in bold, under a heading, in a code fence."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,9 +1,9 @@
 """Compute a figure and its interval from the values of trials.
 
 Everything about one sample is resampled together. A share of independent samples gets Wilson's
-interval, everything else the cluster bootstrap. Where all samples have the same value there is
-nothing to resample: then the interval is how many unlike samples could have been missed, times how
-far off they could be.
+interval, everything else the cluster bootstrap. If all samples have the same value, resampling
+shows no variation: the interval is then the number of different samples that could have been
+missed, times the largest possible difference.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +30,7 @@ class Values:
     clusters: NDArray[np.int64]
     """Codes from 0."""
     asked: int
-    """Trials, those without a value included."""
+    """Number of trials, including those without a value."""
 
     def __len__(self) -> int:
         return len(self.values)
@@ -56,7 +56,7 @@ def mean(
 
     Args:
         span: lowest and highest possible value.
-        nothing: why there may be no value at all, and what to supply.
+        nothing: why there may be no value at all, and what the user can supply.
     """
     n, skipped = len(found), found.asked - len(found)
     if not found.asked:
@@ -77,7 +77,7 @@ def mean(
 def _constant(
     value: float, samples: int, span: tuple[float, float], n: int, skipped: int
 ) -> Estimate:
-    # Were more of all samples than this unlike, one would be among those seen in 95 of 100 cases.
+    # If a larger share differed, at least one would have been seen in 95 of 100 cases.
     missed = 1 - 0.05 ** (1 / samples)
     low, high = span
     return Estimate(

@@ -1,4 +1,4 @@
-"""Write an audit as one HTML page: a headline, then every probe's figures, drawn and in words."""
+"""Write an audit as one HTML page: a headline, then every probe's figures, as charts and text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ from glider.pages.words import count, coverage, date
 from glider.report.failures import failure_title
 
 _KINDS: Mapping[Verdict, str] = {"fail": "bad", "unsure": "warn", "pass": "good"}
-"""Verdict to the class of its pill."""
+"""CSS class of each verdict's pill."""
 _NARROWEST = 0.25
-"""Half the width of the axis of shifts, at least."""
+"""Minimum half-width of the axis of shifts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class _Lane:
 
     drawing: Markup
     allowed: tuple[str, str] | None
-    """Left edge and width of what is allowed, in per cent of the axis."""
+    """Left edge and width of the allowed range, in per cent of the axis."""
     ends: tuple[str, str] | None
-    """What the axis runs from and to, said once for each unit of a probe."""
+    """Labels of the axis ends, shown once for each unit of a probe."""
 
 
 def page(audit: Audit) -> str:
@@ -70,7 +70,7 @@ def _facts(audit: Audit) -> dict[str, str]:
 
 
 def _lost(audit: Audit) -> Iterator[str]:
-    """What could not be judged or read, which no number may hide."""
+    """Yield what could not be judged or read, which no number may hide."""
     if audit.failures:
         reasons = "; ".join(f"{failure_title(key)} ({n:,})" for key, n in audit.failures.items())
         lost = audit.asked - audit.judged
@@ -104,13 +104,13 @@ def _lane(found: ProbeFinding, known: Sequence[ProbeFinding], *, ends: bool) -> 
 
 
 def _axis(unit: Unit, known: Sequence[ProbeFinding]) -> tuple[float, float]:
-    """One axis for all numbers of a unit in a probe."""
+    """Return one axis for all numbers of a unit in a probe."""
     if unit == "share":
         return 0.0, 1.0
     if unit == "correlation":
         return -1.0, 1.0
     ends = [abs(end) for f in known if f.unit == unit for end in (f.low, f.high) if end is not None]
     half = max(_NARROWEST, *ends)
-    # To the next quarter, so that the axis has round ends.
+    # Round to the next quarter, so that the axis has round ends.
     half = min(1.0, -(-half // 0.25) * 0.25)
     return -half, half

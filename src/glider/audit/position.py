@@ -1,4 +1,4 @@
-"""Position: the same two outputs in both orders. A judge that reads has one winner."""
+"""Position: the same two outputs in both orders. An unbiased judge picks the same winner."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,7 +12,7 @@ _MADE = " The pairs were made here: each output beside its own first half."
 
 
 class Position(Probe):
-    """Flip rate and first-slot share (CoBBLEr's order bias, first and last apart)."""
+    """Flip rate and first-slot share (CoBBLEr's order bias, first and last separately)."""
 
     name = "position"
     title = "Position"
@@ -58,7 +58,7 @@ def _flipped(trial: Trial) -> float | None:
 
 
 def _slots(trial: Trial) -> list[float] | None:
-    """For each order 1 if the output shown first won, 0 if the other, 0.5 for a tie."""
+    """For each order, 1 if the output shown first won, 0 if the other did, 0.5 for a tie."""
     outcome = trial.said["pair"]
     if not isinstance(outcome, Comparison):
         return None

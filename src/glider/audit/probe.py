@@ -1,10 +1,10 @@
 """The interface of a probe, and the types all probes share.
 
-A probe asks the same thing twice, with one difference that should not matter, and measures what
-the difference did. `trials` and `more` say what to ask, `effects` reads the answers; none of them
-asks a model, so all probes are judged in one stream, and answers on disk can be measured again.
+A probe asks the same question twice, with one difference that should not matter, and measures its
+effect. `trials` and `more` define the questions, `effects` evaluates the answers; none of them
+calls a model, so all probes are judged in one stream, and stored answers can be evaluated again.
 
-Scores are places on the rubric in 0..1: the lowest level 0, the highest 1, levels equally spaced.
+Scores are positions on the rubric in 0..1: lowest level 0, highest 1, levels equally spaced.
 So labels 1 to 5 and 10 to 50 are compared level by level.
 """
 
@@ -31,44 +31,44 @@ Side = Literal["both", "above"]
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """One output under one criterion, or two outputs to compare: what the user's data holds."""
+    """One output under one criterion, or two outputs to compare, from the user's data."""
 
     sample: Sample
     """One judged field, or two."""
     criterion: Criterion
     gold: float | None = None
-    """What people said, 0..1: their score on their scale; of a pair 0 the first output is better,
+    """Human label, 0..1: the score on its scale; for a pair 0 the first output is better,
     1 the second, 0.5 a tie."""
     own: tuple[bool, ...] = ()
-    """For each judged field: written by the judge's own model. Empty where nothing says so."""
+    """For each judged field, whether the judge's own model wrote it. Empty if unknown."""
     made: bool = False
-    """A pair made by the audit out of one output; the data has none of its own."""
+    """Whether the audit made this pair from one output, because the data has no pairs."""
     shares: str = ""
     """Equal for subjects that share an input and context (`data/clusters.py`); empty: unknown."""
 
     @property
     def is_pair(self) -> bool:
-        """Two outputs are compared."""
+        """Whether two outputs are compared."""
         return len(self.sample.judged) == 2
 
     @property
     def cluster(self) -> str:
-        """What is resampled together: what shares an input and context, or is the same texts."""
+        """The resampling unit: subjects with the same input and context, or the same texts."""
         return self.shares or self.sample.content_id
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeTask:
-    """One thing to put to the judge."""
+    """One question for the judge."""
 
     work: Work
     apart: str = ""
-    """Equal works are judged once, unless this differs."""
+    """Equal tasks are judged once, unless this differs."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A subject with the things to ask about it, by role, and later what the judge said."""
+    """A subject with its tasks by role and, later, the judge's answers."""
 
     subject: Subject
     asks: Mapping[str, ProbeTask]
@@ -80,14 +80,14 @@ class Trial:
         return outcome if isinstance(outcome, Judgment) else None
 
     def score(self, role: str) -> float | None:
-        """Place on the rubric, 0..1: the mean over the levels where known, else the one level."""
+        """Position on the rubric, 0..1: the expected level if known, else the chosen level."""
         judgment, work = self.judgment(role), self.asks[role].work
         if judgment is None or not isinstance(work, JudgeTask):
             return None
         return place(judgment, work.criterion.rubric)
 
     def level(self, role: str) -> int | None:
-        """Number of the likeliest level, from 0."""
+        """Index of the most probable level, from 0."""
         judgment, work = self.judgment(role), self.asks[role].work
         if judgment is None or not isinstance(work, JudgeTask):
             return None
@@ -99,7 +99,7 @@ class Trial:
         return outcome.p_first if isinstance(outcome, Comparison) else None
 
     def flipped(self, role: str) -> bool | None:
-        """The two orders named different winners; None if not both could be judged."""
+        """Whether the two orders have different winners; None if either could not be judged."""
         outcome = self.said[role]
         return outcome.flipped if isinstance(outcome, Comparison) else None
 
@@ -111,18 +111,18 @@ class Trial:
         return 0.5 if outcome.preferred is None else float(outcome.preferred == field)
 
     def rise(self, before: str, after: str) -> float | None:
-        """How far the score rises from one role to the other, -1..1."""
+        """Increase of the score from one role to the other, -1..1."""
         first, second = self.score(before), self.score(after)
         return None if first is None or second is None else second - first
 
     def changed(self, before: str, after: str) -> float | None:
-        """1 if the likeliest level differs, else 0."""
+        """1 if the most probable level differs, else 0."""
         first, second = self.level(before), self.level(after)
         return None if first is None or second is None else float(first != second)
 
 
 def place(judgment: Judgment, rubric: Rubric) -> float:
-    """A judgment's place on the rubric in 0..1, the lowest level 0, levels equally spaced."""
+    """Return a judgment's position on the rubric in 0..1: lowest level 0, levels equally spaced."""
     places = np.linspace(0.0, 1.0, len(rubric.scores))
     if judgment.score_probs is not None:
         probs = [judgment.score_probs[score] for score in rubric.scores]
@@ -140,27 +140,27 @@ def first_share(shown: Judgment) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Effect:
-    """One number of a probe, with what it would be without bias and how far it may go."""
+    """One number of a probe, with its value for an unbiased judge and its default bound."""
 
     name: str
-    """Short and stable: `flips`. With the probe's name it is what --fail-above takes."""
+    """Short and stable: `flips`. Combined with the probe's name it is the key for --fail-above."""
     title: str
     """What is measured, in a few words."""
     estimate: Estimate | Undefined
     asked: int
     """Comparisons, texts or attacks put to the judge."""
     judged: int
-    """Those with every judgment they need."""
+    """Number of those for which every required judgment succeeded."""
     unit: Unit
-    """`share`: of what was judged, 0..1. `shift`: of the whole scale, -1..1."""
+    """`share`: of the judged items, 0..1. `shift`: of the whole scale, -1..1."""
     neutral: float = 0.0
-    """The value of a judge without this bias."""
+    """The value for an unbiased judge."""
     bound: float | None = None
-    """How far from `neutral` is too far by default; None: shown, and not decided on."""
+    """Default maximum distance from `neutral`; None: reported without a verdict."""
     side: Side = "both"
     """`above`: only a value above `neutral` is bias."""
     means: str
-    """One sentence on what it means for the user; `{value}` is the number as people read it."""
+    """One sentence on its meaning for the user; `{value}` is the formatted number."""
 
 
 class Probe(ABC):
@@ -169,24 +169,24 @@ class Probe(ABC):
     name: str
     title: str
     asks: str
-    """What it tries, in one sentence."""
+    """What it tests, in one sentence."""
     advice: str
     """What to do about a bad result, in one or two sentences."""
 
     @abstractmethod
     def trials(self, subjects: Sequence[Subject], rng: Rng) -> list[Trial]:
-        """What to ask; pure: the same for the same subjects and seed.
+        """Return the questions; deterministic for the same subjects and seed.
 
-        Where the data does not serve it is nothing, and `effects` of nothing says what to supply.
+        If the data is unsuitable it is empty, and `effects` of an empty list says what to supply.
         """
 
     def more(self, trials: Sequence[Trial], rng: Rng) -> list[Trial]:
-        """What to ask beyond, once the answers to `trials` are known."""
+        """Return follow-up questions, once the answers to `trials` are known."""
         return []
 
     @abstractmethod
     def effects(self, trials: Sequence[Trial], rng: Rng) -> list[Effect]:
-        """What the answers show."""
+        """Evaluate the answers."""
 
 
 _BUILT_IN = {
@@ -208,5 +208,5 @@ PROBES: Registry[type[Probe]] = Registry(kind="probe", group="glider.probes", bu
 
 
 def known_probes() -> list[str]:
-    """Every probe there is: the built-in ones in the order of the report, then others."""
+    """Return every available probe: the built-in ones in the order of the report, then others."""
     return [*_BUILT_IN, *(name for name in PROBES.names() if name not in _BUILT_IN)]

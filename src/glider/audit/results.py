@@ -29,30 +29,30 @@ class ProbeFinding(Frozen):
     low: float | None = None
     high: float | None = None
     n: int
-    """Values the number rests on."""
+    """Number of values behind the number."""
     asked: int
     judged: int
     method: str = ""
     undefined: str = ""
-    """Why there is no value, and what to supply."""
+    """Reason why there is no value, and what to supply."""
     neutral: float
-    """The value of a judge without this bias."""
+    """The value for an unbiased judge."""
     bound: float | None
-    """How far from `neutral` is too far."""
+    """Maximum distance from `neutral`."""
     side: Side
     verdict: Verdict
-    """`shown`: nothing is decided on it."""
+    """`shown`: reported without a verdict."""
     means: str
-    """What it means, in a sentence."""
+    """Its meaning, in a sentence."""
 
     @property
     def key(self) -> str:
-        """What --fail-above takes."""
+        """The key for --fail-above."""
         return f"{self.probe}.{self.name}"
 
 
 class ProbeReport(Frozen):
-    """One probe with its numbers; the worst verdict of them is its own."""
+    """One probe with its numbers; its verdict is the worst of theirs."""
 
     name: str
     title: str
@@ -62,14 +62,14 @@ class ProbeReport(Frozen):
 
     @property
     def verdict(self) -> Verdict:
-        """`fail` before `unsure` before `pass`; `undefined` if nothing could be decided."""
+        """`fail` before `unsure` before `pass`; `undefined` if there is no verdict."""
         found = {finding.verdict for finding in self.findings}
         order: tuple[Verdict, ...] = ("fail", "unsure", "pass", "undefined", "shown")
         return next(verdict for verdict in order if verdict in found)
 
 
 class Audit(Frozen):
-    """Everything an audit found."""
+    """All results of an audit."""
 
     version: int = 1
     made_at: str
@@ -79,31 +79,31 @@ class Audit(Frozen):
     data: str
     """Name of the file, without its folder."""
     subjects: int
-    """Outputs (or pairs) under a criterion that were probed."""
+    """Number of outputs (or pairs) probed under a criterion."""
     samples: int
     criteria: tuple[str, ...]
     unreadable: int
-    """Rows of the data that hold no sample; nothing was asked of them."""
+    """Rows of the data without a sample, which were not judged."""
     asked: int
     judged: int
     failures: dict[str, int]
-    """`stage/code` to how many judgments were lost by it; of pairs each order counts."""
+    """Number of failed judgments by `stage/code`; each order of a pair counts."""
     notes: tuple[str, ...] = ()
-    """What to know before relying on the numbers."""
+    """Caveats about the numbers."""
     probes: tuple[ProbeReport, ...]
 
     @property
     def failed(self) -> list[ProbeFinding]:
-        """Numbers whose whole interval lies beyond the bound."""
+        """Numbers whose whole interval is beyond the bound."""
         return [f for probe in self.probes for f in probe.findings if f.verdict == "fail"]
 
 
 def finding(probe: str, effect: Effect, bounds: Mapping[str, float]) -> ProbeFinding:
-    """An effect with its verdict.
+    """Return an effect with its verdict.
 
     Args:
-        bounds: what --fail-above says: `probe` for the numbers that have a bound anyway,
-            `probe.name` for any.
+        bounds: values of --fail-above: `probe` applies to the numbers that have a default bound,
+            `probe.name` to any.
     """
     bound = effect.bound
     if bound is not None:
@@ -146,7 +146,7 @@ def _verdict(effect: Effect, bound: float | None) -> Verdict:
 
 
 def spoken(value: float, unit: Unit) -> str:
-    """A number as people read it: a share in per cent, a shift with its sign."""
+    """Format a number for people: a share in per cent, a shift with its sign."""
     if unit == "share":
         return f"{100 * value:.0f}\N{NBSP}%"
     written = f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
@@ -154,7 +154,7 @@ def spoken(value: float, unit: Unit) -> str:
 
 
 def span(found: ProbeFinding) -> str:
-    """The interval as people read it; empty where there is none."""
+    """Format the interval for people; empty if there is none."""
     if found.low is None or found.high is None:
         return ""
     return f"{spoken(found.low, found.unit)} to {spoken(found.high, found.unit)}"
@@ -171,7 +171,7 @@ VERDICTS: Mapping[Verdict, str] = {
 
 
 def headline(audit: Audit) -> str:
-    """What the audit came to, in a sentence."""
+    """Summarize the audit in a sentence."""
     found = [probe.verdict for probe in audit.probes]
     said = [
         f"{found.count(verdict)} {words}" for verdict, words in VERDICTS.items() if verdict in found
@@ -180,7 +180,7 @@ def headline(audit: Audit) -> str:
 
 
 def remedy(probe: ProbeReport) -> str:
-    """What to do about a probe's verdict; nothing where all is well."""
+    """Return the advice for a probe's verdict; empty if it passes."""
     if probe.verdict == "unsure":
         return f"Audit more texts to be sure (`--limit`). If it is so: {_lower(probe.advice)}"
     return probe.advice if probe.verdict == "fail" else ""
@@ -195,7 +195,7 @@ def _plural(n: int, what: str) -> str:
 
 
 def parse_bounds(written: Sequence[str]) -> dict[str, float]:
-    """`["position=0.2", "injection.success=0.05"]` as key to bound.
+    """Parse `["position=0.2", "injection.success=0.05"]` into bounds by key.
 
     Raises:
         SetupError: not of the form PROBE=NUMBER or PROBE.NAME=NUMBER.
@@ -219,7 +219,7 @@ def parse_bounds(written: Sequence[str]) -> dict[str, float]:
 
 
 def check_bounds(bounds: Mapping[str, float], reports: Sequence[ProbeReport]) -> None:
-    """Every bound is for a number that was measured.
+    """Check that every bound is for a measured number.
 
     Raises:
         UnknownName: a misspelt name must not pass for a kept bound.

@@ -1,4 +1,4 @@
-"""Test-retest: the same task twice. A greedy judge says the same; a sampled one has a spread."""
+"""Test-retest: the same task twice. Greedy decoding repeats its answer; sampling has a spread."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -59,7 +59,7 @@ class Retest(Probe):
 def _changed(trial: Trial) -> float | None:
     if trial.subject.is_pair:
         first, again = trial.p_first("once"), trial.p_first("again")
-        # The winner, or that there is none.
+        # The winner, or a tie.
         return None if first is None or again is None else float(_side(first) != _side(again))
     return trial.changed("once", "again")
 

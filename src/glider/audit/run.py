@@ -1,8 +1,8 @@
-"""Plan all probes, judge all variants in one stream, journal each, and read the answers.
+"""Plan all probes, judge all variants in one stream, journal each, and evaluate the answers.
 
-The plan is the same for the same data, probes and seed, so row n of the journal is the same
-question on the next start: a killed audit goes on where it was. Equal questions of several probes
-are put once. A second round asks what depends on answers of the first (the deletion test).
+The plan is deterministic in data, probes and seed, so row n of the journal is the same
+question on the next start: an interrupted audit resumes where it stopped. Identical questions of
+several probes are asked once. A second round asks what depends on the first (the deletion test).
 """
 
 import json
@@ -26,16 +26,16 @@ from glider.judging.pairs import PairTask
 from glider.store.run import RunFolder, outcomes
 
 _FEWEST, _MOST_ALIKE = 10, 0.9
-"""From so many texts on, so large a share with one and the same score is worth a word."""
+"""With at least so many texts, so large a share with the same score causes a note."""
 
 
 @dataclass
 class _Plan:
-    """Questions by row, each once."""
+    """Questions by row, without duplicates."""
 
     asks: list[ProbeTask] = field(default_factory=list)
     labels: list[dict[str, str]] = field(default_factory=list)
-    """Probe and role that first asked, and the sample it is about."""
+    """Probe and role that asked first, and the sample concerned."""
     _rows: dict[tuple[str, ...], int] = field(default_factory=dict)
 
     def add(self, probe: str, trial: Trial) -> None:
@@ -59,7 +59,7 @@ def _key(ask: ProbeTask) -> tuple[str, ...]:
 
 
 class Auditor:
-    """One audit of one judge: what to ask, what was answered, what it shows."""
+    """One audit of one judge: its questions, their answers and the results."""
 
     def __init__(self, subjects: Sequence[Subject], probes: Sequence[str], *, seed: int) -> None:
         """Plan the first round.
@@ -67,7 +67,7 @@ class Auditor:
         Args:
             subjects: what the data holds.
             probes: names.
-            seed: of every random choice; each probe draws from its own stream.
+            seed: for every random choice; each probe draws from its own stream.
 
         Raises:
             UnknownName: no such probe.
@@ -83,17 +83,17 @@ class Auditor:
 
     @property
     def planned(self) -> int:
-        """Questions of the first round."""
+        """Number of questions in the first round."""
         return len(self._plan.asks)
 
     def _rng(self, probe: Probe, purpose: int) -> Rng:
         return np.random.default_rng([self.seed, purpose, *probe.name.encode()])
 
     def judge(self, judge: Judge, run: RunFolder, on_outcome: OnOutcome) -> None:
-        """Put what is not answered yet to the judge, and what follows from the answers.
+        """Ask the judge every open question, then the second round.
 
         Raises:
-            RunError: the run folder cannot be written; what it holds is safe.
+            RunError: the run folder cannot be written; what it already contains is safe.
         """
         self._said |= {row: outcome for row, outcome in outcomes(run.path)}
         self._ask(judge, run, on_outcome)
@@ -136,10 +136,10 @@ class Auditor:
         bounds: Mapping[str, float],
         unreadable: int = 0,
     ) -> Audit:
-        """Read the answers.
+        """Evaluate the answers.
 
         Raises:
-            UnknownName: a bound for a number that this audit does not have.
+            UnknownName: a bound for a number this audit does not have.
         """
         reports = []
         for probe in self._probes:
@@ -198,5 +198,5 @@ def _failures(outcome: Outcome) -> list[Failure]:
 
 
 def _described(sample: Sample, label: Mapping[str, str]) -> Sample:
-    """The sample with what it is for, so that the run can be read by itself."""
+    """Return the sample with a label of its purpose, so that the run folder is self-explanatory."""
     return sample.model_copy(update={"metadata": {**sample.metadata, **label}})

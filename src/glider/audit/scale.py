@@ -1,7 +1,7 @@
-"""The scale itself: its levels listed from the top down, and the same levels under other numbers.
+"""The scale itself: its levels listed from the top down, and the same levels renumbered.
 
-A judge that goes by what the levels say gives the same level. Only the wording of the question is
-changed, never the order of merit or what a level means.
+A judge that follows the descriptions of the levels gives the same level. Only the wording of the
+question changes, never the ranking or the meaning of a level.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ class RubricOrder(Probe):
                 subject,
                 {
                     "plain": grade(subject.sample, subject.criterion),
-                    # Both have one hash, which does not look at order.
+                    # Both have the same hash, which ignores order.
                     "top down": grade(
                         subject.sample, listed_top_down(subject.criterion), apart="top down"
                     ),

@@ -1,7 +1,7 @@
 """Self-preference: the judge's own outputs against others' (CoBBLEr's egocentric bias).
 
-Only the data can say who wrote what. A judge whose model writes well wins rightly, so only what
-goes beyond human labels is decided on; without labels the numbers are shown.
+Only the data can say who wrote what. A judge whose model writes well deserves to win, so the
+verdict is about the excess over human labels; without labels the numbers are only shown.
 """
 
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ class SelfPreference(Probe):
 
 
 def _answers(subjects: Sequence[Subject]) -> list[Trial]:
-    """Single outputs to one input under one criterion, where both kinds of writers are there."""
+    """Return single outputs for one input and criterion that has both own and other writers."""
     groups: dict[tuple[str, str], list[Subject]] = {}
     for subject in subjects:
         asked = subject.sample.with_role("input")

@@ -1,7 +1,7 @@
-"""Subjects in the shape a probe needs: single outputs out of pairs, pairs out of single outputs.
+"""Convert subjects to what a probe needs: pairs to single outputs, single outputs to pairs.
 
-What is chosen is chosen by the texts' own hash, so every probe makes the same subject, and what
-they share is judged once.
+Choices depend only on a hash of the texts, so every probe makes the same subject, and shared ones
+are judged once.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from glider.judging.pairs import PairTask
 
 
 def singles(subjects: Sequence[Subject]) -> list[Subject]:
-    """One output each; of a pair, one of the two."""
+    """Return single outputs; one of the two of each pair."""
     return [_one_of(subject) if subject.is_pair else subject for subject in subjects]
 
 
@@ -31,7 +31,7 @@ def _one_of(pair: Subject) -> Subject:
 
 
 def pairs(subjects: Sequence[Subject]) -> list[Subject]:
-    """The data's own pairs; where it has none, each output beside its own first half."""
+    """Return the data's own pairs; if there are none, each output against its own first half."""
     own = [subject for subject in subjects if subject.is_pair]
     return own or [made for subject in subjects if (made := _beside_its_half(subject))]
 
@@ -46,7 +46,7 @@ def _beside_its_half(subject: Subject) -> Subject | None:
 
 
 def beside(subject: Subject, first: str, second: str) -> Subject:
-    """A pair of two wordings of one output."""
+    """Return a pair of two versions of one output."""
     sample = with_outputs(subject.sample, first, second)
     return replace(subject, sample=sample, gold=None, own=(), made=True)
 
@@ -61,13 +61,13 @@ def text_of(subject: Subject) -> str:
 
 
 def with_output(sample: Sample, text: str) -> Sample:
-    """The sample with this as its only judged text."""
+    """Return the sample with this text as its only judged field."""
     name = sample.judged[0].name if len(sample.judged) == 1 else "output"
     return _with(sample, Field(name=name, text=text, role="judged"))
 
 
 def with_outputs(sample: Sample, first: str, second: str) -> Sample:
-    """The sample with these two texts to compare."""
+    """Return the sample with these two texts to compare."""
     return _with(
         sample,
         Field(name="output 1", text=first, role="judged"),
@@ -76,7 +76,7 @@ def with_outputs(sample: Sample, first: str, second: str) -> Sample:
 
 
 def with_note(sample: Sample, note: str) -> Sample:
-    """The sample with a remark beside its texts, in a field that is shown and not judged."""
+    """Return the sample with a note in an additional field that is shown and not judged."""
     taken = {field.name.casefold() for field in sample.fields}
     names = chain(["note"], (f"note {number}" for number in count(2)))
     name = next(name for name in names if name not in taken)
@@ -88,12 +88,12 @@ def _with(sample: Sample, *judged: Field) -> Sample:
 
 
 def grade(sample: Sample, criterion: Criterion, *, apart: str = "") -> ProbeTask:
-    """Ask for the score of a single output."""
+    """Build the task of scoring a single output."""
     return ProbeTask(JudgeTask(sample, criterion), apart)
 
 
 def compare(subject: Subject, *, both_orders: bool = True, swapped: bool = False) -> ProbeTask:
-    """Ask which of two outputs is better."""
+    """Build the task of choosing the better of two outputs."""
     first, second = (field.name for field in subject.sample.judged)
     if swapped:
         first, second = second, first
@@ -101,5 +101,5 @@ def compare(subject: Subject, *, both_orders: bool = True, swapped: bool = False
 
 
 def noted(subject: Subject, note: str) -> Subject:
-    """The subject with a remark beside its texts."""
+    """Return the subject with a note beside its texts."""
     return replace(subject, sample=with_note(subject.sample, note))

@@ -1,4 +1,4 @@
-"""Turn the user's rows into the subjects of an audit."""
+"""Convert the user's rows to the subjects of an audit."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -27,19 +27,19 @@ def subjects(
     writers: str = "writers",
     own: Collection[str] = (),
 ) -> tuple[list[Subject], int]:
-    """Every output (or two of several) of every row under every criterion.
+    """Return every output (or pair of outputs) of every row under every criterion.
 
     Args:
-        criteria: empty: each row brings its own, and its `label` is people's judgment under it.
-        writers: column with the name of who wrote the output, or a list of names for several.
+        criteria: if empty, each row brings its own and its `label` is the human label under it.
+        writers: column with the writer's name, or a list of names for several outputs.
         own: the judge's names in that column.
 
     Returns:
-        The subjects, and how many rows hold no sample.
+        The subjects, and the number of rows without a sample.
 
     Raises:
-        GliderError: no row holds one; why the first does not.
-        DataError: labels of pairs on another scale.
+        GliderError: no row has a sample; gives the reason for the first row.
+        DataError: labels of pairs use another scale.
     """
     columns = replace(columns, kept=tuple(dict.fromkeys((*columns.kept, writers))))
     found: list[tuple[int, Subject]] = []
@@ -63,7 +63,7 @@ def subjects(
             found += [(row.index, each) for each in _subjects(sample, criterion, gold, marks)]
     if first is not None and not found:
         raise first
-    # Texts that share an input and context are not independent: as the rows of a run.
+    # Texts that share an input and context are not independent, as for the rows of a run.
     keys = Clusters.of(samples).keys
     shared = [replace(s, shares=str(keys[row]) if row in keys else "") for row, s in found]
     return shared, unreadable
@@ -95,7 +95,7 @@ def _subjects(
 
 
 def _own_outputs(written: Any, outputs: int, own: Collection[str]) -> tuple[bool, ...]:
-    """Which outputs the judge's model wrote; empty if the data does not say it of every one."""
+    """Return which outputs the judge's model wrote; empty unless known for all of them."""
     names = written if isinstance(written, list) else [written]
     if not own or len(names) != outputs or not all(isinstance(name, str) for name in names):
         return ()
@@ -104,7 +104,7 @@ def _own_outputs(written: Any, outputs: int, own: Collection[str]) -> tuple[bool
 
 
 def _gold(row: Row, sample: Sample, criterion: Criterion) -> float | None:
-    """A row's label in 0..1 of its scale; of a pair 0, 0.5 or 1 as it stands."""
+    """Return a row's label as 0..1 of its scale; for a pair 0, 0.5 or 1 unchanged."""
     pair = len(sample.judged) == 2
     try:
         label = label_of(row.data.get(_LABEL), pair=pair, path=row.path, line=row.line)

@@ -1,4 +1,4 @@
-"""Write an audit as plain text for a terminal: the same figures as the page, no colour."""
+"""Write an audit as plain text for a terminal: the same figures as the page, without colour."""
 
 from textwrap import fill
 
@@ -15,7 +15,7 @@ from glider.audit.results import (
 
 
 def table(audit: Audit) -> str:
-    """Every number with its interval, count and verdict, and what to do where it matters."""
+    """Format every number with its interval, count and verdict, and advice where needed."""
     blocks = [_probe(probe) for probe in audit.probes]
     lost = audit.asked - audit.judged
     asked = f"{audit.asked:,} judgments asked, {lost:,} with a failure"

@@ -1,6 +1,6 @@
-"""Changes to a text that should not change its score: longer, decorated, misspelt. Pure functions.
+"""Changes to a text that should not change its score: padding, formatting, misspelling.
 
-What is added is English, or the text's own words where that will do. Nothing here knows a judge.
+Added text is English, or repeats the text's own words where possible. All functions are pure.
 """
 
 import re
@@ -35,12 +35,12 @@ _HARMLESS = (
 
 
 def sentences(text: str) -> list[str]:
-    """The text's sentences and lines, without the space between them."""
+    """Return the text's sentences and lines, without the whitespace between them."""
     return [part for part in _END.split(text.strip()) if part]
 
 
 def padded(text: str, rng: Rng) -> str:
-    """The text, and half of its sentences once more: longer, with nothing new, in any language."""
+    """Repeat half of the text's sentences: longer, with no new content, in any language."""
     parts = sentences(text)
     if not parts:
         return text
@@ -49,7 +49,7 @@ def padded(text: str, rng: Rng) -> str:
 
 
 def shortened(text: str) -> str:
-    """The first half of the text's sentences; of a single sentence, half of its characters."""
+    """Return the first half of the text's sentences; for a single sentence, half its characters."""
     parts = sentences(text)
     if len(parts) > 1:
         return " ".join(parts[: len(parts) // 2])
@@ -57,7 +57,7 @@ def shortened(text: str) -> str:
 
 
 def misspelt(text: str, rng: Rng) -> str:
-    """Two inner letters swapped in half of all longer words: still readable, plainly faulty."""
+    """Swap two inner letters in half of all longer words: still readable, clearly faulty."""
 
     def swap(match: re.Match[str]) -> str:
         word = match[0]
@@ -70,24 +70,24 @@ def misspelt(text: str, rng: Rng) -> str:
 
 
 def irrelevant(rng: Rng) -> str:
-    """A sentence that says nothing about the text."""
+    """Return an irrelevant sentence."""
     return IRRELEVANT[int(rng.integers(len(IRRELEVANT)))]
 
 
 def harmless(length: int, rng: Rng) -> str:
-    """Plain text about nothing, exactly `length` characters long."""
+    """Return irrelevant plain text of exactly `length` characters."""
     order = rng.permutation(len(_HARMLESS))
     once = " ".join(_HARMLESS[n] for n in order) + " "
     return (once * (length // len(once) + 1))[:length]
 
 
 def bulleted(text: str) -> str:
-    """Every sentence as a bullet."""
+    """Put every sentence in a bullet."""
     return "\n".join(f"- {part.lstrip('-*• ')}" for part in sentences(text)) or text
 
 
 def emboldened(text: str) -> str:
-    """The first words of every sentence in bold."""
+    """Set the first words of every sentence in bold."""
     return " ".join(_bold_start(part) for part in sentences(text)) or text
 
 
@@ -98,10 +98,10 @@ def _bold_start(sentence: str) -> str:
 
 
 def headed(text: str) -> str:
-    """Under a heading."""
+    """Put the text under a heading."""
     return f"## Answer\n\n{text}"
 
 
 def fenced(text: str) -> str:
-    """In a code fence."""
+    """Put the text in a code fence."""
     return f"```\n{text}\n```"

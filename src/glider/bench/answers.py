@@ -1,6 +1,6 @@
-"""A judge's answers for the bench page: its doubt, and the largest disagreements with people.
+"""A judge's answers for the bench page: its uncertainty, and the largest disagreements with people.
 
-A disagreement is a place to look, not a verdict: the label may also be wrong. Only the worst item
+A disagreement is worth a look but proves nothing: the label may also be wrong. Only the worst item
 per prompt or document is taken, so that one bad document does not fill the list.
 """
 
@@ -15,20 +15,20 @@ from glider.core.judgments import Comparison, Failure, Highlight, Judgment
 from glider.gold.items import Item
 
 MOST = 6
-"""Disagreements kept of each benchmark."""
+"""Number of disagreements kept per benchmark."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disagreement:
-    """An item on which judge and people are far apart."""
+    """An item on which judge and people differ widely."""
 
     item: Item
     score: float
-    """The judge's, on the scale of the labels; of a pair P(the second is better)."""
+    """The judge's score, on the scale of the labels; for a pair P(the second is better)."""
     reasoning: str
     highlights: tuple[Highlight, ...]
     flipped: bool
-    """Of a pair: its two orders named different winners."""
+    """For a pair: whether its two orders have different winners."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Answers:
 
     scored: Scored
     doubt: Mapping[str, float]
-    """Item id to how unsure the judge was, 0 to 1; without those that tell nothing of it."""
+    """The judge's uncertainty by item id, 0 to 1; without items that give none."""
     worst: tuple[Disagreement, ...]
 
     @classmethod
@@ -49,7 +49,7 @@ class Answers:
         *,
         most: int = MOST,
     ) -> Self:
-        """Gather once through; of the outcomes only the worst are held.
+        """Collect in a single pass; only the worst outcomes are kept in memory.
 
         Args:
             scored: made of these items in this order.
@@ -74,7 +74,7 @@ class Answers:
 
 
 def _farthest(scored: Scored, most: int) -> list[int]:
-    """Item numbers by distance of score and label as a share of the scale, the farthest first."""
+    """Item numbers by distance of score and label as a share of the scale, largest first."""
     if not len(scored):
         return []
     low, high = np.array(scored.scales).T[:, scored.part]

@@ -1,13 +1,13 @@
 """Simple baselines: a judge that does not beat them has not read the text.
 
-None asks a language model, none learns from the labels but `majority`. Each gives one score per
-item on the scale of its labels; of a pair, P(the second is better). None where the rule has
-nothing to go by (no text to compare with); such items count as not judged.
+None asks a language model, and only `majority` learns from the labels. Each gives one score per
+item on the scale of its labels; for a pair, P(the second is better). None if the rule is not
+applicable (no text to compare with); such items count as not judged.
 
-A similarity is put on the scale as it is: 0 is the lowest label, 1 the highest. Of a pair the
-output with the greater similarity is better (0 or 1; 0.5 where they are alike).
+A similarity is mapped linearly to the scale: 0 is the lowest label, 1 the highest. For a pair the
+output with the greater similarity is better (0 or 1; 0.5 if they are equal).
 
-A baseline that says the same of every item has no correlation with anything: metrics must call it
+A baseline that gives every item the same score has no correlation: metrics must call it
 undefined, never 0.
 """
 
@@ -39,10 +39,10 @@ class Baseline(Protocol):
 
 
 class Majority:
-    """The most frequent label of the part; the lower one of equals.
+    """The most frequent label of the part; the lowest one in a tie.
 
-    It is counted on the very items that it is then measured on, as the field does: the best that
-    one answer for all can reach, and so a bar that is a little too high rather than too low.
+    It is counted on the same items that it is then measured on, as is common in the field: the best
+    that one constant answer can reach, so the bar is slightly too high rather than too low.
     """
 
     name = "majority"
@@ -60,7 +60,7 @@ class Majority:
 
 
 class LengthBaseline:
-    """Longer is better: characters of the judged text, by their rank inside the part.
+    """Longer is better: characters of the judged text, by their rank within the part.
 
     The shortest text of a part gets the lowest label, the longest the highest, equals the middle of
     their ranks. That longer is better is stated, not learned; where shorter is better, as in
@@ -98,10 +98,10 @@ def _rank_shares(values: NDArray[np.int64]) -> list[float]:
 
 
 class Random:
-    """One of the criterion's levels, all alike likely; of a pair one of the two.
+    """One of the criterion's levels, uniformly at random; for a pair one of the two outputs.
 
-    The draw hangs on the seed and the item's id, so an item has one score in any selection. It
-    stands for the zero of scales on which a judge is placed between chance and people.
+    The draw depends on the seed and the item's id, so an item has one score in any selection. It
+    defines the zero of scales on which a judge is placed between chance and people.
     """
 
     name = "random"
@@ -121,7 +121,7 @@ class Random:
 
 
 class Similarity:
-    """How alike the judged text is to the reference; without one to the context; else the input."""
+    """Similarity of the judged text to the reference; else to the context; else the input."""
 
     def __init__(self, name: str, title: str, measure: Callable[[Pairs], list[float]]) -> None:
         """Name the rule.

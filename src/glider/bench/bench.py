@@ -36,7 +36,7 @@ from glider.store.atomic import write_json, write_whole
 from glider.store.folder import claim_folder
 
 Notify = Callable[[str], None]
-"""Called with a sentence about what is done or left out."""
+"""Called with a sentence about each step or omission."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def bench_sets(
 
 
 def figures_of(out: Path, how: BenchSettings | None = None, *, seed: int = 0) -> Results:
-    """Compute all figures of the runs in a bench's folder; no model is asked.
+    """Compute all figures of the runs in a bench's folder without a model.
 
     Raises:
         RunError: there are no runs.
@@ -162,11 +162,11 @@ def choose_sets(
     fetch: bool = False,
     notify: Notify | None = None,
 ) -> tuple[list[Chosen], HeldOut | None]:
-    """The named sets that can be measured, and what was held out of training.
+    """Return the named sets that can be measured, and what was held out of training.
 
     Raises:
         UnknownName: no such set.
-        DataError: a set that was asked for by its name is not there, or was trained on whole.
+        DataError: a set requested by name is missing, or was used for training as a whole.
     """
     notify = notify or _ignore
     asked = load_criterion(criterion) if isinstance(criterion, str) else criterion
@@ -178,7 +178,7 @@ def choose_sets(
                 try:
                     suite.fetch(each.labelled, each.folder)
                 except DataError as error:
-                    # Of several, one may be gated or moved; one that was asked for by name counts.
+                    # Among several, one may be gated or moved; one requested by name is an error.
                     if each.labelled.name in names or len(chosen) == 1:
                         raise
                     notify(f"{each.labelled.name}: {error.message}")
@@ -197,10 +197,10 @@ def data_folder(given: Path | None) -> Path | None:
 def with_data(
     chosen: Sequence[Chosen], names: Sequence[str], notify: Notify | None = None
 ) -> list[Chosen]:
-    """The sets whose data is there; a set that was asked for by name must be.
+    """Return the sets whose data is present; a set requested by name must be.
 
     Raises:
-        DataError: it is not.
+        DataError: its data is missing.
     """
     there = [each for each in chosen if each.is_there]
     absent = [each for each in chosen if not each.is_there]
@@ -232,10 +232,10 @@ def measurable(
     names: Sequence[str],
     notify: Notify | None = None,
 ) -> list[Chosen]:
-    """The sets of which something was held out; one that was asked for by name must be.
+    """Return the sets with held-out items; a set requested by name must have some.
 
     Raises:
-        DataError: it was trained on whole.
+        DataError: it was used for training as a whole.
     """
     whole = [each.labelled.name for each in chosen if held_out.is_whole(each.labelled)]
     left = [each for each in chosen if each.labelled.name not in whole]
@@ -252,7 +252,7 @@ def measurable(
 
 
 def system_name(settings: JudgeSettings) -> str:
-    """A name for a judge, short enough for a table's head."""
+    """Return a name for a judge, short enough for a table header."""
     joint = " > " if settings.cascade else " & "
     name = joint.join(model.rpartition("/")[2].removesuffix(".gguf") for model in settings.models)
     several = f"K={settings.samples}" if settings.samples > 1 else None
@@ -277,13 +277,13 @@ def judge_sets(
     """Open the judge once and judge every set, each into a run folder below `out`.
 
     Args:
-        system: what the judge is called in tables.
-        readings: in which ways a distribution over levels is read; all if not given, and of several
+        system: the judge's name in tables.
+        readings: ways to read a distribution over levels; by default all, and for several
             sampled answers the mean alone.
         on_start: see `bench`.
 
     Raises:
-        SetupError: nothing is highlighted that could be deleted.
+        SetupError: there are no highlights to delete.
         RunError: a run is there already, and `resume` was not asked; or runs in `out` kept
             something else out of training.
     """
@@ -318,7 +318,7 @@ def judge_sets(
             if how.deletion:
                 _judge_deletions(judge, run_folder(out, system, labelled.name), settings.seed)
     if how.reader is not None:
-        # Opened after the judge is closed: two models need not fit side by side.
+        # Opened after the judge is closed: the two models need not fit in memory together.
         bare = replace(
             settings, model=how.reader, format=None, order=None, samples=1, explain=None,
             strategies=(), aspects=(), jury=(), cascade=None, cascade_until=None,

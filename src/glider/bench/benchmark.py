@@ -29,7 +29,7 @@ _MOST_PARTS = 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FigureSettings:
-    """How figures are made."""
+    """How figures are computed."""
 
     seed: int = 0
     n_resamples: int = 999
@@ -37,7 +37,7 @@ class FigureSettings:
 
 
 def cleaned(scored: Scored) -> tuple[Scored, list[str]]:
-    """Only the items that can be measured, each once, and what was wrong with the others."""
+    """Return the measurable items, each once, and the problems with the others."""
     notes = []
     low, high = np.array(scored.scales).T[:, scored.part] if len(scored) else np.empty((2, 0))
     missing = ~np.isfinite(scored.gold)
@@ -59,7 +59,7 @@ def cleaned(scored: Scored) -> tuple[Scored, list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Where a system stands between random (0) and perfect (1) on one benchmark."""
+    """Position of a system between random (0) and perfect (1) on one benchmark."""
 
     value: float
     low: float
@@ -70,12 +70,12 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class PairedTest:
-    """A difference, and its p from a number of permutations, where it can be tested."""
+    """A difference, and its p from a number of permutations, if it can be tested."""
 
     difference: Difference
     p: Callable[[int], float] | None = None
     width: float = 1.0
-    """From random to perfect, in the metric's own units."""
+    """Distance from random to perfect, in the metric's own units."""
 
 
 @dataclass
@@ -119,7 +119,7 @@ class Benchmark:
         return figures
 
     def _split(self, metric: Metric, scored: Scored) -> list[Figure]:
-        """One figure for each part and each named subset."""
+        """Return one figure for each part and each named subset."""
         if self._kind(scored) == "baseline":
             return []
         figures = []
@@ -179,7 +179,7 @@ class Benchmark:
         clusters = scored.cluster[measured.rows]
         if value not in (0.0, 1.0) or np.ptp(clusters) == 0:
             return found
-        # Resamples of all alike are all alike; the exact interval knows that more may come.
+        # Resampling equal values shows no variation; the exact interval covers unseen values.
         exact = clustered_share(np.full(len(clusters), value == 1), clusters)
         return replace(exact, skipped=found.skipped)
 
@@ -191,7 +191,7 @@ class Benchmark:
         return self.kinds.get(scored.system, "judge")
 
     def differences(self) -> list["PairedTest"]:
-        """Judges by their main reading against each other and every baseline, and own readings."""
+        """Compare judges by their main reading with each other, every baseline and own readings."""
         judges = [s for s in self.systems if self._kind(s) == "judge"]
         baselines = [s for s in self.systems if self._kind(s) == "baseline"]
         tests = []
@@ -243,8 +243,8 @@ class Benchmark:
     def shares(self) -> dict[str, Share]:
         """Each system's main metric, mapped linearly so that random is 0 and perfect is 1.
 
-        A system that gives every item the same score, or judged none, told as much as a random
-        one: 0. A value that has no interval counts as it is.
+        A system that gives every item the same score, or judged none, is as uninformative as a
+        random one: 0. A value without an interval counts as it is.
         """
         metric = self.metrics[0]
         found = {}
@@ -266,7 +266,7 @@ class Benchmark:
         return found
 
     def shares_by_language(self) -> dict[str, dict[str, Share]]:
-        """The same of the items of each language: language, then judge."""
+        """Return the same for the items of each language: language, then judge."""
         judges = [s for s in self.systems if self._kind(s) == "judge" and s.language is not None]
         codes = {code for scored in judges for code in scored.languages}
         if len(codes) < 2:
@@ -291,7 +291,7 @@ class Benchmark:
         return found
 
     def gaps(self, tests: Sequence["PairedTest"]) -> dict[tuple[str, str], Share]:
-        """How far a judge stands above another system, between random (0) and perfect (1).
+        """How far a judge is above another system, on the scale from random (0) to perfect (1).
 
         Paired on the items both saw; where there is no paired interval (one of them says nothing,
         or people, whose rows are ratings) by the intervals of the two.
@@ -318,7 +318,7 @@ class Benchmark:
         return found
 
     def notes(self) -> list[str]:
-        """What is odd about the labels, and about the answers."""
+        """Return notes on unusual labels and answers."""
         notes = []
         first = self.systems[0]
         if len(set(first.cluster.tolist())) == 1:
@@ -361,7 +361,7 @@ class Benchmark:
 
 
 def _splits(scored: Scored) -> Iterator[tuple[Split, Ints, dict[int, str]]]:
-    """Ways to divide the items: what the pieces are called, and codes with names; two at least."""
+    """Yield ways to divide the items: kind of the groups, codes and names; at least two groups."""
     ways: list[tuple[Split, Ints | None, tuple[str, ...]]] = [
         ("part", scored.part, scored.parts),
         ("subset", scored.group, scored.groups),
@@ -376,7 +376,7 @@ def _splits(scored: Scored) -> Iterator[tuple[Split, Ints, dict[int, str]]]:
 
 
 def _shared(a: Scored, b: Scored) -> tuple[Scored, Scored]:
-    """Both on the items that both have, in the order of the first."""
+    """Restrict both to the items they share, in the order of the first."""
     place = {name: number for number, name in enumerate(b.ids)}
     in_b = np.array([place.get(name, -1) for name in a.ids], np.int64)
     a = a.only(in_b >= 0)
@@ -389,7 +389,7 @@ def _shared(a: Scored, b: Scored) -> tuple[Scored, Scored]:
 
 
 def less(a: Share, b: Share) -> Share:
-    """One less the other, with the interval that follows from those of the two (MOVER)."""
+    """One minus the other, with an interval derived from their two intervals (MOVER)."""
     value = a.value - b.value
     below = math.hypot(a.value - a.low, b.high - b.value)
     above = math.hypot(a.high - a.value, b.value - b.low)

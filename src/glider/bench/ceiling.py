@@ -1,6 +1,6 @@
-"""How well people agree with people: the level a judge can be expected to reach.
+"""Agreement of people with people: the level a judge can be expected to reach.
 
-Where an item has several single ratings, each is held in turn against the mean of the others (of
+If an item has several single ratings, each is compared with the mean of the others (for
 classes and pairs: their majority). The rows are scored like any system's, under the name `human`,
 with the same metrics and the same clusters.
 
@@ -33,12 +33,12 @@ _LEVELS: dict[Kind, Literal["nominal", "ordinal", "interval"]] = {
 
 
 def human(benchmark: str, items: Sequence[Item], kind: Kind) -> Scored | Undefined:
-    """Every single rating against the others of its item; of n items with k ratings, n k rows.
+    """Score every rating against the others of its item; n items with k ratings give n k rows.
 
     Items with fewer than two ratings are left out.
 
     Args:
-        kind: what the labels of the set are; decides between mean and majority.
+        kind: kind of the set's labels; decides between mean and majority.
     """
     rows: list[Item] = []
     ratings: list[float | None] = []
@@ -66,7 +66,7 @@ def _of_others(ratings: Sequence[float], place: int, kind: Kind) -> float:
     leading = sorted(rating for rating, count in others.items() if count == most)
     if kind == "pairs":
         return leading[0] if len(leading) == 1 else 0.5
-    # Of classes that lead alike, the one nearest to the mean; the lower of two as near.
+    # Among tied classes, the one nearest to the mean; the lower of two at equal distance.
     mean = sum(rating * count for rating, count in others.items()) / (len(ratings) - 1)
     return min(leading, key=lambda rating: (abs(rating - mean), rating))
 
@@ -76,8 +76,8 @@ def agreement(
 ) -> dict[str, Estimate | Undefined]:
     """Krippendorff's alpha among the raters of each part, with a cluster bootstrap interval.
 
-    Graded labels have distances, classes an order, the two sides of a pair only differ. Items with
-    one rating tell nothing and count as skipped.
+    Graded labels are interval, classes ordinal, the two sides of a pair nominal. Items with
+    one rating carry no information and count as skipped.
     """
     parts: dict[str, list[Item]] = {}
     for item in items:

@@ -21,11 +21,11 @@ from glider.stats.statistic import Bools, Ints
 
 _BANDS = 5
 _FEWEST = 20
-"""Fewer items make no chart worth looking at."""
+"""Minimum number of items for a chart."""
 
 
 def drawings(answers: Answers, *, pairs: bool) -> list[Chart]:
-    """Every chart that the answers have something for."""
+    """Return every chart for which there is data."""
     scored = answers.scored.only(answers.scored.judged & np.isfinite(answers.scored.gold))
     if len(scored) < _FEWEST:
         return []
@@ -53,7 +53,7 @@ def _on_one_scale(scored: Scored) -> tuple[Floats, Floats, svg.Scale]:
 def _levels(
     gold: Floats, score: Floats, scale: svg.Scale, *, pairs: bool
 ) -> tuple[Ints, Ints, list[str]]:
-    """Level numbers of labels and scores, from 0, and the levels' names."""
+    """Return level indices of labels and scores, from 0, and the levels' names."""
     if pairs:
         ties = bool((gold == 0.5).any())
         side = np.sign(score - 0.5) + 1

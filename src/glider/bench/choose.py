@@ -1,6 +1,6 @@
-"""Find the sets a word names: a name, a kind, a family, a YAML file, or your own labels.
+"""Resolve set names: a name, a kind, a family, a YAML file, or your own labels.
 
-A file of labelled records is a set by itself; its criterion comes from the records or from the
+A file of labelled records is a set of its own; its criterion comes from the records or from the
 caller.
 """
 
@@ -17,14 +17,14 @@ from glider.gold.sets import Kind, LabelledSet, known, load_set
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A set, and the folder its data is looked for in."""
+    """A set and the folder of its data."""
 
     labelled: LabelledSet
     folder: Path | None
 
     @property
     def is_there(self) -> bool:
-        """Its data is in the folder."""
+        """Whether its data is in the folder."""
         name = self.labelled.data.partition("::")[0]
         return self.folder is not None and (self.folder / name).exists()
 
@@ -36,7 +36,7 @@ def choose(
     criterion: Criterion | None = None,
     cluster: str | None = None,
 ) -> list[Chosen]:
-    """The sets meant by `words`, each once, in that order.
+    """Return the sets named by `words`, each once, in that order.
 
     Args:
         words: `all`; a kind (`pairs`); a family (`summaries`); a collection (`field`); names; YAML

@@ -1,8 +1,8 @@
 """Claims in a judge's reason that a program can check.
 
-A small set of checks that need no model: quoted words stand in the text; a text that is called
+A small set of checks that need no model: quoted words occur in the text; a text that is called
 empty is; what is said to be missing is not there; counts of words and sentences; the language.
-Whatever else a reason says is not checked here, and a reason without such a claim counts nowhere.
+Nothing else in a reason is checked here, and a reason without such a claim is not counted.
 """
 
 import re
@@ -53,9 +53,9 @@ _WRITTEN_IN = re.compile(
     rf"\b(?:is|written)\s+(not\s+)?in\s+({'|'.join(_SCRIPTS)})\b", re.IGNORECASE
 )
 _CLOSE = 0.2
-"""A count within this share of the true one holds."""
+"""Maximum relative error of a correct count."""
 _FEW_WORDS = 3
-"""A text of at most so many words may be called empty."""
+"""Maximum words of a text that may be called empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,12 @@ class Claim:
     kind: str
     """`quoted`, `empty`, `missing`, `counted` or `language`."""
     words: str
-    """As the reason has it."""
+    """The wording in the reason."""
     holds: bool
 
 
 def claims(reasoning: str, sample: Sample) -> list[Claim]:
-    """The claims of a reason that can be checked, in no particular order; often none."""
+    """Return the checkable claims of a reason, in no particular order; often none."""
     judged = [field.text for field in sample.judged]
     everything = [field.text for field in sample.fields]
     found: list[Claim] = []
@@ -78,7 +78,7 @@ def claims(reasoning: str, sample: Sample) -> list[Claim]:
     denied = {(m[1] or m[2]).strip().casefold() for m in missing}
     for match in _QUOTED.finditer(reasoning):
         phrase = (match[1] or match[2]).strip(" .,;:!?")
-        # What is said to be missing is quoted too, and is not claimed to stand there.
+        # Words said to be missing are quoted too, without a claim that they occur.
         if phrase and phrase.casefold() not in denied:
             found.append(Claim("quoted", phrase, _stands(phrase, everything)))
     for match in missing:

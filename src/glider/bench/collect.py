@@ -63,28 +63,28 @@ class BenchRun:
 
     @property
     def system(self) -> str:
-        """As it is called in tables."""
+        """Its name in tables."""
         return str(self.manifest.settings["system"])
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """Ways to read its scores, each a row of its own."""
+        """Ways to read its scores; each is a separate row."""
         return tuple(self.manifest.settings.get("readings", READINGS))
 
     @property
     def exposure(self) -> Exposure | None:
-        """What the judge saw of the set in training; None where nobody said."""
+        """What the judge saw of the set in training; None if unknown."""
         exposure: Exposure | None = self.manifest.settings.get("exposure")
         return exposure
 
     @property
     def held_out(self) -> str | None:
-        """SHA-256 of the list of what was held out of training."""
+        """SHA-256 of the list of held-out items."""
         sha256: str | None = self.manifest.settings.get("held_out")
         return sha256
 
     def scored(self) -> list[Scored]:
-        """Its scores beside the gold, once for each way of reading."""
+        """Its scores with the gold, once for each way of reading."""
         return scored_run(self.folder, self.labelled.name, self.system, self.readings)
 
 
@@ -99,7 +99,7 @@ def recorded(
     notes: Sequence[str] = (),
     readings: Sequence[Reading] = READINGS,
 ) -> dict[str, Any]:
-    """What the manifest of a bench run holds beside the judge's id.
+    """Return what the manifest of a bench run records beside the judge's id.
 
     Args:
         judge: settings of the judge that decide its outcomes.
@@ -121,7 +121,7 @@ def recorded(
 
 
 def bench_runs(out: Path) -> list[BenchRun]:
-    """The runs in a bench's folder, by the time they were begun.
+    """Return the runs in a bench's folder, in order of their start.
 
     Raises:
         RunError: there is none.
@@ -143,7 +143,7 @@ def collect(
     settings: FigureSettings | None = None,
     sets: Callable[[LabelledSet], LabelledSet | None] = lambda labelled: labelled,
 ) -> Results:
-    """Everything that can be said of the runs in `out`.
+    """Compute all results of the runs in `out`.
 
     Args:
         baselines: names; by default every one that can run here, () for none.
@@ -196,13 +196,13 @@ def collect(
 
 
 def _limits(runs: Sequence[BenchRun], system: str) -> list[int]:
-    """Most items of a set that a system was given, where that differs by set several, rising."""
+    """Return the limits of a system in ascending order, if they differ between sets."""
     limits = {run.manifest.settings["limit"] for run in runs if run.system == system}
     return sorted(limits - {None})
 
 
 def judge_deletions(judge: Streams, folder: Path, *, seed: int) -> None:
-    """Judge the texts of a run again without what was highlighted, if that was not done yet.
+    """Judge the texts of a run again without their highlighted words, unless already done.
 
     Raises:
         RunError: it cannot be written.
@@ -217,7 +217,7 @@ def judge_deletions(judge: Streams, folder: Path, *, seed: int) -> None:
 
 
 def judge_reasons(reader: Streams, folder: Path, *, seed: int) -> None:
-    """Have the reasons of a run read by a second model, if this one has not done so yet.
+    """Have a second model read the reasons of a run, unless this one already has.
 
     Raises:
         RunError: it cannot be written.
@@ -246,14 +246,14 @@ def answers_of(out: Path, system: str) -> list[Answers]:
 
 @dataclass
 class _Found:
-    """What the runs of one set after another come to."""
+    """The results collected from the runs, set by set."""
 
     baselines: Sequence[str] | None
     settings: FigureSettings
     scored: list[Scored] = field(default_factory=list)
     kinds: dict[str, SystemKind] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)
-    """System to the names of its readings."""
+    """Names of each system's readings."""
     figures: list[Figure] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
     lost: list[Lost] = field(default_factory=list)
@@ -261,7 +261,7 @@ class _Found:
     _unable: set[str] = field(default_factory=set)
 
     def take(self, runs: Sequence[BenchRun]) -> None:
-        """All runs over one set."""
+        """Add all runs on one set."""
         labelled = runs[0].labelled
         most: list[Item] = []
         for run in runs:
@@ -270,7 +270,7 @@ class _Found:
             own = self.names.setdefault(run.system, [])
             own += [each.system for each in read if each.system not in own]
             items = items_from_run(run.folder)
-            # They hang on no reading: shown once, with the first.
+            # Independent of the reading: shown once, with the first.
             self._explanations(run, read[0].system, items)
             self._cascade(run, read[0].system, items)
             if not read[0].judged.all():
@@ -285,7 +285,7 @@ class _Found:
             self.kinds[PEOPLE] = "people"
 
     def _cascade(self, run: BenchRun, system: str, items: Sequence[Item]) -> None:
-        """The share that a cascade's first judge passed on; nothing of other judges."""
+        """Return the share a cascade's first judge passed on; nothing for other judges."""
         passed = {
             row: told for row, o in outcomes(run.folder) if (told := passed_on(o)) is not None
         }
@@ -330,7 +330,7 @@ class _Found:
         self.kinds[name] = "baseline"
 
     def _explanations(self, run: BenchRun, system: str, items: Sequence[Item]) -> None:
-        """Only where the judge was asked to explain; else a run's texts are not even held."""
+        """Only if the judge was asked to explain; otherwise the texts are not kept in memory."""
         if not any(_explained(outcome) for _, outcome in outcomes(run.folder)):
             return
         found = dict(outcomes(run.folder))

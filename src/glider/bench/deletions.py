@@ -31,19 +31,19 @@ Floats = NDArray[np.float64]
 
 
 class Deletions(Frozen):
-    """What a judge said of texts without their highlighted words, and without as many others.
+    """A judge's scores of texts without their highlighted words, and without as many others.
 
-    Scores are places on the rubric in 0..1: the expected one where the judge tells probabilities,
-    else the level.
+    Scores are positions on the rubric in 0..1: the expected level if the judge gives probabilities,
+    else the chosen level.
     """
 
     rows: tuple[int, ...]
-    """Numbers of the items that were tried."""
+    """Numbers of the items tested."""
     before: tuple[float, ...]
     after: tuple[tuple[float | None, float | None], ...]
-    """Highlighted words out, other words out; None where that text could not be judged."""
+    """Without highlighted words, without other words; None if that text could not be judged."""
     skipped: int
-    """Judged items without a placed highlight, or where it leaves no other place for such runs."""
+    """Judged items without a located highlight, or without room for other runs of these lengths."""
 
 
 def deletions(
@@ -99,7 +99,7 @@ def score_moved(
     *,
     rng: np.random.Generator,
 ) -> tuple[list[Figure], list[Difference]]:
-    """How far the score moves when words are taken out, in shares of the rubric's width.
+    """How far the score moves when words are deleted, in shares of the rubric's width.
 
     Means of |after - before|: of the highlighted words, of as many others, and the difference;
     above 0 the highlights tell where the score comes from. Items of which one of the two texts
@@ -130,7 +130,7 @@ def score_moved(
 
 
 def without(text: str, mask: Bools) -> str:
-    """The text without its masked words and what stands between neighbours of them."""
+    """Return the text without its masked words and the text between adjacent ones."""
     places = word_places(text)
     kept: list[str] = []
     at = 0
@@ -144,14 +144,14 @@ def without(text: str, mask: Bools) -> str:
             last += 1
         start, end = places[n][0], places[last][1]
         before = text[at:start]
-        # One space stays where the words stood between two.
+        # One space remains where the words stood between two.
         kept.append(before.rstrip(" ") if text[end : end + 1].isspace() else before)
         at, n = end, last + 1
     return "".join([*kept, text[at:]])
 
 
 def pushed(mask: Bools, rng: np.random.Generator) -> Bools | None:
-    """The mask moved round by a random distance so that it touches none of itself, or None."""
+    """Rotate the mask by a random distance so that it avoids itself; None if impossible."""
     if not mask.any():
         return None
     apart = [d for d in range(1, len(mask)) if not (np.roll(mask, d) & mask).any()]

@@ -41,7 +41,7 @@ from glider.text.words import words
 Floats = NDArray[np.float64]
 Outcomes = Mapping[int, Judgment | Failure | Comparison]
 Similarity = Callable[[Sequence[str], Sequence[str]], Floats]
-"""Two lists of texts to their similarity, shape (first, second)."""
+"""Similarities of two lists of texts, shape (first, second)."""
 
 AGREES_WITHIN = 0.25
 """Share of the scale: one level of 1 to 5, and equality on shorter scales."""
@@ -50,11 +50,11 @@ _ENDS = re.compile(r"[.!?。！？…][\"”’')\]»]*$")
 _GLUED = re.compile(r"[A-Za-z]{30,}")
 """Words written without spaces."""
 _MOST_OTHERS = 200
-"""Other items a reason is compared with, drawn where there are more."""
+"""Maximum number of other items a reason is compared with; sampled if there are more."""
 
 
 def word_similarity(first: Sequence[str], second: Sequence[str]) -> Floats:
-    """Cosine of the words' counts, each weighted by how rare the word is among all these texts.
+    """Cosine similarity of word counts, weighted by inverse document frequency in these texts.
 
     Weights are log(1 + N / df), N the number of texts and df how many have the word.
     """
@@ -72,7 +72,7 @@ def word_similarity(first: Sequence[str], second: Sequence[str]) -> Floats:
 
 
 def is_well_formed(reasoning: str, sample: Sample) -> bool:
-    """It ends as a sentence, does not go round in circles, and is in a script that fits."""
+    """Whether it ends as a sentence, does not repeat itself, and is in an expected script."""
     text = reasoning.strip()
     if not _ENDS.search(text) or any(_GLUED.match(word) for word in text.split()):
         return False
@@ -80,7 +80,7 @@ def is_well_formed(reasoning: str, sample: Sample) -> bool:
 
 
 def _circles(found: Sequence[str]) -> bool:
-    """A word three times in a row, or a run of four words three times in all."""
+    """Whether a word occurs three times in a row, or a four-word sequence three times in all."""
     in_row = any(a == b == c for a, b, c in zip(found, found[1:], found[2:], strict=False))
     runs = Counter(zip(found, found[1:], found[2:], found[3:], strict=False))
     return in_row or any(n >= 3 for n in runs.values())
@@ -98,7 +98,7 @@ def _fitting_script(text: str, sample: Sample) -> bool:
 
 
 def reasons_of(items: Sequence[Item], outcomes: Outcomes) -> list[str | None]:
-    """Each item's reason; None where there is no judgment. Pairs have none of their own."""
+    """Return each item's reason; None if there is no judgment. Pairs have none of their own."""
     found: list[str | None] = []
     for number in range(len(items)):
         outcome = outcomes.get(number)
@@ -115,7 +115,7 @@ def explanation_figures(
     rng: np.random.Generator,
     similarity: Similarity = word_similarity,
 ) -> list[Figure]:
-    """What can be said of a run's reasons without asking another model; pairs are left out.
+    """Compute figures of a run's reasons that need no other model; pairs are left out.
 
     Args:
         outcomes: by the item's number, as `scored` takes them.
@@ -144,7 +144,7 @@ def _specific(
     similarity: Similarity,
     rng: np.random.Generator,
 ) -> Estimate | Undefined:
-    """Mean AUC: how often a reason is more like its own target than like another item's."""
+    """Mean AUC: how often a reason is more similar to its own target than to another item's."""
     with_target = [n for n, target in enumerate(targets) if target]
     if len(with_target) < 2:
         return Undefined("people wrote no notes on these items", len(with_target), 0)
@@ -207,7 +207,7 @@ def _well_formed(items: Sequence[Item], reasons: Sequence[str | None]) -> Estima
 def reading_tasks(
     items: Sequence[Item], outcomes: Outcomes, *, rng: np.random.Generator
 ) -> Iterator[tuple[tuple[int, bool], JudgeTask]]:
-    """What a second model is asked: each reason with its criterion, and each as dealt out.
+    """Yield the second model's tasks: each reason with its own criterion, and each as dealt out.
 
     The reader sees the reason, the question and the levels; never the text nor the score. Reasons
     are dealt out among items of the same criterion, so that no item keeps its own.
@@ -232,22 +232,22 @@ def reading_tasks(
 
 
 class ReasonReadings(Frozen):
-    """What a second model took the reasons of a run for."""
+    """A second model's readings of the reasons of a run."""
 
     reader: str
     """Model and format of the second model."""
     rows: tuple[int, ...]
     """Item of each reading."""
     dealt_out: tuple[bool, ...]
-    """The reason was another item's."""
+    """Whether the reason was another item's."""
     scores: tuple[int | None, ...]
-    """The level it speaks for; None where the reading failed."""
+    """The level the reason argues for; None if the reading failed."""
 
 
 def read_reasons(
     reader: Streams, items: Sequence[Item], outcomes: Outcomes, *, rng: np.random.Generator
 ) -> ReasonReadings:
-    """Have every reason of a run read by a second model, once as its own and once dealt out."""
+    """Have a second model read every reason of a run, once as its own and once dealt out."""
     tasks = list(reading_tasks(items, outcomes, rng=rng))
     scores: list[int | None] = [None] * len(tasks)
     for place, outcome in reader.stream((place, task) for place, (_, task) in enumerate(tasks)):
@@ -264,7 +264,7 @@ def read_reasons(
 def agreement_figures(
     benchmark: str, system: str, items: Sequence[Item], outcomes: Outcomes, read: ReasonReadings
 ) -> list[Figure]:
-    """How often a reason speaks for the score it stands beside, and how often a dealt-out one does.
+    """How often a reason argues for its own score, and how often a dealt-out one does.
 
     A reading that failed agrees with nothing.
     """
@@ -318,7 +318,7 @@ def _reading_task(item: Item, reason: str, n: int) -> JudgeTask:
 
 
 def _dealt(numbers: Sequence[int], rng: np.random.Generator) -> list[int]:
-    """The same numbers, each in another place (where there are two or more)."""
+    """The same numbers, each in a different place (if there are two or more)."""
     order = rng.permutation(len(numbers))
     shifted = np.empty(len(numbers), np.int64)
     shifted[order] = np.roll(order, 1)

@@ -35,7 +35,7 @@ METRICS_OF: Mapping[Kind, tuple[str, ...]] = {
 """The first one decides."""
 
 Answers = Sequence[Sequence[Sequence[float]]]
-"""Of each item the probability of each level; of a pair one such row for each of its two orders."""
+"""Probability of each level for each item; for a pair one such row for each of its two orders."""
 
 
 def gains(
@@ -50,7 +50,7 @@ def gains(
     seed: int = 0,
     n_resamples: int = 999,
 ) -> Results:
-    """Figures of all systems, and what the tuned judge is ahead of each other one.
+    """Compute figures of all systems, and the tuned judge's lead over each other one.
 
     Args:
         items: each in the cluster of what it shares a prompt with.
@@ -123,7 +123,7 @@ def gains(
 
 
 def _plain_difference(a: MetricOfScores, b: MetricOfScores) -> float | None:
-    """The difference of these very items, where it has a value but no interval."""
+    """Return the difference on these items, if it has a value but no interval."""
     try:
         return a.statistic() - b.statistic()
     except Degenerate:
@@ -131,7 +131,7 @@ def _plain_difference(a: MetricOfScores, b: MetricOfScores) -> float | None:
 
 
 def gain(results: Results) -> Difference:
-    """The difference that decides: tuned less untuned, in the main metric.
+    """Return the deciding difference: tuned minus untuned, in the main metric.
 
     A judge that is always right and one that always says the same are as far apart in every
     resample of balanced accuracy, which gives no interval; then the next metric decides. Where they
@@ -145,7 +145,7 @@ def gain(results: Results) -> Difference:
 
 
 def is_shown(difference: Difference) -> bool:
-    """The whole interval is on the better side of zero."""
+    """Whether the whole interval is on the better side of zero."""
     return side_of(difference) == "above"
 
 
@@ -160,9 +160,9 @@ def _rng(seed: int) -> np.random.Generator:
 def as_scored(
     benchmark: str, system: str, items: Sequence[Item], answers: Answers, kind: Kind
 ) -> Scored:
-    """A judge's probabilities as scores on the labels' scale.
+    """Convert a judge's probabilities to scores on the labels' scale.
 
-    A graded item gets the mean over its levels, a class the likeliest one, a pair P(second).
+    A graded item gets the mean over its levels, a class the most probable one, a pair P(second).
     """
     scores: list[float | None] = []
     orders: Floats | None = None
@@ -181,7 +181,7 @@ def as_scored(
 
 
 def one_answer(items: Sequence[Item], kind: Kind) -> list[float | None]:
-    """The label that is best for all items of a part: the median, of classes the most frequent.
+    """Return the best constant label for all items of a part: the median, or for classes the mode.
 
     It is taken from the very items it is measured on, so the bar is a little too high: learnt from
     the other folds it would be lower where the fold is higher, and look worse than ignorance.
@@ -196,7 +196,7 @@ def one_answer(items: Sequence[Item], kind: Kind) -> list[float | None]:
 
 
 def by_length(items: Sequence[Item], folds: Sequence[int]) -> list[float | None]:
-    """What the length of the judged text says of the label, as the other folds have it.
+    """Predict the label from the length of the judged text, fitted on the other folds.
 
     A straight line from the logarithm of its characters; the line's slope comes from the other
     folds, its height from all items of the part (see `one_answer`). Of a pair, the longer or the

@@ -24,19 +24,19 @@ _CLUSTERS = TypeAdapter(dict[str, frozenset[str]])
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """The development part of every set that a judge was trained on."""
+    """The development part of every set used to train a judge."""
 
     clusters: Mapping[str, frozenset[str]]
-    """Set to the clusters that may be measured; none: it was trained on whole."""
+    """Measurable clusters of each set; none: the whole set was used for training."""
     sha256: str
-    """Of the file, so that two runs can be told to have left out the same."""
+    """Hash of the file, which shows whether two runs held out the same items."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """From a folder that `glider data` made.
+        """Read from a folder that `glider data` made.
 
         Raises:
-            DataError: no such file there, or it holds something else.
+            DataError: the file is missing or has other content.
         """
         path = folder / FILE
         try:
@@ -53,11 +53,11 @@ class HeldOut:
         return cls(clusters, hashlib.sha256(text).hexdigest())
 
     def exposure(self, labelled: LabelledSet) -> Exposure:
-        """What the judge saw of a set while it was trained."""
+        """Return what the judge saw of a set in training."""
         if labelled.name in self.clusters:
             return "held-out part of a trained set"
         return "unseen task" if labelled.use == "unseen" else "not trained on"
 
     def is_whole(self, labelled: LabelledSet) -> bool:
-        """The set was trained on whole: nothing is left to measure."""
+        """Whether the whole set was used for training, so that nothing is left to measure."""
         return self.clusters.get(labelled.name) == frozenset()

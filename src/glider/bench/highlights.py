@@ -1,4 +1,4 @@
-"""Do a judge's highlights show what decided the score?
+"""Do a judge's highlights show what determined the score?
 
 Is a quoted phrase really in the text, and does it cover the words that people marked? The latter
 means something only beside words taken at random: in a short text much is marked by people, so that
@@ -43,7 +43,7 @@ _STEP = re.compile(r"(?im)^\s*step\s*\d+\s*[:.]")
 
 
 def marked(text: str, spans: Iterable[tuple[int, int]]) -> Bools:
-    """Which words of a text lie at least in part under a span, shape (words,)."""
+    """Return which words of a text lie at least partly under a span, shape (words,)."""
     places = np.array(word_places(text), np.int64).reshape(-1, 2)
     mask = np.zeros(len(places), np.bool_)
     for start, end in spans:
@@ -64,7 +64,7 @@ def _inside(spans: Iterable[Span], field: str) -> list[tuple[int, int]]:
 
 
 def highlighted_places(outcome: Outcome | None, field: str) -> list[tuple[int, int]]:
-    """Every place of every highlight, in the order the judge named them."""
+    """Return every place of every highlight, in the order the judge named them."""
     if not isinstance(outcome, Judgment):
         return []
     return [place for h in outcome.highlights for place in _inside(h.spans, field)]
@@ -131,7 +131,7 @@ def _human(item: Item) -> list[tuple[int, int]]:
 def _count(
     items: Sequence[Item], outcomes: Mapping[int, Outcome], chosen: Sequence[int]
 ) -> tuple[Floats, Floats, Floats]:
-    """Words marked by both, by the one, by people, shape (items, 3); of judge and stand-ins."""
+    """Count words marked by both, by one, by people, shape (items, 3); for judge and stand-ins."""
     rows = []
     for n in chosen:
         field = items[n].sample.judged[0]
@@ -184,7 +184,7 @@ def _exact(
     where: Mapping[str, object],
     rng: np.random.Generator,
 ) -> Figure:
-    """Share of quoted phrases that stand in the text letter for letter, over all judged items."""
+    """Share of quoted phrases that occur verbatim in the text, over all judged items."""
     judged = {n: o for n, o in outcomes.items() if isinstance(o, Judgment)}
     counts = [
         (sum(h.match == "exact" for h in o.highlights), len(o.highlights)) for o in judged.values()
@@ -202,14 +202,14 @@ def _share(
         return Undefined("nothing was judged", 0, 0)
     hits, tries = np.array(counts, np.float64).T
     if tries.any() and hits.sum() in (0, tries.sum()):
-        # A bootstrap sees no spread here; Wilson's interval knows that there may be some.
+        # A bootstrap sees no variation here; Wilson's interval allows for some.
         k = len(np.unique(clusters[tries > 0]))
         return proportion(k if hits.any() else 0, k)
     return bootstrap(substring_rate.on(counts), clusters, rng=rng)
 
 
 def place_on_rubric(outcome: Outcome | None, item: Item) -> float:
-    """The score in 0..1 of the rubric."""
+    """Return the score in 0..1 of the rubric."""
     assert isinstance(outcome, Judgment)
     score = outcome.score if outcome.expected is None else outcome.expected
     return item.criterion.rubric.normalize(score)

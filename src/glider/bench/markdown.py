@@ -54,7 +54,7 @@ def markdown(results: Results, *, title: str = "Agreement with people") -> str:
 
 
 def brief(results: Results) -> str:
-    """The two tables to look at first, what was not judged, and what was odd."""
+    """Return the two main tables, what was not judged, and the notes."""
     shown = _Shown(results)
     blocks = [shown.main_table(), shown.reasons(), shown.aggregate_table()]
     blocks += [*shown.languages(), *shown.published()]
@@ -63,7 +63,7 @@ def brief(results: Results) -> str:
 
 
 class _Shown:
-    """The figures by what a table asks for."""
+    """The figures, indexed as the tables need them."""
 
     def __init__(self, results: Results) -> None:
         self.results = results
@@ -160,7 +160,7 @@ class _Shown:
         return _table(["task", *systems], rows, left=1)
 
     def gaps(self) -> list[str]:
-        """One system less another over all benchmarks and over each group of them."""
+        """One system minus another over all benchmarks and over each group of them."""
         found = {(d.a, d.b, d.part): d for d in self.results.overall}
         groups = ["", *self.exposures]
         rows = []
@@ -224,7 +224,7 @@ class _Shown:
         return ["## By part and subset", text, fold, table, "</details>"]
 
     def languages(self) -> list[str]:
-        """How good each judge is in each language, where there are several."""
+        """The figures of each judge by language, if there are several."""
         found = {(f.part, f.system): f for f in self.results.figures if f.metric == BY_LANGUAGE}
         codes = list(dict.fromkeys(code for code, _ in found))
         if not codes:
@@ -241,7 +241,7 @@ class _Shown:
         return ["## By language", text, _table(["language", *self.judges], rows, left=1)]
 
     def published(self) -> list[str]:
-        """Our judges on sets of which others published figures, the best first."""
+        """Our judges on sets with published figures, the best first."""
         rows = []
         for benchmark in self.benchmarks:
             known = [each for each in published() if each.set == benchmark]
@@ -272,7 +272,7 @@ class _Shown:
         return ["## Beside published figures", text, _table(head, rows, left=3)]
 
     def others(self) -> list[str]:
-        """Figures under names that no set lists: highlights, single-purpose scores."""
+        """Figures under metrics that no set lists: highlights, single-purpose scores."""
         listed = {m for about in self.benchmarks.values() for m in about["metrics"]}  # type: ignore[attr-defined]
         listed |= {"coverage", "aggregate"}
         found = [f for f in self.whole.values() if f.metric not in listed]
@@ -317,7 +317,7 @@ class _Shown:
         return [text, _table(head, rows, left=4)]
 
     def reasons(self) -> str:
-        """Why dashes stand in the main table, each reason once."""
+        """Explain the dashes in the main table, each reason once."""
         where: dict[str, list[str]] = defaultdict(list)
         for benchmark in self.benchmarks:
             for system in (*self.judges, *self.people):
@@ -349,7 +349,7 @@ def _in_hundredths(value: float, low: float | None, high: float | None) -> str:
 
 
 def metric_title(name: str) -> str:
-    """What a reader is shown for a metric's name."""
+    """Return the display title of a metric."""
     try:
         return METRICS.get(name).title
     except UnknownName:
@@ -427,7 +427,7 @@ def _count(figure: Figure | None, wanted: bool) -> str:
 
 
 def _benchmarks(found: Figure | Difference) -> str:
-    """Over how many benchmarks an aggregate is."""
+    """State how many benchmarks an aggregate covers."""
     return found.method.split()[2]
 
 

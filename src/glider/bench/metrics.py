@@ -28,11 +28,11 @@ from glider.stats.resampling import Swapped
 from glider.stats.statistic import ANY, Bools, Ints, Prepared
 
 OnPart = Callable[[Floats, Floats], Prepared]
-"""Scores and gold of one part to a statistic; may raise Degenerate."""
+"""Builds a statistic from scores and gold of one part; may raise Degenerate."""
 
 _MOST_LEVELS = 11
 _NO_LEVEL = -2.0
-"""A failed judgment as a level's number: more than one step from all there are."""
+"""Level number of a failed judgment: more than one step from every level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,23 +55,23 @@ class Metric:
     gold; the mean of the system's own scores in that part; or nothing, where no answer could be
     called wrong. In orders it stays NaN, and the statistic counts it as wrong."""
     blind_to: Literal["nothing", "shift and stretch", "order-keeping changes"] = "nothing"
-    """What may be done to all scores of a system without changing the value."""
+    """Transformations of all scores of a system that leave the value unchanged."""
     needs_spread: bool = False
     """It says nothing of a system that gives one score throughout; so does every metric that is
     blind to something."""
     chance: float | None = 0.0
-    """What random answers get; None: the mean over answering each level throughout."""
+    """Value of random answers; None: the mean over answering each level throughout."""
     best: float = 1.0
-    """What perfect answers get."""
+    """Value of perfect answers."""
     share: bool = False
-    """It is a share of items, so that an exact interval holds where all or none of them count."""
+    """Whether it is a share of items, so that an exact interval applies if all or none count."""
 
 
 class MetricOfScores:
     """A metric of one system's scores under one protocol, ready for any weights of the items."""
 
     def __init__(self, metric: Metric, scored: Scored, protocol: Protocol = "strict") -> None:
-        """Prepare each part; what cannot be measured is found here and told when asked for."""
+        """Prepare each part; problems are found here and reported on use."""
         self._of(metric, [scored], protocol)
 
     def _of(self, metric: Metric, systems: Sequence[Scored], protocol: Protocol) -> None:
@@ -79,7 +79,7 @@ class MetricOfScores:
         counted = np.logical_and.reduce([_counted(metric, each, protocol) for each in systems])
         self.parts: list[_Part] = []
         self.left_out: dict[str, str] = {}
-        """Part to why nobody can be measured on it."""
+        """Parts on which nobody can be measured, with the reason."""
         if metric.on == "texts":
             self._of_texts(metric, systems, counted)
         for code, name in enumerate(first.parts if metric.on != "texts" else ()):
@@ -95,7 +95,7 @@ class MetricOfScores:
             except Degenerate as reason:
                 self.left_out[name] = str(reason)
         self.rows = np.sort(np.concatenate([[], *(p.rows for p in self.parts)]).astype(np.int64))
-        """Numbers of the items the value rests on."""
+        """Numbers of the items behind the value."""
         self.silent = [part.name for part in self.parts if part.silent]
         """Parts in which the system gives every item the same score, or judged none."""
         self.unjudged = [
@@ -130,7 +130,7 @@ class MetricOfScores:
 
     @classmethod
     def exchange(cls, metric: Metric, a: Scored, b: Scored) -> Swapped:
-        """What `paired_permutation` asks for: the difference after a and b exchange scores.
+        """Build the argument of `paired_permutation`: the difference after a and b exchange scores.
 
         Their scores are first made comparable, as far as the metric does not see it: z-scores
         for Pearson's correlation, ranks for those of ranks (Deutsch et al. 2021, PERM-BOTH).
@@ -141,7 +141,7 @@ class MetricOfScores:
 
     @property
     def all_silent(self) -> bool:
-        """The system gives every item of a part the same score, in every part."""
+        """Whether the system gives every item of a part the same score, in every part."""
         return len(self.silent) == len(self.parts)
 
     def shares(self, *values: float) -> list[float]:
@@ -154,7 +154,7 @@ class MetricOfScores:
         return [(value - chance) / (self.metric.best - chance) for value in values]
 
     def chance(self) -> float:
-        """What random answers would get here.
+        """The value of random answers on these items.
 
         Raises:
             Degenerate: nobody can be measured.
@@ -209,14 +209,14 @@ class _Part:
 
     @cached_property
     def chance(self) -> float:
-        """What random answers get in this part."""
+        """The value of random answers in this part."""
         if self._metric.chance is not None:
             return self._metric.chance
         constant = (np.full(len(self._gold), answer) for answer in self._answers)
         return float(np.mean([self._metric.on_part(c, self._gold)() for c in constant]))
 
     def why(self, weights: Floats) -> str:
-        """Why there is no value for these weights of all items."""
+        """Return why there is no value for these weights of all items."""
         return self._statistic.why(weights[self._rows])
 
     def values(self, weights: Floats) -> Floats:
@@ -305,7 +305,7 @@ def levels_of(gold: Floats, scale: tuple[float, float]) -> Floats:
 
 
 def nearest(values: Floats, levels: Floats) -> Floats:
-    """Number of the nearest level, from 0; the upper one of two that are as near."""
+    """Return the index of the nearest level, from 0; the upper one in a tie."""
     between = (levels[1:] + levels[:-1]) / 2
     return np.searchsorted(between, values, side="right").astype(np.float64)
 
@@ -322,7 +322,7 @@ def orders_of(scored: Scored) -> Floats:
 
 
 def _counted(metric: Metric, scored: Scored, protocol: Protocol) -> Bools:
-    """Which items a metric rests on."""
+    """Return which items a metric uses."""
     everything = np.ones(len(scored), np.bool_)
     if metric.on != "orders":
         if protocol != "judged only" and metric.failure != "left out":
@@ -332,7 +332,7 @@ def _counted(metric: Metric, scored: Scored, protocol: Protocol) -> Bools:
         lost = np.unique(scored.text[~scored.judged])
         return np.asarray(~np.isin(scored.text, lost), np.bool_)
     if metric.failure == "left out":
-        return everything  # the statistic sees for itself which orders there are
+        return everything  # the statistic detects which orders are present
     counted = scored.gold != 0.5
     if protocol == "judged only":
         counted &= np.isfinite(orders_of(scored)).all(axis=1)
@@ -340,7 +340,7 @@ def _counted(metric: Metric, scored: Scored, protocol: Protocol) -> Bools:
 
 
 def _filled(metric: Metric, score: Floats, gold: Floats, judged: Bools, answers: Floats) -> Floats:
-    """Scores with something in the place of those that are missing."""
+    """Replace missing scores by substitutes."""
     if judged.all():
         return score
     if metric.failure == "wrong":
@@ -348,7 +348,7 @@ def _filled(metric: Metric, score: Floats, gold: Floats, judged: Bools, answers:
     if metric.failure == "farthest":
         low, high = answers[0], answers[-1]
         return np.where(judged, score, np.where(gold - low > high - gold, low, high))
-    # The same for all of them, so that failing tells nothing about an item.
+    # The same for all of them, so that failing reveals nothing about an item.
     return np.where(judged, score, score[judged].mean() if judged.any() else 0.0)
 
 

@@ -24,20 +24,20 @@ from glider.pages.page import render
 from glider.pages.words import count, date, number, short
 
 _MOST_TEXT = 3000
-"""Code points shown of one field."""
+"""Maximum code points shown of one field."""
 _KINDS: Mapping[Side, str] = {"above": "good", "below": "bad", "not told apart": ""}
-"""Side to the class of its pill."""
+"""CSS class of each side's pill."""
 _ALL_SETS: dict[str, Any] = {"reference": 0.0, "reference_label": "random answers"}
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where the leading judge stands to something else."""
+    """How the leading judge compares with something else."""
 
     kind: str
     said: str
     other: str
-    """What it stands beside, with its figure."""
+    """The other side of the comparison, with its figure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +56,14 @@ class SetLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetSection:
-    """Everything about one set."""
+    """The section of one set."""
 
     name: str
     title: str
     facts: Mapping[str, str]
     note: str
     plots: Sequence[Markup]
-    """One for each metric, the main one first."""
+    """One plot per metric, the main one first."""
     others: str
     """Names of the other metrics."""
     splits: Sequence[tuple[str, int, Markup]]
@@ -85,7 +85,7 @@ class ShownDisagreement:
     scale: str
     ratings: str
     fields: Sequence[tuple[str, bool, Markup]]
-    """Name, judged, the text with its marks."""
+    """Name, whether it is judged, and the text with its marks."""
 
 
 def page(results: Results, answers: Sequence[Answers] = ()) -> str:
@@ -130,7 +130,7 @@ def _facts(standings: Standings) -> dict[str, str]:
 
 
 def _glance(standings: Standings) -> Markup | None:
-    """Judge, best rule and one person on one axis; None where there is no figure."""
+    """Judge, best rule and one person on one axis; None if there is no figure."""
     lead = standings.lead
     if lead is None:
         return None
@@ -142,7 +142,7 @@ def _glance(standings: Standings) -> Markup | None:
         title, marks = (title_of(own.metric), _reference(own.metric)) if own else ("", {})
     else:
         own = standings.aggregate(lead)
-        # People are known on some sets only: their mean over those is no match for the others.
+        # People's figures exist for some sets only: their mean is not comparable with the others.
         others = [words.best_rule(standings)]
         title, marks = "All sets together", _ALL_SETS
     if own is None or own.value is None:

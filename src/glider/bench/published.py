@@ -1,6 +1,6 @@
-"""Figures that others published, beside ours: `published.yaml` has each with its source.
+"""Figures published by others, next to ours: `published.yaml` has each with its source.
 
-A published figure stands in one column with ours only where both are of one kind. Others are shown
+A published figure shares a column with ours only if both are of the same kind. Others are shown
 with what they measure. None has an interval: their papers give none.
 """
 
@@ -20,17 +20,17 @@ class Published(Frozen):
 
     set: str
     metric: str = ""
-    """Name of the metric of ours that is of the same kind; empty where there is none."""
+    """Our metric of the same kind; empty if there is none."""
     source: str
     seen: Literal["full", "note"]
-    """`full`: read in the source; `note`: in a summary or another paper's table."""
+    """`full`: read in the source; `note`: taken from a summary or another paper's table."""
     why: str = ""
-    """What it measures, where no metric of ours is of the same kind."""
+    """What it measures, if no metric of ours is of the same kind."""
     figures: Mapping[str, float]
 
 
 @cache
 def published() -> tuple[Published, ...]:
-    """All there are."""
+    """Return all published figures."""
     text = files("glider").joinpath("bench", "published.yaml").read_text("utf-8")
     return TypeAdapter(tuple[Published, ...]).validate_python(yaml.safe_load(text))

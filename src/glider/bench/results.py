@@ -15,11 +15,11 @@ Protocol = Literal["strict", "judged only"]
 Split = Literal["part", "subset", "language"]
 
 _LONGEST = 300
-"""Code points shown of a message."""
+"""Maximum code points shown of a message."""
 
 
 class Figure(Frozen):
-    """One number of one system on one benchmark, or why there is none."""
+    """One number of one system on one benchmark, or the reason why there is none."""
 
     benchmark: str
     part: str = ""
@@ -34,16 +34,16 @@ class Figure(Frozen):
     low: float | None = None
     high: float | None = None
     n: int
-    """Items the figure rests on."""
+    """Number of items behind the figure."""
     asked: int
     judged: int
     method: str = ""
     undefined: str = ""
-    """Why there is no value."""
+    """Reason why there is no value."""
 
     @classmethod
     def of(cls, estimate: Estimate | Undefined, **where: Any) -> "Figure":
-        """A figure out of an estimate; `where` has the other keys."""
+        """Build a figure from an estimate; `where` has the other keys."""
         if isinstance(estimate, Undefined):
             return cls(value=None, n=estimate.n, undefined=estimate.reason, **where)
         return cls(
@@ -64,25 +64,25 @@ class Difference(Frozen):
     a: str
     b: str
     part: str = ""
-    """Of an aggregate: which group of benchmarks; empty: all."""
+    """For an aggregate: the group of benchmarks; empty: all."""
     value: float | None
     low: float | None = None
     high: float | None = None
     p: float | None = None
-    """Of the paired test, as it is."""
+    """Unadjusted p of the paired test."""
     p_adjusted: float | None = None
-    """Over all differences of the table (Holm)."""
+    """Adjusted over all differences of the table (Holm)."""
     n: int
     method: str = ""
     undefined: str = ""
 
 
 class Lost(Frozen):
-    """Items of a benchmark that a judge could not judge, all for one reason."""
+    """Items of a benchmark that a judge could not judge, all for the same reason."""
 
     benchmark: str
     system: str
-    """The judge, whichever way its answers are read."""
+    """The judge, independent of how its answers are read."""
     reason: str
     """`stage/code`."""
     n: int
@@ -100,7 +100,7 @@ class Lost(Frozen):
 
 
 class Results(Frozen):
-    """Everything a bench run found."""
+    """All results of a bench."""
 
     version: int = 1
     made_at: str
@@ -114,13 +114,13 @@ class Results(Frozen):
     overall: tuple[Difference, ...] = ()
     """Differences of aggregates, which have intervals and no tests."""
     lost: tuple[Lost, ...] = ()
-    """Why judges could not judge."""
+    """Reasons for failed judgments."""
     notes: tuple[str, ...] = ()
-    """Data that was odd: ties, constant gold, duplicates, missing labels."""
+    """Data problems: ties, constant gold, duplicates, missing labels."""
 
 
 def estimate_of(one: Figure | Difference) -> Estimate | Undefined:
-    """A figure as an estimate again; without an interval there is none."""
+    """Convert a figure back to an estimate; undefined without an interval."""
     lost = one.asked - one.judged if isinstance(one, Figure) else 0
     if one.value is None or one.low is None or one.high is None:
         return Undefined(one.undefined or "it has no interval", one.n, lost)

@@ -32,20 +32,20 @@ READINGS: tuple[Reading, ...] = ("expected", "greedy")
 
 
 class Streams(Protocol):
-    """What a system must be able to do: a `Judge`, or a strategy around one."""
+    """The interface of a system: a `Judge`, or a strategy around one."""
 
     @property
     def id(self) -> str:
-        """Who speaks, enough to ask again."""
+        """Identity of the system, complete enough to ask again."""
         ...
 
     def stream(self, items: Iterable[tuple[int, Work]], /) -> Iterator[tuple[int, Outcome]]:
-        """One outcome for each piece of work, in any order."""
+        """Yield one outcome for each piece of work, in any order."""
         ...
 
 
 def run_folder(out: Path, system: str, benchmark: str) -> Path:
-    """Where the run of a system on a set lies below `out`."""
+    """Return the folder of a system's run on a set, below `out`."""
     return out / "runs" / _plain(system) / _plain(benchmark)
 
 
@@ -84,7 +84,7 @@ def judge_items(
         if begun
         else RunFolder.create(folder, manifest, list(criteria.values()))
     ) as run:
-        # First of all, so that whatever is judged later can be scored from the folder alone.
+        # Written first, so that whatever is judged later can be scored from the folder alone.
         for row, item in enumerate(items):
             run.record_sample(row, _with_gold(item))
         missing = (
@@ -121,12 +121,12 @@ def items_from_run(folder: Path) -> list[Item]:
 def scored_run(
     folder: Path, benchmark: str, system: str, readings: Sequence[Reading] = READINGS
 ) -> list[Scored]:
-    """What a run answered beside its gold: one `Scored` for each way of reading it.
+    """Return a run's answers with their gold: one `Scored` for each way of reading it.
 
     Where no outcome has probabilities, all readings are one and the system keeps its plain name.
     """
     items = items_from_run(folder)
-    # A long run's texts would fill the memory; a score needs none of them.
+    # A long run's texts would fill the memory; scores do not need them.
     found = {row: _lean(outcome) for row, outcome in outcomes(folder)}
     if len(readings) > 1 and not any(map(_has_spread, found.values())):
         readings = ("greedy",)
@@ -201,5 +201,5 @@ def _has_spread(outcome: Outcome) -> bool:
 
 
 def _plain(name: str) -> str:
-    """A name that any file system takes."""
+    """Return a name that is valid on any file system."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "unnamed"

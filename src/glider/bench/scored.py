@@ -1,4 +1,4 @@
-"""Scored: what a system answered beside what people said, as arrays of one length.
+"""Scored: a system's answers with human labels, as arrays of equal length.
 
 A failed judgment has no score; `judged` says so and every figure says what it does about it. How
 a score is read out of a judgment is the system's business (`greedy`: the likeliest level,
@@ -22,12 +22,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """n items of one benchmark as one system scored them. All arrays have shape (n,)."""
+    """n items of one benchmark as scored by one system. All arrays have shape (n,)."""
 
     benchmark: str
     system: str
     gold: Floats
-    """Human label, on the item's own scale; of pairs 0, 1 or 0.5."""
+    """Human label, on the item's own scale; for pairs 0, 1 or 0.5."""
     score: Floats
     """The system's score on the scale of the labels; of pairs P(second is better). 0 where not
     judged: look at `judged` first."""
@@ -63,7 +63,7 @@ class Scored:
 
     @property
     def n_judged(self) -> int:
-        """How many have a score."""
+        """Number of items with a score."""
         return int(self.judged.sum())
 
     def only(self, keep: NDArray[np.bool_]) -> Self:
@@ -130,7 +130,7 @@ def cluster_codes(items: Sequence[Item]) -> NDArray[np.int64]:
 
 
 def _texts(items: Sequence[Item]) -> NDArray[np.int64]:
-    """A code for each text; where one stands under the same criterion again, it is another.
+    """Return a code for each text; a repetition under the same criterion gets a new one.
 
     So of single ratings the k-th of all criteria of a text go together.
     """
@@ -147,14 +147,14 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 def _codes(names: Iterable[_Key]) -> tuple[NDArray[np.int64], tuple[_Key, ...]]:
-    """Names as codes from 0, in the order in which they were met, and what each stands for."""
+    """Return names as codes from 0, in order of first occurrence, and the name of each code."""
     codes: dict[_Key, int] = {}
     found = [codes.setdefault(name, len(codes)) for name in names]
     return np.array(found, np.int64), tuple(codes)
 
 
 def item_id(item: Item) -> str:
-    """What names an item among those of its set, in any run."""
+    """Return the identifier of an item within its set, the same in any run."""
     return f"{item.sample.id} {item.criterion.name}"
 
 

@@ -20,17 +20,17 @@ from glider.stats.statistic import Floats, mean_of
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What changed from one engine to the other, over n prompts."""
+    """The change from one engine to the other, over n prompts."""
 
     mean: Estimate | Undefined
     """Mean absolute difference of expected scores, each in 0..1 of its rubric. Undefined where
     every difference is alike, as it is where nothing changed."""
     changed: Estimate | Undefined
-    """Share of prompts whose likeliest level is another one."""
+    """Share of prompts whose most probable level changed."""
     largest: float
-    """Largest difference of two expected scores; 0 where nothing was read."""
+    """Largest difference of two expected scores; 0 if nothing was read."""
     average: float
-    """The value of `mean`, also where there is no interval."""
+    """The value of `mean`, available even without an interval."""
     share_changed: float
     n: int
 
@@ -77,7 +77,7 @@ def answers(
     requests: Sequence[GenerationRequest],
     seen: Callable[[], None] = lambda: None,
 ) -> list[Generation | None]:
-    """One answer for each request, in order; None where the engine gave none."""
+    """Return one answer for each request, in order; None if the engine gave none."""
     futures = [backend.submit(request) for request in requests]
     found: list[Generation | None] = []
     for future in futures:
@@ -90,7 +90,7 @@ def answers(
 
 
 def _reading(answer: Generation) -> tuple[float, str]:
-    """Expected score in 0..1, and the likeliest label."""
+    """Return the expected score in 0..1, and the most probable label."""
     spread = answer.label_logprobs or {}
     levels = np.array([float(label) for label in spread])
     shares = np.exp(np.array(list(spread.values())) - max(spread.values()))

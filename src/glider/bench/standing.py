@@ -45,24 +45,24 @@ class Standings:
         return list(dict.fromkeys(f.system for f in self.results.figures))
 
     def kind(self, system: str) -> SystemKind:
-        """Judge, baseline or people."""
+        """Return the kind: judge, baseline or people."""
         known = self.results.settings.get("systems", {}).get(system, {})
         kind: SystemKind = known.get("kind", "judge")
         return kind
 
     def judge(self, system: str) -> str:
-        """Who stands behind a system: several may be readings of one judge's answers."""
+        """Return the judge behind a system: several may be readings of one judge's answers."""
         known = self.results.settings.get("systems", {}).get(system, {})
         return str(known.get("judge", system))
 
     def label(self, system: str) -> str:
-        """What a system is called on a page."""
+        """Return a system's display name."""
         if self.kind(system) == "baseline":
             return _rule_title(system)
         return "one person" if self.kind(system) == "people" else system
 
     def everywhere(self, figure: Figure) -> bool:
-        """An aggregate is over every benchmark, and not over some of them only."""
+        """Whether an aggregate covers every benchmark, not just some."""
         if self.kind(figure.system) == "people":
             return all(self.main(benchmark, figure.system) for benchmark in self.benchmarks)
         own = self.aggregate(self.lead) if self.lead else None
@@ -73,12 +73,12 @@ class Standings:
         return [system for system in self.systems if self.kind(system) == kind]
 
     def about(self, benchmark: str) -> dict[str, Any]:
-        """What the results say of a benchmark: title, family, licence, ..."""
+        """Return the results' record of a benchmark: title, family, licence, ..."""
         known: dict[str, Any] = self.results.settings.get("benchmarks", {}).get(benchmark, {})
         return known
 
     def metrics(self, benchmark: str) -> list[str]:
-        """The metrics of a benchmark, its main one first; coverage is none of them."""
+        """Return the metrics of a benchmark, its main one first; without coverage."""
         own = self.about(benchmark).get("metrics")
         found = dict.fromkeys(
             f.metric
@@ -88,7 +88,7 @@ class Standings:
         return [m for m in own if m in found] if own else list(found)
 
     def figure(self, benchmark: str, system: str, metric: str, part: str = "") -> Figure | None:
-        """One figure, under the protocol `strict`."""
+        """Return one figure, under the protocol `strict`."""
         return self._by_place.get((benchmark, system, metric, part))
 
     def main(self, benchmark: str, system: str) -> Figure | None:
@@ -97,7 +97,7 @@ class Standings:
         return self.figure(benchmark, system, metrics[0]) if metrics else None
 
     def aggregate(self, system: str, family: str = "") -> Figure | None:
-        """Over all benchmarks, or those of a family; random is 0, perfect is 1."""
+        """Return the aggregate over all benchmarks, or a family's; random is 0, perfect is 1."""
         return self.figure(ALL, system, "aggregate", family)
 
     def best(self, kind: SystemKind, benchmark: str) -> Figure | None:
@@ -108,7 +108,7 @@ class Standings:
 
     @cached_property
     def lead(self) -> str | None:
-        """The judge that stands highest over all benchmarks; None without a judge."""
+        """Return the judge that ranks highest over all benchmarks; None without a judge."""
         judges = self.of_kind("judge")
 
         def height(system: str) -> float:
@@ -122,14 +122,14 @@ class Standings:
         return max(judges, key=height, default=None)
 
     def difference(self, benchmark: str, a: str, b: str) -> Difference | None:
-        """Of a minus b, where it was tested."""
+        """Return the difference a minus b, if tested."""
         for d in self.results.differences:
             if (d.benchmark, d.a, d.b) == (benchmark, a, b):
                 return d
         return None
 
     def against_rules(self, benchmark: str, system: str) -> tuple[Figure, Side] | None:
-        """The best baseline there, and where the system stands to it."""
+        """Return the best baseline there, and how the system compares with it."""
         best = self.best("baseline", benchmark)
         own = self.main(benchmark, system)
         if best is None or own is None or own.value is None:
@@ -138,7 +138,7 @@ class Standings:
         return best, side_of(tested) if tested else apart(own, best)
 
     def against_people(self, benchmark: str, system: str) -> tuple[Figure, Side] | None:
-        """What one person reaches there, and where the system stands to it."""
+        """Return the figure of one person there, and how the system compares with it."""
         best = self.best("people", benchmark)
         own = self.main(benchmark, system)
         if best is None or own is None or own.value is None:
@@ -147,7 +147,7 @@ class Standings:
 
 
 def side_of(difference: Difference) -> Side:
-    """Where a stands to b by their paired test; better is above, whichever way the metric runs."""
+    """Return how a compares with b by their paired test; better is above in either direction."""
     if difference.value is None or difference.low is None or difference.high is None:
         return "not told apart"
     if not (difference.low > 0 or difference.high < 0):
@@ -160,7 +160,7 @@ def side_of(difference: Difference) -> Side:
 
 
 def apart(own: Figure, other: Figure) -> Side:
-    """Where one stands to the other by two intervals that do not overlap."""
+    """Compare two figures by whether their intervals overlap."""
     if own.low is None or own.high is None or other.low is None or other.high is None:
         return "not told apart"
     if own.low <= other.high and other.low <= own.high:
@@ -179,7 +179,7 @@ def _rule_title(name: str) -> str:
 
 @cache
 def metric_of(name: str) -> Metric | None:
-    """The metric; None where results name one that is not installed here."""
+    """Return the metric; None if it is not installed here."""
     try:
         return METRICS.get(name)
     except UnknownName:
@@ -187,13 +187,13 @@ def metric_of(name: str) -> Metric | None:
 
 
 def title_of(name: str) -> str:
-    """A metric's title; `aggregate` and `coverage` have theirs, too."""
+    """Return a metric's title, including `aggregate` and `coverage`."""
     metric = metric_of(name)
     return metric.title if metric else name.replace("_", " ").capitalize()
 
 
 def better(name: str) -> Literal["higher", "lower", "middle"]:
-    """Which way a metric runs."""
+    """Return which direction of a metric is better."""
     metric = metric_of(name)
     return metric.better if metric else "higher"
 

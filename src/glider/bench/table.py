@@ -28,14 +28,14 @@ from glider.stats.estimates import Degenerate
 from glider.stats.multiplicity import holm
 
 ALL = "all"
-"""Where a figure is about all benchmarks together."""
+"""Benchmark name of figures about all benchmarks together."""
 BY_LANGUAGE = "aggregate by language"
-"""The aggregate over the items of one language, whose code is the figure's part."""
+"""The aggregate over the items of one language; the figure's part is the language code."""
 _PER_TEST = 25
 """Permutations for each test of the table, so that the smallest p survives Holm's correction."""
 _MOST_PERMUTATIONS = 99_999
 _RARE = 4
-"""So many permutations as large as what was seen, at most, ask for more of them."""
+"""At most this many permutations as large as the observed value lead to more permutations."""
 
 
 def measure(
@@ -51,7 +51,7 @@ def measure(
     figures: Iterable[Figure] = (),
     differences: Iterable[Difference] = (),
 ) -> Results:
-    """Everything that can be said of these systems on these benchmarks.
+    """Compute all figures of these systems on these benchmarks.
 
     Args:
         scored: one for each system and benchmark; systems are compared on the items they share.
@@ -87,7 +87,7 @@ def measure(
     # busy machine they wait for each other (half the processor time: benchmarks/report_cost.py).
     with threadpool_limits(1, user_api="blas"):
         for name, systems in by_benchmark.items():
-            # In one order throughout: who is compared with whom decides the sign of a difference.
+            # One fixed order: who is compared with whom decides the sign of a difference.
             systems.sort(key=lambda each: place[each.system])
             bench = Benchmark(name, sets[name], systems, kinds, readings or {}, settings)
             found += bench.figures()
@@ -196,7 +196,7 @@ def _tested(
 def _groups(
     benchmarks: Iterable[str], exposures: Mapping[str, Exposure]
 ) -> dict[str, Sequence[str]]:
-    """All benchmarks, and those of which a judge saw the same in training."""
+    """Return all benchmarks, and groups with the same training exposure of a judge."""
     names = list(benchmarks)
     alike = {e: [name for name in names if exposures.get(name) == e] for e in EXPOSURES}
     return {"": names, **{exposure: own for exposure, own in alike.items() if own}}
