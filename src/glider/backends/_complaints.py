@@ -43,7 +43,7 @@ class Complaint:
     """Request settings named as the cause, if any."""
     tokens: int | None = None
     limit: int | None = None
-    """Prompt limit in tokens, where a field of its own gives it."""
+    """Prompt limit in tokens, if the reply has a separate field for it."""
     retry_after_s: float | None = None
     charged: bool = False
     """The endpoint may have charged for this reply."""

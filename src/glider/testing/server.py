@@ -1,23 +1,23 @@
 """A fake OpenAI-compatible server that can be slow and can fail in eleven ways.
 
-It stands where a model server would, so that a client can be tested against a bad day: it
-answers at once or after a delay, and spoils a share of its replies, the same ones for the
-same seed. In a test:
+It replaces a model server, so that a client can be tested against a failing endpoint. It answers
+at once or after a delay, and makes a share of its replies fail, the same ones for the same seed.
+In a test:
 
     with FakeServer(answer='{"score": 4}', fault_rate=0.3, seed=7) as server:
         run_my_client(server.url)               # http://127.0.0.1:PORT/v1
         assert server.stats()["duplicates"] == 0
 
-and by hand:
+and from the command line:
 
     python -m glider.testing.server --port 0 --delay 0.05 --fault-rate 0.3 --seed 7
 
-It refuses to be more than a fake: no model, no streaming (400), no chunked requests (411), no
-TLS, and no address but 127.0.0.1. It gives one choice whatever `n` says, and does not check
-that a request makes sense: a constant answer is sent without reading the JSON it answers.
+It is only a fake: no model, no streaming (400), no chunked requests (411), no TLS, and no address
+except 127.0.0.1. It returns one choice whatever `n` is, and does not validate requests: it sends
+a constant answer without parsing the request's JSON.
 
-The convention to know: delay and faults touch the two completion endpoints only, so /health,
-/v1/models and /stats can be trusted on the worst day. HTTP is aiohttp's.
+The convention to know: delay and faults affect only the two completion endpoints, so /health,
+/v1/models and /stats always work. HTTP is handled by aiohttp.
 """
 
 from __future__ import annotations
@@ -56,11 +56,11 @@ from glider.testing._replies import (
 
 __all__ = ["ALWAYS_ONLY", "FAULTS", "NONSENSE", "Answer", "FakeServer", "FaultPlan"]
 
-_START_S: Final = 30.0  # Longest wait for a thread to start, or for a process to end.
+_START_S: Final = 30.0  # Maximum seconds to wait for a thread to start or a process to end.
 
 
 class FakeServer:
-    """An OpenAI-compatible server on loopback, for `with`.
+    """An OpenAI-compatible server on loopback, used in a `with` block.
 
     Serves POST /v1/chat/completions and /v1/completions, GET /v1/models, /health and /stats.
     Each `with` starts afresh: new port, counters at zero, faults from the start of the seed.
@@ -69,23 +69,23 @@ class FakeServer:
         answer: what the model says; a function gets the request's JSON, and is called on the
             server's thread. If it raises, the client gets a 500 and leaving the `with` raises
             the first such error.
-        delay_s: wait before every completion, spoilt or not, in seconds.
+        delay_s: wait before every completion, failing or not, in seconds.
         fault_rate: share of completions that fail, in [0, 1].
         faults: the kinds drawn, all equally likely; a subset of FAULTS.
-        seed: with the order of arrival it settles which requests fail and how (FaultPlan).
-        always: one fault, of FAULTS or ALWAYS_ONLY, for every completion; fault_rate then has
-            no say. May be set while a server on a thread runs, to see a client recover.
+        seed: determines, with the order of arrival, which requests fail and how (FaultPlan).
+        always: one fault, of FAULTS or ALWAYS_ONLY, for every completion; overrides fault_rate.
+            May be set while a server on a thread runs, to test how a client recovers.
         api_key: when given, completions and /v1/models with another key, or none, get a 401 at
             once; it is counted as "unauthorized".
         top_logprobs: logprobs in nats by token, e.g. {"4": -0.1, "5": -2.4}, for every digit of
-            the answer when logprobs are asked for. At most as many as the request's own
-            `top_logprobs`, and all when it has none (OpenAI would give none). A digit not in
-            the table gets OpenAI's -9999.0; whatever is no digit gets 0.0.
-        model: the name replies carry; None repeats the name asked for.
-        process: run in a process of its own, so that the client under measurement has a core
-            to itself. Needs a constant `answer`.
+            the answer when a request asks for logprobs. At most the request's own `top_logprobs`,
+            and all if it has none (OpenAI would return none). A digit not in the table gets
+            OpenAI's -9999.0; anything else gets 0.0.
+        model: the model name in replies; None repeats the requested name.
+        process: run in a separate process, so that the client under measurement has a core to
+            itself. Needs a constant `answer`.
 
-    Usage numbers are guesses at four to the token: prompt_tokens is the request body's bytes
+    Usage numbers are estimates, four to the token: prompt_tokens is the request body's bytes
     // 4 and completion_tokens the answer's characters // 4.
     """
 
@@ -134,7 +134,7 @@ class FakeServer:
 
     @property
     def url(self) -> str:
-        """The base address a client wants, http://127.0.0.1:PORT/v1."""
+        """The base URL for a client, http://127.0.0.1:PORT/v1."""
         return f"http://{HOST}:{self.port}/v1"
 
     @property
@@ -152,20 +152,20 @@ class FakeServer:
             self._desk.always = name
 
     def stats(self) -> dict[str, Any]:
-        """What has happened so far; after the `with`, what happened in all. The same as /stats.
+        """Return the counters so far, or the totals after the `with` block. Same as /stats.
 
-        requests: completions asked for. Each is in exactly one of
+        requests: completions requested. Each is counted in exactly one of
             answered: good replies,
             faults: {name: count}, all names of FAULTS and ALWAYS_ONLY, counted when sent,
-            refused: 400 because the fake cannot do it (no JSON, stream),
+            refused: 400 because the fake does not support it (no JSON, stream),
             crashed: `answer` raised,
             abandoned: client left before the reply,
-            in_hand: being waited for now.
-        max_in_hand: the most in hand at one moment; 1 without a delay, since a reply then
+            in_hand: in progress.
+        max_in_hand: the most in hand at any moment; 1 without a delay, since a reply then
             leaves before the next request is read.
         connections: connections that carried a completion; below `requests` when kept alive.
         request_ids: distinct x-request-id headers seen.
-        duplicates: requests whose x-request-id had been seen before.
+        duplicates: requests that repeat an earlier x-request-id.
         """
         if self._final is not None:
             return self._final
@@ -232,7 +232,7 @@ class FakeServer:
         settings = self._settings
         with tempfile.TemporaryDirectory(prefix="glider-fake-") as folder:
             answer_file = Path(folder, "answer.txt")
-            # newline="" on both sides, or an answer with \r\n would change on its way.
+            # newline="" on both sides, or an answer with \r\n would change in transit.
             with answer_file.open("w", encoding="utf-8", errors="surrogatepass", newline="") as out:
                 out.write(cast(str, settings.answer))
             options = [
@@ -261,9 +261,9 @@ class FakeServer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 encoding="utf-8",
-                # The child must find what this process found, by whatever way it found it.
+                # The child must be able to import what this process imported, however it was found.
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-                # Ctrl-C is for us; we then end the child by closing its stdin.
+                # Ctrl-C is for this process, which then stops the child by closing its stdin.
                 start_new_session=True,
             )
             try:
@@ -283,7 +283,7 @@ class FakeServer:
         if child is None:
             return None
         try:
-            said, _ = child.communicate(timeout=_START_S)  # Closes its stdin, its sign to stop.
+            said, _ = child.communicate(timeout=_START_S)  # Closing stdin stops it.
         except BaseException:
             child.kill()
             child.communicate()
@@ -323,7 +323,7 @@ def _options() -> argparse.ArgumentParser:
 
 
 async def _serve_here(settings: Settings, listener: socket.socket, watch_stdin: bool) -> Desk:
-    """Serve in this process until a signal or, when asked, the end of stdin."""
+    """Serve in this process until a signal or, with `watch_stdin`, the end of stdin."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     desk = Desk(settings)
@@ -332,16 +332,16 @@ async def _serve_here(settings: Settings, listener: socket.socket, watch_stdin: 
         loop.call_soon_threadsafe(stop.set)
 
     def wait_for_stdin() -> None:
-        # os.read, since a thread left inside sys.stdin would hold its lock at exit.
+        # os.read, since a thread blocked in sys.stdin would hold its lock at exit.
         while os.read(0, 4096):
             pass
         end()
 
-    # Not loop.add_signal_handler, which Windows has not.
+    # Not loop.add_signal_handler, which Windows lacks.
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     if watch_stdin:
-        # A test run that is killed cannot say goodbye; its pipe closes all the same.
+        # A killed test run cannot clean up, but its pipe still closes.
         threading.Thread(target=wait_for_stdin, name="stdin", daemon=True).start()
     print(f"listening on http://{HOST}:{listener.getsockname()[1]}", flush=True)
     await serve(desk, listener, stop)
@@ -374,7 +374,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         print(json.dumps(desk.stats()), flush=True)
     except BrokenPipeError:
-        # Whoever started us is gone. Point stdout away, or Python flushes it again at exit.
+        # The parent process is gone. Redirect stdout, or Python flushes it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
