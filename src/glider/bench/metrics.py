@@ -1,13 +1,13 @@
 """Metrics by name: how close a system's scores are to the gold labels, given item weights.
 
 A metric is computed in each part of a benchmark and averaged over its parts; only EvalYaks'
-acceptable accuracy looks at all criteria of one text together. What each does about
-a failed judgment under the protocol `strict`, what it needs of the labels, and what a random and a
-perfect answer would get is said here; the formulas are those of `glider.stats`. Other packages add
+acceptable accuracy looks at all criteria of one text together. Each metric states how it treats
+a failed judgment under the protocol `strict`, what it needs of the labels, and what random and
+perfect answers get; the formulas are those of `glider.stats`. Other packages add
 `Metric` objects by the entry-point group `glider.metrics`.
 
-Where a part's labels are all alike nobody can be measured on it: it is left out, for every system.
-Where a system gives every item of a part the same score, it told nothing, which counts as a random
+A part whose labels are all equal cannot be measured: it is left out, for every system.
+A system that gives every item of a part the same score is uninformative and counts as a random
 answer; where it does so in every part, the figure is undefined.
 """
 
@@ -57,7 +57,7 @@ class Metric:
     blind_to: Literal["nothing", "shift and stretch", "order-keeping changes"] = "nothing"
     """Transformations of all scores of a system that leave the value unchanged."""
     needs_spread: bool = False
-    """It says nothing of a system that gives one score throughout; so does every metric that is
+    """Whether it is uninformative about a constant score; so is every metric that is
     blind to something."""
     chance: float | None = 0.0
     """Value of random answers; None: the mean over answering each level throughout."""
@@ -220,7 +220,7 @@ class _Part:
         return self._statistic.why(weights[self._rows])
 
     def values(self, weights: Floats) -> Floats:
-        """One value per row of weights; NaN where the labels that count are all alike."""
+        """One value per row of weights; NaN where the labels with weight are all equal."""
         mine = np.take(weights, self._rows, axis=1)
         values = self._statistic.many(mine)
         if self._needs_spread:
@@ -233,7 +233,7 @@ class _Part:
 
 
 class _Texts(_Part):
-    """All items as texts with their criteria beside each other, of one or two systems.
+    """All items as texts with their criteria side by side, for one or two systems.
 
     A text counts as often as its first item: the others are in the same cluster.
     """

@@ -2,7 +2,7 @@
 
 A folder holds all there is to score it again: the items with their gold go into the samples'
 metadata under `item`, so neither the data nor the model is needed later. Gold is never shown to
-the judge: a sample's metadata is no part of any prompt.
+the judge: a sample's metadata is never part of a prompt.
 
 A system is a judge, or anything else with an `id` that takes (key, work) pairs and gives
 (key, outcome) pairs, as the test-time strategies do. It is opened by the caller, once for all sets.
@@ -62,12 +62,12 @@ def judge_items(
 
     Args:
         settings: all that decides the outcomes beside `system.id`: benchmark, limit, seed, ...
-        on_outcome: told of each outcome, its item's number first, once it is recorded.
-        resume: go on with what the folder holds; a folder that is not there yet is made.
+        on_outcome: called with each item's number and outcome once it is recorded.
+        resume: continue what the folder contains; a missing folder is created.
 
     Raises:
-        ManifestMismatch: the folder is of other items, settings, judge or code.
-        RunError: there is a run already and `resume` was not asked, or it cannot be written.
+        ManifestMismatch: the folder belongs to other items, settings, judge or code.
+        RunError: a run exists and `resume` was not set, or it cannot be written.
     """
     criteria = {item.criterion.content_id: item.criterion for item in items}
     manifest = Manifest.of(
@@ -106,10 +106,10 @@ def items_hash(items: Sequence[Item]) -> str:
 
 
 def items_from_run(folder: Path) -> list[Item]:
-    """The items a run was made over, without the data they came from.
+    """Return the items of a run, without the data they came from.
 
     Raises:
-        RunError: the folder is no run of `glider bench`.
+        RunError: the folder is not a run of `glider bench`.
     """
     try:
         criteria = {c.content_id: c for c in load_criteria(folder)}

@@ -1,8 +1,8 @@
 """Scored: a system's answers with human labels, as arrays of equal length.
 
-A failed judgment has no score; `judged` says so and every figure says what it does about it. How
-a score is read out of a judgment is the system's business (`greedy`: the likeliest level,
-`expected`: the mean over the levels, and of classes the likeliest), so one run can be two systems.
+A failed judgment has no score; `judged` marks it and every figure states how it treats it. Each
+system defines how a score is read from a judgment (`greedy`: the most probable level,
+`expected`: the mean over the levels, for classes the likeliest), so one run can be two systems.
 """
 
 from collections import Counter
@@ -29,8 +29,8 @@ class Scored:
     gold: Floats
     """Human label, on the item's own scale; for pairs 0, 1 or 0.5."""
     score: Floats
-    """The system's score on the scale of the labels; of pairs P(second is better). 0 where not
-    judged: look at `judged` first."""
+    """The system's score on the scale of the labels; for pairs P(second is better). 0 if not
+    judged: check `judged` first."""
     judged: NDArray[np.bool_]
     cluster: NDArray[np.int64]
     """Codes from 0."""
@@ -42,21 +42,21 @@ class Scored:
     ids: tuple[str, ...]
     """Item ids in order: sample id and criterion. Two systems are paired by them."""
     text: NDArray[np.int64] | None = None
-    """Codes of what is judged: items that ask several criteria of one text share theirs. None:
-    each item is of its own."""
+    """Codes of the judged texts: items that ask several criteria of one text share theirs. None:
+    each item has its own text."""
     group: NDArray[np.int64] | None = None
     """Codes into `groups`; None where there are no named subsets."""
     groups: tuple[str, ...] = ()
     """Subsets, which may cut across the parts; empty text: of none."""
     language: NDArray[np.int64] | None = None
-    """Codes into `languages`; None where rows are no items."""
+    """Codes into `languages`; None if rows are not items."""
     languages: tuple[str, ...] = ()
     orders: Floats | None = None
     """Pairs only, shape (n, 2): P(second is better) as shown, and with the outputs swapped; NaN
     where that order was not asked or not judged."""
     levels: Floats | None = None
-    """The likeliest level on the scale of the labels, for figures about classes (accuracy, F1): a
-    mean over levels is none of them. None: they take the level nearest to `score`."""
+    """The most probable level on the labels' scale, for class figures (accuracy, F1), since a
+    mean over levels is not a level. None: they take the level nearest to `score`."""
 
     def __len__(self) -> int:
         return len(self.gold)
@@ -132,7 +132,7 @@ def cluster_codes(items: Sequence[Item]) -> NDArray[np.int64]:
 def _texts(items: Sequence[Item]) -> NDArray[np.int64]:
     """Return a code for each text; a repetition under the same criterion gets a new one.
 
-    So of single ratings the k-th of all criteria of a text go together.
+    So the k-th single ratings under all criteria of a text go together.
     """
     times: Counter[tuple[object, ...]] = Counter()
     keys = []

@@ -23,8 +23,8 @@ class Shift:
     """The change from one engine to the other, over n prompts."""
 
     mean: Estimate | Undefined
-    """Mean absolute difference of expected scores, each in 0..1 of its rubric. Undefined where
-    every difference is alike, as it is where nothing changed."""
+    """Mean absolute difference of expected scores, each in 0..1 of its rubric. Undefined if
+    all differences are equal, for example if nothing changed."""
     changed: Estimate | Undefined
     """Share of prompts whose most probable level changed."""
     largest: float

@@ -61,13 +61,13 @@ def measure(
         readings: judge to the main one among several readings of the same answers, which alone is
             compared with other judges and with baselines.
         exposures: benchmark to what the judges saw of it in training, where that is known.
-        recorded: what else decided the outcomes (judges, limits, ...), kept in the results.
-        notes: what was odd about the data before it came here.
-        figures: further ones, made elsewhere.
-        differences: further ones; their tests count in Holm's correction.
+        recorded: what else determined the outcomes (judges, limits, ...), kept in the results.
+        notes: data problems found earlier.
+        figures: additional ones, computed elsewhere.
+        differences: additional ones; their tests count in Holm's correction.
 
     Raises:
-        UnknownName: a set names a metric that nobody knows.
+        UnknownName: a set names an unknown metric.
     """
     settings = settings or FigureSettings()
     kinds, exposures = kinds or {}, exposures or {}

@@ -140,7 +140,7 @@ def few_clusters_factor(n: int, n_groups: int) -> float:
 
 
 def intraclass_correlation(values: Floats, clusters: ArrayLike) -> float:
-    """How alike items of one cluster are, 0..1 (the ANOVA estimator, cut at 0).
+    """Intraclass correlation within clusters, 0..1 (the ANOVA estimator, cut at 0).
 
     0 where every item is its own cluster.
     """
