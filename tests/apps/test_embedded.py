@@ -47,7 +47,7 @@ SAMPLES = [
     [
         NanoFormat(),
         NanoFormat(order="reason-first"),
-        NanoFormat(layout="sample-first"),
+        pytest.param(NanoFormat(layout="sample-first"), marks=pytest.mark.slow),
         pytest.param(GliderFormat(), marks=pytest.mark.slow),
     ],
     ids=lambda f: f.id,

@@ -162,6 +162,7 @@ def test_scores_move_as_in_torch(base, after, gguf_f16, tmp_path):
     torch.testing.assert_close(in_engine - engine_base, moved, atol=0.02, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_user_s_folder_is_a_model_of_every_local_engine(
     base, merged, after, tmp_path, monkeypatch
 ):
