@@ -1,8 +1,8 @@
 """Judge: prepare, generate, read. The file to read first.
 
-A Judge knows neither engine nor prompt; both are passed in. `prepare` and `read` do no I/O, so
-saved answers can be read again without calling the model. `submit` takes one task or pair and
-returns a future of its outcome; everything else builds on it. `stream` takes work as needed and
+A Judge knows neither engine nor prompt; both are passed in. Preparing a prompt (`_prepare`) and
+reading the answers (`_read_all`) do no I/O; only the backend does. `submit` takes one task or pair
+and returns a future of its outcome; everything else builds on it. `stream` takes work as needed and
 yields outcomes as they are ready, so that a million rows are never in memory at once.
 """
 
