@@ -130,6 +130,19 @@ class Judge:
             self.window = 1
 
     @property
+    def options(self) -> dict[str, Any]:
+        """Arguments that set up another judge like this one, on the same backend."""
+        return {
+            "model": self.backend,
+            "format": self.format,
+            "samples": self.samples,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "truncate": self.truncate,
+            "seed": self.seed,
+        }
+
+    @property
     def in_flight(self) -> int:
         """Number of requests worth keeping in flight."""
         return self.backend.limits.in_flight

@@ -191,15 +191,7 @@ class Mean(Strategy):
         """
         if isinstance(judge, StrategyJudge):
             return StrategyJudge(self.beneath(judge.inner), judge.strategy)
-        return Judge(
-            judge.backend,
-            format=judge.format,
-            samples=self._samples,
-            temperature=judge.temperature,
-            max_tokens=judge.max_tokens,
-            truncate=judge.truncate,
-            seed=judge.seed,
-        )
+        return Judge(**judge.options | {"samples": self._samples})
 
     def plan(self, work: Work) -> Plan:
         return Plan((work,))

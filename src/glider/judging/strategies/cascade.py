@@ -128,15 +128,7 @@ class Cascade(Judge):
                 f"the calibration is of the judge {until.certified.judge!r}, not of {first.id!r}",
                 hint="calibrate a run of the first judge as it is asked here",
             )
-        super().__init__(
-            first.backend,
-            format=first.format,
-            samples=first.samples,
-            temperature=first.temperature,
-            max_tokens=first.max_tokens,
-            truncate=first.truncate,
-            seed=first.seed,
-        )
+        super().__init__(**first.options)
         self.first, self.second, self.until = first, second, until
 
     @property

@@ -48,15 +48,7 @@ class StrategyJudge(Judge):
                 f"{strategy.name!r} needs",
                 hint="use an embedded, hf or openai model",
             )
-        super().__init__(
-            inner.backend,
-            format=inner.format,
-            samples=inner.samples,
-            temperature=inner.temperature,
-            max_tokens=inner.max_tokens,
-            truncate=inner.truncate,
-            seed=inner.seed,
-        )
+        super().__init__(**inner.options)
         self.inner, self.strategy = inner, strategy
         self.window = min(inner.window, _WINDOW) if strategy.writes else inner.window
 

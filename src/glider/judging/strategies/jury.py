@@ -28,16 +28,7 @@ class Jury(Judge):
         names = [juror.id for juror in jurors]
         if len(names) < 2 or len(set(names)) < len(names):
             raise SetupError(f"a jury needs two or more different judges, got {', '.join(names)}")
-        first = jurors[0]
-        super().__init__(
-            first.backend,
-            format=first.format,
-            samples=first.samples,
-            temperature=first.temperature,
-            max_tokens=first.max_tokens,
-            truncate=first.truncate,
-            seed=first.seed,
-        )
+        super().__init__(**jurors[0].options)
         self.jurors = tuple(jurors)
 
     @property
