@@ -60,17 +60,18 @@ class Manifest(AnyManifest):
     def of(
         cls,
         *,
-        run_id: str,
+        run_id: str | None = None,
         judge: str,
         settings: dict[str, Any],
         criteria: dict[str, str],
         input_path: str,
         input_sha256: str | None,
     ) -> "Manifest":
-        """Describe a run that starts now, on this machine."""
+        """Describe a run that starts now, on this machine. Its id is the time by default."""
+        now = datetime.now(UTC)
         return cls(
-            run_id=run_id,
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            run_id=now.strftime("%Y%m%d-%H%M%S") if run_id is None else run_id,
+            created_at=now.isoformat(timespec="seconds"),
             glider=__version__,
             code_sha256=code_sha256(),
             judge=judge,

@@ -14,7 +14,6 @@ The folder while it grows:
     result.json, card.md         what was counted
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -92,7 +91,6 @@ def rationalize(
     with judge_settings.open(fetching) as judge:
         prompts = questions(data, judge.format, limit=settings.limit, seed=settings.seed)
         manifest = Manifest.of(
-            run_id=time.strftime("%Y%m%d-%H%M%S", time.gmtime()),
             judge=judge.id,
             # The manifest holds what determines an answer, but not the number of answers or their
             # pairing. A training on the pairs looks up the format under this key.

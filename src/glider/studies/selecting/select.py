@@ -119,7 +119,6 @@ def select(
     base = None if by == "random" else find_base(settings.model)
     name = f"{base.name}@{base.revision}" if base else ""
     manifest = Manifest.of(
-        run_id=time.strftime("%Y%m%d-%H%M%S", time.gmtime()),
         judge=name,
         settings={**asked, "by": by, **({"seed": seed} if base is None else {})},
         criteria={},

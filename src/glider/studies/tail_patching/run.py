@@ -19,7 +19,6 @@ interval instead of both. With many comparisons, one in forty intervals lies abo
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
@@ -203,7 +202,6 @@ def _manifest(
     # Paths do not identify the contents; the hashes do.
     recipe.update(base=base.name, start=None)
     return Manifest.of(
-        run_id=datetime.now(UTC).strftime("%Y%m%d-%H%M%S"),
         judge=f"{base.name}@{base.revision}+{folder_hash(start.weights)}",
         settings={"recipe": recipe, **settings.recorded()},
         criteria={},

@@ -16,7 +16,6 @@ The folder while it grows:
 
 import math
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -142,7 +141,6 @@ def teach_with(
     if not chosen:
         raise EmptySplit("train", "no single output has a score and no reason")
     manifest = Manifest.of(
-        run_id=time.strftime("%Y%m%d-%H%M%S", time.gmtime()),
         judge=backend.id,
         settings={**asked_in, "temperature": settings.temperature, "seed": settings.seed},
         criteria={},
