@@ -83,9 +83,9 @@ class BenchRun:
         sha256: str | None = self.manifest.settings.get("held_out")
         return sha256
 
-    def scored(self) -> list[Scored]:
-        """Its scores with the gold, once for each way of reading."""
-        return scored_run(self.folder, self.labelled.name, self.system, self.readings)
+    def scored(self, items: Sequence[Item]) -> list[Scored]:
+        """Its scores with the gold, once for each way of reading; `items` are the run's."""
+        return scored_run(self.folder, self.labelled.name, self.system, self.readings, items=items)
 
 
 def recorded(
@@ -237,9 +237,9 @@ def answers_of(out: Path, system: str) -> list[Answers]:
     for run in bench_runs(out):
         if not system.startswith(run.system):
             continue
-        for each in run.scored():
+        items = items_from_run(run.folder)
+        for each in run.scored(items):
             if each.system == system:
-                items = items_from_run(run.folder)
                 found.append(Answers.of(each, items, outcomes(run.folder)))
     return found
 
@@ -265,16 +265,27 @@ class _Found:
         labelled = runs[0].labelled
         most: list[Item] = []
         for run in runs:
-            read = run.scored()
+            items = items_from_run(run.folder)
+            read = run.scored(items)
             self.scored += read
             own = self.names.setdefault(run.system, [])
             own += [each.system for each in read if each.system not in own]
-            items = items_from_run(run.folder)
+            explained = False
+            passed: dict[int, bool] = {}
+            reasons = Reasons()
+            for row, outcome in outcomes(run.folder):
+                explained = explained or _explained(outcome)
+                if (told := passed_on(outcome)) is not None:
+                    passed[row] = told
+                if (failure := failure_of(outcome)) is not None:
+                    reasons.add(failure)
             # Independent of the reading: shown once, with the first.
-            self._explanations(run, read[0].system, items)
-            self._cascade(run, read[0].system, items)
+            if explained:
+                self._explanations(run, read[0].system, items)
+            if passed:
+                self._cascade(run, read[0].system, items, passed)
             if not read[0].judged.all():
-                self._lost(run, asked=len(items))
+                self._lost(run, reasons, asked=len(items))
             most = max(most, items, key=len)
             self.notes += [f"{labelled.name}: {n}" for n in run.manifest.settings["notes"]]
         for name in BASELINES.names() if self.baselines is None else self.baselines:
@@ -284,26 +295,19 @@ class _Found:
             self.scored.append(ceiling)
             self.kinds[PEOPLE] = "people"
 
-    def _cascade(self, run: BenchRun, system: str, items: Sequence[Item]) -> None:
-        """Return the share a cascade's first judge passed on; nothing for other judges."""
-        passed = {
-            row: told for row, o in outcomes(run.folder) if (told := passed_on(o)) is not None
-        }
-        if passed:
-            share = clustered_share(list(passed.values()), [items[row].cluster for row in passed])
-            self.figures.append(
-                Figure.of(
-                    share, benchmark=run.labelled.name, system=system, metric="share passed on",
-                    asked=len(items), judged=len(passed),
-                )
-            )  # fmt: skip
+    def _cascade(
+        self, run: BenchRun, system: str, items: Sequence[Item], passed: Mapping[int, bool]
+    ) -> None:
+        """Add the share a cascade's first judge passed on; `passed` is by the item's number."""
+        share = clustered_share(list(passed.values()), [items[row].cluster for row in passed])
+        self.figures.append(
+            Figure.of(
+                share, benchmark=run.labelled.name, system=system, metric="share passed on",
+                asked=len(items), judged=len(passed),
+            )
+        )  # fmt: skip
 
-    def _lost(self, run: BenchRun, asked: int) -> None:
-        reasons = Reasons()
-        for _, outcome in outcomes(run.folder):
-            failure = failure_of(outcome)
-            if failure is not None:
-                reasons.add(failure)
+    def _lost(self, run: BenchRun, reasons: Reasons, asked: int) -> None:
         self.lost += [
             Lost(
                 benchmark=run.labelled.name, system=run.system, reason=reason, n=n, asked=asked,
@@ -330,9 +334,7 @@ class _Found:
         self.kinds[name] = "baseline"
 
     def _explanations(self, run: BenchRun, system: str, items: Sequence[Item]) -> None:
-        """Only if the judge was asked to explain; otherwise the texts are not kept in memory."""
-        if not any(_explained(outcome) for _, outcome in outcomes(run.folder)):
-            return
+        """Only for a judge that explained: all texts of the run are held in memory."""
         found = dict(outcomes(run.folder))
         name = run.labelled.name
         rng = _rng(self.settings.seed, name)

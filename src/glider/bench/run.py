@@ -119,13 +119,21 @@ def items_from_run(folder: Path) -> list[Item]:
 
 
 def scored_run(
-    folder: Path, benchmark: str, system: str, readings: Sequence[Reading] = READINGS
+    folder: Path,
+    benchmark: str,
+    system: str,
+    readings: Sequence[Reading] = READINGS,
+    *,
+    items: Sequence[Item] | None = None,
 ) -> list[Scored]:
     """Return a run's answers with their gold: one `Scored` for each way of reading it.
 
     Where no outcome has probabilities, all readings are one and the system keeps its plain name.
+
+    Args:
+        items: the run's, where they have been read already.
     """
-    items = items_from_run(folder)
+    items = items_from_run(folder) if items is None else items
     # A long run's texts would fill the memory; scores do not need them.
     found = {row: _lean(outcome) for row, outcome in outcomes(folder)}
     if len(readings) > 1 and not any(map(_has_spread, found.values())):
