@@ -1,6 +1,5 @@
 """The results of a review as plain records, from which page, table and JSON are made."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from glider.core.base import Frozen
@@ -154,7 +153,3 @@ class ReviewReport(Frozen):
     each_person: tuple[PersonReport, ...]
     items: tuple[AnsweredRecord, ...]
     notes: tuple[str, ...] = ()
-
-    def by_id(self) -> Mapping[str, AnsweredRecord]:
-        """The items by id."""
-        return {item.id: item for item in self.items}

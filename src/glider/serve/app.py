@@ -19,14 +19,14 @@ from aiohttp import web
 
 from glider._version import __version__
 from glider.core.errors import BackendError, GliderError, MissingExtra, RunError
-from glider.core.judgments import Comparison, Failure, Judgment, Usage
+from glider.core.judgments import Comparison, Failure, Judgment, Outcome, Usage
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
 from glider.judging.judge import Work
 from glider.judging.pairs import ranking
 from glider.serve.bodies import read_body
 from glider.serve.keys import Keys
-from glider.serve.lanes import Lane, Outcome, QueueFull, TooLate
+from glider.serve.lanes import Lane, QueueFull, TooLate
 from glider.serve.metrics import Metrics
 from glider.serve.openapi import document
 from glider.serve.policies import BoundPolicy

@@ -16,11 +16,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from glider.core.errors import Unavailable
-from glider.core.judgments import Comparison, Failure, Judgment
+from glider.core.judgments import Failure, Outcome
 from glider.core.tasks import JudgeTask
 from glider.judging.judge import Judge, Work
 
-Outcome = Judgment | Failure | Comparison
 _BEFORE = 0.7
 """Weight of the previous estimate against the newest measurement."""
 _HALF_S = 10.0
@@ -292,7 +291,7 @@ class Lane:
             now - ran.began,
             now,
             alone=ran.alone,
-            idle=not self._running and not self.waiting,
+            idle=self.idle,
         )
         if not entry.ready.done():
             if future.cancelled():

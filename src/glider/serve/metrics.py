@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from glider.core.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from glider.serve.lanes import Lane, Outcome
+    from glider.core.judgments import Outcome
+    from glider.serve.lanes import Lane
 
 OTHER = "(other)"
 """Label of a criterion that came with a request."""

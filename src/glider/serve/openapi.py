@@ -73,11 +73,11 @@ def document() -> dict[str, Any]:
     for schema in answers["$defs"].values():
         schema.pop("additionalProperties", None)  # outcomes carry a version and may gain keys
     paths: dict[str, Any] = {
-        path: {"post": _operation(path, asked.__name__, told.__name__, asked.__doc__)}
+        path: {"post": _operation(asked.__name__, told.__name__, asked.__doc__)}
         for path, (asked, told) in _OWN.items()
     }
     for path, said in _FOREIGN.items():
-        paths[path] = {"post": _operation(path, None, None, said)}
+        paths[path] = {"post": _operation(None, None, said)}
     for path, said in _READ.items():
         paths[path] = {"get": {"summary": said, "responses": {"200": _json(None, "Told.")}}}
     paths["/v1/judgments/{id}"] = {
@@ -105,7 +105,7 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operation(path: str, asked: str | None, told: str | None, summary: str | None) -> Any:
+def _operation(asked: str | None, told: str | None, summary: str | None) -> Any:
     header = {"name": "Glider-Deadline-Ms", "in": "header",
               "schema": {"type": "number", "exclusiveMinimum": 0}}  # fmt: skip
     return {

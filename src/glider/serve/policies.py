@@ -7,6 +7,7 @@ and an error must be configured, or the server does not start.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -15,7 +16,7 @@ from pydantic import Field, model_validator
 from glider.core.base import Frozen
 from glider.core.criteria import Criterion
 from glider.core.errors import MissingExtra, SetupError
-from glider.core.judgments import Comparison, Failure, Judgment
+from glider.core.judgments import Judgment, Outcome
 from glider.serve.wires.ours import Verdict
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 Answer = Literal["allow", "block", "ask"]
 Found = Literal["passed", "blocked", "abstained", "failed"]
 Because = Literal["passed", "blocked", "abstained", "deadline", "error"]
-Outcome = Judgment | Failure | Comparison
 _ERROR = 0.05
 """Error level of the upper bound: it holds in 95 of 100 cases."""
 
@@ -146,7 +146,7 @@ class BoundCheck:
         from glider.stats.clustered import share_upper
         from glider.store.run import outcomes
 
-        run = _labelled(self)
+        run = self._labelled
         ours = {
             row: one for row, one in outcomes(self.check.labels) if one.criterion == run.criterion
         }
@@ -169,16 +169,16 @@ class BoundCheck:
     def judges(self) -> set[str]:
         """The judges behind its calibration and its labels."""
         found = {self.calibration.judge} if self.calibration is not None else set()
-        return found | ({_labelled(self).judge} if self.check.labels is not None else set())
+        return found | ({self._labelled.judge} if self.check.labels is not None else set())
 
+    @cached_property
+    def _labelled(self) -> "LabelledRun":
+        from glider.calibration.labelled import LabelledRun
 
-def _labelled(bound: BoundCheck) -> "LabelledRun":
-    from glider.calibration.labelled import LabelledRun
-
-    assert bound.check.labels is not None
-    run = LabelledRun.load(bound.check.labels, criterion=bound.criterion.name)
-    _same(bound, run.criterion_id, str(bound.check.labels))
-    return run
+        assert self.check.labels is not None
+        run = LabelledRun.load(self.check.labels, criterion=self.criterion.name)
+        _same(self, run.criterion_id, str(self.check.labels))
+        return run
 
 
 def _same(bound: BoundCheck, criterion_id: str, what: str) -> None:

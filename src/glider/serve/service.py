@@ -13,13 +13,13 @@ from typing import Literal
 
 from glider.core.criteria import Criterion
 from glider.core.errors import BackendError, SetupError
-from glider.core.judgments import Failure
+from glider.core.judgments import Failure, Outcome
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
 from glider.judging.judge import Judge, Work
 from glider.judging.settings import Progress
 from glider.serve.keys import Keys
-from glider.serve.lanes import Lane, Outcome, QueueFull, TooLate
+from glider.serve.lanes import Lane, QueueFull, TooLate
 from glider.serve.policies import BoundPolicy
 from glider.serve.settings import Bounds, Config, ServedModel
 from glider.serve.wires.base import WireError

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from glider.core.base import Frozen
 from glider.core.criteria import Criterion
-from glider.core.errors import SetupError, UnknownName
+from glider.core.errors import SetupError
 from glider.core.settings import Flag
 from glider.data.library import criteria_asked, library
 from glider.data.yaml_files import mapping, read_text
@@ -152,16 +152,6 @@ class Config(Frozen):
             where = ".".join(map(str, first["loc"]))
             message = first["msg"].removeprefix("Value error, ")
             raise SetupError(f"{path}: {where}: {message}") from exc
-
-    def criterion(self, name: str) -> Criterion:
-        """Return a served criterion.
-
-        Raises:
-            UnknownName: none of that name is served.
-        """
-        if name not in self.criteria:
-            raise UnknownName("criterion", name, list(self.criteria))
-        return self.criteria[name]
 
 
 def _beside(path: Path, entry: Any) -> Any:

@@ -15,7 +15,7 @@ from pydantic import Field as _Field
 
 from glider.core.base import Frozen
 from glider.core.criteria import Criterion
-from glider.core.judgments import Comparison, Failure, Judgment
+from glider.core.judgments import Failure, Judgment, Outcome
 from glider.core.samples import Field, Sample
 from glider.core.tasks import JudgeTask
 from glider.serve.policies import BoundPolicy
@@ -78,7 +78,7 @@ class VerdictLog:
         policy: BoundPolicy,
         sample: Sample,
         verdict: Verdict,
-        outcomes: Sequence[Judgment | Failure | Comparison],
+        outcomes: Sequence[Outcome],
         owner: str | None,
     ) -> None:
         """Write a verdict, or skip it if it is not sampled.
@@ -113,9 +113,7 @@ class VerdictLog:
             return ""
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
-    def _without_texts(
-        self, outcome: Judgment | Failure | Comparison
-    ) -> Judgment | Failure | Comparison:
+    def _without_texts(self, outcome: Outcome) -> Outcome:
         if self.settings.texts == "whole":
             return outcome
         if isinstance(outcome, Judgment):
@@ -133,9 +131,7 @@ class VerdictLog:
         self._run.close()
 
 
-def _unjudged(
-    policy: BoundPolicy, sample: Sample, verdict: Verdict, judge: str
-) -> list[Judgment | Failure | Comparison]:
+def _unjudged(policy: BoundPolicy, sample: Sample, verdict: Verdict, judge: str) -> list[Outcome]:
     code = "timeout" if verdict.because == "deadline" else "unavailable"
     return [
         Failure(

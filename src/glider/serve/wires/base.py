@@ -6,9 +6,6 @@ from typing import Any
 
 from glider.core.judgments import Failure, Judgment
 from glider.core.tasks import JudgeTask
-from glider.judging.pairs import PairTask
-
-Work = JudgeTask | PairTask
 
 
 class WireError(Exception):

@@ -8,12 +8,11 @@ DataDesigner's remote validator. A score that is not there is left out or null, 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from glider.core.judgments import Comparison, Failure, Judgment
+from glider.core.judgments import Judgment, Outcome
 from glider.core.samples import Sample
 from glider.serve.wires.base import WireError, text_of
 from glider.serve.wires.ours import Verdict
 
-Outcome = Judgment | Failure | Comparison
 Judged = tuple[Verdict, Sequence[Outcome]]
 MOST_TEXTS = 100
 
