@@ -33,7 +33,7 @@ from glider.serve.policies import BoundPolicy
 from glider.serve.service import Laters, ServedJudge, Serving, decide, judge_all
 from glider.serve.verdict_log import VerdictLog
 from glider.serve.wires import chat, decisions, guardrails, ours, systemone
-from glider.serve.wires.base import WireError
+from glider.serve.wires.base import Question, WireError
 
 _LOG = logging.getLogger("glider.serve")
 DEADLINE = "Glider-Deadline-Ms"
@@ -472,28 +472,31 @@ def _usage(outcomes: Sequence[Judgment | Failure]) -> Usage:
     return sum((one.usage for one in outcomes), Usage())
 
 
-async def _decisions(request: web.Request) -> web.Response:
-    serving = _ASKING.get().serving
+async def _questioned(
+    request: web.Request, questions_of: Callable[[Mapping[str, Any]], list[Question]]
+) -> tuple[str, list[Question], list[Judgment | Failure], bool]:
+    """Judge every question of a body; return model, questions, outcomes, and whether to explain."""
     body = await _body(request)
-    served, (why, left) = serving.judge(body.get("model")), _wanted(request, body)
-    questions = decisions.questions(body)
+    served = _ASKING.get().serving.judge(body.get("model"))
+    why, left = _wanted(request, body)
+    questions = questions_of(body)
     lane = served.reasons if why else served.scores
     outcomes = _graded(await _outcomes(request, lane, [q.task for q in questions], left))
+    return served.name, questions, outcomes, why
+
+
+async def _decisions(request: web.Request) -> web.Response:
+    model, questions, outcomes, why = await _questioned(request, decisions.questions)
     answers = [
         decisions.answer(question, outcome, why=why)
         for question, outcome in zip(questions, outcomes, strict=True)
     ]
-    return _json(decisions.response(served.name, answers, _usage(outcomes)))
+    return _json(decisions.response(model, answers, _usage(outcomes)))
 
 
 async def _systemone(request: web.Request) -> web.Response:
-    serving = _ASKING.get().serving
-    body = await _body(request)
-    served, (why, left) = serving.judge(body.get("model")), _wanted(request, body)
-    questions = systemone.questions(body)
-    lane = served.reasons if why else served.scores
-    outcomes = _graded(await _outcomes(request, lane, [q.task for q in questions], left))
-    return _json(systemone.response(served.name, questions, outcomes, _usage(outcomes), why=why))
+    model, questions, outcomes, why = await _questioned(request, systemone.questions)
+    return _json(systemone.response(model, questions, outcomes, _usage(outcomes), why=why))
 
 
 async def _models(request: web.Request) -> web.Response:
