@@ -167,6 +167,14 @@ CATALOG: dict[str, Model] = {
 }
 
 
+def catalogue_name(name: str) -> str | None:
+    """Return the full name of a catalogue model; `nano` is `glider-nano` unless it is a path."""
+    if name in CATALOG:
+        return name
+    full = f"glider-{name}"
+    return full if full in CATALOG and not Path(name).exists() else None
+
+
 def cache_dir() -> Path:
     """Return the folder of cached models."""
     chosen = os.environ.get("GLIDER_CACHE")
@@ -189,6 +197,7 @@ def find(name: str, progress: Progress | None = None) -> ModelFile:
         SetupError: this kind of adapter cannot be merged.
     """
     tell = _silently if progress is None else progress
+    name = catalogue_name(name) or name
     path = Path(name).expanduser()
     if name.endswith(".gguf"):
         if not path.is_file():
@@ -215,7 +224,11 @@ def _silently(_what: str, _done: int, _all: int) -> None:
 
 def is_local(name: str) -> bool:
     """Return whether `find` accepts the name; no model hub is asked."""
-    return name.endswith(".gguf") or name in CATALOG or is_adapter(Path(name).expanduser())
+    return (
+        name.endswith(".gguf")
+        or catalogue_name(name) is not None
+        or is_adapter(Path(name).expanduser())
+    )
 
 
 def is_adapter(folder: Path) -> bool:

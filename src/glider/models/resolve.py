@@ -1,6 +1,6 @@
 """Resolve a model's name; every command and function that takes a model uses this.
 
-    glider-nano                a model of the catalogue (`glider models`)
+    glider-nano, nano          a model of the catalogue (`glider models`)
     any-model.gguf             a GGUF file
     mine/adapter               an adapter's folder
     models/llama               a folder in Hugging Face's layout
@@ -27,6 +27,7 @@ from glider.models.catalog import (
     AdapterModel,
     ModelFile,
     base_named,
+    catalogue_name,
     find,
     is_adapter,
     trained_format,
@@ -169,8 +170,8 @@ def resolve(name: str | Path, revision: str | None = None) -> ResolvedModel:
 def _resolve(given: str, revision: str | None) -> ResolvedModel:
     name = without_engine(given)
     path = Path(name).expanduser()
-    if name in CATALOG:
-        return ResolvedModel("catalogue", name)
+    if known := catalogue_name(name):
+        return ResolvedModel("catalogue", known)
     if name.endswith(".gguf"):
         if not path.is_file():
             raise ModelFileError(f"no model file {path}")
@@ -197,7 +198,7 @@ def engine_of(name: str) -> str | None:
 
     A hub model needs an explicit engine, so that a mistyped path is not looked up on the network.
     """
-    if name.endswith(".gguf") or name in CATALOG:
+    if name.endswith(".gguf") or catalogue_name(name):
         return "embedded"
     folder = Path(name).expanduser()
     if not folder.is_dir():

@@ -43,6 +43,8 @@ def here(tmp_path, monkeypatch):
     ("name", "kind", "engine", "path", "adapter"),
     [
         ("glider-nano", "catalogue", "embedded", None, "nano"),
+        ("nano", "catalogue", "embedded", None, "nano"),
+        ("fast/nano", "catalogue", "embedded", None, "nano"),
         ("smollm2-135m-instruct", "catalogue", "embedded", None, None),
         ("embedded", "catalogue", "embedded", None, "nano"),
         ("embedded/smollm2-135m-instruct", "catalogue", "embedded", None, None),
@@ -66,6 +68,12 @@ def test_names(here, name, kind, engine, path, adapter):
     assert (found.adapter and found.adapter.name) == adapter
     if kind != "hub" and name.partition("/")[0] not in ("embedded", "hf", "fast"):
         assert provider_and_model(name) == (engine, name)
+
+
+def test_a_folder_of_a_short_name_is_meant_before_the_catalogue(here):
+    write_adapter(here / "nano")
+    assert resolve("nano").kind == "adapter"
+    assert resolve("glider-nano").kind == "catalogue"
 
 
 def test_revisions_are_the_hub_s(here):
