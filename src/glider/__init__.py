@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from glider.studies.tuning.run import tune as tune
     from glider.studies.tuning.settings import TuningSettings as TuningSettings
     from glider.synth.export import export_synthesis as export_synthesis
+    from glider.synth.settings import CurationSettings as CurationSettings
     from glider.synth.settings import SynthExportSettings as SynthExportSettings
     from glider.synth.settings import SynthSettings as SynthSettings
     from glider.synth.settings import TeacherSettings as TeacherSettings
@@ -81,6 +82,7 @@ _HOMES = {
     "CalibrationSettings": "glider.calibration.model",
     "Comparison": "glider.core.judgments",
     "Criterion": "glider.core.criteria",
+    "CurationSettings": "glider.synth.settings",
     "DataError": "glider.core.errors",
     "DataSettings": "glider.corpus.settings",
     "ExportSettings": "glider.release.settings",

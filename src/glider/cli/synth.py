@@ -12,7 +12,12 @@ from glider.cli.commands import STYLE, Command
 from glider.cli.flags import from_flags
 from glider.cli.options import Resume, RunFolderPath, check_resume, resume_line
 from glider.cli.show import downloading, print_json, say
-from glider.synth.settings import SynthExportSettings, SynthSettings, TeacherSettings
+from glider.synth.settings import (
+    CurationSettings,
+    SynthExportSettings,
+    SynthSettings,
+    TeacherSettings,
+)
 
 if TYPE_CHECKING:
     from glider.synth.funnel import Funnel
@@ -54,6 +59,7 @@ def make(
     *,
     teacher: TeacherSettings,
     settings: SynthSettings,
+    curation: CurationSettings,
     run: RunFolderPath = None,
     resume: Resume = False,
     as_json: bool = typer.Option(
@@ -90,8 +96,10 @@ def make(
                 folder,
                 teacher,
                 settings,
+                curation=curation,
                 resume=resume,
                 progress=_Progress(),
+                notify=lambda text: say("", text),
                 fetching=download,
             )
     except KeyboardInterrupt:
@@ -105,7 +113,7 @@ def make(
         codes = ", ".join(f"{n} {code}" for code, n in made.failed.items()) or "size was larger"
         say("[yellow]not ended[/]", f"{made.open} records ({codes}). To go on:")
         say("", "  " + resume_line(folder, "--run"))
-    say("page:", str(write_page(folder)))
+    say("page:", str(write_page(folder, curation=made.funnel.curation)))
     if not made.funnel.kept:
         say("[bold red]no record was kept[/]")
         raise typer.Exit(4)
@@ -160,27 +168,32 @@ def export(
     exported = export_synthesis(run, out, settings, notify=lambda text: say("", text))
     if as_json:
         print_json(exported.manifest, indent=1)
-    for why, n in exported.left_out.items():
-        say("[yellow]left out[/]", f"{n}: {why}")
+    show_funnel(exported.funnel)
+    for why, n in exported.unpaired.items():
+        say("[yellow]no pair to train on[/]", f"{n}: {why}")
     say("[bold]made[/]", f"{exported.labelled} labelled records, {exported.pairs} pairs")
     say("card:", str(out / "card.md"))
 
 
 @synth.command("report", cls=Command)
+@from_flags
 def report(
     run: Path = typer.Argument(
         ..., metavar="RUN", help="Folder of a synthesis.", show_default=False
     ),
+    *,
+    settings: CurationSettings,
     out: Path = typer.Option(None, "--out", "-o", help="The page [RUN/funnel.html]."),
     as_json: bool = typer.Option(False, "--json", help="Print the funnel as JSON."),
 ) -> None:
     """Count the funnel anew from the records, and write it as a page with texts and judgments."""
-    from glider.synth.funnel import Funnel
+    from glider.synth.curation import curate
     from glider.synth.page import write_page
-    from glider.synth.synthesize import records_in
+    from glider.synth.synthesize import funnel_of
 
-    say("page:", str(write_page(run, out)))
-    funnel = Funnel.of(records_in(run))
+    curation = curate(run, settings, notify=lambda text: say("", text))
+    say("page:", str(write_page(run, out, curation)))
+    funnel = funnel_of(run, curation)
     if as_json:
         print_json(funnel.data(), indent=1)
     show_funnel(funnel)

@@ -38,10 +38,7 @@ def data_card(manifest: Mapping[str, Any], funnel: Funnel) -> str:
         "|---|---|---|",
         *(f"| {stage} | {_cell(why)} | {n} |" for (stage, why), n in funnel.lost.most_common()),
         "",
-        "| left out of these files | n |",
-        "|---|---|",
-        *(f"| {_cell(why)} | {n} |" for why, n in manifest["left_out"].items()),
-        "",
+        *_unpaired(manifest["unpaired"]),
         "## Label noise",
         "",
         "Each text was read by a model that did not know the score it was written for; every text "
@@ -62,6 +59,13 @@ def data_card(manifest: Mapping[str, Any], funnel: Funnel) -> str:
         lines += [f"Kept by {key}: {shown}.", ""]
     plan = yaml.safe_dump(made["plan"], sort_keys=False, allow_unicode=True).rstrip()
     return "\n".join([*lines, "## Plan", "", "```yaml", plan, "```"]) + "\n"
+
+
+def _unpaired(reasons: Mapping[str, int]) -> list[str]:
+    if not reasons:
+        return []
+    rows = [f"| {_cell(why)} | {n} |" for why, n in reasons.items()]
+    return ["| texts without a pair to train on | n |", "|---|---|", *rows, ""]
 
 
 def _cell(text: str) -> str:

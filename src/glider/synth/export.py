@@ -5,28 +5,24 @@ labelled-pairs.jsonl.gz  the same for pairs of answers, which form a separate se
 preferences.jsonl.gz     prompt, chosen, rejected: `glider data --preferences`, TRL
 check.jsonl              both judgments of sampled records, with blanks for people's verdicts
 card.md, manifest.json   contents, sources and label noise
+funnel.json, funnel.html where records were lost, what was left out of these files included
 """
 
 import gzip
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from math import log2
 from pathlib import Path
 from random import Random
-from statistics import median
 from typing import Any, TextIO
 
 from glider.core.criteria import pairwise
 from glider.core.errors import RunError, SetupError, TaskError
 from glider.core.samples import Sample
 from glider.core.tasks import COMPARED, JudgeTask
-from glider.corpus.overlap import Index, Place
 from glider.corpus.rationales import About, Unclear, cleaned
-from glider.corpus.sources import benchmarks
 from glider.formats import make_format
 from glider.formats.base import Format, Reading
 from glider.formats.grammar import quote_at
@@ -36,12 +32,13 @@ from glider.store.atomic import new_folder, refuse_filled, write_json, write_who
 from glider.store.journal import read_journal
 from glider.store.manifest import read_manifest
 from glider.synth.card import data_card
+from glider.synth.curation import curate
 from glider.synth.funnel import Funnel
 from glider.synth.languages import code_of
+from glider.synth.page import write_page
 from glider.synth.records import Judged, SynthManifest, SynthRecord, Text
 from glider.synth.settings import SynthExportSettings
 from glider.synth.steps import sample_of
-from glider.text.words import words
 
 QUESTIONS = (
     "the text is understandable",
@@ -65,8 +62,11 @@ class ExportedSynthesis:
     labelled: int
     pairs: int
     left_out: Mapping[str, int]
-    """Number of records or pairs left out, by reason."""
+    """Number of kept records left out, by reason."""
+    unpaired: Mapping[str, int]
+    """Number of texts without a pair to train on, by reason."""
     manifest: Mapping[str, Any]
+    funnel: Funnel
 
 
 def export_synthesis(
@@ -91,12 +91,13 @@ def export_synthesis(
     format = make_format(settings.format, **options)
     refuse_filled(out)
     manifest = read_manifest(run, SynthManifest, "synthesis")
-    funnel = Funnel.of(_records(run))
+    curation = curate(run, settings, seed=settings.seed, notify=notify)
+    funnel = Funnel.of(_records(run), curation)
     if not funnel.kept:
         raise RunError(f"{run} has no record that was kept")
-    left_out: Counter[str] = Counter()
-    clean = _outside_benchmarks(run, settings.data, left_out, notify)
-    chosen = _balanced(run, clean, settings, left_out)
+    left_out = Counter(rejected.reason for rejected in curation.rejected.values())
+    unpaired: Counter[str] = Counter()
+    chosen = {record.number for record in _records(run) if curation.keeps(record)}
     checked = set(Random(settings.seed).sample(sorted(chosen), min(settings.people, len(chosen))))
     counts: Counter[str] = Counter()
     with new_folder(out) as new, ExitStack() as stack:
@@ -115,7 +116,7 @@ def export_synthesis(
                 try:
                     pair = preference(record, text, format)
                 except (Unclear, TaskError) as exc:
-                    left_out[f"no pair to train on: {exc}"] += 1
+                    unpaired[str(exc)] += 1
                     continue
                 if pair is not None:
                     _write(preferences, {**pair, "id": f"{manifest.run_id}-{record.number}"})
@@ -134,12 +135,23 @@ def export_synthesis(
             "labelled": counts["labelled"],
             "pairs": counts["pairs"],
             "left_out": dict(left_out),
+            "unpaired": dict(unpaired),
             "funnel": funnel.data(),
             "files": {file.name: sha256_of(file) for file in sorted(new.iterdir())},
         }
         write_whole(new / "card.md", data_card(body, funnel))
+        funnel.write(new)
+        write_page(run, new / "funnel.html", curation)
         write_json(new / "manifest.json", body)
-    return ExportedSynthesis(out, counts["labelled"], counts["pairs"], dict(left_out), body)
+    return ExportedSynthesis(
+        folder=out,
+        labelled=counts["labelled"],
+        pairs=counts["pairs"],
+        left_out=dict(left_out),
+        unpaired=dict(unpaired),
+        manifest=body,
+        funnel=funnel,
+    )
 
 
 def _records(run: Path) -> Iterator[SynthRecord]:
@@ -148,77 +160,6 @@ def _records(run: Path) -> Iterator[SynthRecord]:
 
 def _write(file: TextIO, data: Mapping[str, Any]) -> None:
     file.write(json.dumps(data, ensure_ascii=False) + "\n")
-
-
-# Exclusions
-
-
-def _outside_benchmarks(
-    run: Path, data: Path | None, left_out: Counter[str], notify: Callable[[str], None]
-) -> set[int]:
-    """Return the numbers of kept records with no text in an installed labelled set."""
-    folder = data or (Path(os.environ["GLIDER_DATA"]) if "GLIDER_DATA" in os.environ else None)
-    index, unseen = Index(), set()
-    for source in benchmarks((), folder):
-        index.add(source.labelled.name, [i.sample for i in source.labelled.items(source.folder)])
-        if source.labelled.use == "unseen":
-            unseen.add(source.labelled.name)
-    if not index.names:
-        notify("compared with no benchmark: --data FOLDER names the folder of the sets")
-    else:
-        notify(f"compared with {len(index.names)} labelled sets")
-    clean = set()
-    for record in _records(run):
-        if not record.kept:
-            continue
-        # The prompt may occur elsewhere, except in a set that must be new to the judge.
-        places: set[Place] = {"answer", "item"}
-        found = {
-            match.benchmark
-            for text in record.texts
-            for match in index.find(sample_of(record.draw, text.material, id="0"))
-            if match.place in places or match.benchmark in unseen
-        }
-        if found:
-            left_out[f"in the benchmark {min(found)}"] += 1
-        else:
-            clean.add(record.number)
-    return clean
-
-
-def _balanced(
-    run: Path, numbers: set[int], settings: SynthExportSettings, left_out: Counter[str]
-) -> set[int]:
-    """Return the record numbers left after capping each value at a multiple of the median count."""
-    chosen = set(numbers)
-    for name in settings.balance:
-        by_value: dict[str, list[int]] = {}
-        for record in _records(run):
-            if record.number in chosen:
-                by_value.setdefault(_value(record, name), []).append(record.number)
-        if not by_value:
-            continue
-        most = max(1, round(settings.most * median(map(len, by_value.values()))))
-        for value, members in sorted(by_value.items()):
-            draw = Random(f"{settings.seed}:{name}:{value}")
-            dropped = draw.sample(sorted(members), max(0, len(members) - most))
-            chosen -= set(dropped)
-            if dropped:
-                left_out[f"too many of one {name}"] += len(dropped)
-    return chosen
-
-
-def _value(record: SynthRecord, by: str) -> str:
-    draw = record.draw
-    if by == "domain":
-        return draw.domain_group
-    if by == "criterion":
-        return draw.criterion_group
-    text = record.texts[0]
-    if by == "length":
-        n = max(len(words(text.material[name])) for name in draw.judged_names)
-        return f"2^{round(log2(max(n, 1)))} words"
-    return f"{draw.kind == 'pair'} {draw.criterion.rubric.scores} {text.right.score}"
 
 
 # Output formats of a record

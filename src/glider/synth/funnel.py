@@ -1,6 +1,7 @@
 """The funnel of a synthesis: where records were lost, and how noisy the labels are.
 
-Counts accumulate as records end and can be recomputed from `records.jsonl`. Label noise is
+Counts accumulate as records end and can be recomputed from `records.jsonl`; what is left out
+afterwards, to stay clear of benchmarks or for balance, is counted with them. Label noise is
 the confusion matrix of the target score and the blind reading's score, over
 all texts that were read blind, kept or not.
 """
@@ -14,6 +15,7 @@ from typing import Any
 from glider.core.judgments import Usage
 from glider.stats.estimates import Estimate, proportion
 from glider.store.atomic import write_json
+from glider.synth.curation import Curation, value_of
 from glider.synth.records import STAGES, SynthRecord
 
 
@@ -21,6 +23,8 @@ from glider.synth.records import STAGES, SynthRecord
 class Funnel:
     """Counts over ended records."""
 
+    curation: Curation = field(default_factory=Curation)
+    """What is left out after the records ended."""
     drawn: int = 0
     kept: int = 0
     lost: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -48,10 +52,12 @@ class Funnel:
             if check.score is not None:
                 cell = (scale, target, check.score)
                 self.confusion.setdefault(check.by, Counter())[cell] += 1
-        if not record.kept:
-            why = (record.stage, record.reason)
+        left_out = self.curation.rejected.get(record.number)
+        lost = record if left_out is None else left_out
+        if not self.curation.keeps(record):
+            why = (lost.stage, lost.reason)
             self.lost[why] += 1
-            self.examples.setdefault(why, (record.number, record.seen))
+            self.examples.setdefault(why, (record.number, lost.seen))
             return
         self.kept += 1
         self.domains.add(draw.domain)
@@ -64,22 +70,23 @@ class Funnel:
             "criterion group": draw.criterion_group,
             "fault": draw.fault,
             "language": draw.language,
+            "length": value_of(record, "length"),
         }.items():
             self.by.setdefault(key, Counter())[value] += 1
 
     @classmethod
-    def of(cls, records: Iterable[SynthRecord]) -> "Funnel":
+    def of(cls, records: Iterable[SynthRecord], curation: Curation | None = None) -> "Funnel":
         """Build the funnel of these records."""
-        funnel = cls()
+        funnel = cls(curation or Curation())
         for record in records:
             funnel.count(record)
         return funnel
 
     def left(self) -> list[tuple[str, int]]:
-        """Return each stage and the number of records that passed it, from `drawn` to `kept`."""
+        """Return each stage and the number of records that passed it, from `drawn` on."""
         found = [("drawn", self.drawn)]
         n = self.drawn
-        for stage in STAGES:
+        for stage in (*STAGES, *self.curation.stages):
             n -= sum(count for (at, _), count in self.lost.items() if at == stage)
             found.append((stage, n))
         return found
@@ -95,6 +102,7 @@ class Funnel:
         """Return everything as plain data."""
         return {
             "version": 1,
+            "benchmarks compared": self.curation.compared,
             "stages": [{"stage": stage, "records": n} for stage, n in self.left()],
             "lost": [
                 {

@@ -12,6 +12,7 @@ from glider.pages.page import render
 from glider.store.atomic import write_whole
 from glider.store.journal import read_journal
 from glider.store.manifest import read_manifest
+from glider.synth.curation import Curation
 from glider.synth.funnel import Funnel
 from glider.synth.records import Judged, SynthManifest, SynthRecord, Text
 from glider.synth.steps import question_of
@@ -20,18 +21,22 @@ _MOST_RECORDS = 60
 _MOST_CHARACTERS = 4000
 
 
-def write_page(run: Path, out: Path | None = None) -> Path:
+def write_page(run: Path, out: Path | None = None, curation: Curation | None = None) -> Path:
     """Write the page of a synthesis, by default `funnel.html` in its folder.
+
+    Args:
+        curation: which kept records are left out.
 
     Raises:
         RunError: no synthesis, or the page cannot be written.
     """
     manifest = read_manifest(run, SynthManifest, "synthesis")
-    funnel = Funnel()
+    curation = curation or Curation()
+    funnel = Funnel(curation)
     shown: list[dict[str, Any]] = []
     for record in read_journal(run / "records.jsonl", SynthRecord):
         funnel.count(record)
-        if record.kept and len(shown) < _MOST_RECORDS:
+        if curation.keeps(record) and len(shown) < _MOST_RECORDS:
             shown.append(_shown(record))
     page = render(
         "synth/page.html",

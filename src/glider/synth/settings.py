@@ -133,13 +133,9 @@ BALANCED = ("score", "domain", "criterion", "length")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SynthExportSettings:
-    """How kept records are exported."""
+class CurationSettings:
+    """Which kept records are left out again."""
 
-    format: Annotated[
-        str, Flag("Of the pairs to train on: nano, glider, prometheus, ...", _PAIRS)
-    ] = "nano"
-    order: Annotated[str | None, Flag("score-first or reason-first (nano).", _PAIRS)] = None
     balance: Annotated[
         tuple[str, ...],
         Flag(
@@ -155,8 +151,6 @@ class SynthExportSettings:
         Path | None,
         Flag("Folder of benchmark sets to stay clear of [$GLIDER_DATA].", _KEPT),
     ] = None
-    people: Annotated[int, Flag("Records for people to check, drawn.", _KEPT, min=0)] = 100
-    seed: Annotated[int, Flag("Of every draw.", _KEPT)] = 0
 
     def check(self) -> None:
         """Validate the settings.
@@ -167,3 +161,15 @@ class SynthExportSettings:
         for name in self.balance:
             if name not in BALANCED:
                 raise SetupError(f"--balance is one of {', '.join(BALANCED)}; got {name!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SynthExportSettings(CurationSettings):
+    """How kept records are exported."""
+
+    format: Annotated[
+        str, Flag("Of the pairs to train on: nano, glider, prometheus, ...", _PAIRS)
+    ] = "nano"
+    order: Annotated[str | None, Flag("score-first or reason-first (nano).", _PAIRS)] = None
+    people: Annotated[int, Flag("Records for people to check, drawn.", _KEPT, min=0)] = 100
+    seed: Annotated[int, Flag("Of every draw.", _KEPT)] = 0

@@ -10,11 +10,13 @@ from glider.core.errors import RecipeError
 from glider.judging.settings import Progress
 from glider.store.folder import refuse_begun
 from glider.store.journal import read_journal
+from glider.synth.curation import Curation, curate
 from glider.synth.draw import Drawer
+from glider.synth.funnel import Funnel
 from glider.synth.making import Made, make_records
 from glider.synth.plan import Plan, parse_plan
 from glider.synth.records import CallRecord, SynthRecord
-from glider.synth.settings import SynthSettings, TeacherSettings
+from glider.synth.settings import CurationSettings, SynthSettings, TeacherSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +33,10 @@ def synthesize(
     teacher: TeacherSettings,
     settings: SynthSettings | None = None,
     *,
+    curation: CurationSettings | None = None,
     resume: bool = False,
     progress: Callable[[int, int, int], None] = lambda _ended, _kept, _size: None,
+    notify: Callable[[str], None] = lambda _text: None,
     fetching: Progress | None = None,
 ) -> Made:
     """Draw records, have texts and judgments written, and read each text blind.
@@ -40,25 +44,31 @@ def synthesize(
     Args:
         plan: what to draw; relative paths in a plan file are relative to its folder.
         folder: where calls, records and the funnel are stored.
+        curation: which kept records the funnel leaves out again; none by default. Nothing is
+            deleted.
         resume: continue the run in the folder; answered calls are not repeated, and the
             budget includes earlier spending.
         progress: called with the numbers of ended, kept and requested records.
+        notify: receives a line on what the records were compared with.
         fetching: called with the progress of a model download.
 
     Raises:
+        SetupError: the settings contradict each other.
         RecipeError: the plan has an unknown key or name, or nothing to draw.
         DataError: a file that the plan names cannot be read.
         RunError, ManifestMismatch: the folder is not empty, in use, or belongs to another plan.
         BackendError: an engine rejects every request.
     """
     settings = settings or SynthSettings()
+    if curation is not None:
+        curation.check()
     drawer = open_plan(plan, seed=settings.seed)
     if not resume:
         refuse_begun(folder)
     elif teacher.max_cost is not None:
         teacher = replace(teacher, max_cost=max(0.0, teacher.max_cost - _spent(folder)))
     with teacher.open(fetching) as (backend, verifiers):
-        return make_records(
+        made = make_records(
             drawer,
             size=settings.size,
             folder=folder,
@@ -68,6 +78,20 @@ def synthesize(
             resume=resume,
             progress=progress,
         )
+    if curation is None:
+        return made
+    funnel = funnel_of(folder, curate(folder, curation, notify=notify))
+    funnel.write(folder)
+    return replace(made, funnel=funnel)
+
+
+def funnel_of(folder: Path, curation: Curation) -> Funnel:
+    """Return the funnel of a synthesis, what is left out of it included.
+
+    Raises:
+        DataError: a line is damaged.
+    """
+    return Funnel.of(read_journal(folder / "records.jsonl", SynthRecord), curation)
 
 
 def _spent(folder: Path) -> float:

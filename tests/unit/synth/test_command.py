@@ -90,7 +90,7 @@ def test_what_was_kept_is_taken_by_data_bench_and_preferences(made, server):
     assert {r["kind"] for r in two} == {"pairwise"}
     assert len(labelled) + len(two) == sum(len(r.texts) for r in kept)
     pairs = lines(folder / "out/preferences.jsonl.gz")
-    lost = json.loads(done.stdout)["left_out"]
+    lost = json.loads(done.stdout)["unpaired"]
     assert len(pairs) + sum(lost.values()) == len(labelled) + len(two) - len(twins)
     assert len(pairs) > len(kept) / 2
     assert all(p["chosen"] != p["rejected"] and p["prompt"][-1]["role"] == "user" for p in pairs)
@@ -143,11 +143,45 @@ def test_a_text_of_a_benchmark_is_left_out_and_so_is_too_much_of_one_kind(made):
         "--most", "1", "--json", cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    left = json.loads(done.stdout)["left_out"]
+    told = json.loads(done.stdout)
+    left = told["left_out"]
     assert left["in the benchmark summeval"] == 1
     texts = [r.get("output") for r in lines(folder / "out/labelled.jsonl.gz")]
     assert leaked not in texts
-    assert left.get("too many of one score", 0) > 0
+    assert left["too many of one score"] > 0
+    # Both are stages of the funnel: in JSON, on the page, in the card and in the terminal.
+    stages = {stage["stage"]: stage["records"] for stage in told["funnel"]["stages"]}
+    assert list(stages)[-2:] == ["decontaminated", "balanced"]
+    assert stages["verbatim"] == len(kept) == stages["decontaminated"] + 1
+    assert stages["balanced"] == told["funnel"]["kept"]["records"] == len(kept) - sum(left.values())
+    assert told["funnel"] == json.loads((folder / "out/funnel.json").read_text())
+    seen = {loss["reason"]: loss["seen"] for loss in told["funnel"]["lost"]}
+    assert leaked[:50] in seen["in the benchmark summeval"]
+    assert "at most" in seen["too many of one score"]
+    for shown in (
+        (folder / "out/funnel.html").read_text(),
+        (folder / "out/card.md").read_text(),
+        done.stderr,
+    ):
+        assert "in the benchmark summeval" in shown
+        assert "too many of one score" in shown
+    words = ("--data", "sets", "--balance", "score", "--most", "1", "--json")
+    again = glider("synth", "report", "run", *words, cwd=folder)
+    assert json.loads(again.stdout) == told["funnel"]
+    # The run itself loses nothing: without these flags its funnel is as it was made.
+    before = glider("synth", "report", "run", "--json", cwd=folder)
+    assert json.loads(before.stdout)["kept"]["records"] == len(kept)
+
+
+def test_a_synthesis_with_balance_says_what_it_left_out(tmp_path, server):
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    done = run(tmp_path, server, "--size", 30, "--run", "run", "--balance", "domain", "--most", 1,
+               "--json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    funnel = json.loads(done.stdout)
+    assert funnel["stages"][-1]["stage"] == "balanced"
+    assert funnel == json.loads((tmp_path / "run/funnel.json").read_text())
+    assert max(funnel["kept"]["domain group"].values()) <= 2
 
 
 def test_a_preview_is_printed_with_marks_and_leaves_no_folder(tmp_path, server):
@@ -187,7 +221,8 @@ def test_the_plan_and_the_taxonomy_are_printed(tmp_path):
         (PLAN, ("--verifier", "none", "--verifier", "openai/t"), 2, "does not go with"),
         (PLAN, ("--max-cost", "1"), 2, "needs prices"),
         (PLAN, ("--resume",), 2, "--resume needs --run"),
-        (PLAN, ("--balance", "score"), 2, "No such option"),
+        (PLAN, ("--balance", "colour"), 2, "score, domain, criterion, length"),
+        (PLAN, ("--people", "3"), 2, "No such option"),
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_written(tmp_path, server, plan, words, code, said):
