@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from in_process import glider
+from labelled_runs import judgment, write_run
 from served import Engine, run, serving
 
 from glider.core.criteria import Criterion, Rubric
@@ -16,6 +17,7 @@ from glider.serve.settings import Config, ServedModel
 from glider.serve.verdict_log import LogSettings
 from glider.store.run import outcomes, samples
 
+SCORES = "scripted/script nano/score-first/criterion-first/bare"
 FOLLOWS = {"on_block": "block", "on_abstain": "ask", "on_deadline": "ask", "on_error": "block"}
 
 
@@ -141,13 +143,42 @@ def test_without_a_policy_the_guardrails_wires_say_so():
     assert (status, body["error"]["code"]) == (404, "policy_not_found")
 
 
+def test_promise_and_drift_are_in_answer_metrics_and_list(tmp_path, caplog):
+    """A run of the served judge with labels, in which nothing is blocked; then everything is."""
+    good = [judgment(n, [0.0] * 9 + [0.5, 0.5], KIND, judge=SCORES) for n in range(60)]
+    run_of = write_run(tmp_path / "run", good, labels=[10] * 60, criteria=[KIND])
+    labelled = config(block_below=6, labels=str(run_of), good_from=8)
+    strict = labelled.policies["strict"].model_copy(update={"drift_window": 50})
+    labelled = labelled.model_copy(update={"policies": {"strict": strict}})
+    body = {"input": ["nine"] * 50}
+
+    async def told():
+        async with serving(config=labelled) as client:
+            first = (await client.post("/v1/judge", ASKED | {"policy": "strict"}))[1]["verdict"]
+            await client.post("/v1/moderations", body)
+            then = (await client.post("/v1/judge", ASKED | {"policy": "strict"}))[1]["verdict"]
+            listed = json.loads((await client.get("/v1/policies"))[1])["policies"]["strict"]
+            return first, then, listed, (await client.get("/metrics"))[1]
+
+    first, then, listed, page = run(told())
+    promise = "kind blocks at most 4.9 % of good texts (95 % upper bound, n = 60, 0 blocked)"
+    assert first["promise"] == then["promise"] == listed["promise"] == [promise]
+    assert first["drift"] == [] and "50 of 50 texts blocked" in then["drift"][0]
+    assert listed["drift"]["kind"]["alarms"] and "drift: strict: kind: 50 of 50" in caplog.text
+    named = '{criterion="kind",policy="strict"}'
+    assert f"glider_promised_false_block_rate{named} 0.0486" in page
+    assert f"glider_promise_prompts{named} 60.0" in page
+    assert 'glider_drift_alarm{criterion="kind",policy="strict",rate="blocked"} 1.0' in page
+    assert 'glider_checks_total{criterion="kind",found="blocked",policy="strict"} 52.0' in page
+
+
 def test_policies_are_listed():
     async def told():
         async with serving(config=config()) as client:
             return json.loads((await client.get("/v1/policies"))[1])
 
     assert run(told())["policies"]["strict"] == {
-        "checks": ["kind"], "promise": [], **FOLLOWS
+        "checks": ["kind"], "promise": [], "block_below": {"kind": 9.9}, "drift": {}, **FOLLOWS
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from glider._version import __version__
 from glider.calibration import figures
+from glider.calibration.blocking import BlockingScores
 from glider.calibration.combined import Combined, weigh, weighable
 from glider.calibration.figures import Finding, ReliabilityRow, RiskRow
 from glider.calibration.labelled import Kind, LabelledRun
@@ -32,9 +33,9 @@ from glider.stats.statistic import Floats
 from glider.store.atomic import write_whole
 from glider.store.run import load_criteria, load_manifest, outcomes, samples
 
-VERSION = 2
-"""The newest readable file version: 2 has `combined`. A file is written in the oldest version that
-can represent it."""
+VERSION = 3
+"""The newest readable file version: 2 has `combined`, 3 has `blocking`. A file is written in the
+oldest version that can represent it."""
 FEWEST_LABELS = 20
 _FEW_CLUSTERS = 15
 
@@ -110,6 +111,8 @@ class Calibration(Frozen):
     notes: tuple[str, ...]
     combined: Combined | None = None
     """The judge combined with covariates; if set, it replaces the map for `score` and `p_pass`."""
+    blocking: BlockingScores | None = None
+    """What a rule needs that blocks low scores; with a pass mark, and not for pairs."""
 
     @classmethod
     def of(cls, run: LabelledRun, settings: CalibrationSettings | None = None) -> Self:
@@ -198,8 +201,15 @@ class Calibration(Frozen):
             n_judged=len(run.readings),
             n_asked=len(run.label),
         )
+        maps = Maps.fit(method, readings, labels, pass_at)
+        threshold = certified.threshold if isinstance(certified, Certified) else None
+        blocking = None
+        if pass_at is not None and run.kind == "graded":
+            decided = _decided(run, maps.p_pass(run.readings, pass_at), everyone, threshold)
+            blocking = BlockingScores.of(run, pass_at, decided)
         return cls(
-            version=1 if weighed is None else 2,
+            version=3 if blocking is not None else 1 if weighed is None else 2,
+            blocking=blocking,
             combined=None if weighed is None else Combined.fit(run, pass_at),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
             judge=run.judge,
@@ -211,9 +221,9 @@ class Calibration(Frozen):
             settings=asked,
             pass_at=pass_at,
             agree_on=agree_on,
-            maps=Maps.fit(method, readings, labels, pass_at),
+            maps=maps,
             uses_probs=readings.probs is not None,
-            threshold=certified.threshold if isinstance(certified, Certified) else None,
+            threshold=threshold,
             counts=Counts(
                 asked=len(run.label),
                 judged=len(run.readings),
@@ -344,8 +354,10 @@ class Calibration(Frozen):
         raise KeyError(name)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the file's content: version 1 has no covariates."""
+        """Return the file's content: what a version does not have is left out."""
         data = self.model_dump(mode="json")
+        if self.blocking is None:
+            del data["blocking"]
         if self.combined is None:
             del data["combined"]
         if not self.settings.covariates:
@@ -387,6 +399,19 @@ class Calibration(Frozen):
             first = exc.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise DataError(f"is no calibration: {where}: {first['msg']}", path=str(path)) from exc
+
+
+def _decided(
+    run: LabelledRun, p_pass: Floats, confidence: Floats | None, threshold: float | None
+) -> list[str]:
+    """Return what a calibration without covariates says of each item."""
+    keeps = np.zeros(len(p_pass), np.bool_)
+    if confidence is not None and threshold is not None:
+        keeps = confidence >= threshold
+    said = np.where(keeps, np.where(p_pass >= 0.5, "passed", "blocked"), "abstained")
+    found = np.full(len(run.label), "failed   ")
+    found[run.judged] = said
+    return [str(each).strip() for each in found]
 
 
 def _check(asked: CalibrationSettings, run: LabelledRun) -> None:

@@ -52,7 +52,7 @@ class Service:
         self.stopping = False
         self.asking: list[_Asking] = []
         """Requests in progress."""
-        self.metrics = Metrics(lambda: self.serving.lanes)
+        self.metrics = Metrics(lambda: self.serving.lanes, lambda: self.serving.policies)
         self.laters = Laters(serving.config.bounds.kept)
         self.log: VerdictLog | None = None
         self.open_log()
@@ -303,6 +303,10 @@ async def _decided(
     for sample, (decision, outcomes) in zip(samples, decided, strict=True):
         verdict = _logged(request.app[SERVICE], policy, sample, decision, outcomes)
         metrics.decided(policy.name, verdict.verdict, verdict.because)
+        for check in decision.checks:
+            metrics.checked(policy.name, check["criterion"], check["found"])
+        for alarm in policy.watch(decision):
+            _LOG.warning("drift: %s", alarm)
         for outcome in outcomes:
             metrics.judged(outcome, known=True)
         told.append((verdict, outcomes))
@@ -378,6 +382,18 @@ async def _policies(request: web.Request) -> web.Response:
                 name: {
                     "checks": [check.criterion.name for check in one.checks],
                     "promise": list(one.promises),
+                    "block_below": {
+                        check.criterion.name: check.block_below for check in one.checks
+                    },
+                    "drift": {
+                        check.criterion.name: {
+                            "window": check.drift.window,
+                            "allowed": check.drift.allowed,
+                            "alarms": check.drift.alarms,
+                        }
+                        for check in one.checks
+                        if check.drift is not None
+                    },
                     **{f"on_{k}": getattr(one.policy, f"on_{k}") for k in _CAUSES},
                 }
                 for name, one in _ASKING.get().serving.policies.items()

@@ -8,6 +8,7 @@ from glider.core.errors import MissingExtra
 if TYPE_CHECKING:
     from glider.core.judgments import Outcome
     from glider.serve.lanes import Lane
+    from glider.serve.policies import BoundPolicy
 
 OTHER = "(other)"
 """Label of a criterion that came with a request."""
@@ -17,13 +18,18 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 class Metrics:
     """A server's counters; without prometheus-client they do nothing."""
 
-    def __init__(self, lanes: "Callable[[], Mapping[str, Lane]]") -> None:
+    def __init__(
+        self,
+        lanes: "Callable[[], Mapping[str, Lane]]",
+        policies: "Callable[[], Mapping[str, BoundPolicy]]",
+    ) -> None:
         """Create the counters at zero.
 
         Args:
             lanes: returns the lanes by name; called at each scrape.
+            policies: returns the policies by name; called at each scrape.
         """
-        self._lanes = lanes
+        self._lanes, self._policies = lanes, policies
         self._registry: Any = None
         try:
             from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -47,6 +53,23 @@ class Metrics:
         self._verdicts = Counter(
             "glider_verdicts", "What policies said, and because of what.",
             ["policy", "verdict", "because"], registry=registry,
+        )  # fmt: skip
+        self._found = Counter(
+            "glider_checks", "What the checks of policies found.",
+            ["policy", "criterion", "found"], registry=registry,
+        )  # fmt: skip
+        of_checks = {
+            "promised_false_block_rate": "Share of good texts that it blocks at most, 95 %.",
+            "promise_prompts": "Labelled prompts behind the promise.",
+            "drift_windows": "Whole windows since the start or the last reload.",
+        }
+        self._of_checks = {
+            name: Gauge(f"glider_{name}", help, ["policy", "criterion"], registry=registry)
+            for name, help in of_checks.items()
+        }
+        self._drift = Gauge(
+            "glider_drift_alarm", "1: the last window's rate is not that of the labelled texts.",
+            ["policy", "criterion", "rate"], registry=registry,
         )  # fmt: skip
         of_lanes = {
             "waiting": "Requests that wait.",
@@ -74,6 +97,11 @@ class Metrics:
         if self._registry is not None:
             self._verdicts.labels(policy, verdict, because).inc()
 
+    def checked(self, policy: str, criterion: str, found: str) -> None:
+        """Count what a check of a policy found."""
+        if self._registry is not None:
+            self._found.labels(policy, criterion, found).inc()
+
     def refused(self, reason: str) -> None:
         """Count a request that was not judged: `deadline`, `late`, `full`, `gone`, `key`, `log` or
         `stopping`.
@@ -91,6 +119,21 @@ class Metrics:
             raise MissingExtra("/metrics", "serve")
         from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+        from glider.serve.drift import RATES
+
+        for gauge in (*self._of_lanes.values(), *self._of_checks.values(), self._drift):
+            gauge.clear()  # a reload may have taken some away
+        for policy in self._policies().values():
+            for check in policy.checks:
+                names = (policy.name, check.criterion.name)
+                if check.promise is not None:
+                    promised = self._of_checks["promised_false_block_rate"]
+                    promised.labels(*names).set(check.promise.at_most)
+                    self._of_checks["promise_prompts"].labels(*names).set(check.promise.n)
+                if check.drift is not None:
+                    self._of_checks["drift_windows"].labels(*names).set(check.drift.windows)
+                    for rate in RATES:
+                        self._drift.labels(*names, rate).set(rate in check.drift.alarms)
         for name, lane in self._lanes().items():
             self._of_lanes["waiting"].labels(name).set(lane.waiting)
             self._of_lanes["running"].labels(name).set(lane.running)

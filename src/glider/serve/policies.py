@@ -5,9 +5,9 @@ and an error must be configured, or the server does not start.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -17,17 +17,17 @@ from glider.core.base import Frozen
 from glider.core.criteria import Criterion
 from glider.core.errors import MissingExtra, SetupError
 from glider.core.judgments import Judgment, Outcome
+from glider.serve.drift import Drift
+from glider.serve.promises import Labels, Promise, load_calibration
 from glider.serve.wires.ours import Verdict
 
 if TYPE_CHECKING:
-    from glider.calibration.labelled import LabelledRun
+    from glider.calibration.blocking import BlockingScores
     from glider.calibration.model import Calibration
 
 Answer = Literal["allow", "block", "ask"]
 Found = Literal["passed", "blocked", "abstained", "failed"]
 Because = Literal["passed", "blocked", "abstained", "deadline", "error"]
-_ERROR = 0.05
-"""Error level of the upper bound: it holds in 95 of 100 cases."""
 
 
 class Check(Frozen):
@@ -36,27 +36,37 @@ class Check(Frozen):
     criterion: str
     block_below: float | None = None
     """On the rubric's scale; an expected score below it blocks."""
+    blocks_at_most: float | None = Field(default=None, gt=0, lt=1)
+    """Share of good texts, instead of `block_below`: the highest threshold that keeps it by the
+    labels behind `calibration`, or by `labels`."""
     pass_from: float | None = None
-    """An expected score from here on passes, and one between the two abstains; `block_below`, if
+    """An expected score from here on passes, and one between the two abstains; the threshold, if
     not given."""
     calibration: Path | None = None
-    """File of `glider calibrate --pass-at`, instead of the thresholds: it blocks what people would
-    probably fail, and abstains where the calibration rejects the judgment."""
+    """File of `glider calibrate --pass-at`. Without `blocks_at_most` it decides by itself: it
+    blocks what people would probably fail, and abstains where it rejects the judgment."""
     labels: Path | None = None
-    """A labelled run of the same judge that was not used to choose the thresholds: the check's
-    results on it give the guarantee."""
+    """A labelled run of the same judge: the threshold of `blocks_at_most` comes from it; else it
+    must not have been used to choose the thresholds, and the check's results on it give the
+    promise."""
     good_from: float | None = None
     """Texts with labels from here on are good; required with `labels`."""
     weight: float = Field(default=1.0, gt=0)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if (self.block_below is None) == (self.calibration is None):
+        if self.blocks_at_most is not None:
+            if self.block_below is not None:
+                raise ValueError("blocks_at_most chooses block_below: give one of them")
+            if (self.calibration is None) == (self.labels is None):
+                raise ValueError("blocks_at_most needs one of calibration and labels")
+        elif self.block_below is not None and self.calibration is not None:
             raise ValueError("give one of block_below and calibration")
-        if self.pass_from is not None and self.pass_from < (self.block_below or -math.inf):
-            raise ValueError("pass_from is not below block_below")
-        if self.pass_from is not None and self.calibration is not None:
-            raise ValueError("pass_from goes with block_below")
+        if self.pass_from is not None:
+            if self.calibration is not None and self.blocks_at_most is None:
+                raise ValueError("a calibration that decides has its own pass_from")
+            if self.pass_from < (self.block_below or -math.inf):
+                raise ValueError("pass_from is not below block_below")
         if (self.labels is None) != (self.good_from is None):
             raise ValueError("labels and good_from go together")
         return self
@@ -76,6 +86,8 @@ class Policy(Frozen):
     on_deadline: Answer
     on_error: Answer
     model: str | None = None
+    drift_window: int = Field(default=500, ge=50)
+    """Texts after which the rates of blocked and abstained are compared with the labelled ones'."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
@@ -83,10 +95,26 @@ class Policy(Frozen):
             raise ValueError("several checks combine by any, all or weighted: say which")
         if (self.combine == "weighted") != (self.block_below is not None):
             raise ValueError("block_below of a policy goes with combine: weighted")
+        for check in self.checks:
+            own = (check.block_below, check.blocks_at_most, check.calibration)
+            if self.combine != "weighted" and all(one is None for one in own):
+                raise ValueError(
+                    f"{check.criterion}: give block_below, blocks_at_most or calibration"
+                )
+            if self.combine == "weighted" and (check.calibration or check.labels):
+                raise ValueError("by weighted, no check blocks by itself, so none has labels")
+            if check.blocks_at_most and check.pass_from and self.on_abstain == "block":
+                raise ValueError(
+                    "on_abstain: block would block more than blocks_at_most; leave out pass_from"
+                )
         names = [check.criterion for check in self.checks]
         if len(set(names)) < len(names):
             raise ValueError("a criterion is checked twice")
         return self
+
+    def blocks(self, found: Found) -> bool:
+        """Whether a check that finds this may block the text."""
+        return self.answer("error" if found == "failed" else found) == "block"
 
     def answer(self, because: Because) -> Answer:
         """Return the configured answer to an event."""
@@ -102,88 +130,117 @@ class Policy(Frozen):
 
 @dataclass(frozen=True)
 class BoundCheck:
-    """A check with its criterion and its calibration."""
+    """A check ready to use: its threshold is known, its files are read."""
 
     check: Check
     criterion: Criterion
+    block_below: float | None = None
+    """The threshold in force, given or chosen by labels."""
     calibration: "Calibration | None" = None
+    promise: Promise | None = None
+    drift: Drift | None = None
+    judges: frozenset[str] = frozenset()
+    """The judges behind its calibration and its labels."""
 
     def found(self, outcome: Outcome) -> Found:
         """Return the check's finding for an outcome."""
         if not isinstance(outcome, Judgment):
             return "failed"
-        if self.calibration is not None:
+        if self.calibration is not None and self.block_below is None:
+            if self.calibration.uses_probs and outcome.score_probs is None:
+                return "failed"
             applied = self.calibration.apply(outcome)
             if not applied.keep or applied.p_pass is None:
                 return "abstained"
             return "passed" if applied.p_pass >= 0.5 else "blocked"
-        return _placed(_expected(outcome), self.check.block_below, self.check.pass_from)
+        return _placed(_expected(outcome), self.block_below, self.check.pass_from)
 
     def p_block(self, outcome: Outcome) -> float | None:
         """Return the probability that the text should be blocked; None if unknown."""
         if not isinstance(outcome, Judgment):
             return None
         if self.calibration is not None:
+            if self.calibration.uses_probs and outcome.score_probs is None:
+                return None
             passes = self.calibration.apply(outcome).p_pass
             return None if passes is None else 1 - passes
-        mark, probs = self.check.block_below, outcome.score_probs
+        mark, probs = self.block_below, outcome.score_probs
         if probs is None or mark is None:
             return None
         return min(1.0, sum(p for level, p in probs.items() if level < mark))
 
-    def promise(self, policy: Policy) -> str | None:
-        """State how many good texts it blocks at most, by labels; None without labels.
-
-        This counts prompts, not texts: one counts as blocked if any good text of it is. Failures
-        and abstentions count as blocked if the policy blocks on them.
+    @classmethod
+    def of(cls, policy: Policy, check: Check, criterion: Criterion) -> Self:
+        """Read a check's files and choose its threshold.
 
         Raises:
-            SetupError: the labels are for another criterion, or none of them is good.
+            SetupError: they are of other words, or have too few labels for the promise.
             DataError, RunError: they cannot be read.
         """
-        if self.check.labels is None or self.check.good_from is None:
-            return None
-        from glider.stats.clustered import share_upper
-        from glider.store.run import outcomes
+        calibration, labels = None, None
+        judges: set[str] = set()
+        if check.calibration is not None:
+            calibration = load_calibration(check.calibration, criterion)
+            judges.add(calibration.judge)
+        if check.labels is not None and check.good_from is not None:
+            labels = Labels(check.labels, criterion, check.good_from)
+            judges.add(labels.run.judge)
+        bound = cls(check, criterion, check.block_below, calibration, judges=frozenset(judges))
+        expected: Mapping[str, int] = {}
+        if check.blocks_at_most is not None:
+            scores = labels.scores() if labels is not None else _scores(check, calibration)
+            chosen, promise = _chosen(policy, check, criterion, scores)
+            bound = replace(bound, block_below=chosen, promise=promise)
+            expected = Counter(
+                "failed" if score is None else _placed(score, chosen, check.pass_from)
+                for score in scores.typical
+            )
+        elif calibration is not None:
+            if calibration.threshold is None:
+                raise SetupError(
+                    f"{check.calibration} has no threshold, since there were too few labels",
+                    hint="more labels, or blocks_at_most",
+                )
+            expected = calibration.blocking.decided if calibration.blocking is not None else {}
+        if labels is not None:
+            found = bound.found
+            expected = labels.counts(found)
+            if bound.promise is None:
+                promise = labels.promise(lambda outcome: policy.blocks(found(outcome)))
+                bound = replace(bound, promise=promise)
+        return replace(bound, drift=Drift(expected, policy.drift_window)) if expected else bound
 
-        run = self._labelled
-        ours = {
-            row: one for row, one in outcomes(self.check.labels) if one.criterion == run.criterion
-        }
-        good: dict[int, bool] = {}
-        for (_, outcome), label, cluster in zip(sorted(ours.items(), key=lambda item: item[0]),
-                                                run.label, run.cluster, strict=True):  # fmt: skip
-            if label >= self.check.good_from:
-                found = self.found(outcome)
-                blocked = policy.answer("error" if found == "failed" else found) == "block"
-                good[int(cluster)] = good.get(int(cluster), False) or blocked
-        if not good:
-            raise SetupError(f"{self.check.labels}: no label is {self.check.good_from:g} or above")
-        hits = sum(good.values())
-        upper = share_upper(hits, len(good), _ERROR)
-        return (
-            f"{self.criterion.name} blocks at most {math.ceil(1000 * upper) / 10:g} % of good "
-            f"texts (95 % upper bound, n = {len(good)}, {hits} blocked)"
+
+def _scores(check: Check, calibration: "Calibration | None") -> "BlockingScores":
+    if calibration is None or calibration.blocking is None:
+        raise SetupError(
+            f"{check.calibration} was made by an older Glider and has no scores of good texts",
+            hint="`glider calibrate --pass-at LEVEL` makes it anew",
         )
-
-    def judges(self) -> set[str]:
-        """The judges behind its calibration and its labels."""
-        found = {self.calibration.judge} if self.calibration is not None else set()
-        return found | ({self._labelled.judge} if self.check.labels is not None else set())
-
-    @cached_property
-    def _labelled(self) -> "LabelledRun":
-        from glider.calibration.labelled import LabelledRun
-
-        assert self.check.labels is not None
-        run = LabelledRun.load(self.check.labels, criterion=self.criterion.name)
-        _same(self, run.criterion_id, str(self.check.labels))
-        return run
+    return calibration.blocking
 
 
-def _same(bound: BoundCheck, criterion_id: str, what: str) -> None:
-    if criterion_id != bound.criterion.content_id:
-        raise SetupError(f"{what} is of {bound.criterion.name!r} in other words than are served")
+def _chosen(
+    policy: Policy, check: Check, criterion: Criterion, scores: "BlockingScores"
+) -> tuple[float, Promise]:
+    """Return the highest threshold that keeps `blocks_at_most`, and the promise."""
+    from glider.calibration.blocking import fewest_prompts
+
+    assert check.blocks_at_most is not None
+    found = scores.threshold(
+        check.blocks_at_most,
+        failures_block=policy.blocks("failed"),
+        highest=float(criterion.rubric.high),
+    )
+    if found is None:
+        raise SetupError(
+            f"{criterion.name}: {scores.n} prompts with a good text, "
+            f"{len(scores.good_beside_failures)} of them with a failure, are too few to block at "
+            f"most {check.blocks_at_most:.1%}",
+            hint=f"at least {fewest_prompts(check.blocks_at_most)} are needed; or promise less",
+        )
+    promise = Promise(criterion.name, check.blocks_at_most, found.n, found.hits)
+    return found.block_below, promise
 
 
 def _expected(outcome: Judgment) -> float:
@@ -203,9 +260,22 @@ class BoundPolicy:
     name: str
     policy: Policy
     checks: tuple[BoundCheck, ...]
-    promises: tuple[str, ...]
     by_reasons: bool
     """Whether labels or calibrations come from the judge with reasons; else scores alone decide."""
+
+    @property
+    def promises(self) -> tuple[str, ...]:
+        """The checks' promises, in words."""
+        return tuple(str(one.promise) for one in self.checks if one.promise is not None)
+
+    def watch(self, verdict: Verdict) -> list[str]:
+        """Count what the checks found; return the alarms that this raises, in words."""
+        alarms = []
+        for one, told in zip(self.checks, verdict.checks, strict=False):
+            if one.drift is not None:
+                said = one.drift.saw(told["found"])
+                alarms += [f"{self.name}: {one.criterion.name}: {alarm}" for alarm in said]
+        return alarms
 
     @classmethod
     def of(
@@ -227,14 +297,11 @@ class BoundPolicy:
             SetupError: a criterion is not served; or labels or a calibration belong to another
                 judge, or to a different wording of the criterion.
         """
-        checks = tuple(_bound(name, check, criteria) for check in policy.checks)
         try:
-            promises = tuple(
-                text for check in checks if (text := check.promise(policy)) is not None
-            )
-            judges = set[str]().union(*(check.judges() for check in checks))
+            checks = tuple(_bound(name, policy, check, criteria) for check in policy.checks)
         except ImportError as exc:
             raise MissingExtra(f"policy {name}: labels", "bench") from exc
+        judges = frozenset[str]().union(*(check.judges for check in checks))
         if wrong := sorted(judges - {scores, reasons}):
             raise SetupError(
                 f"policy {name}: labels or calibration are of {wrong[0]!r}; served are "
@@ -243,7 +310,7 @@ class BoundPolicy:
         if len(judges) > 1:
             raise SetupError(f"policy {name}: its labels are of two judges: {sorted(judges)}")
         by_reasons = bool(judges) and judges == {reasons} and scores != reasons
-        return cls(name, policy, checks, promises, by_reasons)
+        return cls(name, policy, checks, by_reasons)
 
     def verdict(self, outcomes: Sequence[Outcome]) -> Verdict:
         """Return the verdict on the outcomes, one per check in order."""
@@ -265,6 +332,12 @@ class BoundPolicy:
             because=because,
             checks=checks,
             promise=self.promises,
+            drift=tuple(
+                f"{one.criterion.name}: {alarm}"
+                for one in self.checks
+                if one.drift is not None
+                for alarm in one.drift.alarms.values()
+            ),
         )
 
     def _because(self, found: Sequence[Found], outcomes: Sequence[Outcome]) -> Because:
@@ -288,27 +361,13 @@ class BoundPolicy:
         return "error" if first == "failed" else first
 
 
-def _bound(policy: str, check: Check, criteria: dict[str, Criterion]) -> BoundCheck:
+def _bound(name: str, policy: Policy, check: Check, criteria: dict[str, Criterion]) -> BoundCheck:
     if check.criterion not in criteria:
-        raise SetupError(f"policy {policy}: criterion {check.criterion!r} is not served")
+        raise SetupError(f"policy {name}: criterion {check.criterion!r} is not served")
     criterion = criteria[check.criterion]
     for mark in (check.block_below, check.pass_from):
         low, high = criterion.rubric.low, criterion.rubric.high
         if mark is not None and not low <= mark <= high:
             scale = f"the scale of {criterion.name}, {low} to {high}"
-            raise SetupError(f"policy {policy}: {mark:g} is not on {scale}")
-    bound = BoundCheck(check, criterion)
-    if check.calibration is None:
-        return bound
-    try:
-        from glider.calibration.model import Calibration
-    except ImportError as exc:
-        raise MissingExtra(f"policy {policy}: a calibration", "bench") from exc
-    learnt = Calibration.load(check.calibration)
-    _same(bound, learnt.criterion_id, str(check.calibration))
-    if learnt.threshold is None or learnt.pass_at is None:
-        raise SetupError(
-            f"{check.calibration} has no threshold or no pass mark",
-            hint="`glider calibrate --pass-at LEVEL`, with enough labels",
-        )
-    return BoundCheck(check, criterion, learnt)
+            raise SetupError(f"policy {name}: {mark:g} is not on {scale}")
+    return BoundCheck.of(policy, check, criterion)

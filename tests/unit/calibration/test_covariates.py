@@ -64,13 +64,19 @@ def test_where_the_judge_knows_it_is_said_to_add(tmp_path):
     assert not any("adds nothing" in note for note in found.notes)
 
 
-def test_the_file_says_version_2_only_where_covariates_are_in_it(tmp_path):
+def test_the_file_has_the_oldest_version_that_can_say_what_is_in_it(tmp_path):
     _, run = run_of(tmp_path / "run", judge_knows=True, length_tells=True)
-    for names, version in (((), 1), (("length",), 2)):
-        calibrate(run, settings=CalibrationSettings(covariates=names)).save(tmp_path / "c.json")
+    for names, mark, version in (
+        ((), None, 1),
+        (("length",), None, 2),
+        (("length",), 4, 3),
+        ((), 4, 3),
+    ):
+        settings = CalibrationSettings(covariates=names, pass_at=mark)
+        calibrate(run, settings=settings).save(tmp_path / "c.json")
         data = json.loads((tmp_path / "c.json").read_text("utf-8"))
-        assert data["version"] == version
-        assert ("combined" in data) == ("covariates" in data["settings"]) == (version == 2)
+        assert data["version"] == version and ("blocking" in data) == (version == 3)
+        assert ("combined" in data) == ("covariates" in data["settings"]) == bool(names)
         assert Calibration.load(tmp_path / "c.json").version == version
 
 

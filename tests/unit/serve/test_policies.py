@@ -11,7 +11,7 @@ from glider.core.errors import GliderError, SetupError
 from glider.core.samples import Sample
 from glider.serve.policies import BoundPolicy, Policy
 from glider.store.manifest import Manifest
-from glider.store.run import RunFolder
+from glider.store.run import RunFolder, outcomes, samples
 
 OTHER = Criterion(name="tone", question=GRADES.question, rubric=GRADES.rubric)
 SERVED = {"quality": GRADES, "tone": OTHER}
@@ -67,13 +67,20 @@ CHECK = {"criterion": "quality", "block_below": 3}
         ({"checks": [CHECK, CHECK], "combine": "any", **FOLLOWS}, "twice"),
         ({"checks": [{"criterion": "quality"}], **FOLLOWS}, "block_below"),
         ({"checks": [CHECK | {"pass_from": 2}], **FOLLOWS}, "pass_from"),
+        ({"checks": [CHECK | {"blocks_at_most": 0.1}], **FOLLOWS}, "one of them"),
+        ({"checks": [{"criterion": "quality", "blocks_at_most": 0.1}], **FOLLOWS}, "needs one of"),
+        ({"checks": [{"criterion": "quality", "blocks_at_most": 0.1, "calibration": "x",
+                      "pass_from": 4}], **FOLLOWS, "on_abstain": "block"}, "on_abstain"),
+        ({"checks": [CHECK | {"labels": "run", "good_from": 4}], "combine": "weighted",
+          "block_below": 0.5, **FOLLOWS}, "no check blocks by itself"),
+        ({"checks": [{"criterion": "quality", "calibration": "none.json"}], **FOLLOWS}, "cannot be read"),
         ({"checks": [CHECK | {"labels": "run"}], **FOLLOWS}, "good_from"),
         ({"checks": [CHECK | {"criterion": "none"}], **FOLLOWS}, "not served"),
         ({"checks": [CHECK | {"block_below": 30}], **FOLLOWS}, "scale"),
     ],
 )  # fmt: skip
 def test_a_policy_that_does_not_say_all_is_refused(policy, said):
-    with pytest.raises((ValueError, SetupError), match=said):
+    with pytest.raises((ValueError, GliderError), match=said):
         BoundPolicy.of("p", Policy.model_validate(policy), SERVED, scores=JUDGE, reasons=JUDGE)
 
 
@@ -148,3 +155,94 @@ def test_a_calibration_decides_and_abstains(labelled, tmp_path):
     assert found == ["blocked", "passed", "error"]
     unsure = judgment(0, [0.2] * 5)
     assert policy.verdict([unsure]).because == "abstained"
+
+
+def calibrated(run, path, **settings):
+    labels = LabelledRun.load(run, covariates=settings.get("covariates", ()))
+    Calibration.of(labels, CalibrationSettings(pass_at=4, **settings)).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("source", ["calibration", "labels"])
+def test_a_threshold_is_chosen_by_labels_and_promises_what_was_asked(labelled, tmp_path, source):
+    run, _, n = labelled
+    given = {"calibration": calibrated(run, tmp_path / "cal.json")}
+    if source == "labels":
+        given = {"labels": str(run), "good_from": 4}
+    check = {"criterion": "quality", "blocks_at_most": 0.1, **given}
+    (bound_check,) = bound({"checks": [check]}).checks
+    mark, promise = bound_check.block_below, bound_check.promise
+    rows = [
+        (sample.metadata["label"], outcome.expected)
+        for (_, outcome), (_, sample) in zip(sorted(outcomes(run)), samples(run), strict=True)
+    ]
+    below = lambda mark: sum(label >= 4 and score < mark for label, score in rows)  # noqa: E731
+    assert (promise.hits, promise.n) == (below(mark), n)
+    assert str(promise).startswith("quality blocks at most 10 % of good texts (95 % upper bound")
+    # As high as the bound allows: one more good text would break it.
+    assert beta.ppf(0.95, promise.hits + 1, n - promise.hits) <= 0.1
+    assert beta.ppf(0.95, promise.hits + 2, n - promise.hits - 1) > 0.1
+    assert below(mark + 1e-9) > below(mark)
+    found = [bound_check.found(outcome(kind)) for kind in ("bad", "good", "failed")]
+    assert found == ["blocked", "passed", "failed"]
+
+
+def test_too_few_labels_and_failures_that_block_are_told(labelled, tmp_path):
+    check = {"criterion": "quality", "calibration": calibrated(labelled[0], tmp_path / "c.json")}
+    with pytest.raises(SetupError, match="too few") as told:
+        bound({"checks": [check | {"blocks_at_most": 0.001}]})
+    assert "at least 2995" in told.value.hint
+    run = graded_run(tmp_path / "half", 200, seed=4, fail=range(0, 200, 4))
+    check |= {"calibration": calibrated(run, tmp_path / "half.json"), "blocks_at_most": 0.2}
+    with pytest.raises(SetupError, match="with a failure"):
+        bound({"checks": [check]})  # on_error: block
+    allowed = Policy.model_validate({"checks": [check], **FOLLOWS, "on_error": "allow"})
+    of = BoundPolicy.of("p", allowed, SERVED, scores=JUDGE, reasons=JUDGE)
+    assert of.checks[0].promise.n == sum(
+        sample.metadata["label"] >= 4 for _, sample in samples(run)
+    )
+
+
+def test_a_calibration_that_needs_covariates_or_has_no_mark_is_refused(labelled, tmp_path):
+    run, _, _ = labelled
+    check = {"criterion": "quality", "blocks_at_most": 0.2}
+    with_length = calibrated(run, tmp_path / "a.json", covariates=("length",))
+    with pytest.raises(SetupError, match="weighs the judge with length"):
+        bound({"checks": [check | {"calibration": with_length}]})
+    Calibration.of(LabelledRun.load(run)).save(tmp_path / "b.json")
+    with pytest.raises(SetupError, match="no pass mark"):
+        bound({"checks": [check | {"calibration": str(tmp_path / "b.json")}]})
+
+
+def test_a_judgment_without_the_probabilities_that_a_calibration_needs_is_an_error(
+    labelled, tmp_path
+):
+    learnt = Calibration.of(
+        LabelledRun.load(labelled[0]), CalibrationSettings(pass_at=3, alpha=0.3)
+    )
+    learnt.save(tmp_path / "cal.json")
+    policy = bound(
+        {"checks": [{"criterion": "quality", "calibration": str(tmp_path / "cal.json")}]}
+    )
+    verdict = policy.verdict([judgment(0, [0, 0, 0, 0, 1.0], bare=True)])
+    assert (verdict.because, verdict.verdict) == ("error", "block")
+    assert verdict.checks[0]["p_block"] is None
+
+
+@pytest.mark.parametrize("source", ["labels", "chosen", "decided"])
+def test_texts_unlike_the_labelled_ones_raise_an_alarm(labelled, tmp_path, source):
+    run, _, _ = labelled
+    check = {
+        "labels": CHECK | {"labels": str(run), "good_from": 4},
+        "chosen": {"criterion": "quality", "blocks_at_most": 0.1,
+                   "calibration": calibrated(run, tmp_path / "c.json")},
+        "decided": {"criterion": "quality", "calibration": calibrated(run, tmp_path / "d.json",
+                                                                       alpha=0.3)},
+    }[source]  # fmt: skip
+    policy = bound({"checks": [check], "drift_window": 100})
+    like = [one for _, one in outcomes(run)][:100]
+    alarms = [policy.watch(policy.verdict([one])) for one in like]
+    assert alarms == [[]] * 100 and policy.checks[0].drift.windows == 1
+    alarms = [policy.watch(policy.verdict([outcome("bad")])) for _ in range(100)]
+    assert alarms[:-1] == [[]] * 99 and "p: quality: 100 of 100 texts blocked" in alarms[-1][0]
+    assert "100 of 100" in policy.verdict([outcome("good")]).drift[0]

@@ -111,6 +111,8 @@ class Verdict(Frozen):
     probability that the text is one to block (`p_block`), null where nothing tells it."""
     promise: tuple[str, ...] = ()
     """What the labels behind the thresholds allow to promise."""
+    drift: tuple[str, ...] = ()
+    """Where the last texts were not like the labelled ones, so that the promise is in doubt."""
 
 
 class JudgeAnswer(Frozen):
