@@ -21,6 +21,7 @@ from pathlib import Path
 import yaml
 from common import facts, parser, records, save, settings, table, with_data
 
+from glider.review.answered import read_answered
 from glider.review.exchange import import_answers
 from glider.review.figures import review_report
 from glider.review.words import figure_text
@@ -46,7 +47,7 @@ def main() -> None:
     run = args.work / "run"
     judge(chosen, args.work, run, args.model)
     taken, _, left = import_answers(run, labels(chosen, args.work / "labels.csv"))
-    report = review_report(run)
+    report = review_report(read_answered(run))
     rows = [
         [one.metric, *(figure_text(f) for f in (one.judge, one.people, one.difference))]
         for one in report.beside

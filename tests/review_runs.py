@@ -1,11 +1,13 @@
 """A small run to be looked at, with texts that break careless pages."""
 
 import random
+import uuid
 
 from glider.core.criteria import Criterion, Rubric
 from glider.core.judgments import Comparison, Highlight, Judgment, Span
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
+from glider.review.answers import Answer, AnswerBook, read_people
 from glider.review.begin import begin
 from glider.review.settings import ReviewSettings
 from glider.store.manifest import Manifest
@@ -113,3 +115,10 @@ def pair_run(path, n=6):
 def begun(path, *people, **settings):
     """A review of the run there, for these people."""
     return begin(path, ReviewSettings(annotators=people or ("ana", "ben"), **settings))
+
+
+def answered(run, person, drawn, at="2026-11-20T09:30:00", *, stage="blind", **said):
+    """An answer to a drawn item, kept in the run's review."""
+    with AnswerBook(run, sorted({person, *read_people(run)})) as book:
+        book.add(Answer(id=uuid.uuid4().hex, person=person, visit=drawn.id, item=drawn.id,
+                        content=drawn.content, stage=stage, at=at, seconds=4.5, **said))  # fmt: skip

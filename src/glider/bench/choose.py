@@ -1,7 +1,7 @@
 """Resolve set names: a name, a kind, a family, a YAML file, or your own labels.
 
-A file of labelled records is a set of its own; its criterion comes from the records or from the
-caller.
+A file of labelled records or a reviewed run is a set of its own; its criterion comes from the
+records or from the caller.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ from typing import get_args
 
 from glider.core.criteria import Criterion
 from glider.core.errors import UnknownName
-from glider.gold.own import is_data, own_set
+from glider.gold.own import own_set
 from glider.gold.sets import Kind, LabelledSet, known, load_set
+from glider.gold.source import is_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def choose(
 
     Args:
         words: `all`; a kind (`pairs`); a family (`summaries`); a collection (`field`); names; YAML
-            files; data files.
+            files; data files; reviewed runs.
         folder: where the data of all but a person's own files lies.
         criterion: what is asked of records in a person's own file.
         cluster: column that records of a person's own file share; see `own_set`.
@@ -61,7 +62,7 @@ def _meant(
     word: str, folder: Path | None, criterion: Criterion | None, cluster: str | None
 ) -> list[Chosen]:
     path = Path(word)
-    if is_data(path):
+    if word not in known() and is_labels(path):
         return [Chosen(own_set(path, criterion, cluster=cluster), path.parent)]
     if word in known() or word.endswith((".yaml", ".yml")):
         return [Chosen(load_set(word), folder)]
@@ -77,6 +78,7 @@ def _meant(
         families = {labelled.family for labelled in every} | {"field"}
         raise UnknownName(
             "labelled set", word, [*known(), *families, *get_args(Kind), "all"],
-            hint="`glider bench --list` shows them; a file of your own ends in .jsonl, .csv, ...",
+            hint="`glider bench --list` shows them; a file of your own ends in .jsonl, .csv, ...; "
+            "a reviewed run is a folder",
         )  # fmt: skip
     return [Chosen(labelled, folder) for labelled in by_word]

@@ -1,8 +1,9 @@
 """A run together with human labels of some of its items.
 
-Labels come from the run itself (a `label` column that the preset `record` keeps) or from a file
-with the columns `id` and `label`. Unusable labels are refused with their id, or left out and
-reported. An item without a label is simply unlabelled.
+Labels come from the run itself (a `label` column that the preset `record` keeps, or the answers
+of its review), from another reviewed run, or from a file with the columns `id` and `label`.
+Unusable labels are refused with their id, or left out and reported. An item without a label is
+simply unlabelled.
 
 Items that share an input and a context share a prompt or document, and are one cluster.
 """
@@ -23,9 +24,11 @@ from glider.data.columns import start_of, value_at
 from glider.data.covariates import covariates as covariates_of
 from glider.data.labels import label_of
 from glider.data.presets import parse_maps
-from glider.data.rows import BadRow, open_rows
+from glider.data.rows import BadRow
 from glider.data.values import Unfit
+from glider.gold.source import is_run, open_labels
 from glider.judging.readings import Readings
+from glider.review.answers import is_answered
 from glider.stats.statistic import Bools, Floats, Ints
 from glider.store.run import AskedCriteria, load_manifest, outcomes, samples
 
@@ -82,7 +85,8 @@ class LabelledRun:
         """Read a run folder and its labels.
 
         Args:
-            labels: file of labels; the labels that the run's samples carry if not given.
+            labels: file of labels, or a reviewed run; if not given, the labels that the run's
+                samples carry, or else the answers of its own review.
             maps: `id=COLUMN`, `label=COLUMN`, of the labels file or of the samples' metadata.
             criterion: which one, where the run has several.
             scale: lowest and highest label there can be; the rubric's if not given.
@@ -122,10 +126,13 @@ class LabelledRun:
         ids = [known[row].id if row in known else rows[row].sample_id for row in order]
         if again := len(ids) - len(set(ids)):
             notes.append(f"{again} of {len(ids)} items repeat an earlier id; each counts.")
+        told = {} if labels is not None else _own_labels(order, known, columns["label"])
         if labels is None:
-            told = _own_labels(order, known, columns["label"])
-        else:
-            told = _file_labels(order, ids, labels, columns, encoding, notes)
+            labels = _of_review(run, bool(told), maps)
+        if labels is not None:
+            told = _given_labels(order, ids, labels, columns, encoding, name, notes)
+        elif not told:
+            raise _without_labels(run, len(order), columns["label"])
         clusters = Clusters.of(samples(run), cluster)
         notes += [clusters.note] if clusters.note else []
         kind, levels, criterion_id = _scale_of(run, name, judged)
@@ -256,24 +263,44 @@ def _own_labels(order: list[int], known: Mapping[int, _Known], column: str) -> d
             label = _number(known[row].label, f"sample {known[row].id!r}")
             if label is not None:
                 told[row] = label
-    if not told:
-        raise DataError(
-            f"none of the run's {len(order)} samples has a {column!r}",
-            hint="--labels FILE names a file with the columns id and label; runs over files with a "
-            "`label` column keep it with --preset record",
-        )
     return told
 
 
-def _file_labels(
+def _without_labels(run: Path, n: int, column: str) -> DataError:
+    return DataError(
+        f"none of the run's {n} samples has a {column!r}, and nobody has reviewed it",
+        hint="--labels FILE names a file with the columns id and label; runs over files with a "
+        f"`label` column keep it with --preset record; people label it with: glider review {run}",
+    )
+
+
+def _of_review(run: Path, has_labels: bool, maps: Sequence[str]) -> str | None:
+    """Return the run if its own review is what labels it.
+
+    Raises:
+        SetupError: its samples have labels too, and neither was chosen.
+    """
+    if not is_answered(run) or (has_labels and "label" in parse_maps(maps)):
+        return None
+    if has_labels:
+        raise SetupError(
+            "the run has labels of its own and a review",
+            hint=f"--labels {run} takes people's answers in the review, --map label=label the "
+            "labels of its rows",
+        )
+    return str(run)
+
+
+def _given_labels(
     order: list[int],
     ids: list[str],
     file: str,
     columns: dict[str, str],
     encoding: str,
+    criterion: str,
     notes: list[str],
 ) -> dict[int, float]:
-    given = _read_labels(file, columns, encoding, notes)
+    given = _read_labels(file, columns, encoding, criterion, notes)
     places: dict[str, list[int]] = {}
     for row, name in zip(order, ids, strict=True):
         places.setdefault(name, []).append(row)
@@ -300,13 +327,17 @@ def _file_labels(
 
 
 def _read_labels(
-    file: str, columns: dict[str, str], encoding: str, notes: list[str]
+    file: str, columns: dict[str, str], encoding: str, criterion: str, notes: list[str]
 ) -> dict[str, float]:
     given: dict[str, float] = {}
     empty = again = 0
-    for row in open_rows(file, encoding=encoding, only=_asked(columns)):
+    of_run = is_run(Path(file))
+    for row in open_labels(Path(file), encoding=encoding, only=_asked(columns)):
         if isinstance(row, BadRow):
             raise row.error
+        # A file of labels is of one criterion; a review may be of several.
+        if of_run and row.data["criterion"]["name"] != criterion:
+            continue
         for needed in columns.values():
             if needed not in row.data and value_at(row.data, needed) is None:
                 raise DataError(

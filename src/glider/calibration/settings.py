@@ -30,7 +30,11 @@ class LabelSettings:
 
     labels: Annotated[
         str | None,
-        Flag("File with the columns id and label [the run's own labels].", _LABELS),
+        Flag(
+            "File with the columns id and label, or a reviewed run [the run's own labels, or its "
+            "review].",
+            _LABELS,
+        ),
     ] = None
     maps: Annotated[tuple[str, ...], Flag("id=COLUMN or label=COLUMN.", _LABELS, ("--map",))] = ()
     encoding: Annotated[str, Flag("Encoding of text files.", _LABELS)] = "utf-8"

@@ -42,7 +42,8 @@ def bench(
         None,
         metavar="NAME",
         help="A set, a kind (pairs), a family (summaries), `field` (published tables), `all`, a "
-        "set's YAML file, or a file of your own labels. Without one: rebuild the report in --out.",
+        "set's YAML file, a file of your own labels, or a reviewed run. Without one: rebuild the "
+        "report in --out.",
     ),
     listed: bool = typer.Option(False, "--list", help="List the sets and stop."),
     fetch: bool = typer.Option(

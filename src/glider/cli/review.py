@@ -11,6 +11,7 @@ from glider.cli.commands import STYLE, Command
 from glider.cli.flags import from_flags
 from glider.cli.show import print_json, say
 from glider.review.settings import ReviewSettings, ServerSettings
+from glider.store.targets import check_target, run_files
 
 _RUN = typer.Argument(..., metavar="RUN", help="Folder of a run.")
 
@@ -92,18 +93,21 @@ def report(
     """
     from glider.cli.calibrate import needs_bench
 
+    folder = out or run / "review"
+    for name in ("report.json", "report.md", "report.html"):
+        check_target(folder / name, reads=run_files(run))
     needs_bench("glider review report")
-    from glider.review.begin import load_review
+    from glider.review.answered import read_answered
     from glider.review.figures import review_report
     from glider.review.page import page
     from glider.review.words import markdown
     from glider.store.atomic import write_json, write_whole
 
-    found = review_report(run, epsilon=epsilon, seed=seed)
-    folder = out or run / "review"
+    answered = read_answered(run)
+    found = review_report(answered, epsilon=epsilon, seed=seed)
     write_json(folder / "report.json", found.model_dump(mode="json"))
     write_whole(folder / "report.md", markdown(found))
-    write_whole(folder / "report.html", page(found, load_review(run)))
+    write_whole(folder / "report.html", page(found, answered.review))
     if as_json:
         print_json(found.model_dump(mode="json"), indent=1)
     else:
@@ -123,7 +127,6 @@ def export(
 ) -> None:
     """Write people's own answers for other commands and other tools."""
     from glider.review.exchange import export_answers
-    from glider.store.targets import check_target, run_files
 
     check_target(out, reads=run_files(run))
     print(export_answers(run, to, out))

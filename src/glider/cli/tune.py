@@ -28,8 +28,8 @@ def tune(
     labels: Path = typer.Argument(
         ...,
         metavar="LABELS",
-        help="Your labels: 50 to a few thousand, in any format that "
-        "`glider data --set FILE` reads.",
+        help="Your labels: 50 to a few thousand, in a file as for `glider data --set`, or a "
+        "reviewed run.",
     ),
     *,
     settings: TuningSettings,

@@ -26,7 +26,8 @@ class DataSettings:
     sets: Annotated[
         tuple[str, ...],
         Flag(
-            "A set, or a file of your own labels; repeatable [every set that allows training].",
+            "A set, a file of your own labels, or a reviewed run; repeatable [every set that "
+            "allows training].",
             _FROM,
             ("--set",),
         ),

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from glider.core.errors import SetupError
 from glider.corpus.mixture import Mixture, SetShare
-from glider.gold.own import is_data, own_labels
+from glider.gold.own import own_labels
 from glider.gold.sets import LabelledSet, known, load_set
+from glider.gold.source import is_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def own_sources(
     """Load the user's own files as sets; return them with all sets of the mixture by name.
 
     Args:
-        words: sets and files; default: those in the settings.
+        words: sets, files and reviewed runs; default: those in the settings.
         beside: folder that relative file names in the settings refer to.
         preset: column preset of own files; detected from column names by default.
         criterion: criterion of own labels whose records have none.
@@ -107,7 +108,7 @@ def own_sources(
         path = Path(word)
         if beside is not None and word in settings.sets and not path.is_absolute():
             path = beside / path
-        if not is_data(path):
+        if word in known() or not is_labels(path):
             named[word] = share
             continue
         labelled = own_labels(path, preset=preset, criterion=criterion)

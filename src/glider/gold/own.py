@@ -1,4 +1,4 @@
-"""Load a user's own labels as a set, from Glider's records or another project's columns."""
+"""A user's own labels as a set: Glider's records, another project's columns, a reviewed run."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 from glider.core.criteria import Criterion
 from glider.core.errors import DataError, SetupError
 from glider.data.library import load_criterion
-from glider.data.rows import Row, open_rows, peeked
+from glider.data.rows import Row, peeked
 from glider.gold.foreign import foreign_set, guess
 from glider.gold.records import SHARED, key_at
 from glider.gold.sets import OWN, Kind, LabelledSet, Question, own_name
+from glider.gold.source import is_run, open_labels
 
-_DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow")
 _METRICS: dict[Kind, tuple[str, ...]] = {
     "graded": ("pearson", "spearman", "kendall", "mae"),
     "classes": ("balanced_accuracy", "accuracy", "macro_f1", "mcc"),
@@ -20,15 +20,10 @@ _METRICS: dict[Kind, tuple[str, ...]] = {
 _MOST_CLASSES = 3
 
 
-def is_data(path: Path) -> bool:
-    """Whether a file's name is that of a file of records."""
-    return path.name.removesuffix(".gz").endswith(_DATA_SUFFIXES)
-
-
 def own_labels(
     path: Path, *, preset: str | None = None, criterion: str | None = None
 ) -> LabelledSet:
-    """Load a user's own file of labels as a set.
+    """Load a user's own labels, a file or a reviewed run, as a set.
 
     Args:
         preset: column preset; detected from the column names by default.
@@ -39,7 +34,7 @@ def own_labels(
         SetupError: there is no criterion.
         UnknownName: there is no such preset or criterion.
     """
-    first, _ = peeked(open_rows(path))
+    first, _ = peeked(open_labels(path))
     if first is None:
         raise DataError("no records", path=str(path))
     columns = preset or guess(first.data) or "record"
@@ -51,7 +46,7 @@ def own_labels(
 def own_set(
     path: Path, criterion: Criterion | None = None, *, cluster: str | None = None
 ) -> LabelledSet:
-    """Make a set of a user's own labelled file.
+    """Make a set of a user's own labels, a file or a reviewed run.
 
     Two `outputs` mark pairs, and at most three distinct labels mark classes. Metrics are split by
     the criterion's name if the records have one. Clusters are formed as in a run: records with the
@@ -64,7 +59,7 @@ def own_set(
     Raises:
         DataError: the file is missing, unreadable, or without labelled records.
     """
-    first, rows = peeked(open_rows(path))
+    first, rows = peeked(open_labels(path))
     if first is None:
         raise DataError("no records", path=str(path))
     data = [row.data for row in rows if isinstance(row, Row)]
@@ -87,11 +82,11 @@ def own_set(
         )
     return LabelledSet(
         name=own_name(path),
-        title=path.name,
+        title=path.absolute().name,
         data=path.name,
         kind=kind,
         family=OWN,
-        labels_by="not told",
+        labels_by="glider review" if is_run(path) else "not told",
         licence="not told",
         use="licence",
         cluster=cluster or SHARED,

@@ -28,9 +28,10 @@ from glider.data.columns import Columns, sample_from, start_of, value_at
 from glider.data.labels import label_of, scale_of
 from glider.data.own_criteria import criterion_of
 from glider.data.presets import PRESETS, columns_for, use_of
-from glider.data.rows import BadRow, Row, open_rows, peeked
+from glider.data.rows import BadRow, Row, peeked
 from glider.data.values import Unfit
 from glider.gold.items import OWN, Item, LoadedSet, Notes
+from glider.gold.source import open_labels
 
 if TYPE_CHECKING:
     from glider.gold.sets import LabelledSet
@@ -67,7 +68,7 @@ def read(
     Raises:
         DataError: the file is unreadable, or its pairs have labels on another scale.
     """
-    rows = open_rows(path) if rows is None else rows
+    rows = open_labels(path) if rows is None else rows
     columns, unused = PRESETS["record"], ""
     if labelled.family == OWN and shape is None:
         first, rows = peeked(rows)

@@ -201,8 +201,8 @@ def known() -> list[str]:
 
 
 def own_name(path: Path) -> str:
-    """Name the set of a user's own file, avoiding the names of known sets."""
-    stem = path.name.split(".")[0]
+    """Name the set of a user's own file or run, avoiding the names of known sets."""
+    stem = path.absolute().name.split(".")[0]
     return f"own-{stem}" if stem in known() else stem
 
 

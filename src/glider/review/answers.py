@@ -23,6 +23,7 @@ from glider.core.base import Frozen
 from glider.core.errors import DataError, RunError
 from glider.core.judgments import Span
 from glider.core.locks import lock
+from glider.review.items import ReviewItem
 from glider.review.plan import FOLDER
 from glider.store.journal import append_only, append_to, cut_broken_tail
 
@@ -66,6 +67,21 @@ class Answer(Frozen):
         if not 0 < len(text) <= 200:
             raise ValueError("between 1 and 200 characters")
         return text
+
+
+def misfit(answer: Answer, item: ReviewItem) -> str:
+    """Return why an answer cannot be one to this item; empty if it can."""
+    judged = {field.name: field.text for field in item.sample.judged}
+    if answer.score is not None and (
+        item.is_pair or answer.score not in item.criterion.rubric.levels
+    ):
+        return "a score that the rubric does not have"
+    if answer.preferred and (not item.is_pair or answer.preferred not in judged):
+        return "an output that there is not"
+    for span in answer.spans:
+        if not (span.field in judged and 0 <= span.start < span.end <= len(judged[span.field])):
+            return "a mark outside its text"
+    return ""
 
 
 @dataclass
@@ -205,6 +221,11 @@ def answer_files(run: Path) -> dict[str, Path]:
     """Return the file of each person, by name."""
     folder = run / FOLDER / "answers"
     return {path.stem: path for path in sorted(folder.glob("*.jsonl"))} if folder.is_dir() else {}
+
+
+def is_answered(run: Path) -> bool:
+    """Whether anybody has answered in a review of this run."""
+    return any(path.stat().st_size for path in answer_files(run).values())
 
 
 def answers_in(path: Path) -> Iterator[Answer]:

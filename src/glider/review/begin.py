@@ -85,7 +85,7 @@ def begin(run: Path, settings: ReviewSettings) -> Review:
     """
     if (run / FOLDER / "manifest.json").exists():
         return _go_on(run, settings)
-    load_manifest(run)
+    manifest = load_manifest(run)
     check_people(settings.annotators)
     if settings.by not in (None, *_STRATA):
         raise UnknownName("stratum", str(settings.by), list(_STRATA))
@@ -105,7 +105,7 @@ def begin(run: Path, settings: ReviewSettings) -> Review:
     if mode == "synth":
         questions = (*SYNTH_QUESTIONS, *questions)
     plan = new_plan(
-        load_manifest(run).run_id,
+        manifest.run_id,
         draw(items, settings.sample, by=settings.by or "", seed=settings.seed or 0),
         settings.annotators,
         mode=mode,

@@ -20,10 +20,11 @@ from glider.core.base import content_hash
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.core.judgments import Span
 from glider.review.answered import Answered, AnsweredItem, read_answered
-from glider.review.answers import Answer, AnswerBook, answer_files, answers_in
+from glider.review.answers import Answer, AnswerBook, answer_files, answers_in, misfit
 from glider.review.begin import Review, begin, load_review
 from glider.review.items import ReviewItem
 from glider.review.plan import FOLDER, save_plan
+from glider.review.records import labelled_records
 from glider.review.settings import ReviewSettings
 from glider.store.atomic import write_json, write_json_lines, write_whole
 
@@ -34,72 +35,6 @@ _COLUMNS = ("item", "sample_id", "criterion", "person", "score", "preferred", "s
 
 
 # ---- export
-
-
-def labelled_records(run: Path) -> Iterator[dict[str, Any]]:
-    """Yield one labelled record for each item with a blind answer.
-
-    The label is the mean of the people's scores (for a pair, what most prefer, else a tie); the
-    record also keeps their ratings, the words that at least half of them marked, and their notes.
-
-    Raises:
-        RunError, DataError: as `read_answered`.
-    """
-    for item in read_answered(run).items:
-        record = _record(item)
-        if record is not None:
-            yield record
-
-
-def _record(item: AnsweredItem) -> dict[str, Any] | None:
-    sample, criterion = item.item.sample, item.item.criterion
-    ratings = [v for v in map(item.value, item.blind.values()) if v == v]
-    if not ratings:
-        return None
-    record: dict[str, Any] = {"id": sample.id}
-    record |= {field.name: field.text for field in sample.told}
-    if item.item.is_pair:
-        outcome = item.item.outcome
-        record["outputs"] = [sample[outcome.first], sample[outcome.second]]  # type: ignore[union-attr]
-        votes = Counter(ratings).most_common(2)
-        tied = len(votes) > 1 and votes[0][1] == votes[1][1]
-        record["label"], record["scale"] = 0.5 if tied else votes[0][0], [0, 1]
-    else:
-        (field,) = sample.judged
-        mean = sum(ratings) / len(ratings)
-        record["output"], record["label"] = field.text, int(mean) if mean.is_integer() else mean
-        record["scale"] = [criterion.rubric.low, criterion.rubric.high]
-        places = _by_half(len(field.text), list(item.blind.values()))
-        record["meta"] = {"spans": [{"start": start, "end": end} for start, end in places]}
-    record["criterion"] = {"name": criterion.name, "description": criterion.question}
-    record["rubric"] = {str(score): text for score, text in criterion.rubric.levels.items()}
-    if len(ratings) > 1:
-        record["annotators"] = ratings
-    notes = [answer.note.strip() for answer in item.blind.values() if answer.note.strip()]
-    if notes:
-        record["rationale"] = "\n".join(notes)
-    return record
-
-
-def _by_half(length: int, answers: list[Answer]) -> list[tuple[int, int]]:
-    """Return the spans that at least half of the people marked."""
-    depth = [0] * (length + 1)
-    for answer in answers:
-        covered = [False] * length
-        for span in answer.spans:
-            covered[span.start : span.end] = [True] * (span.end - span.start)
-        for n, on in enumerate(covered):
-            depth[n] += on
-    found: list[tuple[int, int]] = []
-    start = None
-    for n in range(length + 1):
-        on = n < length and 2 * depth[n] >= len(answers) and depth[n] > 0
-        if on and start is None:
-            start = n
-        elif not on and start is not None:
-            found.append((start, n))
-            start = None
-    return found
 
 
 def _rows(answered: Answered) -> Iterator[dict[str, Any]]:
@@ -267,9 +202,7 @@ def _inspect(answered: Answered, path: Path) -> None:
 _FORMATS: Mapping[str, tuple[str, Callable[[Answered, Path], None]]] = {
     "records": (
         "records.jsonl",
-        lambda answered, path: write_json_lines(
-            path, (record for item in answered.items if (record := _record(item)))
-        ),
+        lambda answered, path: write_json_lines(path, labelled_records(answered)),
     ),
     "csv": ("answers.csv", _csv),
     "label-studio": ("label-studio.json", _label_studio),
@@ -479,10 +412,9 @@ def _finder(review: Review) -> Callable[[Mapping[str, Any]], ReviewItem | None]:
 def _answer(row: Mapping[str, Any], item: ReviewItem) -> Answer | str:
     """Return an answer, or the reason why there is none."""
     said: dict[str, Any] = {}
-    judged = {field.name: field.text for field in item.sample.judged}
     if item.is_pair:
         preferred = row.get("preferred")
-        if preferred is None or (preferred not in judged and preferred != "neither"):
+        if preferred is None:
             return "names no output"
         said["preferred"] = "" if preferred == "neither" else preferred
     else:
@@ -490,22 +422,21 @@ def _answer(row: Mapping[str, Any], item: ReviewItem) -> Answer | str:
             score = float(row["score"])
         except (KeyError, ValueError, TypeError):
             return "no score"
-        if not score.is_integer() or int(score) not in item.criterion.rubric.levels:
+        if not score.is_integer():
             return "a score that the rubric does not have"
         said["score"] = int(score)
     spans = tuple(Span(field=f, start=a, end=b) for f, a, b in row.get("spans") or ())
-    if not all(s.field in judged and 0 <= s.start < s.end <= len(judged[s.field]) for s in spans):
-        return "a mark outside its text"
     said |= {"spans": spans, "note": str(row.get("note", ""))}
     plain = [item.id, row["person"], {**said, "spans": [s.model_dump() for s in spans]}]
     try:
-        return Answer(
+        answer = Answer(
             id="import-" + content_hash(plain), person=row["person"], visit=item.id, item=item.id,
             content=item.content, stage="blind", at=str(row.get("at") or ""),
             seconds=float(row.get("seconds") or 0), **said,
         )  # fmt: skip
     except (ValidationError, ValueError):
         return "what is no answer"
+    return misfit(answer, item) or answer
 
 
 def _same(one: Answer | None, other: Answer) -> bool:

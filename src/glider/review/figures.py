@@ -8,7 +8,6 @@ people share too few items, the figure is undefined and gives the reason.
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import ArrayLike
 from glider._version import __version__
 from glider.core.judgments import Span
 from glider.review.alternative import EPSILON, alternative_annotator
-from glider.review.answered import Answered, AnsweredItem, read_answered
+from glider.review.answered import Answered, AnsweredItem
 from glider.review.answers import Answer
 from glider.review.plan import is_held_out, visits
 from glider.review.results import (
@@ -51,19 +50,19 @@ _FEWEST_SHARED = 5
 _JUDGE = -1
 
 
-def review_report(run: Path, *, epsilon: float = EPSILON, seed: int = 0) -> ReviewReport:
-    """Compute every statistic of a review of this run.
+def review_report(answered: Answered, *, epsilon: float = EPSILON, seed: int = 0) -> ReviewReport:
+    """Compute every statistic of a review.
 
     Args:
+        answered: what `read_answered` gives for a run.
         epsilon: for the alternative-annotator test.
         seed: for the resamples.
 
     Raises:
-        RunError: there is no run or no review.
-        DataError: nobody has answered, or a line is damaged.
+        RunError: the run's manifest is gone or damaged.
     """
-    answered = read_answered(run)
-    return _Figures(answered, epsilon, seed).report(load_manifest(run).judge)
+    judge = load_manifest(answered.review.run).judge
+    return _Figures(answered, epsilon, seed).report(judge)
 
 
 class _Figures:

@@ -18,7 +18,7 @@ from glider.core.criteria import Criterion
 from glider.core.errors import DataError
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.samples import Sample
-from glider.store.run import AskedCriteria, load_manifest, outcomes, samples
+from glider.store.run import AskedCriteria, outcomes, samples
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,6 @@ def run_items(run: Path) -> Iterator[tuple[int, ReviewItem]]:
     Raises:
         RunError, DataError: it is not a run, or it is damaged.
     """
-    load_manifest(run)
     texts = dict(samples(run))
     asked = AskedCriteria(run)
     seen: set[str] = set()

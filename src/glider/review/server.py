@@ -22,8 +22,8 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from glider.core.errors import GliderError, RunError, SetupError
-from glider.core.judgments import Comparison, Judgment, Span
-from glider.review.answers import Answer, AnswerBook, Person
+from glider.core.judgments import Comparison, Judgment
+from glider.review.answers import Answer, AnswerBook, Person, misfit
 from glider.review.items import ReviewItem
 from glider.review.plan import FOLDER, ReviewPlan, Visit, shown_first, visits
 from glider.store.atomic import write_json
@@ -359,17 +359,10 @@ class _Review:
         verdicts = (answer.reason_right, answer.marks_right, answer.score_right)
         if own and any(verdicts):
             return "a verdict comes after the judge's answer"
-        if answer.score is not None and (
-            item.is_pair or answer.score not in item.criterion.rubric.levels
-        ):
-            return "the rubric has no such score"
-        judged = {field.name: field.text for field in item.sample.judged}
-        if answer.preferred and (not item.is_pair or answer.preferred not in judged):
-            return "there is no such output"
+        if why := misfit(answer, item):
+            return why
         if own and self._plan.asks_score and answer.score is None and answer.preferred is None:
             return "an answer has a score, or names the better output"
-        if not all(_fits(span, judged) for span in answer.spans):
-            return "a mark lies outside its text"
         choices = {question.key: question.choices for question in self._plan.questions}
         if any(said not in choices.get(key, ()) for key, said in answer.questions.items()):
             return "the form has no such question or choice"
@@ -379,10 +372,6 @@ class _Review:
 def _line(text: str) -> str:
     """Return a one-line reason phrase."""
     return " ".join(text.split())[:200]
-
-
-def _fits(span: Span, texts: Mapping[str, str]) -> bool:
-    return span.field in texts and 0 <= span.start < span.end <= len(texts[span.field])
 
 
 def _state(person: Person, visit: Visit, plan: ReviewPlan) -> str:

@@ -14,11 +14,13 @@ RUN_FILES = (
     "planted.json", ".lock",
 )  # fmt: skip
 """What makes a run a run."""
+REVIEW_FILES = ("review/manifest.json", "review/answers", "review/links.json", "review/.lock")
+"""What people's review of a run cannot be without."""
 
 
 def run_files(run: Path) -> list[Path]:
-    """The files of a run that no result may take the place of."""
-    return [run / name for name in RUN_FILES]
+    """The files of a run, and of people's review of it, that no result may take the place of."""
+    return [run / name for name in (*RUN_FILES, *REVIEW_FILES)]
 
 
 def check_target(

@@ -3,26 +3,25 @@
 import json
 import random
 import shutil
-import uuid
 
 import pytest
 from in_process import glider
-from review_runs import HOSTILE, begun, graded_run, pair_run
+from review_runs import HOSTILE, answered, begun, graded_run, pair_run
 
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.core.judgments import Span
 from glider.gold.own import own_labels
 from glider.gold.records import read
 from glider.review.answered import read_answered
-from glider.review.answers import Answer, AnswerBook, read_people
+from glider.review.answers import read_people
 from glider.review.exchange import (
     export_answers,
     from_utf16,
     import_answers,
-    labelled_records,
     merge_answers,
     to_utf16,
 )
+from glider.review.records import labelled_rows
 
 KEPT = ("item", "score", "preferred", "spans", "note", "content")
 
@@ -34,12 +33,6 @@ def answers_of(run):
     )
 
 
-def give(run, person, drawn, at="2026-11-20T09:30:00", **said):
-    with AnswerBook(run, sorted({person, *read_people(run)})) as book:
-        book.add(Answer(id=uuid.uuid4().hex, person=person, visit=drawn.id, item=drawn.id,
-                        content=drawn.content, stage="blind", at=at, seconds=4.5, **said))  # fmt: skip
-
-
 @pytest.fixture
 def hostile(tmp_path):
     """Two people's scores, marks and notes on texts of every kind."""
@@ -49,7 +42,7 @@ def hostile(tmp_path):
         text = review.items[drawn.id].sample["output"]
         for person in ("ana", "ben"):
             a, b = sorted(rng.sample(range(len(text) + 1), 2))
-            give(run, person, drawn, score=rng.randint(1, 5),
+            answered(run, person, drawn, score=rng.randint(1, 5),
                  spans=(Span(field="output", start=a, end=b),),
                  note=rng.choice(["", "so 😀, \"quoted\"\nand more; =1+1", "ok"]))  # fmt: skip
     return run
@@ -77,11 +70,11 @@ def test_pairs_there_and_back(tmp_path, to):
     for drawn, better in zip(
         begun(run, "ana").plan.items, ["output 1", "output 2", ""], strict=True
     ):
-        give(run, "ana", drawn, preferred=better)
+        answered(run, "ana", drawn, preferred=better)
     other = fresh(run, tmp_path / "other")
     assert import_answers(other, export_answers(run, to, tmp_path / "x")) == (3, 0, ())
     assert answers_of(other) == answers_of(run)
-    assert [record["label"] for record in labelled_records(other)] == [0, 1, 0.5]
+    assert [row.data["label"] for row in labelled_rows(other)] == [0, 1, 0.5]
 
 
 def test_label_studio_counts_in_utf16(hostile, tmp_path):
@@ -150,21 +143,10 @@ def test_what_half_of_the_people_marked_is_gold(tmp_path):
     (drawn,) = begun(run, "a", "b", "c", mode="label").plan.items
     for person, end in (("a", 4), ("b", 11), ("c", 0)):
         spans = (Span(field="output", start=0, end=end),) if end else ()
-        give(run, person, drawn, score=3, spans=spans)
-    (record,) = labelled_records(run)
+        answered(run, person, drawn, score=3, spans=spans)
+    (record,) = (row.data for row in labelled_rows(run))
     assert record["meta"]["spans"] == [{"start": 0, "end": 4}]
     assert record["label"] == 3 and record["annotators"] == [3, 3, 3]
-
-
-def test_calibrate_takes_the_records(tmp_path):
-    run = graded_run(tmp_path / "run", 60)
-    for n, drawn in enumerate(begun(run, "ana", mode="label").plan.items):
-        give(run, "ana", drawn, score=1 + n % 5)
-    ended = glider("review", "export", run, cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
-    ended = glider("calibrate", run, "--labels", ended.stdout.strip(), "--json", cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
-    assert json.loads(ended.stdout)["counts"]["labelled"] == 60
 
 
 def test_a_hand_made_csv_and_what_is_left_out(tmp_path):
@@ -192,14 +174,14 @@ def test_a_hand_made_csv_and_what_is_left_out(tmp_path):
 def test_copies_of_a_review_are_merged_and_conflicts_named(tmp_path):
     run = graded_run(tmp_path / "run", 4)
     one, two, three, four = begun(run).plan.items
-    give(run, "ana", one, score=1)
+    answered(run, "ana", one, score=1)
     other = tmp_path / "other"
     shutil.copytree(run, other)
-    give(run, "ana", two, score=2)
-    give(other, "ana", three, score=3)
-    give(other, "ben", one, score=4)
-    give(run, "ana", four, score=5, at="2026-11-20T12:00:00")
-    give(other, "ana", four, score=1, at="2026-11-20T11:00:00")
+    answered(run, "ana", two, score=2)
+    answered(other, "ana", three, score=3)
+    answered(other, "ben", one, score=4)
+    answered(run, "ana", four, score=5, at="2026-11-20T12:00:00")
+    answered(other, "ana", four, score=1, at="2026-11-20T11:00:00")
     taken, conflicts = merge_answers(run, other)
     assert taken == 3 and conflicts == (f"ana, {four.id}, blind",)
     people = read_people(run)

@@ -15,6 +15,7 @@ from glider.core.errors import DataError, RunError
 from glider.core.judgments import Span
 from glider.core.samples import Sample
 from glider.review.alternative import alternative_annotator
+from glider.review.answered import read_answered
 from glider.review.answers import Answer, AnswerBook
 from glider.review.figures import review_report
 from glider.review.plan import is_held_out
@@ -57,7 +58,7 @@ def reviewed(tmp_path):
 
 def test_scores_agree_with_other_libraries(reviewed):
     review, scores, _, judge, _ = reviewed
-    report = review_report(review.run)
+    report = review_report(read_answered(review.run))
     alpha = krippendorff.alpha(scores.T.astype(float), level_of_measurement="interval")
     assert report.alpha.value == pytest.approx(alpha)
     assert report.alpha.low < alpha < report.alpha.high
@@ -83,7 +84,7 @@ def test_scores_agree_with_other_libraries(reviewed):
 
 def test_verdicts_are_counted_and_cannot_tell_is_left_out(reviewed):
     review, _, words, _, shown = reviewed
-    reason, marks, score = review_report(review.run).verdicts
+    reason, marks, score = review_report(read_answered(review.run)).verdicts
     said = words[shown]
     told = said[said != "cannot tell"]
     assert reason.about == "reason" and sum(reason.counts.values()) == shown.sum()
@@ -116,7 +117,7 @@ def test_the_alternative_annotator_test_is_that_of_the_paper(tmp_path):
         for n, drawn in enumerate(review.plan.items):
             for p, name in enumerate(review.plan.people):
                 book.add(answer(review, name, drawn, score=int(scores[n, p])))
-    found = review_report(review.run, epsilon=0.1).alternative
+    found = review_report(read_answered(review.run), epsilon=0.1).alternative
     expected = []
     for p in range(4):
         rest = np.delete(scores, p, axis=1)
@@ -137,7 +138,7 @@ def test_benjamini_yekutieli_is_scipys():
 
 def test_the_pull_of_the_reveal(reviewed):
     review, scores, _, judge, shown = reviewed
-    found = {one.name: one for one in review_report(review.run).pull}
+    found = {one.name: one for one in review_report(read_answered(review.run)).pull}
     before = np.abs(scores - judge[:, None])
     after = np.abs(3 - judge)[:, None].repeat(3, axis=1)
     assert found["changed the score when the judge's was shown"].value == pytest.approx(
@@ -161,7 +162,7 @@ def test_people_who_answer_by_pattern_are_shown_and_counted_all_the_same(tmp_pat
             book.add(answer(review, "calm", drawn, score=1 + n % 5))
             book.add(answer(review, "calm", drawn, second=True, score=1 + n % 5))
         book.add(answer(review, "calm", review.plan.items[0], "flag"))
-    report = review_report(review.run)
+    report = review_report(read_answered(review.run))
     calm, hasty = report.each_person
     said = "; ".join(hasty.notes)
     assert "same score to all 12" in said and "within 0.5 s" in said and "by chance" in said
@@ -177,7 +178,7 @@ def test_answers_to_another_text_are_not_counted(tmp_path):
             book.add(
                 answer(review, "ana", drawn, score=2, content="old" if n < 2 else drawn.content)
             )
-    report = review_report(review.run)
+    report = review_report(read_answered(review.run))
     assert report.answers == 4 and "2 answers are to another text" in report.notes[0]
     # One person: the judge against that person, and no figure of people among one another.
     same = report.beside[0]
@@ -192,7 +193,7 @@ def test_pairs_are_scored_by_the_output_not_by_its_place(tmp_path):
         for n, drawn in enumerate(review.plan.items):
             book.add(answer(review, "ana", drawn, preferred="output 1"))
             book.add(answer(review, "ben", drawn, preferred=["output 2", "output 1", ""][n % 3]))
-    report = review_report(review.run)
+    report = review_report(read_answered(review.run))
     assert [one.scores["ben"] for one in report.items] == [1, 0, 0.5, 1, 0, 0.5, 1, 0]
     same = report.beside[0]
     assert same.judge.value == pytest.approx((1 + 3 / 8) / 2)
@@ -241,7 +242,7 @@ def test_weights_of_a_stratified_draw_are_undone(tmp_path):
             book.add(answer(review, "ana", drawn, score=3))
             book.add(answer(review, "ana", drawn, "reveal", reason_right=right,
                             marks_right=right, score_right=right))  # fmt: skip
-    report = review_report(run)
+    report = review_report(read_answered(run))
     every = [
         json.loads(line)["outcome"]["score"]
         for line in (run / "journal.jsonl").read_text().splitlines()
@@ -263,6 +264,25 @@ def test_the_command_writes_what_anybody_can_recompute(reviewed):
         assert "Alternative-annotator" in (review.run / "review" / name).read_text()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "--out", "review/answers"),
+        ("report", "--out", "taken"),
+        ("export", "--out", "review/answers/ana.jsonl"),
+        ("export", "--out", "review/manifest.json"),
+        ("export", "--out", "samples.jsonl"),
+    ],
+)
+def test_results_take_no_place_of_what_they_are_made_of(reviewed, words):
+    run = reviewed[0].run
+    (run / "taken").write_text("mine")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    ended = glider("review", words[0], run, *words[1:], cwd=run)
+    assert ended.returncode == 2 and "--out" in ended.stderr and not ended.stdout
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
 def test_made_data_has_shares_for_each_question_and_no_agreement_on_scores(tmp_path):
     review = begun(graded_run(tmp_path / "run", 10), "ana", "ben", mode="synth")
     keys = [question.key for question in review.plan.questions]
@@ -271,7 +291,7 @@ def test_made_data_has_shares_for_each_question_and_no_agreement_on_scores(tmp_p
             for person in review.plan.people:
                 said = {key: "no" if n < k else "yes" for k, key in enumerate(keys)}
                 book.add(answer(review, person, drawn, questions=said))
-    report = review_report(review.run)
+    report = review_report(read_answered(review.run))
     assert [one.yes.value for one in report.verdicts] == pytest.approx(
         [1 - k / 10 for k in range(9)]
     )
@@ -295,16 +315,17 @@ def test_what_could_not_be_judged_is_said(tmp_path):
     assert len(review.plan.items) == 3
     with AnswerBook(run, ["ana"]) as book:
         book.add(answer(review, "ana", review.plan.items[0], score=3))
-    assert any("1 of the run's 4 outcomes" in note for note in review_report(run).notes)
+    notes = review_report(read_answered(run)).notes
+    assert any("1 of the run's 4 outcomes" in note for note in notes)
 
 
 def test_what_is_missing_is_said(tmp_path):
     run = graded_run(tmp_path / "run", 3)
     with pytest.raises(RunError, match="no review"):
-        review_report(run)
+        review_report(read_answered(run))
     begun(run)
     with pytest.raises(DataError, match="nobody has answered"):
-        review_report(run)
+        review_report(read_answered(run))
 
 
 @pytest.mark.slow

@@ -68,7 +68,7 @@ def tune(
     """Train a judge on the user's labels, after cross-validating whether that improves it.
 
     Args:
-        labels: a file as for `make_data`, with 50 to some thousands of labels.
+        labels: a file or a reviewed run, as for `make_data`, with 50 to some thousands of labels.
         out: folder of the tuning; `out/adapter` is the adapter that is kept.
         decide: called once the cross-validated results are known.
         resume: continue the tuning in `out`.
