@@ -1,6 +1,7 @@
 """`glider review`: people look at a run, on a local page; the figures of it; answers in and out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,14 +50,19 @@ def _group() -> None:
 def start(run: Path = _RUN, *, settings: ReviewSettings, server: ServerSettings) -> None:
     """Serve a page on which people judge, blind, and then say what they think of the judge.
 
-    Prints one link for each person. Ctrl-C ends it; the same command goes on.
+    Prints one link for each person. Ctrl-C ends it; the same command goes on. Of a folder of
+    `glider synth`, people answer nine questions about each kept text and its judgment.
     """
     from glider.review.begin import begin
     from glider.review.serve import serve
     from glider.review.server import check_host
+    from glider.synth.people import reviewable
 
     check_host(server.host, allow_remote=server.allow_remote)
-    found = begin(run, settings)
+    reviewed = reviewable(run)
+    if reviewed != run and settings.mode is None:
+        settings = replace(settings, mode="synth")
+    found = begin(reviewed, settings)
     for note in found.notes:
         say("note:", note)
 
@@ -67,7 +73,7 @@ def start(run: Path = _RUN, *, settings: ReviewSettings, server: ServerSettings)
             print(f"{name}\t{link}", flush=True)
 
     serve(found, server, ready=ready)
-    say(f"answers are in {run / 'review' / 'answers'}; figures: glider review report {run}")
+    say(f"answers are in {reviewed / 'review' / 'answers'}; figures: glider review report {run}")
 
 
 @review.command(cls=Command)
@@ -92,7 +98,9 @@ def report(
     Writes one page, Markdown, and JSON with every answer by item, so that anybody can recompute it.
     """
     from glider.cli.calibrate import needs_bench
+    from glider.synth.people import reviewable
 
+    run = reviewable(run)
     folder = out or run / "review"
     for name in ("report.json", "report.md", "report.html"):
         check_target(folder / name, reads=run_files(run))
@@ -127,7 +135,9 @@ def export(
 ) -> None:
     """Write people's own answers for other commands and other tools."""
     from glider.review.exchange import export_answers
+    from glider.synth.people import reviewable
 
+    run = reviewable(run)
     check_target(out, reads=run_files(run))
     print(export_answers(run, to, out))
 
@@ -135,12 +145,15 @@ def export(
 @review.command("import", cls=Command)
 def import_(
     run: Path = _RUN,
-    file: Path = typer.Argument(..., metavar="FILE", help="CSV, or a Label Studio export."),
+    file: Path = typer.Argument(
+        ..., metavar="FILE", help="CSV, a Label Studio export, or a checklist (check.jsonl)."
+    ),
 ) -> None:
     """Take answers that were given elsewhere; a review is begun with them if there is none."""
     from glider.review.exchange import import_answers
+    from glider.synth.people import reviewable
 
-    taken, known, left = import_answers(run, file)
+    taken, known, left = import_answers(reviewable(run), file)
     say(f"{taken} answers taken, {known} were there already")
     for line in left:
         say("note:", line)
@@ -153,9 +166,11 @@ def merge(
 ) -> None:
     """Join the answers of one review from several machines; conflicts are named."""
     from glider.review.exchange import merge_answers
+    from glider.synth.people import reviewable
 
+    run = reviewable(run)
     for other in others:
-        taken, conflicts = merge_answers(run, other)
+        taken, conflicts = merge_answers(run, reviewable(other))
         say(f"{other}: {taken} answers taken")
         for line in conflicts:
             say("conflict, the later answer stands:", line)

@@ -171,6 +171,7 @@ def export(
     show_funnel(exported.funnel)
     for why, n in exported.unpaired.items():
         say("[yellow]no pair to train on[/]", f"{n}: {why}")
+    show_people(run)
     say("[bold]made[/]", f"{exported.labelled} labelled records, {exported.pairs} pairs")
     say("card:", str(out / "card.md"))
 
@@ -197,6 +198,7 @@ def report(
     if as_json:
         print_json(funnel.data(), indent=1)
     show_funnel(funnel)
+    show_people(run)
 
 
 @synth.command("taxonomy", cls=Command)
@@ -246,6 +248,22 @@ def show_funnel(funnel: "Funnel") -> None:
     if funnel.kept:
         cost = f", {funnel.usage.cost / funnel.kept:.4f} paid" if funnel.usage.cost else ""
         say("for each kept record", f"{funnel.tokens // funnel.kept} tokens{cost}")
+
+
+def show_people(run: Path) -> None:
+    """What people say of the texts, on standard error; nothing if nobody has looked."""
+    from glider.synth.people import said_by_people, verdict_lines, who_looked
+
+    said = said_by_people(run)
+    if said is None:
+        say(
+            "[bold]people[/]",
+            f"nobody has looked; to ask them: glider review {run} --annotators ana,ben",
+        )
+        return
+    say("[bold]people[/]", who_looked(said))
+    for line in verdict_lines(said):
+        say("", "  " + line)
 
 
 class _Progress:

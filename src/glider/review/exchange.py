@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from glider.review.answered import Answered, AnsweredItem, read_answered
 from glider.review.answers import Answer, AnswerBook, answer_files, answers_in, misfit
 from glider.review.begin import Review, begin, load_review
 from glider.review.items import ReviewItem
-from glider.review.plan import FOLDER, save_plan
+from glider.review.plan import FOLDER, Question, save_plan
 from glider.review.records import labelled_records
 from glider.review.settings import ReviewSettings
 from glider.store.atomic import write_json, write_json_lines, write_whole
@@ -234,10 +234,12 @@ def export_answers(run: Path, to: str, out: Path | None = None) -> Path:
 
 
 def import_answers(run: Path, file: Path) -> tuple[int, int, tuple[str, ...]]:
-    """Import answers given elsewhere, from a CSV of `export_answers` or Label Studio.
+    """Import answers given elsewhere: a CSV of `export_answers`, Label Studio, or a checklist.
 
-    This starts a review if there is none. Importing a file again adds nothing. A row needs
-    the item (`item`, or `sample_id` and, with several criteria, `criterion`), the person,
+    A checklist is JSONL with `item`, `person` and `verdicts` (question to answer), as
+    `glider synth export` writes it with blanks; lines without a verdict are skipped. This starts
+    a review if there is none. Importing a file again adds nothing. A row of a CSV needs the item
+    (`item`, or `sample_id` and, with several criteria, `criterion`), the person,
     and a score or the better output.
 
     Returns:
@@ -256,7 +258,11 @@ def import_answers(run: Path, file: Path) -> tuple[int, int, tuple[str, ...]]:
     with AnswerBook(run, review.plan.people) as book:
         for row in given:
             item = find(row)
-            answer = _answer(row, item) if item is not None else "no such item in the run"
+            answer = (
+                _answer(row, item, review.plan.questions)
+                if item is not None
+                else "no such item in the run"
+            )
             if isinstance(answer, str):
                 left[answer] += 1
             elif _same(book.people[answer.person].blind(answer.visit), answer):
@@ -317,7 +323,12 @@ def _given(file: Path) -> Iterator[dict[str, Any]]:
         try:
             tasks = json.loads(text)
         except ValueError as exc:
-            raise DataError(f"no JSON: {exc}", path=str(file)) from exc
+            if "verdicts" not in text:
+                raise DataError(f"no JSON: {exc}", path=str(file)) from exc
+            tasks = {"verdicts": {}}
+        if isinstance(tasks, dict) and "verdicts" in tasks:
+            yield from _from_checklist(text, file)
+            return
         yield from _from_label_studio(tasks if isinstance(tasks, list) else [tasks], file)
         return
     rows = csv.DictReader(io.StringIO(text, newline=""))
@@ -337,6 +348,23 @@ def _given(file: Path) -> Iterator[dict[str, Any]]:
         if "person" in found:
             found["person"] = _name(found["person"])
             yield found
+
+
+def _from_checklist(text: str, file: Path) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            said = {key: str(word).strip().lower() for key, word in row["verdicts"].items() if word}
+            item, person = str(row["item"]), row.get("person")
+        except (ValueError, KeyError, TypeError, AttributeError) as exc:
+            raise DataError("no line of a checklist", path=str(file), line=number) from exc
+        if said and not person:
+            raise DataError("verdicts, and no `person` who gave them", path=str(file), line=number)
+        if said:
+            note = str(row.get("note") or "")
+            yield {"item": item, "person": _name(str(person)), "questions": said, "note": note}
 
 
 def _from_label_studio(tasks: list[Any], file: Path) -> Iterator[dict[str, Any]]:
@@ -384,8 +412,9 @@ def _review_for(run: Path, people: list[str], given: list[dict[str, Any]]) -> Re
     if not people:
         raise DataError("it names no person", path=str(run))
     if not (run / FOLDER / "manifest.json").exists():
-        pairs = any("preferred" in row for row in given)
-        mode = "compare" if pairs else "label"
+        mode = "compare" if any("preferred" in row for row in given) else "label"
+        if any("questions" in row for row in given):
+            mode = "synth"
         return begin(run, ReviewSettings(annotators=tuple(people), mode=mode))
     review = load_review(run)
     names = tuple(dict.fromkeys((*review.plan.people, *people)))
@@ -409,10 +438,20 @@ def _finder(review: Review) -> Callable[[Mapping[str, Any]], ReviewItem | None]:
     return find
 
 
-def _answer(row: Mapping[str, Any], item: ReviewItem) -> Answer | str:
+def _answer(
+    row: Mapping[str, Any], item: ReviewItem, questions: Sequence[Question]
+) -> Answer | str:
     """Return an answer, or the reason why there is none."""
     said: dict[str, Any] = {}
-    if item.is_pair:
+    if "questions" in row:
+        choices = {question.key: question.choices for question in questions}
+        for key, word in row["questions"].items():
+            if key not in choices:
+                return f"a question that this review does not ask: {key}"
+            if word not in choices[key]:
+                return f"{word!r}, which is none of {', '.join(choices[key])}"
+        said["questions"] = row["questions"]
+    elif item.is_pair:
         preferred = row.get("preferred")
         if preferred is None:
             return "names no output"
@@ -440,7 +479,7 @@ def _answer(row: Mapping[str, Any], item: ReviewItem) -> Answer | str:
 
 
 def _same(one: Answer | None, other: Answer) -> bool:
-    keys = ("content", "score", "preferred", "spans", "note")
+    keys = ("content", "score", "preferred", "spans", "note", "questions")
     return one is not None and all(getattr(one, key) == getattr(other, key) for key in keys)
 
 

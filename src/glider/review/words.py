@@ -142,13 +142,13 @@ def markdown(report: ReviewReport, *, brief: bool = False) -> str:
     if not report.verdicts and report.mode in ("verify", "compare"):
         blocks.append("Nobody has given a verdict yet: no share of agreement is claimed.")
     for title, note, heads, rows in tables(report):
-        blocks += [f"## {title}", note, _table(heads, rows)]
+        blocks += [f"## {title}", note, table(heads, rows)]
     if not brief:
         worst = worst_items(report)
         if worst:
             blocks += [
                 "## Where people and judge differ most",
-                _table(
+                table(
                     ["item", "judge", "people", "spread"],
                     [
                         [
@@ -172,7 +172,8 @@ def worst_items(report: ReviewReport, most: int = _MOST_ITEMS) -> list[AnsweredR
     return sorted(apart, key=lambda one: (-(one.off or 0), -(one.spread or 0), one.id))[:most]
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Format a Markdown table."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines)
 

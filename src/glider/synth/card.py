@@ -5,11 +5,19 @@ from typing import Any
 
 import yaml
 
+from glider.review.results import ReviewReport
+from glider.review.words import table, tables
 from glider.synth.funnel import Funnel
+from glider.synth.people import who_looked
 
 
-def data_card(manifest: Mapping[str, Any], funnel: Funnel) -> str:
-    """Return the card as Markdown."""
+def data_card(manifest: Mapping[str, Any], funnel: Funnel, said: ReviewReport | None) -> str:
+    """Return the card as Markdown.
+
+    Args:
+        manifest: of the export.
+        said: what people say of the made texts; None if nobody has looked.
+    """
     made = manifest["synthesis"]
     tokens = f"{funnel.tokens // funnel.kept:,}" if funnel.kept else "none"
     lines = [
@@ -26,7 +34,7 @@ def data_card(manifest: Mapping[str, Any], funnel: Funnel) -> str:
         f"{manifest['format']}",
         f"- {len(funnel.domains)} domains, {len(funnel.criteria)} criteria; {tokens} tokens for "
         "each kept record",
-        "- Verdicts of people: none yet (`check.jsonl` has the blanks)",
+        f"- Verdicts of people: {who_looked(said) if said else 'none yet'}",
         "",
         "## What was lost",
         "",
@@ -52,6 +60,8 @@ def data_card(manifest: Mapping[str, Any], funnel: Funnel) -> str:
             lines.append(f"| {verdict} | {share.value:.3f} | {interval} | {share.n} |")
         lines += ["", "Target (rows) against score read blind (columns):", "", "```"]
         lines += [*funnel.matrix(by), "```", ""]
+    if said is not None:
+        lines += _of_people(said)
     if not funnel.verdicts:
         lines += ["Nobody read them blind, so the noise is not known.", ""]
     for key, counts in funnel.by.items():
@@ -59,6 +69,14 @@ def data_card(manifest: Mapping[str, Any], funnel: Funnel) -> str:
         lines += [f"Kept by {key}: {shown}.", ""]
     plan = yaml.safe_dump(made["plan"], sort_keys=False, allow_unicode=True).rstrip()
     return "\n".join([*lines, "## Plan", "", "```yaml", plan, "```"]) + "\n"
+
+
+def _of_people(said: ReviewReport) -> list[str]:
+    lines = ["## What people say", "", f"{who_looked(said)[0].upper()}{who_looked(said)[1:]}.", ""]
+    for title, note, heads, rows in tables(said)[:1]:
+        if title.startswith("What people say"):
+            lines += [note, "", table(heads, rows), ""]
+    return [*lines, *(f"{note}\n" for note in said.notes)]
 
 
 def _unpaired(reasons: Mapping[str, int]) -> list[str]:

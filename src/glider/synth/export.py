@@ -18,16 +18,15 @@ from pathlib import Path
 from random import Random
 from typing import Any, TextIO
 
-from glider.core.criteria import pairwise
 from glider.core.errors import RunError, SetupError, TaskError
-from glider.core.samples import Sample
-from glider.core.tasks import COMPARED, JudgeTask
+from glider.core.tasks import JudgeTask
 from glider.corpus.rationales import About, Unclear, cleaned
 from glider.formats import make_format
 from glider.formats.base import Format, Reading
 from glider.formats.grammar import quote_at
 from glider.formats.nano import MAX_QUOTES
 from glider.models.fetch import sha256_of
+from glider.review.plan import SYNTH_QUESTIONS
 from glider.store.atomic import new_folder, refuse_filled, write_json, write_whole
 from glider.store.journal import read_journal
 from glider.store.manifest import read_manifest
@@ -36,22 +35,9 @@ from glider.synth.curation import curate
 from glider.synth.funnel import Funnel
 from glider.synth.languages import code_of
 from glider.synth.page import write_page
-from glider.synth.records import Judged, SynthManifest, SynthRecord, Text
+from glider.synth.people import said_by_people
+from glider.synth.records import Judged, SynthManifest, SynthRecord, Text, task_of
 from glider.synth.settings import SynthExportSettings
-from glider.synth.steps import sample_of
-
-QUESTIONS = (
-    "the text is understandable",
-    "the criterion is well formed",
-    "the rubric is unambiguous",
-    "the right judgment's reason is right",
-    "its quotes decide",
-    "its score is right",
-    "the wrong judgment's reason is bad",
-    "its quotes do not decide",
-    "its score is wrong",
-)
-"""The questions GLIDER's annotators answered about each record (arXiv 2412.14140)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +83,9 @@ def export_synthesis(
         raise RunError(f"{run} has no record that was kept")
     left_out = Counter(rejected.reason for rejected in curation.rejected.values())
     unpaired: Counter[str] = Counter()
-    chosen = {record.number for record in _records(run) if curation.keeps(record)}
-    checked = set(Random(settings.seed).sample(sorted(chosen), min(settings.people, len(chosen))))
+    kept = [r.number for r in _records(run) if curation.keeps(r) and r.draw.kind != "pair"]
+    checked = set(Random(settings.seed).sample(sorted(kept), min(settings.people, len(kept))))
+    said = said_by_people(run)
     counts: Counter[str] = Counter()
     with new_folder(out) as new, ExitStack() as stack:
         labelled, of_pairs, preferences = (
@@ -107,7 +94,7 @@ def export_synthesis(
         )
         check = stack.enter_context((new / "check.jsonl").open("w", encoding="utf-8"))
         for record in _records(run):
-            if record.number not in chosen:
+            if not curation.keeps(record):
                 continue
             for place, text in enumerate(record.texts):
                 file = of_pairs if record.draw.kind == "pair" else labelled
@@ -137,9 +124,10 @@ def export_synthesis(
             "left_out": dict(left_out),
             "unpaired": dict(unpaired),
             "funnel": funnel.data(),
+            "people": None if said is None else said.model_dump(mode="json", exclude={"items"}),
             "files": {file.name: sha256_of(file) for file in sorted(new.iterdir())},
         }
-        write_whole(new / "card.md", data_card(body, funnel))
+        write_whole(new / "card.md", data_card(body, funnel, said))
         funnel.write(new)
         write_page(run, new / "funnel.html", curation)
         write_json(new / "manifest.json", body)
@@ -244,18 +232,6 @@ def preference(record: SynthRecord, text: Text, format: Format) -> dict[str, Any
     }
 
 
-def task_of(record: SynthRecord, text: Text) -> JudgeTask:
-    """Return the judge task of a text, with the record's own field names."""
-    draw = record.draw
-    sample = sample_of(draw, text.material, id=str(record.number))
-    if draw.kind != "pair":
-        return JudgeTask(sample, draw.criterion)
-    outputs = tuple(field for field in sample.judged if field.name in COMPARED)
-    return JudgeTask(
-        Sample(id=sample.id, fields=(*sample.told, *outputs)), pairwise(draw.criterion)
-    )
-
-
 def _answer(judged: Judged, task: JudgeTask, record: SynthRecord, format: Format) -> str:
     rubric = task.criterion.rubric
     shown = format.shown(task)
@@ -281,8 +257,12 @@ def _answer(judged: Judged, task: JudgeTask, record: SynthRecord, format: Format
 
 
 def to_check(record: SynthRecord) -> dict[str, Any]:
-    """Return a record for a person to review, with a blank for each verdict."""
+    """Return a record for a person to review, with a blank for each verdict.
+
+    With `person` and `verdicts` filled in, `glider review import` takes it.
+    """
     draw, text = record.draw, record.texts[0]
+    task = task_of(record, text)
 
     def shown(judged: Judged | None) -> dict[str, Any] | None:
         if judged is None:
@@ -297,9 +277,12 @@ def to_check(record: SynthRecord) -> dict[str, Any]:
         "number": record.number,
         "texts": dict(text.material),
         "judged": list(draw.judged_names),
-        "question": task_of(record, text).criterion.question,
+        "question": task.criterion.question,
         "levels": {str(score): level for score, level in draw.criterion.rubric.levels.items()},
         "right": shown(text.right),
         "wrong": shown(text.wrong),
-        "verdicts": dict.fromkeys(QUESTIONS),
+        "questions": {question.key: question.text for question in SYNTH_QUESTIONS},
+        "item": task.id,
+        "person": None,
+        "verdicts": dict.fromkeys(question.key for question in SYNTH_QUESTIONS),
     }

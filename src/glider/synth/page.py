@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ from markupsafe import Markup
 
 from glider.pages.marks import excerpt
 from glider.pages.page import render
+from glider.review.words import figure_text
 from glider.store.atomic import write_whole
 from glider.store.journal import read_journal
 from glider.store.manifest import read_manifest
 from glider.synth.curation import Curation
 from glider.synth.funnel import Funnel
+from glider.synth.people import said_by_people, who_looked
 from glider.synth.records import Judged, SynthManifest, SynthRecord, Text
 from glider.synth.steps import question_of
 
@@ -38,6 +41,7 @@ def write_page(run: Path, out: Path | None = None, curation: Curation | None = N
         funnel.count(record)
         if curation.keeps(record) and len(shown) < _MOST_RECORDS:
             shown.append(_shown(record))
+    said = said_by_people(run)
     page = render(
         "synth/page.html",
         title=f"Synthesis: {manifest.run_id}",
@@ -55,6 +59,9 @@ def write_page(run: Path, out: Path | None = None, curation: Curation | None = N
         ],
         noise=[_noise(funnel, by) for by in funnel.verdicts],
         tokens=funnel.tokens // funnel.kept if funnel.kept else None,
+        said=said,
+        who=who_looked(said) if said else "",
+        figure=partial(figure_text, percent=True),
         records=shown,
     )
     path = out or run / "funnel.html"

@@ -10,9 +10,13 @@ from collections.abc import Mapping
 from typing import Literal
 
 from glider.core.base import Frozen
+from glider.core.criteria import pairwise
 from glider.core.judgments import Highlight, Usage
+from glider.core.samples import Sample
+from glider.core.tasks import COMPARED, JudgeTask
 from glider.store.manifest import AnyManifest
 from glider.synth.draw import Draw
+from glider.synth.steps import sample_of
 
 Verdict = Literal["agrees", "off by one", "contradicts", "cannot tell"]
 STAGES = ("written", "legal", "distinct", "verified", "verbatim")
@@ -85,6 +89,18 @@ class SynthRecord(Frozen):
     def kept(self) -> bool:
         """Whether the record passed every stage."""
         return self.stage == "kept"
+
+
+def task_of(record: SynthRecord, text: Text) -> JudgeTask:
+    """Return the judge task of a text, with the record's own field names."""
+    draw = record.draw
+    sample = sample_of(draw, text.material, id=str(record.number))
+    if draw.kind != "pair":
+        return JudgeTask(sample, draw.criterion)
+    outputs = tuple(field for field in sample.judged if field.name in COMPARED)
+    return JudgeTask(
+        Sample(id=sample.id, fields=(*sample.told, *outputs)), pairwise(draw.criterion)
+    )
 
 
 class SynthManifest(AnyManifest):

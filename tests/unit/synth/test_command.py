@@ -184,6 +184,72 @@ def test_a_synthesis_with_balance_says_what_it_left_out(tmp_path, server):
     assert max(funnel["kept"]["domain group"].values()) <= 2
 
 
+def test_what_people_say_of_the_texts_is_in_the_card_on_the_page_and_in_the_terminal(made):
+    folder, _ = made
+    done = glider("synth", "export", "run", "--out", "out", "--people", 6, cwd=folder)
+    assert "nobody has looked" in done.stderr
+    assert "Verdicts of people: none yet" in (folder / "out/card.md").read_text()
+    rows = lines(folder / "out/check.jsonl")
+    assert {row["questions"].keys() == row["verdicts"].keys() for row in rows} == {True}
+    for person, wrong in (("ana", 2), ("ben", 1)):
+        filled = [
+            {
+                **row,
+                "person": person,
+                "verdicts": dict.fromkeys(row["verdicts"], "yes")
+                | {"score_right": "no" if n < wrong else "Yes", "text_real": None},
+            }
+            for n, row in enumerate(rows)
+        ]
+        filled[-1] = rows[-1]  # a line that was left blank
+        (folder / f"{person}.jsonl").write_text("\n".join(map(json.dumps, filled)))
+        taken = glider("review", "import", "run", f"{person}.jsonl", cwd=folder)
+        assert taken.returncode == 0, taken.stderr
+        assert "5 answers taken" in taken.stderr
+    again = glider("review", "import", "run", "ana.jsonl", cwd=folder)
+    assert "0 answers taken, 5 were there already" in again.stderr
+    done = glider("synth", "export", "run", "--out", "later", "--json", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)["people"]
+    verdicts = {one["about"]: one for one in said["verdicts"]}
+    assert "Does the text read like a real one of its kind?" not in verdicts
+    score = verdicts["Is the score right?"]
+    assert score["counts"] == {"yes": 7, "no": 3}
+    assert score["yes"]["low"] < score["yes"]["value"] == 0.7 < score["yes"]["high"]
+    who = "2 people (ana, ben) gave 10 answers on 5 of"
+    glider("synth", "report", "run", cwd=folder)
+    card = (folder / "later/card.md").read_text()
+    for shown in (card, done.stderr, (folder / "run/funnel.html").read_text()):
+        assert who in shown
+        assert "Is the score right?" in shown
+    assert "| Is the score right? | 70 % [" in card
+    # The same review is served: by default with the nine questions.
+    report = glider("review", "report", "run", cwd=folder)
+    assert "What people say of the data" in report.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ({"verdicts": {"score_right": "yes"}}, "2: no line of a checklist"),
+        ({"item": "x", "verdicts": {"score_right": "yes"}}, "2: verdicts, and no `person`"),
+        ({"item": "x", "person": "a", "verdicts": {"score_right": "yes"}}, "no such item"),
+        ({"item": 0, "person": "a", "verdicts": {"colour": "yes"}}, "does not ask: colour"),
+        ({"item": 0, "person": "a", "verdicts": {"score_right": "perhaps"}}, "none of yes, partly"),
+    ],
+)
+def test_a_checklist_that_does_not_fit_is_named(made, line, said):
+    folder, _ = made
+    glider("synth", "export", "run", "--out", "out", cwd=folder)
+    blank = lines(folder / "out/check.jsonl")[0]
+    if line.get("item") == 0:
+        line = {**line, "item": blank["item"]}
+    (folder / "check.jsonl").write_text(json.dumps(blank) + "\n" + json.dumps(line))
+    done = glider("review", "import", "run", "check.jsonl", cwd=folder)
+    assert done.returncode != 0
+    assert said in " ".join(done.stderr.split())
+
+
 def test_a_preview_is_printed_with_marks_and_leaves_no_folder(tmp_path, server):
     (tmp_path / "plan.yaml").write_text(PLAN)
     done = glider(
