@@ -11,11 +11,12 @@ import secrets
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
+from aiohttp import WSCloseCode, web
 
 from glider._version import __version__
 from glider.core.errors import BackendError, GliderError, MissingExtra, RunError
@@ -31,6 +32,7 @@ from glider.serve.metrics import Metrics
 from glider.serve.openapi import document
 from glider.serve.policies import BoundPolicy
 from glider.serve.service import Laters, ServedJudge, Serving, decide, judge_all
+from glider.serve.streams import opening, stream
 from glider.serve.verdict_log import VerdictLog
 from glider.serve.wires import chat, decisions, guardrails, ours, systemone
 from glider.serve.wires.base import Question, WireError
@@ -50,6 +52,8 @@ class Service:
         """Create the state for what is served."""
         self.serving = serving
         self.stopping = False
+        self.streams = 0
+        """Texts that are judged while they are being written."""
         self.asking: list[_Asking] = []
         """Requests in progress."""
         self.metrics = Metrics(lambda: self.serving.lanes, lambda: self.serving.policies)
@@ -110,6 +114,7 @@ def make_app(service: Service) -> web.Application:
             web.post("/classify", _classify),
             web.post("/v1/validate", _validate),
             web.get("/v1/judgments/{id}", _later),
+            web.get("/v1/stream", _stream),
             web.get("/v1/policies", _policies),
             web.get("/v1/models", _models),
             web.get("/v1/criteria", _criteria),
@@ -295,22 +300,34 @@ async def _decided(
     *,
     why: bool,
 ) -> list[guardrails.Judged]:
-    serving, metrics = _ASKING.get().serving, request.app[SERVICE].metrics
+    serving = _ASKING.get().serving
     decided = await asyncio.gather(
         *(decide(serving, policy, sample, left, why=why) for sample in samples)
     )
     told: list[guardrails.Judged] = []
     for sample, (decision, outcomes) in zip(samples, decided, strict=True):
-        verdict = _logged(request.app[SERVICE], policy, sample, decision, outcomes)
-        metrics.decided(policy.name, verdict.verdict, verdict.because)
-        for check in decision.checks:
-            metrics.checked(policy.name, check["criterion"], check["found"])
         for alarm in policy.watch(decision):
             _LOG.warning("drift: %s", alarm)
-        for outcome in outcomes:
-            metrics.judged(outcome, known=True)
+        verdict = _recorded(request.app[SERVICE], policy, sample, decision, outcomes)
         told.append((verdict, outcomes))
     return told
+
+
+def _recorded(
+    service: Service,
+    policy: BoundPolicy,
+    sample: Sample,
+    decision: ours.Verdict,
+    outcomes: Sequence[Outcome],
+) -> ours.Verdict:
+    """Return the verdict once it is logged and counted."""
+    verdict = _logged(service, policy, sample, decision, outcomes)
+    service.metrics.decided(policy.name, verdict.verdict, verdict.because)
+    for check in decision.checks:
+        service.metrics.checked(policy.name, check["criterion"], check["found"])
+    for outcome in outcomes:
+        service.metrics.judged(outcome, known=True)
+    return verdict
 
 
 def _logged(
@@ -330,6 +347,52 @@ def _logged(
         service.metrics.refused("log")
         return policy.without("error")
     return verdict
+
+
+async def _stream(request: web.Request) -> web.StreamResponse:
+    """Judge a text while it is being written; after the upgrade an error is a message."""
+    service, serving = request.app[SERVICE], _ASKING.get().serving
+    origin = request.headers.get("Origin")
+    if origin is not None and origin.partition("://")[2] != request.host:
+        # A page of another site may open a socket, unlike sending JSON.
+        raise WireError("a page of another site may not ask", status=403, code="origin")
+    bounds = serving.config.bounds
+    socket = web.WebSocketResponse(max_msg_size=bounds.body_bytes, heartbeat=20.0)
+    if not socket.can_prepare(request):
+        raise WireError("this route is a WebSocket", status=426, code="upgrade_required")
+    if service.streams >= bounds.streams:
+        raise QueueFull
+    service.streams += 1
+    try:
+        await socket.prepare(request)
+        try:
+            asked = await opening(socket, bounds)
+            policy = serving.policy(asked.policy)
+            left = None if asked.deadline_ms is None else asked.deadline_ms / 1000
+
+            async def judged(text: str, whole: bool) -> guardrails.Judged:
+                sample, why = asked.sample(output=text), whole and asked.reasons == "now"
+                verdict, outcomes = await decide(serving, policy, sample, left, why=why)
+                # Labels are of whole texts, judged once: they promise nothing of a beginning.
+                verdict = verdict.model_copy(update={"promise": (), "drift": ()})
+                if whole or verdict.verdict == "block":
+                    verdict = _recorded(service, policy, sample, verdict, outcomes)
+                return verdict, outcomes
+
+            await stream(socket, asked, judged, bounds)
+        except ConnectionError:
+            service.metrics.refused("gone")
+        except Exception as error:  # noqa: BLE001 - every error reaches the client in our format
+            told = _told(error, service)
+            is_ours = told.status >= 500
+            code = WSCloseCode.INTERNAL_ERROR if is_ours else WSCloseCode.POLICY_VIOLATION
+            with suppress(ConnectionError):
+                await socket.send_str(told.text or "")
+                await socket.close(code=code)
+        await socket.close()
+    finally:
+        service.streams -= 1
+    return socket
 
 
 async def _foreign(

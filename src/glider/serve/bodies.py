@@ -29,6 +29,15 @@ async def read_body(request: web.Request, bounds: Bounds) -> dict[str, Any]:
     except TimeoutError as exc:
         message = f"no whole body within {bounds.body_seconds:g} s"
         raise WireError(message, status=408, code="request_timeout") from exc
+    return parse_body(raw, bounds)
+
+
+def parse_body(raw: bytes, bounds: Bounds) -> dict[str, Any]:
+    """Parse a JSON object whose size is known to be allowed.
+
+    Raises:
+        WireError: 400, 413 or 422.
+    """
     try:
         body = json.loads(raw, parse_constant=_no_number)
     except (ValueError, RecursionError) as exc:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from glider._version import __version__
+from glider.serve.streams import StreamRequest
 from glider.serve.wires import ours
 
 _REF = "#/components/schemas/{model}"
@@ -68,6 +69,7 @@ def document() -> dict[str, Any]:
     """Return the description as plain data."""
     asked = [(pair[0], "validation") for pair in _OWN.values()]
     told = [(pair[1], "validation") for pair in _OWN.values()]
+    asked.append((StreamRequest, "validation"))
     _, requests = models_json_schema(asked, ref_template=_REF)  # type: ignore[arg-type]
     _, answers = models_json_schema(told, ref_template=_REF)  # type: ignore[arg-type]
     for schema in answers["$defs"].values():
@@ -90,6 +92,17 @@ def document() -> dict[str, Any]:
                 "200": _json(None, "Written, or failed."),
                 "202": _json(None, "Being written."),
                 "404": _json("Error", _ERRORS["404"]),
+            },
+        }
+    }
+    paths["/v1/stream"] = {
+        "get": {
+            "summary": "A WebSocket: a text is judged while it is being written.",
+            "responses": {
+                "101": {"description": "Messages in JSON: StreamRequest, then pieces."},
+                "403": _json("Error", "A page of another site asks."),
+                "426": _json("Error", "No WebSocket."),
+                "503": _json("Error", _ERRORS["503"]),
             },
         }
     }

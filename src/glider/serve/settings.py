@@ -73,6 +73,10 @@ class Bounds(Frozen):
     """Requests that may wait in a lane."""
     kept: int = Field(default=10_000, ge=1)
     """Results of deferred reasons to keep."""
+    streams: int = Field(default=200, ge=1)
+    """Texts that may be judged at once while they are being written."""
+    stream_seconds: float = Field(default=60.0, gt=0)
+    """Time until the next piece of such a text must have arrived."""
 
 
 class ServedModel(Frozen):

@@ -25,8 +25,8 @@ Load = Callable[[str], Criterion]
 R = TypeVar("R", bound=Frozen)
 
 
-class _Asked(Frozen):
-    """What all three requests have."""
+class Asked(Frozen):
+    """What all requests have."""
 
     model: str | None = Field(None, description="Name of a served model; the first if not given.")
     input: str | None = Field(None, description="What the writer of the output was asked.")
@@ -60,7 +60,7 @@ class _Asked(Frozen):
             raise WireError(f"fields: {exc.errors()[0]['msg']}", param="fields") from exc
 
 
-class JudgeRequest(_Asked):
+class JudgeRequest(Asked):
     """One text under one criterion or several, or under a policy."""
 
     output: str = Field(min_length=1, description="The text to judge.")
@@ -85,14 +85,14 @@ class JudgeRequest(_Asked):
         return self
 
 
-class CompareRequest(_Asked):
+class CompareRequest(Asked):
     """Two texts against each other, in both orders."""
 
     criterion: str | dict[str, Any]
     outputs: list[str] = Field(min_length=2, max_length=2)
 
 
-class RankRequest(_Asked):
+class RankRequest(Asked):
     """Several texts, every pair of them compared in both orders."""
 
     criterion: str | dict[str, Any]
