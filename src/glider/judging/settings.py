@@ -168,7 +168,7 @@ class JudgeSettings(ModelSettings):
         tuple[str, ...],
         Flag(
             "NAME[,NAME...], applied from left to right: rules, questions, reference, swap, "
-            "pointwise, mean, decompose, scenario, banded.",
+            "pointwise, mean, decompose, scenario, sentences, banded.",
             _STRATEGY,
             ("--strategy",),
             parse=strategy_names,

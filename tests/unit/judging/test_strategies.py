@@ -378,6 +378,40 @@ def test_bands_are_integrated_and_carried_to_the_criterions_scale():
     assert "a preference has no bands" in refused.orders[0].message
 
 
+def test_the_worst_sentence_decides_and_is_marked_where_it_stands():
+    text = "Take the 9:40. It is a steam train! Bring 😀 coal, e.g. two bags. It is on time."
+    task = JudgeTask(Sample.of(text, input="Next train?", id="s"), CRITERION)
+    script = [answer(5), "2\nQuotes:\n- steam\nReason: no steam", answer(1, "no coal"), answer(4)]
+    outcome, requests = judged(["sentences"], script, work=task)
+    shown = [re.search(r"<output>\n(.*)\n</output>", text_of(r))[1] for r in requests]
+    assert shown == [
+        "Take the 9:40.", "It is a steam train!", "Bring 😀 coal, e.g. two bags.", "It is on time.",
+    ]  # fmt: skip
+    assert (outcome.score, outcome.reasoning, outcome.task_id) == (1, "no coal", task.id)
+    # Below the middle of 1 to 5: the quote where there is one, else the sentence.
+    assert [h.phrase for h in outcome.highlights] == ["steam", "Bring 😀 coal, e.g. two bags."]
+    for highlight in outcome.highlights:
+        (span,) = highlight.spans
+        assert text[span.start : span.end] == highlight.phrase
+    assert [(s.name, s.score) for s in outcome.steps] == [
+        ("sentence 1", 5), ("sentence 2", 2), ("sentence 3", 1), ("sentence 4", 4),
+    ]  # fmt: skip
+    failed, _ = judged(["sentences"], [answer(5), "no idea", answer(1), answer(4)], work=task)
+    assert isinstance(failed, Failure) and failed.message.startswith("sentence 2: ")
+
+
+def test_sentences_of_long_single_and_paired_texts():
+    one, requests = judged(["sentences"], [answer(4)])
+    assert (one.score, one.highlights, one.steps, len(requests)) == (4, (), (), 1)
+    long = " ".join(f"This is point {n}!" for n in range(100))
+    task = JudgeTask(Sample.of(long, input="Go on."), CRITERION)
+    outcome, requests = judged(["sentences"], [answer(4)] * 32, work=task)
+    assert len(requests) == len(outcome.steps) == 32
+    assert " ".join(step.text for step in outcome.steps) == long
+    refused, requests = judged(["sentences"], [], work=pair())
+    assert "held against each other" in refused.orders[0].message and not requests
+
+
 # ---- jury
 
 
@@ -500,7 +534,7 @@ def test_a_backend_that_cannot_write_is_refused_at_once(name):
     with pytest.raises(SetupError, match="only reads scores and cannot write") as caught:
         with_strategies(judge, [name])
     assert "embedded" in caught.value.hint
-    for free in ("rules", "swap", "banded", "scenario"):
+    for free in ("rules", "swap", "banded", "scenario", "sentences"):
         with_strategies(judge, [free])
 
 

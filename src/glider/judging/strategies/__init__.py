@@ -23,6 +23,7 @@ STRATEGIES: Registry[Callable[[], Strategy]] = Registry(
         "mean": "glider.judging.strategies.asking:Mean",
         "decompose": "glider.judging.strategies.parts:Decompose",
         "scenario": "glider.judging.strategies.parts:ByScenario",
+        "sentences": "glider.judging.strategies.sentences:Sentences",
         "banded": "glider.judging.strategies.banded:Banded",
     },
 )
