@@ -44,7 +44,7 @@ class JudgedFile:
 
     def outcomes(self) -> Iterator[tuple[int, Judgment | Failure | Comparison]]:
         """(row, outcome) pairs, in the order they were made; rows count from 0."""
-        return outcomes(self.run)
+        return iter(outcomes(self.run))
 
 
 def judge_file(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Self
 
 from markupsafe import Markup
 from pydantic import ValidationError
@@ -24,10 +24,12 @@ from glider.report.failures import FAILURE_HELP, NO_HELP
 from glider.report.planted import planted_figures
 from glider.report.summary import Tallies, Tally, failure_of, judgments_of, winner
 from glider.store.run import AskedCriteria
+from glider.store.shards import Marks, journals, key_of
 
 _BLOCK_BYTES = 262_144
 """The browser reads one such block when a row is opened: small enough not to be felt."""
 _LOW_MASS = 0.5
+_MOST_OPEN = 128
 MOST_VARIANTS = 12
 """Criteria of one name that have a card each; where rows bring more, the name has one card."""
 _NOT_TOLD = "not told"
@@ -72,22 +74,30 @@ class PageData:
         self._read(run)
 
     def _read(self, run: Path) -> None:
-        journal, samples = run / "journal.jsonl", run / "samples.jsonl"
-        places: dict[tuple[int, int, str, str], int] = {}
-        for start, line in _lines(journal, "outcome"):
-            outcome = line["outcome"]
-            number = self._order.get(outcome["criterion"], -1)
-            pair = outcome.get("first", ""), outcome.get("second", "")
-            places[line["row"], number, *pair] = start
+        all_journals, samples = journals(run), run / "samples.jsonl"
+        places: dict[tuple[int, int, str, str], tuple[Path, int]] = {}
+        seen = Marks()
+        for journal in all_journals:
+            for start, line in _lines(journal, "outcome"):
+                outcome = line["outcome"]
+                name, *pair = key_of(outcome)
+                # As everywhere: of several processes, the first that answered.
+                if len(all_journals) > 1 and not seen.add(line["row"], (name, *pair)):
+                    continue
+                place = line["row"], self._order.get(name, -1), pair[0], pair[1]
+                places[place] = journal, start
         texts_at = {line["row"]: start for start, line in _lines(samples, "fields")}
-        with journal.open("rb") as outcomes, samples.open("rb") as texts:
+        with _OpenFiles() as files, samples.open("rb") as texts:
             for row, keys in groupby(sorted(places), key=lambda key: key[0]):
-                found = [(key[1], _at(outcomes, places[key])["outcome"]) for key in keys]
+                found = [
+                    (journal, _at(files[journal], start)["outcome"])
+                    for journal, start in map(places.__getitem__, keys)
+                ]
                 sample = None
                 if self._full_from is None and row in texts_at:
                     sample = _at(texts, texts_at[row])
                 block = self._embed(row, sample, [data for _, data in found])
-                for _, data in found:
+                for journal, data in found:
                     self._list(row, data, block, journal)
                 self.n_rows += 1
         self._close_block()
@@ -282,6 +292,23 @@ def _lines(path: Path, part: str) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise BadRecord(f"no row with {part}", path=str(path), line=number)
             yield start, record
             start += len(line)
+
+
+class _OpenFiles(dict[Path, BinaryIO]):
+    """Files that are read here and there. A run may have more shards than can be open at once."""
+
+    def __missing__(self, path: Path) -> BinaryIO:
+        if len(self) >= _MOST_OPEN:
+            self.pop(next(iter(self))).close()
+        self[path] = file = path.open("rb")
+        return file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self.values():
+            file.close()
 
 
 def _at(file: Any, start: int) -> Any:

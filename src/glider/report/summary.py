@@ -321,10 +321,11 @@ class Tallies:
 
 def summarise(run: Path) -> dict[str, Any]:
     """The figures of the run in `run`, made anew from its journal."""
-    tallies, asked = Tallies(), AskedCriteria(run)
-    for row, outcome in outcomes(run):
+    tallies, asked, found = Tallies(), AskedCriteria(run), outcomes(run)
+    for row, outcome in found:
         tallies.add(outcome, row, asked.of(row, outcome))
-    return tallies.summary(Clusters.of(samples(run)))
+    summary = tallies.summary(Clusters.of(samples(run)))
+    return summary | ({"answered_twice": found.n_doubled} if found.n_doubled else {})
 
 
 def stored_summary(run: Path) -> dict[str, Any]:

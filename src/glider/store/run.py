@@ -6,6 +6,7 @@
                      their own criteria also "criterion": the criterion, or its content id where
                      an earlier row had the same
     journal.jsonl    {"row", "outcome"}: one line per outcome, as it is ready
+    shards/          further journals, one for each other process that judged (`store.shards`)
     summary.json     figures over the journal; can be made anew at any time
     report.html      made by `glider report`
     planted.json     where the texts have faults that were planted: which, and where
@@ -16,7 +17,7 @@ moment leaves at most one broken last line, which opening the run again cuts off
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -29,8 +30,12 @@ from glider.core.judgments import SCHEMA_VERSION, Comparison, Failure, Judgment,
 from glider.core.samples import Sample
 from glider.store.atomic import replacing, write_json
 from glider.store.folder import lock_folder
-from glider.store.journal import append_only, append_to, cut_broken_tail
+from glider.store.journal import append_only, cut_broken_tail
 from glider.store.manifest import Manifest, read_manifest
+from glider.store.shards import Marks, append_line, journals, key_of, settle
+
+_LONGEST_WAIT_S = 60.0
+"""How long an earlier session's processes may take to notice that it has ended."""
 
 
 class RunFolder:
@@ -41,19 +46,22 @@ class RunFolder:
     ) -> None:
         """Use `create` or `resume`."""
         self.path, self.manifest = path, manifest
-        self.n_done = 0
-        self._done: dict[tuple[str, ...], bytearray] = {}
+        self._done = Marks()
+        self.n_doubled = 0
+        """Outcomes of tasks that had one already; they do not count."""
         self._last_sample = -1
         self._held = held
         self._samples = self._journal = -1
         try:
             for name in ("samples.jsonl", "journal.jsonl"):
                 cut_broken_tail(path / name)
-            if retry_failures:
-                _forget_retryable(path / "journal.jsonl")
-            for number, row, outcome in _lines(path / "journal.jsonl"):
-                with _damage(path / "journal.jsonl", number):
-                    self._mark(row, _key(outcome))
+            settle(path, _LONGEST_WAIT_S)
+            for journal in journals(path):
+                if retry_failures:
+                    _forget_retryable(journal)
+                for number, row, outcome in _lines(journal):
+                    with _damage(journal, number):
+                        self.mark(row, outcome)
             self._known: set[str] = set()
             for number, row, data in _lines(path / "samples.jsonl", body=None):
                 self._last_sample = row
@@ -99,8 +107,7 @@ class RunFolder:
 
     def is_done(self, row: int, criterion: str, first: str = "", second: str = "") -> bool:
         """There is an outcome for this row under this criterion (and pair)."""
-        bits = self._done.get((criterion, first, second))
-        return bits is not None and row // 8 < len(bits) and bool(bits[row // 8] >> row % 8 & 1)
+        return (row, (criterion, first, second)) in self._done
 
     def record_sample(self, row: int, sample: Sample, criterion: Criterion | None = None) -> None:
         """Keep a row's texts, once; rows come in rising order.
@@ -120,7 +127,7 @@ class RunFolder:
                 body["criterion"] = (
                     criterion.content_id if known else criterion.model_dump(mode="json")
                 )
-            self._append(self._samples, body)
+            append_line(self._samples, body, self.path)
             self._last_sample = row
             if criterion is not None:
                 self._known.add(criterion.content_id)
@@ -132,30 +139,19 @@ class RunFolder:
             RunError: the disk is full or gone; what was written before is safe.
         """
         body = outcome.model_dump(mode="json")
-        self._append(self._journal, {"row": row, "outcome": body})
-        self._mark(row, _key(body))
+        append_line(self._journal, {"row": row, "outcome": body}, self.path)
+        self.mark(row, body)
 
-    def _append(self, file: int, body: dict[str, Any]) -> None:
-        try:
-            append_to(file, body)
-            if os.fstat(file).st_nlink == 0:
-                raise RunError(
-                    f"{self.path} was deleted while the run was written",
-                    hint="start it again in another folder",
-                )
-        except OSError as exc:
-            raise RunError(
-                f"cannot write to {self.path}: {exc.strerror}",
-                hint="finished judgments are kept; free some space and continue with --resume",
-            ) from exc
+    def mark(self, row: int, outcome: dict[str, Any]) -> bool:
+        """Note an outcome that is on disk, as plain data; False if its task had one already."""
+        new = self._done.add(row, key_of(outcome))
+        self.n_doubled += not new
+        return new
 
-    def _mark(self, row: int, key: tuple[str, ...]) -> None:
-        # One bit a row: a million rows are 125 kB, not a set of a million tuples.
-        bits = self._done.setdefault(key, bytearray())
-        if row // 8 >= len(bits):
-            bits.extend(bytes(max(row // 8 + 1 - len(bits), len(bits), 64)))
-        bits[row // 8] |= 1 << row % 8
-        self.n_done += 1
+    @property
+    def n_done(self) -> int:
+        """Number of outcomes."""
+        return self._done.n
 
     def close(self) -> None:
         """Put everything on disk; safe to call twice."""
@@ -253,16 +249,34 @@ class AskedCriteria:
         return named[0]
 
 
-def outcomes(path: Path) -> Iterator[tuple[int, Judgment | Failure | Comparison]]:
+class Outcomes(Iterable[tuple[int, Judgment | Failure | Comparison]]):
+    """(row, outcome) pairs of a run, in the order they were made; shard after shard."""
+
+    def __init__(self, path: Path) -> None:
+        self._journals = journals(path)
+        self.n_doubled = 0
+        """Further outcomes of one task that were left out, of those that were read so far."""
+
+    def __iter__(self) -> Iterator[tuple[int, Judgment | Failure | Comparison]]:
+        seen = Marks()
+        self.n_doubled = 0
+        for journal in self._journals:
+            for number, row, body in _lines(journal):
+                with _damage(journal, number):
+                    if len(self._journals) > 1 and not seen.add(row, key_of(body)):
+                        self.n_doubled += 1
+                        continue
+                    outcome = outcome_from(body)
+                yield row, outcome
+
+
+def outcomes(path: Path) -> Outcomes:
     """(row, outcome) pairs of the run in `path`, in the order they were made.
 
-    Raises:
-        DataError: a line of the journal is damaged.
+    A run with shards is read shard after shard, each task once. Iterating raises DataError if a
+    line of a journal is damaged.
     """
-    for number, row, body in _lines(path / "journal.jsonl"):
-        with _damage(path / "journal.jsonl", number):
-            outcome = outcome_from(body)
-        yield row, outcome
+    return Outcomes(path)
 
 
 def samples(path: Path) -> Iterator[tuple[int, Sample]]:
@@ -305,10 +319,6 @@ def _damage(path: Path, line: int) -> Iterator[None]:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, GliderError) as exc:
         raise DataError("damaged line", path=str(path), line=line) from exc
-
-
-def _key(outcome: dict[str, Any]) -> tuple[str, ...]:
-    return outcome["criterion"], outcome.get("first", ""), outcome.get("second", "")
 
 
 def _forget_retryable(path: Path) -> None:

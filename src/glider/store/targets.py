@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from glider.core.errors import SetupError
+from glider.store.shards import is_shard, journals
 
 RUN_FILES = (
     "manifest.json", "criteria.json", "samples.jsonl", "journal.jsonl", "summary.json",
@@ -20,7 +21,7 @@ REVIEW_FILES = ("review/manifest.json", "review/answers", "review/links.json", "
 
 def run_files(run: Path) -> list[Path]:
     """The files of a run, and of people's review of it, that no result may take the place of."""
-    return [run / name for name in (*RUN_FILES, *REVIEW_FILES)]
+    return [*(run / name for name in (*RUN_FILES, *REVIEW_FILES)), *journals(run)[1:]]
 
 
 def check_target(
@@ -57,9 +58,11 @@ def check_target(
                     f"{flag} {path} would replace or change what is read: {read}",
                     hint="name another file",
                 )
-        if path.name in RUN_FILES and (path.parent / "manifest.json").exists():
+        of_a_run = path.name in RUN_FILES and (path.parent / "manifest.json").exists()
+        if of_a_run or is_shard(path):
+            run = path.parent if of_a_run else path.parent.parent
             raise SetupError(
-                f"{flag} {path} would replace a file that makes {path.parent} a run",
+                f"{flag} {path} would replace a file that makes {run} a run",
                 hint="name another file",
             )
         for folder in closed:

@@ -188,8 +188,8 @@ def test_a_journal_of_the_future_and_a_damaged_one_are_named(tmp_path):
 def test_a_million_rows_are_marked_in_little_memory(tmp_path):
     run = RunFolder.create(tmp_path, manifest(), [CRITERION])
     for row in range(0, 1_000_000, 7):
-        run._mark(row, ("c", "", ""))
-    assert sum(len(bits) for bits in run._done.values()) < 300_000
+        run.mark(row, {"criterion": "c"})
+    assert sum(len(bits) for bits in run._done._bits.values()) < 300_000
     assert run.is_done(7, "c")
     assert not run.is_done(8, "c")
     run.close()
