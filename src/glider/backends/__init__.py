@@ -1,7 +1,7 @@
 """Backends turn messages into text. They know an engine, but no criteria or rubrics."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -56,10 +56,17 @@ def open_backend(name: str, **options: Any) -> Backend:
         raise
 
 
+_ENDPOINT = {"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_BASE_URL"}
+
+
 def endpoint_from_environment() -> dict[str, str]:
     """`api_key` and `base_url` where the environment sets them. Only this function reads it."""
-    named = {"api_key": "OPENAI_API_KEY", "base_url": "OPENAI_BASE_URL"}
-    return {key: value for key, name in named.items() if (value := os.environ.get(name))}
+    return {key: value for key, name in _ENDPOINT.items() if (value := os.environ.get(name))}
+
+
+def set_endpoint_environment(endpoint: Mapping[str, str]) -> None:
+    """Give this process what `endpoint_from_environment` found in another."""
+    os.environ.update({_ENDPOINT[key]: value for key, value in endpoint.items()})
 
 
 def provider_and_model(name: str) -> tuple[str, str]:

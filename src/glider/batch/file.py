@@ -14,8 +14,11 @@ from glider.data.library import criteria_asked
 from glider.data.rows import content_hash_of, sampled
 from glider.data.settings import RowSettings
 from glider.data.table import OWN_CRITERION, open_table
+from glider.judging.judge import Judge
 from glider.judging.settings import JudgeSettings, Progress
 from glider.report.summary import summarise
+from glider.scale.cluster import Cluster
+from glider.scale.settings import ClusterSettings
 from glider.store.folder import claim_folder
 from glider.store.manifest import Manifest
 from glider.store.run import RunFolder, outcomes, write_summary
@@ -54,6 +57,7 @@ def judge_file(
     *,
     settings: JudgeSettings | None = None,
     rows: RowSettings | None = None,
+    cluster: ClusterSettings | None = None,
     both_orders: bool = True,
     resume: bool = False,
     retry_failures: bool = False,
@@ -73,6 +77,7 @@ def judge_file(
         run: the folder to create; `runs/NAME-TIME` if not given.
         settings: the judge.
         rows: which rows, and how their columns are named.
+        cluster: judge in several processes, each with its own shard of the run.
         both_orders: compare pairs in both orders.
         resume: resume the run in `run`.
         retry_failures: with `resume`, retry failures that may succeed.
@@ -80,7 +85,7 @@ def judge_file(
         on_start: called once with the open run and the number of outcomes to come, if known.
         on_outcome: called with the row and each new outcome once it is on disk.
         progress: called with the progress of a model download.
-        notify: called with a sentence about unused columns, if any.
+        notify: called with a sentence about unused columns, or about the processes of a cluster.
 
     Raises:
         SetupError: settings that contradict each other; no preset fits the columns.
@@ -90,6 +95,8 @@ def judge_file(
         BackendError: the model cannot be used at all. An error on one row is a Failure.
     """
     settings, how = settings or JudgeSettings(), rows or RowSettings()
+    cluster = cluster or ClusterSettings()
+    cluster.check()
     if resume and run is None:
         raise SetupError("resume needs the folder of the run to resume")
     if retry_failures and not resume:
@@ -99,7 +106,12 @@ def judge_file(
     table = open_table(data, how, () if asked else OWN_CRITERION)
     if notify is not None and table.unused:
         notify(table.unused)
-    with settings.open(progress) as judge:
+    opened_judge: Judge | Cluster
+    if cluster.on is None:
+        opened_judge = settings.open(progress)
+    else:
+        opened_judge = cluster.open(settings, notify)
+    with opened_judge as judge:
         folder = Path(run) if run is not None else claim_folder(f"runs/{name or _name(data)}-")
         manifest = Manifest.of(
             run_id=folder.name,

@@ -17,6 +17,7 @@ from glider.data.own_criteria import criterion_of
 from glider.data.rows import BadRow, Row
 from glider.judging.judge import Judge, Work
 from glider.judging.pairs import round_robin
+from glider.scale.cluster import Cluster
 from glider.store.run import RunFolder
 
 OnOutcome = Callable[[int, Judgment | Failure | Comparison], None]
@@ -34,7 +35,9 @@ class JudgingPlan:
     """Pairs are asked in both orders."""
 
 
-def execute(judge: Judge, plan: JudgingPlan, run: RunFolder, on_outcome: OnOutcome) -> None:
+def execute(
+    judge: Judge | Cluster, plan: JudgingPlan, run: RunFolder, on_outcome: OnOutcome
+) -> None:
     """Judge what is not done yet; `on_outcome` is told of each outcome once it is recorded.
 
     Raises:
@@ -45,12 +48,24 @@ def execute(judge: Judge, plan: JudgingPlan, run: RunFolder, on_outcome: OnOutco
         run.record(row, outcome)
         on_outcome(row, outcome)
 
-    for row, outcome in judge.stream(_items(judge, plan, run, keep)):
-        keep(row, outcome)
+    for row, outcome in recorded(judge, _items(judge.id, plan, run, keep), run):
+        on_outcome(row, outcome)
+
+
+def recorded(
+    judge: Judge | Cluster, items: Iterable[tuple[int, Work]], run: RunFolder
+) -> Iterator[tuple[int, Judgment | Failure | Comparison]]:
+    """Judge (row, work) pairs into a run; yield each outcome once it is on disk."""
+    if isinstance(judge, Cluster):
+        yield from judge.record_into(run, items)
+        return
+    for row, outcome in judge.stream(items):
+        run.record(row, outcome)
+        yield row, outcome
 
 
 def _items(
-    judge: Judge, plan: JudgingPlan, run: RunFolder, keep: OnOutcome
+    judge: str, plan: JudgingPlan, run: RunFolder, keep: OnOutcome
 ) -> Iterator[tuple[int, Work]]:
     names = [criterion.name for criterion in plan.criteria] or [""]
     for row in plan.rows:
@@ -61,13 +76,13 @@ def _items(
         except GliderError as error:
             for name in names:
                 if not run.is_done(row.index, name):
-                    keep(row.index, _unloadable(row.index, name, error, judge.id))
+                    keep(row.index, _unloadable(row.index, name, error, judge))
             continue
         try:
             own = None if plan.criteria else _own_criterion(row)
         except GliderError as error:
             if not run.is_done(row.index, ""):
-                keep(row.index, _unloadable(row.index, "", error, judge.id, sample.id))
+                keep(row.index, _unloadable(row.index, "", error, judge, sample.id))
             continue
         run.record_sample(row.index, sample, own)
         for criterion in plan.criteria if own is None else [own]:

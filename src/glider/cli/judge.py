@@ -16,6 +16,7 @@ from glider.cli.streams import output_is_lost
 from glider.core.errors import GliderError, RunError, SetupError
 from glider.data.settings import RowSettings
 from glider.judging.settings import JudgeSettings
+from glider.scale.settings import ClusterSettings
 from glider.store.targets import check_target
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def judge(
         rich_help_panel=options.DATA,
     ),
     settings: JudgeSettings,
+    cluster: ClusterSettings,
     run: options.RunFolderPath = None,
     resume: options.Resume = False,
     retry_failures: options.RetryFailures = False,
@@ -92,11 +94,11 @@ def judge(
         raise SetupError("give a data file, or one text with --output", hint="glider judge --help")
     json_lines = as_json or not is_terminal()
     if output is not None:
-        of_a_file = (run, out, fail_on, resume, retry_failures, single_order)
+        of_a_file = (run, out, fail_on, resume, retry_failures, single_order, cluster.on)
         if any(of_a_file) or replace(rows, seed=None) != RowSettings():
             raise SetupError(
                 "--output judges one text, which has no rows, no run and no file of outcomes",
-                hint="leave out the flags of `Data` and `Run`, or give a file",
+                hint="leave out the flags of `Data`, `Run` and `Several machines`, or give a file",
             )
         _judge_one(settings, output, input, context, reference, criterion or [], json_lines)
         return
@@ -106,13 +108,14 @@ def judge(
             hint="--map input=COLUMN names a column",
         )
     allowed = _share(fail_on)
+    cluster.check()
     options.check_resume(run, resume, retry_failures)
     if out is not None:
         reads = options.what_is_read(data, criterion or (), settings.models)
         check_target(out, reads=reads, closed=[run] if run else [], suffixes=(".jsonl", ".csv"))
     printed = None if out else _print_json_line if json_lines else _print_line
     judged = judge_with_progress(
-        data, criterion or [], run, settings, rows, on_outcome=printed,
+        data, criterion or [], run, settings, rows, cluster=cluster, on_outcome=printed,
         both_orders=not single_order, resume=resume, retry_failures=retry_failures,
     )  # fmt: skip
     show_summary(judged.summary)
@@ -177,6 +180,7 @@ def judge_with_progress(
     settings: JudgeSettings,
     rows: RowSettings,
     *,
+    cluster: ClusterSettings | None = None,
     on_outcome: "Callable[[int, Judgment | Failure | Comparison], None] | None" = None,
     both_orders: bool = True,
     resume: bool = False,
@@ -205,10 +209,10 @@ def judge_with_progress(
         with downloading() as download, progress:
             return judge_file(
                 data, criteria, run,
-                settings=settings, rows=rows, both_orders=both_orders,
+                settings=settings, rows=rows, cluster=cluster, both_orders=both_orders,
                 resume=resume, retry_failures=retry_failures,
                 name=name, on_start=on_start, on_outcome=on_each, progress=download,
-                notify=partial(say, "columns"),
+                notify=partial(say, "note"),
             )  # fmt: skip
     except (KeyboardInterrupt, GliderError, OSError):
         for folder in begun:

@@ -48,7 +48,7 @@ that users count and filter by.
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from glider.core.judgments import Usage
@@ -65,8 +65,21 @@ class GliderError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickled as it is: a class's own arguments are not those of the base class.
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message
+
+
+def _as_it_was(
+    kind: type[GliderError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> GliderError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class SetupError(GliderError):

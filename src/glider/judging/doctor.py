@@ -36,6 +36,7 @@ _EXTRAS = {
     "torch": ("torch", "--model hf/... and fast/..."),
     "train": ("trl", "train, tune, select, tail-patch"),
     "hub": ("huggingface_hub", "bench --fetch, models of the hub"),
+    "ray": ("ray", "judge --on ray"),
 }
 """Extra to a package that only it installs, and its purpose."""
 _NEEDED_BYTES = 600e6

@@ -1,0 +1,235 @@
+"""What a Ray cluster adds to an engine of 50 ms, and whether kills lose or double anything.
+
+    python benchmarks/cluster.py                       # both, here
+    python benchmarks/cluster.py --only speed --n 4000
+    python benchmarks/cluster.py --only kills --actor-kills 50 --driver-kills 10
+
+Speed: rows a second from the first outcome to the last, beside what the engine could do (each
+actor answers eight requests at once, so 160 rows a second), with the same file on no cluster as a
+reference. Kills: a run is judged while actors are killed at random and its driver is killed and
+resumed with another number of actors; then every row must have exactly one outcome.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from common import facts, machine, parser, save, settings, span, table
+
+from glider.batch.file import judge_file
+from glider.judging.settings import JudgeSettings
+from glider.scale.settings import ClusterSettings
+from glider.store.run import outcomes
+from glider.store.shards import journals
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from timed_engine import install  # noqa: E402
+
+_AT_ONCE, _MS, _SLOW_MS = 8, 50, 200
+
+
+def main() -> None:
+    made = parser(__doc__)
+    made.add_argument("--n", type=int, default=3000, help="rows of each run, per actor")
+    made.add_argument("--actors", type=int, nargs="+", default=[1, 2, 4])
+    made.add_argument("--kill-rows", type=int, default=6000, help="rows of the run that is killed")
+    made.add_argument("--actor-kills", type=int, default=50)
+    made.add_argument("--driver-kills", type=int, default=10)
+    made.add_argument("--only", choices=["speed", "kills"])
+    args = made.parse_args()
+    result: dict[str, Any] = {"facts": facts(), "settings": settings(args)}
+    with tempfile.TemporaryDirectory(prefix="glider-bench-") as place:
+        folder = Path(place)
+        install(folder / "plugin")
+        (folder / "c.yaml").write_text("name: c\nquestion: Good?\nrubric:\n  0: bad\n  1: good\n")
+        # The processes that judge find the engine there.
+        paths = f"{folder / 'plugin'}:{ROOT / 'src'}"
+        os.environ["PYTHONPATH"] = paths
+        sys.path.insert(0, str(folder / "plugin"))
+        os.chdir(folder)
+        if args.only != "kills":
+            result["speed"] = speed(args)
+        if args.only != "speed":
+            result["kills"] = kills(args)
+    path = save(args.out, "cluster" if args.only is None else f"cluster-{args.only}", result)
+    print(machine(result["facts"]), "load", result["facts"]["load_at_start"], "\n")
+    _show(result)
+    print(path)
+
+
+# ---- speed
+
+
+def speed(args: argparse.Namespace) -> list[dict[str, Any]]:
+    import ray
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    began = time.monotonic()
+    ray.init("local", num_cpus=max(args.actors), include_dashboard=False, log_to_driver=False)
+    started_s = time.monotonic() - began
+    found = []
+    try:
+        for rep in range(args.reps):
+            for actors in [0, *args.actors]:
+                found.append(_timed(rep, actors, args.n * max(actors, 1)) | {"ray_s": started_s})
+    finally:
+        ray.shutdown()
+    return found
+
+
+def _timed(rep: int, actors: int, n: int) -> dict[str, Any]:
+    rows = _rows(n)
+    times: list[float] = []
+    began, cpu = time.monotonic(), time.process_time()
+    judge_file(
+        rows, "c.yaml", Path(f"speed-{rep}-{actors}"),
+        settings=JudgeSettings(model=f"timed/{_MS}"),
+        cluster=ClusterSettings(on="ray", actors=actors) if actors else None,
+        on_outcome=lambda row, outcome: times.append(time.monotonic()),
+    )  # fmt: skip
+    seconds = times[-1] - times[0]
+    return {
+        "actors": actors,
+        "rows": n,
+        "start_s": round(times[0] - began, 2),
+        "rows_per_s": round((n - 1) / seconds, 1),
+        "ideal": max(actors, 1) * _AT_ONCE * 1000 / _MS,
+        "driver_cpu_ms_per_row": round(1000 * (time.process_time() - cpu) / n, 3),
+        "peak_memory_mb": _peak_mb(),
+    }
+
+
+def _rows(n: int) -> Path:
+    path = Path(f"rows-{n}.jsonl")
+    if not path.exists():
+        with path.open("w") as file:
+            for row in range(n):
+                texts = {"input": f"question {row // 4}", "output": f"answer {row} " + "x " * 200}
+                file.write(json.dumps(texts) + "\n")
+    return path
+
+
+def _peak_mb() -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+
+
+# ---- kills
+
+
+def kills(args: argparse.Namespace) -> dict[str, Any]:
+    rng = random.Random(args.seed)
+    rows, run = _rows(args.kill_rows), Path("killed")
+    log: list[dict[str, Any]] = []
+    killed_actors = killed_drivers = 0
+    began = time.monotonic()
+    for session in range(args.driver_kills + 1):
+        last = session == args.driver_kills
+        actors = 4 if last else rng.randint(1, 4)
+        before = _lines(run)
+        driver = _driver(rows, run, actors)
+        _until(lambda before=before: _lines(run) > before, driver)
+        due = args.actor_kills * (session + 1) // (args.driver_kills + 1) - killed_actors
+        while due and driver.poll() is None:
+            time.sleep(rng.uniform(0.2, 1.5))
+            if alive := _actors(run):
+                with suppress(ProcessLookupError):
+                    os.kill(rng.choice(alive), signal.SIGKILL)
+                    killed_actors, due = killed_actors + 1, due - 1
+        if not last and driver.poll() is None:
+            time.sleep(rng.uniform(0.2, 1.5))
+            driver.kill()
+            killed_drivers += 1
+        said = driver.communicate()[1].decode()
+        log.append({"actors": actors, "outcomes": len(_rows_of(run)), "code": driver.returncode})
+        if driver.returncode not in (0, -signal.SIGKILL):
+            log[-1]["said"] = said[-600:]
+    found = outcomes(run)
+    rows_found = [row for row, _ in found]
+    return {
+        "rows": args.kill_rows,
+        "actor_kills": killed_actors,
+        "driver_kills": killed_drivers,
+        "lost": args.kill_rows - len(set(rows_found)),
+        "doubled": len(rows_found) - len(set(rows_found)),
+        "failed": sum(outcome.kind == "failure" for _, outcome in found),
+        "answered_twice_on_disk": found.n_doubled,
+        "shards": len(journals(run)) - 1,
+        "seconds": round(time.monotonic() - began),
+        "sessions": log,
+    }
+
+
+def _driver(rows: Path, run: Path, actors: int) -> "subprocess.Popen[bytes]":
+    words = ["judge", rows, "-c", "c.yaml", "-m", f"timed/{_SLOW_MS}", "--run", run, "--on", "ray"]
+    words += ["--actors", actors, *(["--resume"] if (run / "manifest.json").exists() else [])]
+    return subprocess.Popen(
+        [sys.executable, "-m", "glider.cli.main", *map(str, words)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def _until(true: Any, driver: "subprocess.Popen[bytes]") -> None:
+    until = time.monotonic() + 300
+    while driver.poll() is None and not true():
+        if time.monotonic() > until:
+            raise TimeoutError("no actor wrote anything")
+        time.sleep(0.1)
+
+
+def _actors(run: Path) -> list[int]:
+    """Processes that hold a shard: its name ends in theirs."""
+    found = [int(file.stem.rpartition("-")[2]) for file in run.glob("shards/*.lock")]
+    return [pid for pid in found if Path(f"/proc/{pid}").exists()]
+
+
+def _lines(run: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in journals(run) if path.exists())
+
+
+def _rows_of(run: Path) -> set[int]:
+    return {row for row, _ in outcomes(run)}
+
+
+# ---- what is printed
+
+
+def _show(result: dict[str, Any]) -> None:
+    if "speed" in result:
+        by_actors: dict[int, list[dict[str, Any]]] = {}
+        for one in result["speed"]:
+            by_actors.setdefault(one["actors"], []).append(one)
+        lines = [
+            [
+                f"{actors} actor{'s' * (actors != 1)}" if actors else "no cluster",
+                span([one["rows_per_s"] for one in ones]),
+                f"{ones[0]['ideal']:,.0f}",
+                span([100 * one["rows_per_s"] / one["ideal"] for one in ones], 0) + " %",
+                span([one["start_s"] for one in ones]),
+                span([one["driver_cpu_ms_per_row"] for one in ones], 2),
+                max(one["peak_memory_mb"] for one in ones),
+                f"{ones[0]['rows']} x {len(ones)}",
+            ]
+            for actors, ones in by_actors.items()
+        ]
+        heads = ["what", "rows/s", "ideal", "of ideal", "s to the first outcome",
+                 "driver CPU ms/row", "driver peak MB", "n"]  # fmt: skip
+        print(table(heads, lines))
+    if "kills" in result:
+        shown = {key: value for key, value in result["kills"].items() if key != "sessions"}
+        print(table(["kills", "n"], [[key.replace("_", " "), n] for key, n in shown.items()]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Judge on several processes and machines, into one run folder."""
