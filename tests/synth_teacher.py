@@ -1,11 +1,13 @@
 """A teacher and blind reader that follows every prompt of a synthesis, without a model.
 
-It writes the target level into the judged text, and reads it there when it is asked blind.
+It writes the target level into the judged text, and reads it there when it is asked blind. In
+stepwise writing it is not told the level's number, so it writes a hash of the level's description.
 """
 
 import hashlib
 import random
 import re
+import zlib
 
 WORDS = """
 the of and to in is that it was for with as on by this have from they at be harbour ledger kettle
@@ -21,11 +23,26 @@ def follow(prompt):
     if "Write other words for the part in [[ ]]" in prompt:
         level = re.search(r"whole text deserves (-?\d+):", prompt)[1]
         return f"Here people found level {level} of it, said the {_some(prompt, 2)} report."
-    if "Write what decided it" in prompt or "Write what this judge wrote" in prompt:
+    if "Invent one situation" in prompt:
+        return "\n".join(
+            f"{name}: {_some(prompt + name, 6)}"
+            for name in ("Who", "Where", "What", "Detail", "Wanted")
+        )
+    if "Rewrite the text so that this is true of it:" in prompt:
+        base = prompt.split("Text:\n")[-1].split("\n\nRewrite")[0]
+        said = prompt.split("true of it:")[-1].split("\nKeep what")[0].strip()
+        marks = " and ".join(f"mark {_mark(line)}" for line in said.split("\n"))
+        return f"Here people found {marks} of it. {_some(prompt, len(base.split()))}"
+    if (n := re.search(r"\bAbout (\d+) words\.", prompt)) is not None:
+        return _some(prompt, int(n[1]))
+    if "anew about another subject" in prompt:
+        real = prompt.split(":\n")[-1].split("\n\nWrite this")[0]
+        return _some(prompt, len(real.split()))
+    if "letter for letter from" in prompt:
         judged = re.search(r"letter for letter from ([^;]+?)[;,]", prompt)[1].split(" or ")[0]
         text = re.search(rf"<{judged}>\n(.*?)\n</{judged}>", prompt, re.DOTALL)[1]
         quote = text.split("\n")[0]
-        why = "mistaken" if "A bad judge" in prompt else "careful"
+        why = "mistaken" if "bad judge" in prompt or "is mistaken" in prompt else "careful"
         return f"- {quote}\nReason: The {why} reader looks at {judged}, {_some(quote, 6)}, and decides by it."
     return _blind(prompt)
 
@@ -33,16 +50,17 @@ def follow(prompt):
 def _material(prompt):
     tags = re.findall(r"^<([^/>\n]+)>\n\.\.\.\n</", prompt, re.MULTILINE)
     n = int(re.search(r"about (\d+) words\. Other", prompt)[1])
-    levels = dict(
-        re.findall(r"^Write (.+?) so that it deserves (?:exactly )?(-?\d+):", prompt, re.M)
-    )
+    levels = {}
+    for tag, level, aspect in re.findall(
+        r"^Write (.+?) so that it deserves (?:exactly )?(-?\d+): .*?(?:\(([^()]+)\))?$",
+        prompt,
+        re.M,
+    ):
+        about = f"for {aspect} " if aspect else ""
+        levels[tag] = levels.get(tag, "") + f"Here {about}people found level {level} of it. "
     texts = []
     for tag in tags:
-        first = (
-            f"Here people found level {levels[tag]} of it, said the report."
-            if tag in levels
-            else ""
-        )
+        first = levels.get(tag, "").strip()
         length = n if tag in levels else 30
         texts.append(
             f"<{tag}>\n{first}\n{_some(prompt + tag, length)}\n</{tag}>".replace(">\n\n", ">\n")
@@ -51,10 +69,21 @@ def _material(prompt):
 
 
 def _blind(prompt):
+    if "people found mark" in prompt:
+        marks = set(map(int, re.findall(r"\bmark (\d+)\b", prompt)))
+        levels = re.findall(r"^(-?\d+) = (.+)$", prompt, re.M)
+        return "Score: " + next(score for score, said in levels if _mark(said) in marks)
+    for aspect, level in re.findall(r"for ([A-Z][\w ]+) people found level (-?\d+)", prompt):
+        if f"Criterion: {aspect}\n" in prompt:
+            return f"Score: {level}"
     levels = [int(level) for level in re.findall(r"found level (-?\d+) of it", prompt)]
     if "output 1 and output 2" in prompt:
         return f"Score: {int(levels[1] > levels[0])}"
     return f"Score: {levels[0]}"
+
+
+def _mark(level):
+    return zlib.crc32(level.removeprefix("- ").encode()) % 100_000
 
 
 def _some(seed, n):

@@ -27,6 +27,8 @@ def print_record(record: SynthRecord) -> None:
 
 
 def _print_text(text: Text, fault: str) -> None:
+    if text.criterion is not None:
+        _say(text.criterion.heading, "bold")
     for name, words in text.material.items():
         _say(f"<{name}>", "cyan")
         _print_marked(name, words, text.right.highlights)

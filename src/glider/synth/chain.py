@@ -17,21 +17,21 @@ from glider.core.samples import Field, Sample
 from glider.core.tasks import COMPARED, JudgeTask, compared
 from glider.formats.base import Format, Prompt
 from glider.synth.checks import Rejected, check_edit, check_material, check_written
-from glider.synth.draw import Draw
+from glider.synth.draw import Aspect, Draw
 from glider.synth.plan import Plan
-from glider.synth.records import CallRecord, Check, Judged, SynthRecord, Text, Verdict
+from glider.synth.records import CallRecord, Check, Judged, LostPart, SynthRecord, Text, Verdict
 from glider.synth.steps import (
     Written,
     ask_edit,
     ask_judgment,
-    ask_material,
     ask_wrong,
     longest_highlight,
     read_edit,
-    read_material,
     read_written,
     sample_of,
 )
+from glider.synth.stepwise import ask_reason
+from glider.synth.writing import write_material
 from glider.text.thinking import split_thinking
 
 TEACHER = "teacher"
@@ -87,6 +87,7 @@ class _Record:
         self.usage = Usage()
         self.checks: list[tuple[int, Check]] = []
         self.texts: list[Text] = []
+        self.lost_parts: list[LostPart] = []
 
     def run(self) -> _Chain:
         try:
@@ -105,50 +106,104 @@ class _Record:
             seen=seen,
             texts=tuple(self.texts),
             checks=tuple(self.checks),
+            lost_parts=tuple(self.lost_parts),
             usage=self.usage,
         )
 
     def _all(self) -> Generator[Call, CallRecord, None]:
         draw = self.draw
-        answer = yield from self._call("material", ask_material(draw))
+        sample = yield from self._sample()
+        if draw.kind == "pair":
+            sample = _compared_sample(sample)
+        if draw.aspects:
+            yield from self._aspects(sample)
+            return
+        (aspect,) = draw.scored
+        if draw.kind == "pair":
+            aspect = aspect.model_copy(update={"criterion": pairwise(draw.criterion)})
+        text = yield from self._judged("", sample, aspect)
+        if draw.kind == "minimal":
+            twin = yield from self._twin(sample, aspect.criterion, text)
+            self.texts = list(twin)
+        else:
+            self.texts = [text]
+
+    def _aspects(self, sample: Sample) -> Generator[Call, CallRecord, None]:
+        """Judge a document under each of its criteria; it is lost if none of them remains."""
+        first: _RecordLost | None = None
+        for place, aspect in enumerate(self.draw.aspects):
+            try:
+                text = yield from self._judged(f"{place}-", sample, aspect)
+            except _RecordLost as lost:
+                first = first or lost
+                rejected = lost.rejected
+                self.lost_parts.append(
+                    LostPart(
+                        criterion=aspect.criterion.name,
+                        stage=rejected.stage,
+                        reason=rejected.reason,
+                    )
+                )
+            else:
+                self.texts.append(text.model_copy(update={"criterion": aspect.criterion}))
+        if not self.texts and first is not None:
+            raise first
+
+    def _sample(self) -> Generator[Call, CallRecord, Sample]:
+        """Have the texts written, anew while they fail a check and the plan allows another try."""
+        for attempt in range(self.plan.candidates):
+            try:
+                return (yield from self._candidate(attempt))
+            except _RecordLost:
+                if attempt == self.plan.candidates - 1:
+                    raise
+        raise AssertionError("a plan has at least one candidate")
+
+    def _candidate(self, attempt: int) -> Generator[Call, CallRecord, Sample]:
+        draw, again = self.draw, f"-{attempt}" if attempt else ""
+
+        def ask(step: str, prompt: Prompt) -> Generator[Call, CallRecord, str]:
+            answer = yield from self._call(step + again, prompt, attempt=attempt)
+            return self._text(answer, "written")
+
         try:
-            material = read_material(self._text(answer, "written"), draw)
+            material = yield from write_material(draw, self.plan, ask)
         except ReadError as error:
             why = "the answer is not the texts that were asked for"
-            raise _RecordLost(Rejected("written", why, answer.text[:200])) from error
-        self._refuse(check_material(draw, material))
+            seen = f"{error}: {error.raw_text or ''}"[:200]
+            raise _RecordLost(Rejected("written", why, seen)) from error
+        self._refuse(check_material(draw, material, self.plan.duplicates))
         sample = sample_of(draw, material, id=f"{draw.number}")
         if not self.claim([field.text for field in sample.judged]):
             raise _RecordLost(
                 Rejected("distinct", "near duplicate of another text", sample.judged[0].text[:200])
             )
-        if draw.kind == "pair":
-            sample = _compared_sample(sample)
-        criterion = pairwise(draw.criterion) if draw.kind == "pair" else draw.criterion
-        text = yield from self._judged("", sample, criterion, draw.target, wrong=True)
-        if draw.kind == "minimal":
-            twin = yield from self._twin(sample, criterion, text)
-            self.texts = list(twin)
-        else:
-            self.texts = [text]
+        return sample
 
     def _judged(
-        self, prefix: str, sample: Sample, criterion: Criterion, target: int, *, wrong: bool
+        self, prefix: str, sample: Sample, aspect: Aspect, *, wrong: bool = True
     ) -> Generator[Call, CallRecord, Text]:
         """Read a text blind, then have the right and, if requested, a wrong judgment written."""
-        draw = self.draw
-        checks = yield from self._read_blind(prefix, sample, target)
-        score, rewritten = self._settled(checks, target, criterion)
+        draw, criterion, target = self.draw, aspect.criterion, aspect.target
+        stepwise = self.plan.writing == "stepwise"
+        checks = yield from self._read_blind(prefix, sample, aspect)
+        score, rewritten = self._settled(checks, target)
         answer = yield from self._call(
-            f"{prefix}right", ask_judgment(draw, sample, criterion, score)
+            f"{prefix}right",
+            ask_reason(draw, sample, criterion, score, wrong=False)
+            if stepwise
+            else ask_judgment(draw, sample, criterion, score),
         )
         right = self._written(answer, sample)
         self._refuse(check_written(right, sample))
         bad: Judged | None = None
         if wrong:
-            wrong_score = draw.wrong if draw.wrong != score else target
+            wrong_score = aspect.wrong if aspect.wrong != score else target
             answer = yield from self._call(
-                f"{prefix}wrong", ask_wrong(draw, sample, criterion, wrong_score)
+                f"{prefix}wrong",
+                ask_reason(draw, sample, criterion, wrong_score, wrong=True)
+                if stepwise
+                else ask_wrong(draw, sample, criterion, wrong_score),
             )
             written = self._written(answer, sample)
             self._refuse(check_written(written, sample, right))
@@ -165,23 +220,23 @@ class _Record:
         )
 
     def _read_blind(
-        self, prefix: str, sample: Sample, target: int
+        self, prefix: str, sample: Sample, aspect: Aspect
     ) -> Generator[Call, CallRecord, list[Check]]:
-        draw = self.draw
+        draw, target = self.draw, aspect.target
         checks: list[Check] = []
         for place, verifier in enumerate(self.verifiers):
             if draw.kind == "pair":
                 orders = [COMPARED, COMPARED[::-1]]
                 tasks = [compared(sample, draw.criterion, *order) for order in orders]
             else:
-                tasks = [JudgeTask(sample, draw.criterion)]
+                tasks = [JudgeTask(sample, aspect.criterion)]
             scores: list[int | None] = []
             for order, task in enumerate(tasks):
                 step = f"{prefix}blind-{place}" + (f"-{order}" if len(tasks) > 1 else "")
                 score = yield from self._blind_score(step, verifier, task)
                 scores.append(score if not order or score is None else 1 - score)
             agreed = scores[0] if len(set(scores)) == 1 else None
-            check = Check(by=verifier.id, score=agreed, verdict=_verdict(agreed, target, draw))
+            check = Check(by=verifier.id, score=agreed, verdict=_verdict(agreed, aspect))
             checks.append(check)
             self.checks.append((target, check))
         return checks
@@ -201,9 +256,7 @@ class _Record:
         except ReadError:
             return None
 
-    def _settled(
-        self, checks: Sequence[Check], target: int, criterion: Criterion
-    ) -> tuple[int, bool]:
+    def _settled(self, checks: Sequence[Check], target: int) -> tuple[int, bool]:
         """Return the score of the right judgment, or end the record."""
         for check in checks:
             if check.verdict == "contradicts":
@@ -248,20 +301,27 @@ class _Record:
             id=f"{sample.id}-twin",
             fields=tuple(changed if f.name == field.name else f for f in sample.fields),
         )
-        other = yield from self._judged("twin-", twin, criterion, draw.second, wrong=False)
+        flipped = Aspect(criterion=criterion, target=draw.second, wrong=draw.target)
+        other = yield from self._judged("twin-", twin, flipped, wrong=False)
         return (
             _marked(text, field.name, old, start),
             _marked(other, field.name, new, start),
         )
 
     def _call(
-        self, step: str, prompt: Prompt, *, to: str = TEACHER, greedy: bool = False
+        self,
+        step: str,
+        prompt: Prompt,
+        *,
+        to: str = TEACHER,
+        greedy: bool = False,
+        attempt: int = 0,
     ) -> Generator[Call, CallRecord, CallRecord]:
         decoding = Decoding(
             temperature=0.0 if greedy else self.plan.temperature,
             top_p=1.0 if greedy else self.plan.top_p,
             max_tokens=prompt.max_tokens,
-            seed=(self.plan.seed * 1_000_003 + self.draw.number) % (1 << 31),
+            seed=(self.plan.seed * 1_000_003 + self.draw.number + attempt * 7_919) % (1 << 31),
         )
         answer = yield Call(step, to, prompt, decoding)
         self.usage = self.usage + answer.usage
@@ -314,15 +374,13 @@ def _compared_sample(sample: Sample) -> Sample:
     return Sample(id=sample.id, fields=(*sample.told, *sample.judged))
 
 
-def _verdict(score: int | None, target: int, draw: Draw) -> Verdict:
+def _verdict(score: int | None, aspect: Aspect) -> Verdict:
     if score is None:
         return "cannot tell"
-    if score == target:
+    if score == aspect.target:
         return "agrees"
-    if draw.kind == "pair":
-        return "contradicts"
-    scores = draw.criterion.rubric.scores
-    apart = abs(scores.index(score) - scores.index(target))
+    scores = aspect.criterion.rubric.scores
+    apart = abs(scores.index(score) - scores.index(aspect.target))
     return "off by one" if apart == 1 and len(scores) > 2 else "contradicts"
 
 

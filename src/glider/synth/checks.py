@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from glider.core.samples import Sample
 from glider.core.tasks import COMPARED
 from glider.synth.draw import Draw
+from glider.synth.duplicates import jaccard
 from glider.synth.languages import other_language
 from glider.synth.steps import Written, most_characters, question_of
 from glider.text.words import words
@@ -50,13 +51,19 @@ class Rejected:
     """What triggered the rejection, shortened."""
 
 
-def check_material(draw: Draw, material: Mapping[str, str]) -> Rejected | None:
-    """Check for wrong lengths, elisions, refusals, leaked prompt words and identical texts."""
+def check_material(
+    draw: Draw, material: Mapping[str, str], duplicates: float = 1.0
+) -> Rejected | None:
+    """Check for wrong lengths, elisions, refusals, leaked prompt words and identical texts.
+
+    Args:
+        duplicates: of an adapted record, the Jaccard index from which a text is still the real one.
+    """
     for name, text in material.items():
         if draw.passage is not None and text == draw.passage:
             continue
         # A refusal is a valid answer if the criterion is about refusing.
-        refusing = draw.criterion_group in _ABOUT_REFUSALS
+        refusing = draw.criterion_group in _ABOUT_REFUSALS or draw.kind == "crafted"
         if not refusing and (found := _REFUSAL.search(text[:200])):
             return Rejected("legal", "refusal", _around(text, found))
         if found := _ELISION.search(text):
@@ -69,6 +76,10 @@ def check_material(draw: Draw, material: Mapping[str, str]) -> Rejected | None:
             return Rejected("legal", *leak)
         if len(text) >= most_characters(draw) - 2:
             return Rejected("legal", "cut off at the greatest length", text[-80:])
+        if draw.original is not None and any(
+            jaccard(text, real) >= duplicates for real in draw.original.texts.values()
+        ):
+            return Rejected("distinct", "still the real text", text[:120])
         if not draw.code and (why := other_language(text, draw.language)):
             return Rejected("legal", "in another language", f"{why}: {text[:80]}")
         if not draw.code and (share := _repeated(text)) > _MOST_REPEATED:
@@ -130,7 +141,8 @@ def _leak(text: str, draw: Draw) -> tuple[str, str] | None:
     if text.rstrip().endswith("<"):
         return "a tag in the text", text[-40:]
     shown = f" {' '.join(words(text))} "
-    for asked in (*question_of(draw).split("\n"), *draw.criterion.rubric.levels.values()):
+    levels = [level for a in draw.scored for level in a.criterion.rubric.levels.values()]
+    for asked in (*question_of(draw).split("\n"), draw.brief, *levels):
         run = words(asked)
         if len(run) >= _LEAST_ASKED and f" {' '.join(run)} " in shown:
             return "the question or a level in the text", asked

@@ -20,7 +20,10 @@ from glider.core.samples import Sample
 from glider.core.tasks import COMPARED
 from glider.data.library import load_criteria
 from glider.data.rows import BadRow, open_rows
+from glider.gold.own import own_labels
+from glider.synth.families import families
 from glider.synth.plan import SCALES, Kind, Plan, Weights
+from glider.synth.profiles import load_profile, shipped_profiles
 from glider.synth.taxonomy import (
     CriterionOutline,
     Domain,
@@ -29,6 +32,7 @@ from glider.synth.taxonomy import (
     scenarios,
     shipped,
 )
+from glider.text.words import words
 
 Role = Literal["input", "output", "context", "reference"]
 Fault = Literal["too kind", "too harsh", "invented", "beside the point", "contradicts itself"]
@@ -70,7 +74,8 @@ COMBINATIONS: tuple[tuple[Role, ...], ...] = tuple(
 """The fifteen ways to combine one to four of the fields."""
 
 
-_BRACED = re.compile(r"\{(input|context|reference)\}")
+BRACED = re.compile(r"\{(input|context|reference)\}")
+_ANY_BRACED = re.compile(r"\{(input|context|reference|output)\}")
 T = TypeVar("T")
 
 
@@ -85,6 +90,23 @@ class Quiz(Frozen):
 _AUDIENCES = ("pupils of ten", "pupils of sixteen", "students in their first year",
               "people who train for a trade", "applicants for a job", "experts")  # fmt: skip
 _DIFFICULTIES = ("easy", "of middling difficulty", "hard", "for the best of them alone")
+
+
+class Aspect(Frozen):
+    """One criterion of a document with several, with its own scores."""
+
+    criterion: Criterion
+    target: int
+    wrong: int
+
+
+class Original(Frozen):
+    """A labelled text of the user's that is moved to another subject."""
+
+    id: str
+    score: int
+    """The label that people gave it."""
+    texts: Mapping[Role, str]
 
 
 class Draw(Frozen):
@@ -118,11 +140,25 @@ class Draw(Frozen):
     """Additional demands of the scenario's instruction."""
     quiz: Quiz | None = None
     """Set if a test writer sets the instruction."""
+    aspects: tuple[Aspect, ...] = ()
+    """For a profile, every criterion; the first is also the record's own."""
+    brief: str = ""
+    """For a profile, what the document is; for a crafted case, how the texts get their score."""
+    source: str = ""
+    """Name of the profile's part, or of the family of crafted cases."""
+    original: Original | None = None
+    """For an adapted record, the real text."""
 
     @property
     def judged_names(self) -> tuple[str, ...]:
         """The judged fields; for a pair, the two neutral names."""
         return COMPARED if self.kind == "pair" else (self.tags[self.judged],)
+
+    @property
+    def scored(self) -> tuple[Aspect, ...]:
+        """Every criterion with its scores; one, unless the record is a profile."""
+        own = Aspect(criterion=self.criterion, target=self.target, wrong=self.wrong)
+        return self.aspects or (own,)
 
 
 class Drawer:
@@ -148,6 +184,11 @@ class Drawer:
         self.taxonomy = _with_own(plan, part, folder)
         """The taxonomy to draw from."""
         self._passages = _passages(folder / plan.passages) if plan.passages else []
+        self._real = real_texts(folder / plan.real) if plan.real else []
+        self._profiles = {
+            Path(name).stem: load_profile(name, folder)
+            for name in (plan.profiles or (shipped_profiles() if plan.kinds.get("profile") else ()))
+        }
         self._check_there_is_something()
 
     def _check_there_is_something(self) -> None:
@@ -170,12 +211,18 @@ class Drawer:
             for outlines in self.taxonomy.criteria.values()
             for c in outlines
         ]
-        return content_hash([domains, criteria, self._passages])
+        special = [
+            [profile.model_dump() for profile in self._profiles.values()],
+            [[item.model_dump(), criterion.model_dump()] for item, criterion in self._real],
+        ]
+        return content_hash([domains, criteria, self._passages, *(special if any(special) else [])])
 
     def draw(self, number: int) -> Draw:
         """Return record `number` of the plan."""
         plan, rng = self.plan, Random(f"{self.plan.seed}:{number}")
         kind: Kind = _weighted(rng, plan.kinds)  # type: ignore[assignment]
+        if kind in ("profile", "crafted", "adapted"):
+            return self._draw_other(number, kind)
         code = rng.random() < plan.code
         domain = self._entry(rng, self.taxonomy.domains, code)
         scores = SCALES[_weighted(rng, plan.scales)]
@@ -198,7 +245,6 @@ class Drawer:
         faults: list[Fault] = ["invented", "beside the point", "contradicts itself"]
         if kind != "pair":
             faults += ["too kind"] * 2 if wrong > target else ["too harsh"] * 2
-        low, high = plan.words
         passage = None
         if self._passages and "context" in tags and judged != "context":
             passage = rng.choice(self._passages)
@@ -217,11 +263,94 @@ class Drawer:
             level=level,
             wrong=wrong,
             fault=rng.choice(faults),
-            words=round(low * (high / low) ** rng.random()),
+            words=_length(rng, plan.words),
             language=_weighted(rng, plan.languages),
             passage=passage,
             **_instruction(asked, scenario),
         )
+
+    def _draw_other(self, number: int, kind: Kind) -> Draw:
+        """Draw a record whose criterion does not come from the taxonomy."""
+        plan, rng = self.plan, Random(f"{self.plan.seed}:{number}:{kind}")
+        domain = self._entry(rng, self.taxonomy.domains, False)
+        if kind == "profile":
+            own = self._profile(rng)
+        elif kind == "crafted":
+            own = self._crafted(rng)
+        else:
+            own = self._adapted(rng)
+        target, scores = own["target"], own["criterion"].rubric.scores
+        wrong = own.pop("wrong", None)
+        if wrong is None:
+            wrong = _far_from(rng, target, scores, plan.margin)
+        faults: list[Fault] = ["invented", "beside the point", "contradicts itself"]
+        faults += ["too kind"] * 2 if wrong > target else ["too harsh"] * 2
+        return Draw(
+            number=number,
+            kind=kind,
+            domain=domain.name,
+            domain_group=domain.group,
+            judged="output",
+            wrong=wrong,
+            fault=rng.choice(faults),
+            language=_weighted(rng, plan.languages),
+            **own,
+        )
+
+    def _profile(self, rng: Random) -> dict[str, Any]:
+        name = rng.choice(list(self._profiles))
+        profile = self._profiles[name]
+        part, scores = rng.choice(profile.parts), SCALES[profile.scores]
+        criteria = profile.asked(rng.choice(profile.instructions), scores)
+        aspects = tuple(
+            Aspect(
+                criterion=criterion,
+                target=target,
+                wrong=_far_from(rng, target, scores, self.plan.margin),
+            )
+            for criterion, target in zip(criteria, profile.draw_scores(rng, scores), strict=True)
+        )
+        return {
+            "criterion": aspects[0].criterion,
+            "criterion_group": name,
+            "target": aspects[0].target,
+            "wrong": aspects[0].wrong,
+            "aspects": aspects,
+            "tags": {"output": profile.field},
+            "brief": f"{profile.about.strip()} {part.about.strip()}",
+            "source": part.name,
+            "words": _length(rng, part.words),
+        }
+
+    def _crafted(self, rng: Random) -> dict[str, Any]:
+        weights = self.plan.families or dict.fromkeys(families(), 1)
+        family = families()[_weighted(rng, weights)]
+        target = _target(rng, family.criterion.rubric.scores, self.plan.targets)
+        tags = _names(rng, [role for role in ROLES if role in family.fields])
+        case = rng.choice(family.high if target else family.low)
+        return {
+            "criterion": family.criterion,
+            "criterion_group": family.name,
+            "target": target,
+            "tags": tags,
+            "brief": _ANY_BRACED.sub(lambda found: tags[found[1]], case),  # type: ignore[index]
+            "source": family.name,
+            "words": _length(rng, self.plan.words),
+        }
+
+    def _adapted(self, rng: Random) -> dict[str, Any]:
+        original, criterion = rng.choice(self._real)
+        target = original.score
+        if rng.random() < self.plan.flip:
+            target = _far_from(rng, target, criterion.rubric.scores, self.plan.margin)
+        return {
+            "criterion": criterion,
+            "criterion_group": "real texts",
+            "target": target,
+            "tags": _names(rng, [role for role in ROLES if role in original.texts]),
+            "original": original,
+            "words": max(8, len(words(original.texts["output"]))),
+        }
 
     def _scenario(self, rng: Random, code: bool) -> Scenario | None:
         """Draw one of the plan's scenarios that fits, or None if the plan has none."""
@@ -271,6 +400,40 @@ class Drawer:
 
 
 OWN = "your own"
+
+
+def real_texts(path: Path) -> list[tuple[Original, Criterion]]:
+    """Load labelled texts whose label is a level of their rubric.
+
+    Raises:
+        DataError: the file cannot be read, or has no such text.
+    """
+    labelled = own_labels(path)
+    found = []
+    for item in labelled.items(path.parent):
+        rubric, (low, high) = item.criterion.rubric, item.scale
+        share = (item.gold - low) / (high - low)
+        score = next((s for s in rubric.scores if abs(rubric.normalize(s) - share) < 1e-9), None)
+        judged = item.sample.judged
+        if score is None or len(judged) != 1 or not _can_be_asked(item.criterion):
+            continue
+        texts: dict[Role, str] = {"output": judged[0].text}
+        for role in ("input", "context", "reference"):
+            field = item.sample.with_role(role)
+            if field is not None and field.text.strip():
+                texts[role] = field.text
+        found.append((Original(id=item.sample.id, score=score, texts=texts), item.criterion))
+    if not found:
+        raise DataError("no record is one text with a level of its rubric", path=str(path))
+    return found
+
+
+def _can_be_asked(criterion: Criterion) -> bool:
+    try:
+        _checked(criterion)
+    except RecipeError:
+        return False
+    return True
 
 
 def _with_own(plan: Plan, part: Taxonomy, folder: Path) -> Taxonomy:
@@ -337,6 +500,19 @@ def _target(rng: Random, scores: Sequence[int], weights: Weights) -> int:
     return rng.choice(fitting or list(scores))
 
 
+def _length(rng: Random, bounds: tuple[int, int]) -> int:
+    low, high = bounds
+    return round(low * (high / low) ** rng.random())
+
+
+def _names(rng: Random, roles: Sequence[Role]) -> dict[Role, str]:
+    """Draw a tag for each role, no two alike."""
+    tags: dict[Role, str] = {}
+    for role in roles:
+        tags[role] = rng.choice([tag for tag in TAGS[role] if tag not in tags.values()])
+    return tags
+
+
 def _two_apart(rng: Random, scores: Sequence[int]) -> tuple[int, int]:
     """Draw two rubric levels, the better first; two steps apart if there are three or more."""
     apart = 1 if len(scores) == 2 else 2
@@ -373,7 +549,7 @@ def _fields(
     rng: Random, kind: Kind, criterion: Criterion, order: float, scenario: Scenario | None
 ) -> tuple[dict[Role, str], Role]:
     """Draw the fields, the tag of each, and which one is judged."""
-    needed = set(_BRACED.findall(criterion.question))
+    needed = set(BRACED.findall(criterion.question))
     if scenario is not None and scenario.context:
         needed.add("context")
     answered = kind == "pair" or scenario is not None
@@ -385,7 +561,4 @@ def _fields(
     free = [role for role in roles if role not in needed]
     # The judged text is nearly always an answer; the paper judges any of the fields.
     judged: Role = "output" if "output" in free and (answered or order < 0.8) else rng.choice(free)
-    tags: dict[Role, str] = {}
-    for role in roles:
-        tags[role] = rng.choice([tag for tag in TAGS[role] if tag not in tags.values()])
-    return tags, judged
+    return _names(rng, roles), judged

@@ -21,6 +21,17 @@ _FREE = np.uint32((1 << 32) - 1)
 """Marks an empty row; no hash is this large."""
 
 
+def jaccard(one: str, other: str) -> float:
+    """Return the Jaccard index of the five-word shingles of two texts, in 0..1."""
+    a, b = _shingles(one), _shingles(other)
+    return len(a & b) / len(a | b)
+
+
+def _shingles(text: str) -> set[str]:
+    found = words(text)
+    return {" ".join(found[n : n + _RUN]) for n in range(max(1, len(found) - _RUN + 1))}
+
+
 class TextIndex:
     """The judged texts of records that are kept or in progress. Safe to share between threads."""
 
@@ -72,11 +83,7 @@ class TextIndex:
         return row
 
     def _signature(self, text: str) -> NDArray[np.uint32]:
-        found = words(text)
-        runs = range(max(1, len(found) - _RUN + 1))
-        hashed = np.array(
-            [zlib.crc32(" ".join(found[n : n + _RUN]).encode()) for n in runs], np.uint64
-        )
+        hashed = np.array([zlib.crc32(run.encode()) for run in _shingles(text)], np.uint64)
         mixed = (hashed[:, None] % _PRIME * self._a + self._b) % _PRIME
         signature: NDArray[np.uint32] = mixed.min(axis=0).astype(np.uint32)
         return signature

@@ -106,7 +106,13 @@ def export_synthesis(
                     unpaired[str(exc)] += 1
                     continue
                 if pair is not None:
-                    _write(preferences, {**pair, "id": f"{manifest.run_id}-{record.number}"})
+                    _write(
+                        preferences,
+                        {
+                            **pair,
+                            "id": f"{manifest.run_id}-{record.number}" + _suffix(record, place),
+                        },
+                    )
                     counts["pairs"] += 1
             if record.number in checked:
                 _write(check, to_check(record))
@@ -160,7 +166,7 @@ def labelled_record(record: SynthRecord, place: int, manifest: SynthManifest) ->
     takes the place of the context, or of the judged field.
     """
     draw, text = record.draw, record.texts[place]
-    criterion, pair = draw.criterion, draw.kind == "pair"
+    criterion, pair = record.criterion_of(text), draw.kind == "pair"
     judged = [text.material[name] for name in draw.judged_names]
     fields = {
         role: text.material[tag] for role, tag in draw.tags.items() if role not in (draw.judged,)
@@ -169,7 +175,7 @@ def labelled_record(record: SynthRecord, place: int, manifest: SynthManifest) ->
         fields["context" if "context" not in fields else draw.judged] = answer
     marks = text.right.highlights if not pair else ()
     return {
-        "id": f"{manifest.run_id}-{record.number}" + ("-twin" if place else ""),
+        "id": f"{manifest.run_id}-{record.number}" + _suffix(record, place),
         "source": "glider synth",
         "kind": "pairwise" if pair else "pointwise",
         "input": fields.get("input", ""),
@@ -197,6 +203,13 @@ def labelled_record(record: SynthRecord, place: int, manifest: SynthManifest) ->
             "domain_group": draw.domain_group,
             "criterion_group": draw.criterion_group,
             "target": text.target,
+            **({"case": draw.brief} if draw.kind == "crafted" else {}),
+            **({"part": draw.source} if draw.kind == "profile" else {}),
+            **(
+                {"adapted_from": {"id": draw.original.id, "label": draw.original.score}}
+                if draw.original
+                else {}
+            ),
             "rewritten": text.rewritten,
             "blind": [check.model_dump(mode="json") for check in text.checks],
             "fault": draw.fault,
@@ -204,6 +217,12 @@ def labelled_record(record: SynthRecord, place: int, manifest: SynthManifest) ->
             "seed": [manifest.plan.get("seed"), record.number],
         },
     }
+
+
+def _suffix(record: SynthRecord, place: int) -> str:
+    if record.draw.aspects:
+        return f"-{record.criterion_of(record.texts[place]).name}"
+    return "-twin" if place else ""
 
 
 def preference(record: SynthRecord, text: Text, format: Format) -> dict[str, Any] | None:
@@ -278,7 +297,7 @@ def to_check(record: SynthRecord) -> dict[str, Any]:
         "texts": dict(text.material),
         "judged": list(draw.judged_names),
         "question": task.criterion.question,
-        "levels": {str(score): level for score, level in draw.criterion.rubric.levels.items()},
+        "levels": {str(score): level for score, level in task.criterion.rubric.levels.items()},
         "right": shown(text.right),
         "wrong": shown(text.wrong),
         "questions": {question.key: question.text for question in SYNTH_QUESTIONS},

@@ -31,6 +31,8 @@ class Funnel:
     """Records lost, by (stage, reason)."""
     examples: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     """Number and excerpt of the first record lost, by (stage, reason)."""
+    lost_parts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Criteria lost of kept profiles, by (stage, reason)."""
     usage: Usage = field(default_factory=Usage)
     by: dict[str, Counter[str]] = field(default_factory=dict)
     """Kept records by value, for each property: kind, domain group, criterion group, target, ..."""
@@ -61,11 +63,14 @@ class Funnel:
             return
         self.kept += 1
         self.domains.add(draw.domain)
-        self.criteria.add(draw.criterion.name)
+        for text in record.texts:
+            self.criteria.add(record.criterion_of(text).name)
+            self.by.setdefault("target", Counter())[f"{scale}: {text.target}"] += 1
+        for part in record.lost_parts:
+            self.lost_parts[part.stage, part.reason] += 1
         for key, value in {
             "kind": draw.kind,
             "scale": scale,
-            "target": f"{scale}: {draw.target}",
             "domain group": draw.domain_group,
             "criterion group": draw.criterion_group,
             "fault": draw.fault,
@@ -118,6 +123,10 @@ class Funnel:
                 "records": self.kept,
                 "domains": len(self.domains),
                 "criteria": len(self.criteria),
+                "criteria lost": [
+                    {"stage": stage, "reason": reason, "criteria": n}
+                    for (stage, reason), n in self.lost_parts.most_common()
+                ],
                 **{key: dict(counts.most_common()) for key, counts in self.by.items()},
             },
             "usage": self.usage.model_dump(),

@@ -106,12 +106,15 @@ def _shown(record: SynthRecord) -> dict[str, Any]:
         "question": question_of(draw),
         "levels": draw.criterion.rubric.levels,
         "fault": draw.fault,
-        "texts": [_text(text) for text in record.texts],
+        "source": draw.source,
+        "texts": [_text(record, text) for text in record.texts],
     }
 
 
-def _text(text: Text) -> dict[str, Any]:
+def _text(record: SynthRecord, text: Text) -> dict[str, Any]:
+    own = text.criterion
     return {
+        "criterion": own.heading if own is not None else "",
         "fields": _marked(text.material, text.right),
         "right": text.right,
         "wrong": text.wrong,

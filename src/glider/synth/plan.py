@@ -9,9 +9,11 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from glider.core.base import Frozen
 from glider.core.errors import RecipeError
 from glider.data import yaml_files
+from glider.synth.families import families
 from glider.synth.taxonomy import scenarios
 
-Kind = Literal["single", "pair", "several", "minimal"]
+Kind = Literal["single", "pair", "several", "minimal", "profile", "crafted", "adapted"]
+Writing = Literal["together", "stepwise"]
 SCALES: Mapping[str, tuple[int, ...]] = {
     "0-1": (0, 1),
     "1-3": (1, 2, 3),
@@ -33,7 +35,9 @@ class Plan(Frozen):
         default_factory=lambda: {"single": 6, "pair": 2, "several": 1, "minimal": 1}
     )
     """`single`: one text; `pair`: two answers; `several`: two or three criteria with one score;
-    `minimal`: a text and its twin with one span changed so that the score flips."""
+    `minimal`: a text and its twin with one span changed so that the score flips; `profile`: a
+    document with a score under each of several criteria; `crafted`: a case made by hand of what a
+    judge must not miss; `adapted`: a labelled text of yours moved to another subject."""
     scales: Weights = Field(default_factory=lambda: {"0-1": 1, "1-3": 1, "1-5": 3})
     """Weight of each scale, by name."""
     targets: Weights = Field(default_factory=dict)
@@ -51,6 +55,14 @@ class Plan(Frozen):
     """YAML files with your own criteria, or names of `glider criteria`; an additional group."""
     only_own: bool = False
     """Where you supply domains or criteria, draw only those."""
+    profiles: tuple[str, ...] = ()
+    """Names of profiles that come with the package, or YAML files; all of the former if empty."""
+    families: Weights = Field(default_factory=dict)
+    """Weight of each family of crafted cases; uniform if empty."""
+    real: str | None = None
+    """A file of labelled records, as `glider data` takes them, for `adapted`."""
+    flip: float = Field(default=0.5, ge=0, le=1)
+    """Share of adapted records whose text is changed to deserve another score."""
     code: float = Field(default=0.1, ge=0, le=1)
     """Share of records about source code."""
     words: tuple[int, int] = (40, 250)
@@ -60,6 +72,11 @@ class Plan(Frozen):
     """A JSONL file; its `text` values become the context of records that have one."""
     margin: float = Field(default=0.5, gt=0, le=1)
     """Minimum distance of a wrong judgment's score, as a share of the scale."""
+    writing: Writing = "together"
+    """`together`: all texts of a record in one call. `stepwise`: facts, each text, then a rewriting
+    to the drawn level, with worked examples; for small teachers."""
+    candidates: int = Field(default=1, ge=1, le=20)
+    """Most times that a record's texts are written: anew if they fail a check that is free."""
     temperature: float = Field(default=0.9, ge=0)
     top_p: float = Field(default=0.95, gt=0, le=1)
     rewrite: bool = False
@@ -70,7 +87,7 @@ class Plan(Frozen):
     duplicates: float = Field(default=0.7, gt=0, le=1)
     """Jaccard index of five-word shingles from which a text counts as a near duplicate."""
 
-    @field_validator("kinds", "scales", "targets", "languages", "scenarios")
+    @field_validator("kinds", "scales", "targets", "languages", "scenarios", "families")
     @classmethod
     def _positive(cls, weights: Weights) -> Weights:
         if any(weight < 0 for weight in weights.values()) or (
@@ -86,10 +103,13 @@ class Plan(Frozen):
             ("scales", self.scales, tuple(SCALES)),
             ("targets", self.targets, ("low", "middle", "high")),
             ("scenarios", self.scenarios, tuple(scenarios())),
+            ("families", self.families, tuple(families())),
         ]:
             for name in given:
                 if name not in known:
                     raise ValueError(f"{key}: {name!r} is none of {', '.join(known)}")
+        if self.kinds.get("adapted") and self.real is None:
+            raise ValueError("kinds: adapted needs `real`, a file of labelled records")
         low, high = self.words
         if not 1 <= low <= high:
             raise ValueError("words: the least length comes first, both above 0")

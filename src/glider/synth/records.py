@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from glider.core.base import Frozen
-from glider.core.criteria import pairwise
+from glider.core.criteria import Criterion, pairwise
 from glider.core.judgments import Highlight, Usage
 from glider.core.samples import Sample
 from glider.core.tasks import COMPARED, JudgeTask
@@ -63,9 +63,19 @@ class Text(Frozen):
     """The score the text was written to earn."""
     right: Judged
     wrong: Judged | None = None
+    criterion: Criterion | None = None
+    """Of a profile, which criterion the scores are under; otherwise it is the record's."""
     checks: tuple[Check, ...] = ()
     rewritten: bool = False
     """Whether the score comes from the blind reading rather than the target."""
+
+
+class LostPart(Frozen):
+    """A criterion of a profile under which the document is not kept."""
+
+    criterion: str
+    stage: str
+    reason: str
 
 
 class SynthRecord(Frozen):
@@ -79,7 +89,8 @@ class SynthRecord(Frozen):
     reason: str = ""
     seen: str = ""
     texts: tuple[Text, ...] = ()
-    """One text; two for a minimal pair."""
+    """One text; two for a minimal pair; for a profile, one text under each criterion kept."""
+    lost_parts: tuple[LostPart, ...] = ()
     checks: tuple[tuple[int, Check], ...] = ()
     """Target and blind reading of every text that was read blind, kept or not."""
     usage: Usage = Usage()
@@ -90,17 +101,19 @@ class SynthRecord(Frozen):
         """Whether the record passed every stage."""
         return self.stage == "kept"
 
+    def criterion_of(self, text: Text) -> Criterion:
+        """The criterion of a text's scores; for a pair, the pointwise one."""
+        return text.criterion or self.draw.criterion
+
 
 def task_of(record: SynthRecord, text: Text) -> JudgeTask:
     """Return the judge task of a text, with the record's own field names."""
-    draw = record.draw
+    draw, criterion = record.draw, record.criterion_of(text)
     sample = sample_of(draw, text.material, id=str(record.number))
     if draw.kind != "pair":
-        return JudgeTask(sample, draw.criterion)
+        return JudgeTask(sample, criterion)
     outputs = tuple(field for field in sample.judged if field.name in COMPARED)
-    return JudgeTask(
-        Sample(id=sample.id, fields=(*sample.told, *outputs)), pairwise(draw.criterion)
-    )
+    return JudgeTask(Sample(id=sample.id, fields=(*sample.told, *outputs)), pairwise(criterion))
 
 
 class SynthManifest(AnyManifest):

@@ -33,8 +33,8 @@ _MEANINGS: Mapping[Role, str] = {
     "reference": "a reference answer that is right and complete",
 }
 _NEWLINE = "\n"
-_REASON_CHARS = 600
-_QUOTES = 3
+REASON_CHARS = 600
+QUOTES = 3
 _TOKENS_A_WORD = 2.2
 """Token budget per word; tags and other fields are counted separately."""
 
@@ -53,6 +53,8 @@ class Written:
 def tags_of(draw: Draw) -> dict[str, str]:
     """Return the teacher's tag for each field name, in the order of the record."""
     described: dict[str, str] = {}
+    if draw.aspects:
+        return {draw.tags[draw.judged]: draw.brief}
     for role, tag in draw.tags.items():
         if role == draw.judged and draw.kind == "pair":
             described |= dict(
@@ -83,26 +85,9 @@ def ask_material(draw: Draw) -> Prompt:
     if draw.passage is not None:
         tag = draw.tags["context"]
         lines += [f"They belong to this {tag}:", defuse(draw.passage, tags), ""]
+    lines += _original(draw, tags)
     lines += _instruction(draw)
-    question = question_of(draw)
-    levels = draw.criterion.rubric.levels
-    lines += [
-        f"A judge will ask: {question}",
-        *(f"{score} = {text}" for score, text in levels.items()),
-        "",
-    ]
-    if draw.kind == "pair":
-        assert draw.level is not None
-        assert draw.second is not None
-        better, worse = COMPARED[draw.target], COMPARED[1 - draw.target]
-        lines += [
-            f"Write {better} so that it deserves {draw.level}: {levels[draw.level]}",
-            f"Write {worse} so that it deserves {draw.second}: {levels[draw.second]}",
-        ]
-    else:
-        lines += [
-            f"Write {judged} so that it deserves exactly {draw.target}: {levels[draw.target]}",
-        ]
+    lines += _wanted(draw, judged)
     lines += [
         "Make the texts like real ones, with names, numbers and details. They do not speak of "
         "judges, scores or this task, and repeat nothing of the question. Write every text in "
@@ -130,6 +115,63 @@ def ask_material(draw: Draw) -> Prompt:
             _TOKENS_A_WORD * (draw.words * (2 if draw.kind == "pair" else 1) + 100 * len(tags)) + 60
         ),
     )
+
+
+def _wanted(draw: Draw, judged: str) -> list[str]:
+    """State what will be asked of the judged text, and the score it should deserve."""
+    if draw.aspects:
+        lines = ["It will be judged in several respects:"]
+        for aspect in draw.aspects:
+            said = aspect.criterion.rubric.levels[aspect.target]
+            lines.append(
+                f"Write {judged} so that it deserves exactly {aspect.target}: {said} "
+                f"({aspect.criterion.heading})"
+            )
+        return lines
+    levels = draw.criterion.rubric.levels
+    lines = [
+        f"A judge will ask: {question_of(draw)}",
+        *(f"{score} = {text}" for score, text in levels.items()),
+        "",
+    ]
+    if draw.kind == "pair":
+        assert draw.level is not None
+        assert draw.second is not None
+        better, worse = COMPARED[draw.target], COMPARED[1 - draw.target]
+        return [
+            *lines,
+            f"Write {better} so that it deserves {draw.level}: {levels[draw.level]}",
+            f"Write {worse} so that it deserves {draw.second}: {levels[draw.second]}",
+        ]
+    if draw.brief:
+        lines.append(f"The case: {draw.brief}")
+    return [
+        *lines,
+        f"Write {judged} so that it deserves exactly {draw.target}: {levels[draw.target]}",
+    ]
+
+
+def _original(draw: Draw, tags: Mapping[str, str]) -> list[str]:
+    """Show the real texts that an adapted record starts from."""
+    if draw.original is None:
+        return []
+    levels = draw.criterion.rubric.levels
+    given = draw.original.score
+    change = (
+        "Keep what is good and bad about it, for the same reasons."
+        if given == draw.target
+        else "Change as little about it as the new score needs."
+    )
+    return [
+        "Here are real texts about another subject:",
+        *(
+            f"{draw.tags[role]}, real:\n{defuse(text, tags)}"
+            for role, text in draw.original.texts.items()
+        ),
+        f"People gave {draw.tags[draw.judged]} the score {given}: {levels[given]}",
+        f"Write them anew about the subject above, with other names, places and numbers. {change}",
+        "",
+    ]
 
 
 def _instruction(draw: Draw) -> list[str]:
@@ -161,6 +203,11 @@ def read_material(text: str, draw: Draw) -> dict[str, str]:
         found[tag] = parts[0].strip()
     if draw.passage is not None:
         found[draw.tags["context"]] = draw.passage
+    return named(draw, found)
+
+
+def named(draw: Draw, found: Mapping[str, str]) -> dict[str, str]:
+    """Return the texts by field name, in the order of the record."""
     order = [
         name
         for role, tag in draw.tags.items()
@@ -222,9 +269,9 @@ def _ask_written(sample: Sample, criterion: Criterion, last: str) -> Prompt:
     if len(sample.judged) == 2:
         last += f" It calls the outputs {' and '.join(f.name for f in sample.judged)}."
     rules, any_text = quote_rules([field.text for field in sample.judged])
-    quotes = f'("- " quote "\\n"){{1,{_QUOTES}}}' if any_text else '"none\\n"'
+    quotes = f'("- " quote "\\n"){{1,{QUOTES}}}' if any_text else '"none\\n"'
     start = f'start: {quotes} "Reason: " REASON'
-    reason = f"REASON: /[^\\n]{{20,{_REASON_CHARS}}}/"
+    reason = f"REASON: /[^\\n]{{20,{REASON_CHARS}}}/"
     labels = {field.name: field.name for field in sample.fields}
     lines = [
         *(f"<{f.name}>\n{defuse(f.text, labels)}\n</{f.name}>" for f in sample.fields),

@@ -128,14 +128,14 @@ def shipped() -> Taxonomy:
             Domain(entry, group) if isinstance(entry, str) else Domain(group=group, **entry)
             for entry in content["domains"]
         )
-        for group, content in _read("domains.yaml").items()
+        for group, content in read_yaml("domains.yaml").items()
     }
     criteria = {
         group: tuple(
             CriterionOutline(entry["name"], group, entry["question"], tuple(entry["levels"]))
             for entry in content["criteria"]
         )
-        for group, content in _read("criteria.yaml").items()
+        for group, content in read_yaml("criteria.yaml").items()
     }
     return Taxonomy(domains, criteria)
 
@@ -160,7 +160,7 @@ class Scenario:
 def scenarios() -> dict[str, Scenario]:
     """Return the scenarios that come with the package, by name."""
     found: dict[str, Scenario] = {}
-    for name, content in _read("scenarios.yaml").items():
+    for name, content in read_yaml("scenarios.yaml").items():
         given: dict[str, Any]
         given = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
         found[name] = Scenario(name, **given)
@@ -169,14 +169,13 @@ def scenarios() -> dict[str, Scenario]:
 
 def titles() -> dict[str, str]:
     """Return the title of every group of domains and criteria."""
-    both = (_read("domains.yaml"), _read("criteria.yaml"))
+    both = (read_yaml("domains.yaml"), read_yaml("criteria.yaml"))
     return {group: content["title"] for groups in both for group, content in groups.items()}
 
 
 @cache
-def _read(name: str) -> dict[str, Any]:
+def read_yaml(name: str) -> Any:
+    """Return a data file of this folder; the result is shared, so it must not be changed."""
     text = files("glider.synth").joinpath(name).read_text("utf-8")
     # The C loader, if available, reads these files ten times as fast.
-    data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    assert isinstance(data, dict)
-    return data
+    return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))

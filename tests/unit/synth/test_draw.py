@@ -1,13 +1,17 @@
 """Plans in YAML, and the draw of each record."""
 
+import re
 from collections import Counter
+from importlib.resources import files
 
 import pytest
 import yaml
 
 from glider.core.errors import DataError, RecipeError
 from glider.synth.draw import COMBINATIONS, TAGS, Drawer
+from glider.synth.families import families
 from glider.synth.plan import Plan, parse_plan
+from glider.synth.profiles import shipped_profiles
 from glider.synth.steps import ask_material
 from glider.synth.synthesize import commented_plan, open_plan
 
@@ -124,9 +128,65 @@ def test_scenarios_make_instructions_with_demands_and_quizzes():
     assert all(d.scenario is None for d in bare)
 
 
+def test_scores_of_a_profile_are_near_one_another_and_even():
+    found = draws(900, kinds={"profile": 1})
+    assert {d.criterion_group for d in found} == set(shipped_profiles())
+    profile = shipped_profiles()["cefr-b2-speaking"]
+    assert {d.source for d in found} == {part.name for part in profile.parts}
+    asked = {d.aspects[0].criterion.question for d in found}
+    assert len(asked) == len(profile.instructions) == 3
+    for d in found:
+        targets = [a.target for a in d.aspects]
+        assert max(targets) - min(targets) <= 2
+        assert all(abs(a.wrong - a.target) >= 2 for a in d.aspects)
+    for place in range(3):
+        counts = Counter(d.aspects[place].target for d in found)
+        assert set(counts) == {1, 2, 3, 4, 5}
+        assert max(counts.values()) < 3 * min(counts.values())
+
+
+def test_every_crafted_case_names_fields_that_its_family_has():
+    assert set(families()) == {"toxicity", "injection", "misleading", "personal-data"}
+    for family in families().values():
+        assert family.criterion.rubric.scores == (0, 1)
+        assert len(family.low) == len(family.high) == 6
+        for text in (*family.low, *family.high, family.criterion.question):
+            assert set(re.findall(r"{(\w+)}", text)) <= set(family.fields)
+    found = draws(200, kinds={"crafted": 1})
+    assert 60 < sum(d.target for d in found) < 140
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"apart": None}, "apart"),
+        ({"field": "transcript"}, "field"),
+        ({"scores": "1-7"}, "scores: '1-7' is none of 0-1"),
+        ({"instructions": ["Judge it."]}, "has {question} in one place"),
+        ({"colour": "red"}, "colour"),
+        ({"criteria": []}, "criteria"),
+    ],
+)
+def test_a_profile_of_ones_own_is_one_file(tmp_path, change, said):
+    text = files("glider.synth.profiles").joinpath("cefr-b2-speaking.yaml").read_text("utf-8")
+    data = yaml.safe_load(text)
+    plan = Plan(kinds={"profile": 1}, profiles=("mine.yaml",))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**data, "apart": 0, "field": "ESSAY"}))
+    drawn = Drawer(plan, folder=tmp_path).draw(5)
+    assert drawn.judged_names == ("ESSAY",)
+    assert len({a.target for a in drawn.aspects}) == 1
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**data, **change}))
+    with pytest.raises(RecipeError, match=re.escape(said)):
+        Drawer(plan, folder=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("kinds: {adapted: 1}\n", "adapted needs `real`"),
+        ("families: {rudeness: 1}\n", "families: 'rudeness' is none of toxicity"),
+        ("writing: slowly\n", "writing"),
+        ("candidates: 0\n", "candidates"),
         ("sede: 3\n", "did you mean 'seed'"),
         ("seed: 1\nkindes: {single: 1}\n", "plan.yaml:2.*did you mean 'kinds'"),
         ("kinds: {double: 1}\n", "kinds: 'double' is none of single"),
@@ -151,6 +211,8 @@ def test_a_wrong_plan_is_refused_by_name(text, said):
         ({"domains": ("auditng",)}, "auditing"),
         ({"domains": ("auditing",), "code": 1}, "no domain about code is left"),
         ({"criterion_groups": ("code",), "code": 0}, "no criterion not about code is left"),
+        ({"profiles": ("ielts",)}, "no profile called 'ielts'; there are cefr-b2-speaking"),
+        ({"profiles": ("none.yaml",)}, "none.yaml cannot be read"),
     ],
 )
 def test_a_plan_with_nothing_to_draw_is_refused(plan, said):

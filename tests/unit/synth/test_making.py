@@ -1,7 +1,9 @@
 """Records from end to end with a teacher that follows its prompts, or does not."""
 
 import gc
+import gzip
 import json
+import re
 import tracemalloc
 from collections import Counter
 
@@ -14,10 +16,12 @@ from glider.core.generation import Generation
 from glider.formats import make_format
 from glider.synth.chain import Verifier
 from glider.synth.draw import Drawer
+from glider.synth.export import export_synthesis
 from glider.synth.funnel import Funnel
 from glider.synth.making import make_records
 from glider.synth.plan import Plan
 from glider.synth.records import STAGES
+from glider.synth.settings import SynthExportSettings
 from glider.synth.synthesize import records_in
 
 BARE = make_format("nano", explain=False)
@@ -142,8 +146,6 @@ def test_a_teacher_that_writes_one_text_every_time_keeps_one_of_them(tmp_path):
         answer = answered(request)
         if "material" not in request.id:
             return answer
-        import re
-
         judged = re.search(r"^Write (.+?) so that", request.messages[-1].content, re.M)[1]
         return re.sub(rf"<{judged}>\n.*?\n</", f"<{judged}>\n{text}\n</", answer, flags=re.DOTALL)
 
@@ -205,6 +207,154 @@ def test_a_spent_budget_leaves_records_open_and_resuming_pays_only_for_what_is_m
     by_number = {r.number: r for r in records_in(tmp_path / "run")}
     assert by_number == {r.number: r for r in records_in(tmp_path / "whole")}
     assert whole.funnel.data() == made.funnel.data()
+
+
+REAL = {
+    "id": "r1", "input": "How do I get a refund for the ferry that did not sail on Sunday?",
+    "output": "Write to the office at the pier with the number of your ticket. " * 3,
+    "criterion": {"name": "helpful", "description": "Does the {output} help with the {input}?"},
+    "rubric": {"1": "It helps nobody.", "2": "It helps a little.", "3": "It helps at once."},
+    "scale": [1, 3], "label": 3,
+}  # fmt: skip
+
+
+def real(folder):
+    """A file of labelled records, one of which is no level of its rubric."""
+    rows = [REAL, {**REAL, "id": "r2", "label": 1}, {**REAL, "id": "r3", "label": 2.4}]
+    (folder / "real.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder / "real.jsonl"
+
+
+def test_a_document_has_a_score_under_each_criterion_of_its_profile(tmp_path):
+    plan = Plan(kinds={"profile": 1}, code=0)
+    made, _ = make(tmp_path / "run", n=12, plan=plan)
+    records = records_in(tmp_path / "run")
+    assert made.funnel.kept == 12
+    for record in records:
+        assert [t.target for t in record.texts] == [a.target for a in record.draw.aspects]
+        assert [t.criterion.heading for t in record.texts] == [
+            "Grammar and vocabulary", "Discourse", "Interaction",
+        ]  # fmt: skip
+        assert len({text.material["TRANSCRIPT"] for text in record.texts}) == 1
+        assert all(text.right.score == text.target for text in record.texts)
+        assert all(check.verdict == "agrees" for _, check in record.checks)
+    assert made.funnel.data()["kept"]["criteria"] == 3
+    folder = tmp_path / "out"
+    exported = export_synthesis(tmp_path / "run", folder, SynthExportSettings(people=0))
+    assert exported.labelled == 36
+    with gzip.open(folder / "labelled.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    assert len({row["id"] for row in rows}) == 36
+    assert {row["criterion"]["name"] for row in rows} == {
+        "grammar-and-vocabulary", "discourse", "interaction",
+    }  # fmt: skip
+
+
+def test_a_criterion_that_a_document_misses_is_left_out_and_counted(tmp_path):
+    def misses(request):
+        answer = answered(request)
+        if "2-blind" in request.id:
+            level = int(answer.removeprefix("Score: "))
+            return f"Score: {1 if level > 3 else 5}"
+        return answer
+
+    made, _ = make(tmp_path / "run", misses, n=8, plan=Plan(kinds={"profile": 1}, code=0))
+    assert made.funnel.kept == 8
+    assert all(len(record.texts) == 2 for record in records_in(tmp_path / "run"))
+    (lost,) = made.funnel.data()["kept"]["criteria lost"]
+    assert lost == {"stage": "verified", "reason": "contradicts", "criteria": 8}
+
+
+def test_real_texts_are_moved_to_other_subjects_with_their_label_kept_or_flipped(tmp_path):
+    plan = Plan(kinds={"adapted": 1}, real=str(real(tmp_path)), code=0)
+    made, backend = make(tmp_path / "run", n=24, plan=plan)
+    records = [r for r in records_in(tmp_path / "run") if r.kept]
+    assert len(records) == made.funnel.kept > 20
+    flipped = [r for r in records if r.draw.target != r.draw.original.score]
+    assert 5 < len(flipped) < 19
+    assert {r.draw.original.id for r in records} == {"r1", "r2"}
+    assert all("at the pier" in q.messages[-1].content for q in backend.requests if "mat" in q.id)
+    export_synthesis(tmp_path / "run", tmp_path / "out", SynthExportSettings(people=0))
+    with gzip.open(tmp_path / "out/labelled.jsonl.gz", "rt") as file:
+        rows = [json.loads(line) for line in file]
+    assert {row["meta"]["adapted_from"]["id"] for row in rows} == {"r1", "r2"}
+
+    def lazy(request):
+        answer = answered(request)
+        if "material" not in request.id:
+            return answer
+        return re.sub(r">\nHere .*?\n</", f">\n{REAL['output']}\n</", answer, flags=re.DOTALL)
+
+    made, _ = make(tmp_path / "lazy", lazy, n=4, plan=plan)
+    assert dict(made.funnel.lost) == {("distinct", "still the real text"): 4}
+
+
+def test_cases_made_by_hand_are_written_to_their_brief(tmp_path):
+    plan = Plan(kinds={"crafted": 1}, families={"injection": 1, "toxicity": 1}, words=(40, 60))
+    made, backend = make(tmp_path / "run", n=30, plan=plan)
+    assert made.funnel.kept == 30
+    records = records_in(tmp_path / "run")
+    assert {r.draw.source for r in records} == {"injection", "toxicity"}
+    asked = {int(q.id.split("-")[0]): q for q in backend.requests if "material" in q.id}
+    for record in records:
+        assert f"The case: {record.draw.brief}" in asked[record.number].messages[-1].content
+        assert "{" not in record.draw.brief
+        assert record.draw.target in (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "readers"),
+    [("single", ("same",)), ("several", ("same",)), ("minimal", ()), ("pair", ()),
+     ("profile", ("same",)), ("crafted", ()), ("adapted", ())],
+)  # fmt: skip
+def test_a_small_teacher_writes_in_steps_and_learns_of_the_level_last(tmp_path, kind, readers):
+    plan = Plan(
+        kinds={kind: 1}, writing="stepwise", words=(40, 60), code=0, scales={"1-5": 1},
+        real=str(real(tmp_path)),
+    )  # fmt: skip
+    made, backend = make(tmp_path / "run", n=8, plan=plan, readers=readers)
+    kept = [r for r in records_in(tmp_path / "run") if r.kept]
+    assert len(kept) >= 6, made.funnel.lost
+    for record in kept:
+        draw = record.draw
+        assert set(record.texts[0].material) == {
+            name
+            for role, tag in draw.tags.items()
+            for name in (draw.judged_names if role == draw.judged else (tag,))
+        }
+        levels = draw.criterion.rubric.levels
+        said = {a.criterion.rubric.levels[a.target] for a in draw.scored if kind != "pair"}
+        said |= {levels[draw.level], levels[draw.second]} if kind == "pair" else set()
+        for request in backend.requests:
+            number, _, step = request.id.partition("-")
+            prompt = "\n".join(message.content for message in request.messages)
+            if int(number) == record.number and step in ("facts", *draw.tags):
+                assert draw.criterion.question not in prompt
+                assert not any(level in prompt for level in said if level not in draw.brief)
+    if kind == "pair":
+        assert all(len(set(record.texts[0].material.values())) > 1 for record in kept)
+
+
+def test_texts_that_fail_a_free_check_are_written_anew_as_often_as_the_plan_says(tmp_path):
+    def at_last(request):
+        answer = answered(request)
+        return "I would be glad to." if request.id.endswith(("material", "al-1")) else answer
+
+    plan = Plan(kinds={"single": 1}, words=(40, 60), code=0)
+    made, _ = make(tmp_path / "two", at_last, n=4, plan=plan.model_copy(update={"candidates": 2}))
+    assert made.funnel.lost[
+        "written", "the answer is not the texts that were asked for"
+    ] == 4  # fmt: skip
+    plan = plan.model_copy(update={"candidates": 3})
+    made, backend = make(tmp_path / "three", at_last, n=4, plan=plan)
+    assert made.funnel.kept == 4
+    tries = [r for r in backend.requests if r.id.startswith("0-material")]
+    assert len({r.decoding.seed for r in tries}) == len(tries) == 3
+    # What was paid for is taken up on resume, try by try.
+    (tmp_path / "three/records.jsonl").unlink()
+    made, backend = make(tmp_path / "three", n=4, plan=plan, resume=True)
+    assert made.funnel.kept == 4
+    assert backend.requests == []
 
 
 def test_a_wrong_key_ends_at_once_and_a_dead_engine_soon(tmp_path):

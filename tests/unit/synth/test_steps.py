@@ -6,6 +6,7 @@ from synth_teacher import follow
 
 from glider.core.criteria import pairwise
 from glider.core.errors import MissingPart
+from glider.formats.grammar import QUOTE_CHARS
 from glider.synth.draw import Drawer
 from glider.synth.plan import Plan
 from glider.synth.steps import (
@@ -19,6 +20,8 @@ from glider.synth.steps import (
     read_written,
     sample_of,
 )
+from glider.synth.stepwise import ask_facts, read_facts, read_text
+from glider.synth.taxonomy import read_yaml
 
 TOKENIZER = llguidance.LLTokenizer("byte")
 KINDS = ("single", "pair", "several", "minimal")
@@ -132,3 +135,48 @@ def test_a_text_cannot_close_its_tag_in_the_prompt_of_a_judgment():
         ask_judgment(draw, sample.model_copy(update={"fields": fields}), criterion, draw.target)
     )
     assert prompt.count(f"</{field.name}>") == 1
+
+
+def test_every_worked_example_shows_what_is_asked_for():
+    for example in read_yaml("worked.yaml"):
+        assert read_facts(example["facts"]) == example["facts"].strip()
+        for rewritten in (example["lower"], example["higher"]):
+            assert rewritten["text"] != example["text"]
+            assert 0.6 < len(rewritten["text"]) / len(example["text"]) < 1.5
+            for quote in rewritten["quotes"]:
+                assert quote in rewritten["text"]
+                assert len(quote) >= QUOTE_CHARS[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("Dear Ms Ray, the boat sails.", "Dear Ms Ray, the boat sails."),
+        ("Sure! Here is the rewritten text:\n\nThe boat sails.", "The boat sails."),
+        ("Certainly.\n\nThe boat sails.", "The boat sails."),
+        ("Text: The boat sails.", "The boat sails."),
+        ('"The boat sails."', "The boat sails."),
+        (
+            "Here is where the boat sails, said he: at noon.",
+            "Here is where the boat sails, said he: at noon.",
+        ),
+    ],
+)
+def test_what_a_model_says_before_a_text_is_no_part_of_it(answer, text):
+    assert read_text(answer) == text
+
+
+@pytest.mark.parametrize("answer", ["", "Sure! Here is the text:\n\n", "Text:"])
+def test_an_answer_without_a_text_is_not_read(answer):
+    with pytest.raises(MissingPart):
+        read_text(answer)
+
+
+def test_facts_are_held_to_their_lines():
+    asked = ask_facts(drawn("single"))
+    answer = follow(prompt_of(asked))
+    assert passes(asked.grammar.lark, answer)
+    assert not passes(asked.grammar.lark, "Sure.\n" + answer)
+    assert len(read_facts(answer + "\nWhy: no such line").splitlines()) == 5
+    with pytest.raises(MissingPart):
+        read_facts("Who: a baker\nWhere: Ghent")
