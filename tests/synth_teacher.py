@@ -28,10 +28,9 @@ def follow(prompt):
             f"{name}: {_some(prompt + name, 6)}"
             for name in ("Who", "Where", "What", "Detail", "Wanted")
         )
-    if "Rewrite the text so that this is true of it:" in prompt:
-        base = prompt.split("Text:\n")[-1].split("\n\nRewrite")[0]
-        said = prompt.split("true of it:")[-1].split("\nKeep what")[0].strip()
-        marks = " and ".join(f"mark {_mark(line)}" for line in said.split("\n"))
+    if "Rewrite the text so that this answer is right" in prompt:
+        base = prompt.split("Text:\n")[-1].split("\n\nQuestion")[0]
+        marks = " and ".join(f"mark {_mark(line)}" for line in re.findall(r"Answer: (.+)", prompt))
         return f"Here people found {marks} of it. {_some(prompt, len(base.split()))}"
     if (n := re.search(r"\bAbout (\d+) words\.", prompt)) is not None:
         return _some(prompt, int(n[1]))
@@ -83,7 +82,7 @@ def _blind(prompt):
 
 
 def _mark(level):
-    return zlib.crc32(level.removeprefix("- ").encode()) % 100_000
+    return zlib.crc32(level.encode()) % 100_000
 
 
 def _some(seed, n):

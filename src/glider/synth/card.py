@@ -27,6 +27,7 @@ def data_card(manifest: Mapping[str, Any], funnel: Funnel, said: ReviewReport | 
         "has judged them unless a verdict below says so.",
         "",
         f"- Teacher: {made['teacher']}",
+        *([f"- Texts also by: {', '.join(made['writers'])}"] if made["writers"] else []),
         f"- Licence and terms of what it wrote, for every row: {made['licence']}",
         f"- Read blind by: {', '.join(made['verifiers']) or 'nobody'}",
         f"- Made: {made['created_at']} by Glider {made['glider']}; seed {made['plan'].get('seed')}",

@@ -7,6 +7,7 @@ because it does not depend on them.
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from random import Random
 
 from glider.backends.base import Backend
 from glider.core.criteria import Criterion, pairwise
@@ -44,7 +45,7 @@ class Call:
     step: str
     """Name of the call within the record."""
     to: str
-    """`teacher`, or the id of a verifier."""
+    """`teacher`, or the id of a writer or verifier."""
     prompt: Prompt
     decoding: Decoding
 
@@ -82,7 +83,10 @@ class _Record:
         plan: Plan,
         verifiers: Sequence[Verifier],
         claim: Callable[[Sequence[str]], bool],
+        writers: Sequence[str],
     ) -> None:
+        # The teacher writes too; a generator of its own, so that no draw depends on the models.
+        self.writer = Random(f"{plan.seed}:{draw.number}:writer").choice([TEACHER, *writers])
         self.draw, self.plan, self.verifiers, self.claim = draw, plan, verifiers, claim
         self.usage = Usage()
         self.checks: list[tuple[int, Check]] = []
@@ -107,6 +111,7 @@ class _Record:
             texts=tuple(self.texts),
             checks=tuple(self.checks),
             lost_parts=tuple(self.lost_parts),
+            writer="" if self.writer == TEACHER else self.writer,
             usage=self.usage,
         )
 
@@ -163,7 +168,7 @@ class _Record:
         draw, again = self.draw, f"-{attempt}" if attempt else ""
 
         def ask(step: str, prompt: Prompt) -> Generator[Call, CallRecord, str]:
-            answer = yield from self._call(step + again, prompt, attempt=attempt)
+            answer = yield from self._call(step + again, prompt, to=self.writer, attempt=attempt)
             return self._text(answer, "written")
 
         try:
@@ -347,15 +352,20 @@ class _Record:
 
 
 def chain(
-    draw: Draw, plan: Plan, verifiers: Sequence[Verifier], claim: Callable[[Sequence[str]], bool]
+    draw: Draw,
+    plan: Plan,
+    verifiers: Sequence[Verifier],
+    claim: Callable[[Sequence[str]], bool],
+    writers: Sequence[str] = (),
 ) -> _Chain:
     """Yield the calls of one record and return its result.
 
     Args:
         verifiers: the models that read each text blind, in this order.
         claim: registers the judged texts; returns False if one is a near duplicate.
+        writers: ids of models besides the teacher that may write the texts.
     """
-    return _Record(draw, plan, verifiers, claim).run()
+    return _Record(draw, plan, verifiers, claim, writers).run()
 
 
 def answer_of(call: Call, number: int, written: Generation) -> CallRecord:

@@ -502,7 +502,8 @@ def _target(rng: Random, scores: Sequence[int], weights: Weights) -> int:
 
 def _length(rng: Random, bounds: tuple[int, int]) -> int:
     low, high = bounds
-    return round(low * (high / low) ** rng.random())
+    length: float = low * (high / low) ** rng.random()
+    return round(length)
 
 
 def _names(rng: Random, roles: Sequence[Role]) -> dict[Role, str]:

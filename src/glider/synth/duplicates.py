@@ -1,8 +1,9 @@
-"""Near-duplicate detection with MinHash (Broder 1997) over five-word shingles.
+"""Near-duplicate detection: MinHash (Broder 1997) over five-word shingles; on request, embeddings.
 
 A text takes 64 four-byte numbers, so 100,000 texts take 26 MB; a query compares against all of them
 at once. The share of equal numbers estimates the Jaccard index of the shingles, with a standard
-error of at most 0.06.
+error of at most 0.06. Word vectors (`text/similarity.py`) find texts that say the same in other
+words; they take another 512 bytes a text.
 """
 
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from glider.text.similarity import vectors_of
 from glider.text.words import words
 
 _RUN = 5
@@ -35,12 +37,19 @@ def _shingles(text: str) -> set[str]:
 class TextIndex:
     """The judged texts of records that are kept or in progress. Safe to share between threads."""
 
-    def __init__(self, threshold: float) -> None:
+    def __init__(self, threshold: float, similar: float | None = None) -> None:
         """Create an empty index.
 
         Args:
             threshold: share of equal numbers from which two texts are near duplicates.
+            similar: cosine of word vectors from which they are, too; None compares no vectors.
+
+        Raises:
+            MissingExtra: `similar` is given without the `embedding` extra.
         """
+        self._vectors_of = vectors_of() if similar is not None else None
+        self._similar = similar or 1.0
+        self._vectors: NDArray[np.float16] = np.zeros((256, 256), np.float16)
         rng = np.random.default_rng(0)
         self._a = rng.integers(1, int(_PRIME), _N, dtype=np.uint64)
         self._b = rng.integers(0, int(_PRIME), _N, dtype=np.uint64)
@@ -56,10 +65,16 @@ class TextIndex:
         Registration is immediate, so of two concurrent records with one text only one continues.
         """
         signatures = [self._signature(text) for text in texts]
+        vectors = self._vectors_of(texts) if self._vectors_of is not None else [None] * len(texts)
         with self._lock:
             if any(self._is_there(signature) for signature in signatures):
                 return False
-            self._claimed[record] = [self._add(signature) for signature in signatures]
+            if any(vector is not None and self._is_said(vector) for vector in vectors):
+                return False
+            self._claimed[record] = [
+                self._add(signature, vector)
+                for signature, vector in zip(signatures, vectors, strict=True)
+            ]
             return True
 
     def settle(self, record: int, *, kept: bool) -> None:
@@ -68,18 +83,32 @@ class TextIndex:
             rows = self._claimed.pop(record, [])
             if not kept:
                 self._table[rows] = _FREE
+                if self._vectors_of is not None:
+                    self._vectors[rows] = 0
                 self._free += rows
 
     def _is_there(self, signature: NDArray[np.uint32]) -> bool:
         return bool((self._table == signature).mean(axis=1).max() >= self._threshold)
 
-    def _add(self, signature: NDArray[np.uint32]) -> int:
+    def _is_said(self, vector: NDArray[np.float32]) -> bool:
+        # In blocks, since half precision is compared in single.
+        return any(
+            float((self._vectors[at : at + 4096].astype(np.float32) @ vector).max())
+            >= self._similar
+            for at in range(0, len(self._vectors), 4096)
+        )
+
+    def _add(self, signature: NDArray[np.uint32], vector: NDArray[np.float32] | None) -> int:
         if not self._free:
             size = len(self._table)
             self._table = np.concatenate([self._table, np.full_like(self._table, _FREE)])
+            if self._vectors_of is not None:
+                self._vectors = np.concatenate([self._vectors, np.zeros_like(self._vectors)])
             self._free = list(range(2 * size - 1, size - 1, -1))
         row = self._free.pop()
         self._table[row] = signature
+        if vector is not None:
+            self._vectors[row] = vector
         return row
 
     def _signature(self, text: str) -> NDArray[np.uint32]:

@@ -214,6 +214,7 @@ def labelled_record(record: SynthRecord, place: int, manifest: SynthManifest) ->
             "blind": [check.model_dump(mode="json") for check in text.checks],
             "fault": draw.fault,
             "teacher": manifest.teacher,
+            "writer": record.writer or manifest.teacher,
             "seed": [manifest.plan.get("seed"), record.number],
         },
     }

@@ -76,6 +76,7 @@ class Funnel:
             "fault": draw.fault,
             "language": draw.language,
             "length": value_of(record, "length"),
+            **({"writer": record.writer} if record.writer else {}),
         }.items():
             self.by.setdefault(key, Counter())[value] += 1
 

@@ -29,6 +29,7 @@ from glider.synth.chain import TEACHER, Call, Verifier, answer_of, chain
 from glider.synth.draw import Drawer
 from glider.synth.duplicates import TextIndex
 from glider.synth.funnel import Funnel
+from glider.synth.plan import Plan
 from glider.synth.records import CallRecord, SynthManifest, SynthRecord
 
 _MOST_FAILURES = 20
@@ -55,6 +56,7 @@ def make_records(
     size: int,
     folder: Path,
     teacher: Backend,
+    writers: Sequence[Backend] = (),
     verifiers: Sequence[Verifier] = (),
     licence: str = "not stated",
     resume: bool = False,
@@ -64,6 +66,7 @@ def make_records(
 
     Args:
         teacher: writes texts and judgments.
+        writers: write texts too; which of them or the teacher does is drawn for each record.
         verifiers: read each text without knowing its target score.
         licence: licence and terms of the teacher's output; stored with every record.
         resume: continue from the folder's journal.
@@ -80,15 +83,16 @@ def make_records(
         plan=drawer.plan.model_dump(mode="json"),
         drawn_from=drawer.content_id,
         teacher=teacher.id,
+        writers=tuple(writer.id for writer in writers),
         verifiers=tuple(verifier.id for verifier in verifiers),
         licence=licence,
         size=size,
     )
     with ExitStack() as stack:
         stack.enter_context(locked_folder(folder, manifest, resume=resume, kind="synthesis"))
-        ended = stack.enter_context(_EndedRecords(folder, drawer.plan.duplicates))
+        ended = stack.enter_context(_EndedRecords(folder, drawer.plan))
         calls = stack.enter_context(_Calls(folder, ended))
-        making = _Making(drawer, teacher, verifiers, calls, ended)
+        making = _Making(drawer, teacher, writers, verifiers, calls, ended)
         for _ in making.run(size):
             progress(ended.funnel.drawn, ended.funnel.kept, size)
         ended.funnel.write(folder)
@@ -99,9 +103,9 @@ def make_records(
 class _EndedRecords(Journal[SynthRecord]):
     """The ended records on disk; memory holds numbers, counts and hashes of kept texts."""
 
-    def __init__(self, folder: Path, duplicates: float) -> None:
+    def __init__(self, folder: Path, plan: Plan) -> None:
         self.funnel = Funnel()
-        self.texts = TextIndex(duplicates)
+        self.texts = TextIndex(plan.duplicates, plan.similar)
         self._ended = bytearray()
         super().__init__(folder / "records.jsonl", SynthRecord, keep=self._read)
 
@@ -157,12 +161,15 @@ class _Making:
         self,
         drawer: Drawer,
         teacher: Backend,
+        writers: Sequence[Backend],
         verifiers: Sequence[Verifier],
         calls: _Calls,
         ended: _EndedRecords,
     ) -> None:
         self.drawer, self.verifiers, self.calls, self.ended = drawer, verifiers, calls, ended
+        self.writers = tuple(writer.id for writer in writers)
         self.backends: dict[str, Backend] = {TEACHER: teacher}
+        self.backends |= {writer.id: writer for writer in writers}
         self.backends |= {verifier.id: verifier.backend for verifier in verifiers}
         self.failed: Counter[str] = Counter()
         self.failed_usage = Usage()
@@ -222,6 +229,7 @@ class _OpenRecord(ComposedFuture[SynthRecord]):
             making.drawer.plan,
             making.verifiers,
             partial(making.ended.texts.claim, number),
+            making.writers,
         )
 
     def begin(self) -> "Future[SynthRecord]":

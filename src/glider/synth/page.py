@@ -47,6 +47,7 @@ def write_page(run: Path, out: Path | None = None, curation: Curation | None = N
         title=f"Synthesis: {manifest.run_id}",
         facts={
             "Teacher": manifest.teacher,
+            **({"Texts also by": ", ".join(manifest.writers)} if manifest.writers else {}),
             "Read blind by": ", ".join(manifest.verifiers) or "nobody",
             "Licence": manifest.licence,
             "Made": manifest.created_at[:10],

@@ -86,6 +86,8 @@ class Plan(Frozen):
     """Keep records whose blind score is one level from the target."""
     duplicates: float = Field(default=0.7, gt=0, le=1)
     """Jaccard index of five-word shingles from which a text counts as a near duplicate."""
+    similar: float | None = Field(default=None, gt=0, le=1)
+    """Cosine of word vectors from which it is one, too (`embedding` extra); None compares none."""
 
     @field_validator("kinds", "scales", "targets", "languages", "scenarios", "families")
     @classmethod

@@ -91,6 +91,8 @@ class SynthRecord(Frozen):
     texts: tuple[Text, ...] = ()
     """One text; two for a minimal pair; for a profile, one text under each criterion kept."""
     lost_parts: tuple[LostPart, ...] = ()
+    writer: str = ""
+    """The model that wrote the texts; empty if it is the teacher."""
     checks: tuple[tuple[int, Check], ...] = ()
     """Target and blind reading of every text that was read blind, kept or not."""
     usage: Usage = Usage()
@@ -127,6 +129,8 @@ class SynthManifest(AnyManifest):
     drawn_from: str
     """Hash of the domains, criteria and passages to draw from."""
     teacher: str
+    writers: tuple[str, ...] = ()
+    """Further models that write texts."""
     verifiers: tuple[str, ...]
     licence: str
     """Licence of the teacher's output, as stated by the user."""
@@ -135,4 +139,5 @@ class SynthManifest(AnyManifest):
 
     def _decisive(self) -> dict[str, object]:
         mine = self.model_dump()
-        return {key: mine[key] for key in ("plan", "drawn_from", "teacher", "verifiers", "licence")}
+        keys = ("plan", "drawn_from", "teacher", "writers", "verifiers", "licence")
+        return {key: mine[key] for key in keys}

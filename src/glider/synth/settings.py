@@ -39,6 +39,15 @@ class TeacherSettings(ModelSettings):
             ("--verifier",),
         ),
     ] = ()
+    writers: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Further model that writes texts, drawn for each record, so that they differ in "
+            "quality; judgments are the teacher's; may be given again.",
+            _MODELS,
+            ("--writer",),
+        ),
+    ] = ()
     licence: Annotated[
         str, Flag("Licence and terms of what the teacher writes; kept with each row.", _MODELS)
     ] = "not stated"
@@ -52,13 +61,15 @@ class TeacherSettings(ModelSettings):
 
     @property
     def models(self) -> tuple[str, ...]:
-        return (self.model, *self.blind_readers)
+        return (self.model, *self.writers, *self.blind_readers)
 
     @contextmanager
     def open(
         self, fetching: Progress | None = None
-    ) -> "Iterator[tuple[Backend, Sequence[Verifier]]]":
-        """Open the teacher and verifiers for the duration of the block; each model loads once.
+    ) -> "Iterator[tuple[Backend, Sequence[Backend], Sequence[Verifier]]]":
+        """Open teacher, writers and verifiers for the duration of the block.
+
+        A model that is the teacher and a verifier loads once.
 
         Raises:
             SetupError: the settings contradict each other or a model.
@@ -71,16 +82,24 @@ class TeacherSettings(ModelSettings):
             raise SetupError(f"--verifier {NO_VERIFIER} does not go with another verifier")
         if len(set(readers)) < len(readers):
             raise SetupError("the same verifier twice would read the same twice")
-        others = [model for model in readers if model != self.model]
+        if len({self.model, *self.writers}) <= len(self.writers):
+            raise SetupError(
+                "each --writer is another model than the teacher and the other writers"
+            )
+        others = [model for model in (*self.writers, *readers) if model != self.model]
         if self.max_cost is not None and any(model.startswith("openai/") for model in others):
             raise SetupError(
-                "--max-cost holds for one model and its prices; a verifier on an endpoint is one "
-                "more",
-                hint="leave out --max-cost, or take a verifier that runs here",
+                "--max-cost holds for one model and its prices; a writer or verifier on an "
+                "endpoint is one more",
+                hint="leave out --max-cost, or take one that runs here",
             )
         self._refuse_unused()
         with ExitStack() as stack:
             teacher = stack.enter_context(self._only(self.model).open_backend(fetching))
+            writers = [
+                stack.enter_context(self._only(model).open_backend(fetching))
+                for model in self.writers
+            ]
             verifiers = []
             for model in readers:
                 if model == self.model:
@@ -88,7 +107,7 @@ class TeacherSettings(ModelSettings):
                 else:
                     judge = stack.enter_context(self._judge(model).open(fetching))
                     verifiers.append(Verifier(judge.backend, judge.format))
-            yield teacher, verifiers
+            yield teacher, writers, verifiers
 
     def _judge(self, model: str) -> JudgeSettings:
         given = {f.name: getattr(self._only(model), f.name) for f in fields(ModelSettings)}
@@ -99,7 +118,7 @@ class TeacherSettings(ModelSettings):
         from glider.backends import provider_and_model
 
         provider, _ = provider_and_model(model)
-        alone = replace(self, model=model, verifiers=(NO_VERIFIER,))
+        alone = replace(self, model=model, writers=(), verifiers=(NO_VERIFIER,))
         standard = {f.name: f.default for f in fields(ModelSettings) if f.name != "model"}
         if provider == "openai":
             standard = {"context_tokens": None}

@@ -26,6 +26,9 @@ from glider.text.words import words
 
 _SYSTEM = "You write short, lifelike texts. You answer with the text alone and add nothing."
 _FACTS = ("Who", "Where", "What", "Detail", "Wanted")
+_KEYS: Mapping[Role, str] = {
+    "input": "message", "context": "material", "reference": "reference", "output": "answer",
+}  # fmt: skip
 _LABELS: Mapping[Role, str] = {
     "input": "Message", "context": "Material", "reference": "Best answer", "output": "Answer",
 }  # fmt: skip
@@ -51,7 +54,7 @@ class _Worked:
     facts: str
     text: str
     lower: Mapping[str, Any]
-    """The text rewritten to a low level: level, text, and a judgment with quotes and reason."""
+    """The text rewritten to a low level: question, level, text, and a judgment (quotes, reason)."""
     higher: Mapping[str, Any]
 
 
@@ -66,15 +69,23 @@ def _example(draw: Draw) -> _Worked:
 
 
 def _prompt(
-    turns: Sequence[str], *, least: int, most: int, grammar: str = "", opening: str = ""
+    turns: Sequence[str],
+    *,
+    least: int,
+    most: int,
+    grammar: str = "",
+    opening: str = "",
+    code: bool = False,
 ) -> Prompt:
     """Return a prompt of alternating turns, the last one the question."""
+    # Small models like to leave blanks, "[Your name]", and to set headings: prose has neither.
+    body = "[^<]" if code else r"[^<>\[\]*#]"
     roles = ("user", "assistant")
     chat = [Message(roles[n % 2], turn) for n, turn in enumerate(turns)]  # type: ignore[arg-type]
     return Prompt(
         messages=(Message("system", _SYSTEM), *chat),
         opening=opening,
-        grammar=Grammar(lark=grammar or f"start: TEXT\nTEXT: /[^<]{{{least},{most}}}/\n"),
+        grammar=Grammar(lark=grammar or f"start: TEXT\nTEXT: /{body}{{{least},{most}}}/\n"),
         max_tokens=round(most / 3) + 40,
     )
 
@@ -131,7 +142,7 @@ def ask_text(draw: Draw, role: Role, facts: str, written: Mapping[Role, str]) ->
     in_language = "" if draw.language == "English" else f" Write in {draw.language}."
     parts.append(f"{_what(draw, role, alone)} About {n} words.{in_language}")
     least, most = _bounds(n if role == draw.judged else 0, draw)
-    return _prompt(["\n\n".join(parts)], least=least, most=most)
+    return _prompt(["\n\n".join(parts)], least=least, most=most, code=draw.code)
 
 
 def _what(draw: Draw, role: Role, alone: bool) -> str:
@@ -140,7 +151,10 @@ def _what(draw: Draw, role: Role, alone: bool) -> str:
     Args:
         alone: there is no message to answer.
     """
-    if role == "input":
+    own = _texts_of_group(draw.criterion_group).get(_KEYS[role])
+    if own is not None:
+        what = f"Write {own}."
+    elif role == "input":
         what = "Write the message that this person sends to an assistant."
     elif role == "context":
         what = "Write a page that exists in this situation: a letter, rules, a report or notes."
@@ -161,6 +175,13 @@ def _what(draw: Draw, role: Role, alone: bool) -> str:
     return what
 
 
+@cache
+def _texts_of_group(group: str) -> Mapping[str, str]:
+    """Return what the texts under a group of criteria are, where they are of a special kind."""
+    texts: Mapping[str, str] = read_yaml("criteria.yaml").get(group, {}).get("texts", {})
+    return texts
+
+
 def _named(brief: str, draw: Draw) -> str:
     """Replace tags by the names that the steps use."""
     for role, tag in draw.tags.items():
@@ -179,43 +200,54 @@ def ask_adapted(draw: Draw, role: Role, written: Mapping[Role, str]) -> Prompt:
         "names, places and numbers; the same length, tone, order, mistakes and gaps."
     )
     least, most = _bounds(len(words(text)), draw)
-    return _prompt(["\n\n".join(parts)], least=least, most=max(most, 2 * len(text)))
+    return _prompt(["\n\n".join(parts)], least=least, most=max(most, 2 * len(text)), code=True)
 
 
 def ask_level(
-    draw: Draw, text: str, said: Sequence[str], low: bool, written: Mapping[Role, str]
+    draw: Draw, text: str, aspects: Sequence[tuple[Criterion, int]], written: Mapping[Role, str]
 ) -> Prompt:
-    """Ask for a text to be rewritten so that levels of criteria are true of it.
+    """Ask for a text to be rewritten so that it deserves a score under each criterion.
 
     Args:
-        said: the descriptions of the levels.
-        low: whether the worked example shows a text that becomes worse.
-        written: the other texts of the record.
+        written: the other texts of the record; those that the criteria name are shown.
     """
     example = _example(draw)
-    model = example.lower if low else example.higher
+    # The worked example becomes worse or better, as this text should.
+    model = example.lower if is_low(aspects) else example.higher
 
-    def asked(base: str, levels: Sequence[str], beside: Mapping[Role, str]) -> str:
+    def asked(base: str, said: Sequence[tuple[str, str]], beside: Mapping[Role, str]) -> str:
         parts = [f"{_LABELS[r]}:\n{defuse(t)}" for r, t in beside.items()]
         parts.append(f"Text:\n{defuse(base)}")
-        true = levels[0] if len(levels) == 1 else "\n" + "\n".join(f"- {s}" for s in levels)
+        parts.append("\n".join(f"Question: {question} Answer: {level}" for question, level in said))
         parts.append(
-            f"Rewrite the text so that this is true of it: {true}\n"
-            "Keep what it is about and how long it is. Show it; the text does not speak of itself."
+            "Rewrite the text so that this answer is right. Keep what it is about and how long it "
+            "is. Show it; the text does not speak of itself."
         )
         return "\n\n".join(parts)
 
-    # Only what the criterion names is shown: the less there is, the better a small model copes.
-    named = set(BRACED.findall(draw.criterion.question))
+    said = [(_question(c), c.rubric.levels[score]) for c, score in aspects]
+    # Only what the criteria name is shown: the less there is, the better a small model copes.
+    named = {role for c, _ in aspects for role in BRACED.findall(c.question)}
     turns = [
-        asked(example.text, [model["level"]], {}),
+        asked(example.text, [(model["question"], model["level"])], {}),
         model["text"],
         asked(text, said, {role: t for role, t in written.items() if role in named}),
     ]
     if draw.code:
         turns = turns[2:]
     least, most = _bounds(draw.words, draw)
-    return _prompt(turns, least=least, most=most)
+    return _prompt(turns, least=least, most=most, code=draw.code)
+
+
+def is_low(aspects: Sequence[tuple[Criterion, int]]) -> bool:
+    """Whether the scores lie in the lower half of their scales, on average."""
+    return sum(2 * c.rubric.normalize(score) for c, score in aspects) < len(aspects)
+
+
+def _question(criterion: Criterion) -> str:
+    """Return the question with the names that the steps use."""
+    question = criterion.question.replace("{output}", "text")
+    return BRACED.sub(lambda found: _LABELS[found[1]].lower(), question).strip()  # type: ignore[index]
 
 
 def _bounds(n: int, draw: Draw) -> tuple[int, int]:
@@ -250,16 +282,16 @@ def ask_reason(
     """
     example = _example(draw)
     rubric = criterion.rubric
-    model = example.lower if 2 * rubric.normalize(score) < 1 else example.higher
+    model = example.lower if is_low([(criterion, score)]) else example.higher
     judged = " or ".join(field.name for field in sample.judged)
     labels = {field.name: field.name for field in sample.fields}
 
-    def asked(texts: Mapping[str, str], name: str, said: str, more: str = "") -> str:
+    def asked(texts: Mapping[str, str], name: str, question: str, said: str, more: str = "") -> str:
         shown = "\n".join(f"<{n}>\n{defuse(t, labels)}\n</{n}>" for n, t in texts.items())
         return (
-            f"{shown}\n\nSaid of {name}: {said}\n{more}Show it. First up to three quotes, copied "
-            f"letter for letter from {name}; then the reason in two sentences, which names what "
-            "stands in the text."
+            f"{shown}\n\nQuestion: {question} Answer: {said}\n{more}Show it. First up to three "
+            f"quotes, copied letter for letter from {name}; then the reason in two sentences, "
+            "which names what stands in the text."
         )
 
     more = ""
@@ -270,8 +302,14 @@ def ask_reason(
     quotes = f'("- " quote "\\n"){{1,{QUOTES}}}' if any_text else '"none\\n"'
     lark = f'start: {quotes} "Reason: " REASON\nREASON: /[^\\n]{{20,{REASON_CHARS}}}/\n{rules}\n'
     turns = [
-        asked({"TEXT": model["text"]}, "TEXT", model["level"]),
+        asked({"TEXT": model["text"]}, "TEXT", model["question"], model["level"]),
         f"Quotes:\n{answer}\nReason: {model['reason']}",
-        asked({f.name: f.text for f in sample.fields}, judged, rubric.levels[score], more),
+        asked(
+            {f.name: f.text for f in sample.fields},
+            judged,
+            criterion.question_for(sample, labels),
+            rubric.levels[score],
+            more,
+        ),
     ]
     return _prompt(turns, least=20, most=1800, grammar=lark, opening="Quotes:\n")

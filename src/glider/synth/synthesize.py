@@ -67,12 +67,13 @@ def synthesize(
         refuse_begun(folder)
     elif teacher.max_cost is not None:
         teacher = replace(teacher, max_cost=max(0.0, teacher.max_cost - _spent(folder)))
-    with teacher.open(fetching) as (backend, verifiers):
+    with teacher.open(fetching) as (backend, writers, verifiers):
         made = make_records(
             drawer,
             size=settings.size,
             folder=folder,
             teacher=backend,
+            writers=writers,
             verifiers=verifiers,
             licence=teacher.licence,
             resume=resume,

@@ -18,6 +18,7 @@ from glider.synth.stepwise import (
     ask_facts,
     ask_level,
     ask_text,
+    is_low,
     read_facts,
     read_text,
 )
@@ -68,22 +69,17 @@ def _to_level(draw: Draw, base: str, beside: dict[Role, str], ask: Ask) -> Mater
     if draw.kind == "pair":
         assert draw.level is not None
         assert draw.second is not None
-        rubric = draw.criterion.rubric
         judged = {}
         for place, level in ((draw.target, draw.level), (1 - draw.target, draw.second)):
-            low = 2 * rubric.normalize(level) < 1
-            said = (rubric.levels[level],)
-            prompt = ask_level(draw, base, said, low, beside)
+            prompt = ask_level(draw, base, [(draw.criterion, level)], beside)
             judged[COMPARED[place]] = read_text((yield from ask(f"level-{place}", prompt)))
         return {name: judged[name] for name in COMPARED}
     (name,) = draw.judged_names
     kept = draw.original is not None and draw.original.score == draw.target
     if draw.kind == "crafted" or kept:
         return {name: base}
-    places = [2 * a.criterion.rubric.normalize(a.target) for a in draw.scored]
-    low = sum(places) < len(places)
-    said = tuple(a.criterion.rubric.levels[a.target] for a in draw.scored)
-    text = read_text((yield from ask("level", ask_level(draw, base, said, low, beside))))
-    if low and words(text) == words(base):
+    aspects = [(aspect.criterion, aspect.target) for aspect in draw.scored]
+    text = read_text((yield from ask("level", ask_level(draw, base, aspects, beside))))
+    if is_low(aspects) and words(text) == words(base):
         raise MissingPart("a change", raw_text=text)
     return {name: text}

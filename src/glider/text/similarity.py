@@ -50,15 +50,19 @@ def embedding(pairs: Pairs) -> list[float]:
     The vectors are WordLlama's (256 dimensions, mostly English). Their 16 MB table ships in the
     `wordllama` package, so nothing is fetched and no text leaves the machine.
     """
-    table = _table()
+    table = vectors_of()
     texts = dict.fromkeys(text for pair in pairs for text in pair)
     vectors = dict(zip(texts, table(texts), strict=True))
     return [max(0.0, min(1.0, float(vectors[a] @ vectors[b]))) for a, b in pairs]
 
 
 @cache
-def _table() -> Callable[[Iterable[str]], list[NDArray[np.float32]]]:
-    """Return a function from texts to unit vectors (zero for a text without word pieces)."""
+def vectors_of() -> Callable[[Iterable[str]], list[NDArray[np.float32]]]:
+    """Return a function from texts to unit vectors, shape (256,); zero without word pieces.
+
+    Raises:
+        MissingExtra: the `embedding` extra is not installed.
+    """
     # We read the two files ourselves: the package's loader configures global logging and looks
     # for its tokenizer on the network, though it is in the package (0.4.0).
     spec = find_spec("wordllama")

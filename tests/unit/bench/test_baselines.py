@@ -233,7 +233,7 @@ def test_missing_packages_are_named(monkeypatch, measure, package, extra):
 
 def test_missing_vectors_are_named(monkeypatch):
     monkeypatch.setattr(similarity, "find_spec", lambda name: None)
-    similarity._table.cache_clear()
+    similarity.vectors_of.cache_clear()
     with pytest.raises(MissingExtra, match=r"glider-judge\[embedding\]"):
         embedding([("a", "b")])
 

@@ -285,6 +285,7 @@ def test_the_plan_and_the_taxonomy_are_printed(tmp_path):
         ("domains: [auditng]\n", (), 2, "auditing"),
         (None, (), 2, "cannot be read"),
         (PLAN, ("--verifier", "none", "--verifier", "openai/t"), 2, "does not go with"),
+        (PLAN, ("--writer", "openai/t"), 2, "each --writer is another model"),
         (PLAN, ("--max-cost", "1"), 2, "needs prices"),
         (PLAN, ("--resume",), 2, "--resume needs --run"),
         (PLAN, ("--balance", "colour"), 2, "score, domain, criterion, length"),

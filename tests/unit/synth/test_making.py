@@ -16,6 +16,7 @@ from glider.core.generation import Generation
 from glider.formats import make_format
 from glider.synth.chain import Verifier
 from glider.synth.draw import Drawer
+from glider.synth.duplicates import TextIndex
 from glider.synth.export import export_synthesis
 from glider.synth.funnel import Funnel
 from glider.synth.making import make_records
@@ -335,6 +336,22 @@ def test_a_small_teacher_writes_in_steps_and_learns_of_the_level_last(tmp_path, 
         assert all(len(set(record.texts[0].material.values())) > 1 for record in kept)
 
 
+def test_texts_of_several_models_are_judged_by_the_teacher(tmp_path):
+    other = ScriptedBackend(answered, model="weak")
+    plan = Plan(kinds={"single": 1, "minimal": 1}, words=(40, 60), code=0)
+    _, backend = make(tmp_path / "run", n=24, plan=plan, writers=[other])
+    records = records_in(tmp_path / "run")
+    wrote = Counter(record.writer for record in records if record.kept)
+    assert set(wrote) == {"", "scripted/weak"}
+    assert min(wrote.values()) > 5
+    assert {r.id.split("-")[1] for r in other.requests} == {"material"}
+    by_other = {int(r.id.split("-")[0]) for r in other.requests}
+    assert by_other == {r.number for r in records if r.writer}
+    assert not any(int(r.id.split("-")[0]) in by_other for r in backend.requests if "mat" in r.id)
+    with pytest.raises(ManifestMismatch, match="writers"):
+        make(tmp_path / "run", n=24, plan=plan, resume=True)
+
+
 def test_texts_that_fail_a_free_check_are_written_anew_as_often_as_the_plan_says(tmp_path):
     def at_last(request):
         answer = answered(request)
@@ -391,6 +408,22 @@ def test_a_thought_is_no_part_of_an_answer(tmp_path):
 
     made, _ = make(tmp_path / "run", thinking, n=5)
     assert made.funnel.kept == 5
+
+
+def test_the_same_said_in_another_order_is_a_duplicate_by_vectors_and_not_by_words():
+    text = "The ferry left at noon. Nobody had told the baker. Her bread went to the school. "
+    other = "Her bread went to the school. The ferry left at noon. Nobody had told the baker. "
+    different = "Tax returns are due in May and a form is sent to every household by the office."
+    by_words, by_vectors = TextIndex(0.9), TextIndex(0.9, 0.99)
+    for n, index in enumerate((by_words, by_vectors)):
+        assert index.claim(1, [text])
+        assert index.claim(2, [other]) is (n == 0)
+        assert index.claim(3, [different])
+        index.settle(1, kept=False)
+    assert by_vectors.claim(4, [other])  # what is not kept blocks nothing
+    for number in range(5, 300):  # the table grows
+        by_vectors.claim(number, [f"{number} {number * 7} text about {number * 13}"])
+    assert not by_vectors.claim(300, [text])
 
 
 def test_memory_does_not_grow_with_the_records(tmp_path):

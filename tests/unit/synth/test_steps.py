@@ -20,7 +20,7 @@ from glider.synth.steps import (
     read_written,
     sample_of,
 )
-from glider.synth.stepwise import ask_facts, read_facts, read_text
+from glider.synth.stepwise import ask_facts, ask_level, ask_text, read_facts, read_text
 from glider.synth.taxonomy import read_yaml
 
 TOKENIZER = llguidance.LLTokenizer("byte")
@@ -170,6 +170,19 @@ def test_what_a_model_says_before_a_text_is_no_part_of_it(answer, text):
 def test_an_answer_without_a_text_is_not_read(answer):
     with pytest.raises(MissingPart):
         read_text(answer)
+
+
+def test_prose_has_no_blanks_to_fill_in_and_no_headings():
+    draw = drawn("single")
+    text = (
+        "Dear Ms Ray, the boat sails at noon from the pier at Leith, and it waits for no one. " * 3
+    )
+    asked = ask_text(draw, draw.judged, "Who: Ms Ray", {})
+    levelled = ask_level(draw, text, [(draw.criterion, draw.target)], {})
+    for prompt in (asked, levelled):
+        assert passes(prompt.grammar.lark, text)
+        for unwanted in ("[Your name]", "**Boats**", "# Boats", "</TEXT>"):
+            assert not passes(prompt.grammar.lark, text + unwanted)
 
 
 def test_facts_are_held_to_their_lines():
