@@ -27,7 +27,7 @@ from glider.scale.settings import ClusterSettings
 from glider.scale.worker import About, Worker, Written
 from glider.store.manifest import code_sha256
 from glider.store.run import RunFolder
-from glider.store.shards import Follower, is_let_go
+from glider.store.shards import Follower, take_over
 
 Outcome = Judgment | Failure | Comparison
 
@@ -157,7 +157,7 @@ class Cluster:
             max_concurrency=_AT_A_TIME,
             max_restarts=0,
         )
-        actor = _Actor(worker.remote())
+        actor = _Actor(worker.remote(ends_with_run=True))
         self._actors.append(actor)
         folder, endpoint = os.getcwd(), endpoint_from_environment()
         opened = actor.handle.open.remote(self._settings, folder, endpoint)
@@ -209,9 +209,7 @@ class Cluster:
         self._end(actor)
         self._dead_in_a_row += 1
         if actor.shard is not None:
-            until = time.monotonic() + _ENDS_WITHIN_S
-            while not is_let_go(actor.shard.path) and time.monotonic() < until:
-                time.sleep(0.05)
+            take_over([actor.shard.path], _ENDS_WITHIN_S)
             self._look(actor)
         if self._chunks is not None:
             for chunk in actor.chunks.values():
@@ -315,10 +313,8 @@ class Cluster:
         for actor in self._actors:
             with suppress(Exception):
                 self._ray.kill(actor.handle)
-        until = time.monotonic() + _ENDS_WITHIN_S
         shards = [actor.shard.path for actor in self._actors if actor.shard is not None]
-        while not all(map(is_let_go, shards)) and time.monotonic() < until:
-            time.sleep(0.05)
+        take_over(shards, _ENDS_WITHIN_S)
         self._asked.clear()
         if self._started_ray:
             self._started_ray = False

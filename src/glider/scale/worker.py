@@ -5,6 +5,8 @@ has to say, and the other side decides.
 """
 
 import os
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ from glider.store.shards import Shard
 
 if TYPE_CHECKING:
     from glider.judging.judge import Judge
+
+_LOOK_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,14 @@ class Written:
 class Worker:
     """One process: opened, joined to a run, then given chunks, several at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ends_with_run: bool = False) -> None:
+        """Hold nothing yet.
+
+        Args:
+            ends_with_run: end the process when another session goes on with the run. Its engine
+                would keep what that one needs.
+        """
+        self._ends_with_run = ends_with_run
         self._judge: Judge | None = None
         self._shard: Shard | None = None
 
@@ -77,6 +88,10 @@ class Worker:
             if (found.run_id, found.created_at) != (run_id, created_at):
                 raise RunError(f"{run} is another run on this machine")
             self._shard = Shard(Path(run))
+            if self._ends_with_run:
+                threading.Thread(
+                    target=_end_when_taken_over, args=[self._shard], daemon=True
+                ).start()
         except GliderError as error:
             return error
         return str(self._shard.path)
@@ -97,3 +112,9 @@ class Worker:
         """Put the shard on disk."""
         if self._shard is not None:
             self._shard.close()
+
+
+def _end_when_taken_over(shard: Shard) -> None:
+    while not shard.is_taken_over:
+        time.sleep(_LOOK_S)
+    os._exit(1)

@@ -32,10 +32,10 @@ from glider.store.atomic import replacing, write_json
 from glider.store.folder import lock_folder
 from glider.store.journal import append_only, cut_broken_tail
 from glider.store.manifest import Manifest, read_manifest
-from glider.store.shards import Marks, append_line, journals, key_of, settle
+from glider.store.shards import Marks, append_line, journals, key_of, take_over
 
-_LONGEST_WAIT_S = 60.0
-"""How long an earlier session's processes may take to notice that it has ended."""
+_WAIT_S = 5.0
+"""How long an earlier session's processes are left to end by themselves."""
 
 
 class RunFolder:
@@ -55,7 +55,7 @@ class RunFolder:
         try:
             for name in ("samples.jsonl", "journal.jsonl"):
                 cut_broken_tail(path / name)
-            settle(path, _LONGEST_WAIT_S)
+            take_over(journals(path)[1:], _WAIT_S)
             for journal in journals(path):
                 if retry_failures:
                     _forget_retryable(journal)

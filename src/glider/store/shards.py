@@ -2,7 +2,7 @@
 
     journal.jsonl       the run's own
     shards/NAME.jsonl   the same lines, appended by one process; a NAME is never used twice
-    shards/NAME.lock    held by that process while it writes
+    shards/NAME.lock    held by that process while it writes; if it is gone, the process is to end
 
 Together they are one journal. A process that was taken for dead may still have answered what was
 given to another: of two outcomes of one task, the one that is read first counts. Several processes
@@ -13,7 +13,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -22,7 +22,7 @@ from typing import Any, Self
 from glider.core.errors import RunError
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.locks import lock
-from glider.store.journal import append_only, append_to, cut_broken_tail
+from glider.store.journal import append_only, append_to
 
 Key = tuple[str, ...]
 """What an outcome of a row is about: criterion, and the two outputs that were compared."""
@@ -106,6 +106,11 @@ class Shard:
             append_line(self._file, body, self._run)
 
     @property
+    def is_taken_over(self) -> bool:
+        """Whether another process has gone on with the run, and this one is to end."""
+        return self._file >= 0 and not self._lock.exists()
+
+    @property
     def size(self) -> int:
         """Number of bytes written."""
         return os.fstat(self._file).st_size
@@ -113,13 +118,14 @@ class Shard:
     def close(self) -> None:
         """Put everything on disk; safe to call twice."""
         with self._writing:
-            if self._file >= 0:
-                os.fsync(self._file)
-                os.close(self._file)
+            file, self._file = self._file, -1
+            if file >= 0:
+                os.fsync(file)
+                os.close(file)
                 self._lock.unlink(missing_ok=True)
             if self._held >= 0:
                 os.close(self._held)
-            self._file = self._held = -1
+            self._held = -1
 
     def __enter__(self) -> Self:
         return self
@@ -153,25 +159,20 @@ class Follower:
             return
 
 
-def settle(run: Path, wait_s: float) -> None:
-    """Wait until nobody writes a shard of this run any more, and cut lines that a kill broke.
+def take_over(shards: Iterable[Path], wait_s: float) -> None:
+    """Make sure that whoever wrote these shards writes no more of them.
 
-    Raises:
-        RunError: after `wait_s` seconds, a process still writes one.
-        OSError: a shard cannot be written.
+    A writer whose lock is gone is told to end (`Shard.is_taken_over`). What it still writes until
+    it looks is at worst a second answer to a task.
+
+    Args:
+        wait_s: how long writers are left to end by themselves.
     """
     until = time.monotonic() + wait_s
-    for file in sorted((run / _FOLDER).glob("*.lock")):
-        while not is_let_go(file.with_suffix(".jsonl")):
-            if time.monotonic() > until:
-                raise RunError(
-                    f"{file.with_suffix('.jsonl')} is still written by another process",
-                    hint="end the processes that judge into this run, or wait for them",
-                )
-            time.sleep(0.1)
-        file.unlink(missing_ok=True)
-    for path in journals(run)[1:]:
-        cut_broken_tail(path)
+    for shard in shards:
+        while not is_let_go(shard) and time.monotonic() < until:
+            time.sleep(0.05)
+        shard.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def is_let_go(shard: Path) -> bool:

@@ -1,6 +1,7 @@
 """What runs in an actor, here in this process: its errors are answers, its outcomes are on disk."""
 
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from glider.judging.settings import JudgeSettings
 from glider.scale.worker import About, Worker
 from glider.store.manifest import Manifest, code_sha256
 from glider.store.run import RunFolder, outcomes
+from glider.store.shards import is_let_go, take_over
 
 CRITERION = Criterion(name="c", question="q?", rubric={0: "no", 1: "yes"})
 
@@ -69,3 +71,20 @@ def test_another_run_in_the_same_place_is_refused(tmp_path, timed, monkeypatch):
     assert isinstance(answer, RunError)
     assert "another run on this machine" in str(answer)
     assert isinstance(worker.join(str(tmp_path / "none"), "r", ""), RunError)
+
+
+def test_an_actor_ends_when_another_session_goes_on_with_its_run(tmp_path):
+    program = (
+        "import sys, time; from glider.scale.worker import Worker\n"
+        "print(Worker(ends_with_run=True).join(*sys.argv[1:]), flush=True); time.sleep(120)"
+    )
+    with begun(tmp_path / "run", "j") as run:
+        about = str(run.path), run.manifest.run_id, run.manifest.created_at
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, *about], stdout=subprocess.PIPE, text=True
+        )
+        shard = Path(process.stdout.readline().strip())
+        take_over([shard], 0.0)
+        assert process.wait(60) == 1
+        process.stdout.close()
+        assert is_let_go(shard)
