@@ -20,6 +20,7 @@ from glider import Judge
 from glider.core.errors import AccessRefused, RunError, Unavailable
 from glider.judging.settings import ModelSettings
 from glider.serve.keys import Keys
+from glider.serve.limits import KeyLimit
 from glider.serve.server import Server
 from glider.serve.service import ServedJudge, Serving
 from glider.serve.settings import Bounds, Config, ServeSettings
@@ -140,6 +141,71 @@ def test_a_client_that_drips_is_not_waited_for():
             return line
 
     assert b"408" in run(told())
+
+
+@pytest.mark.parametrize("sent", [b"", b"POST /v1/judge HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+def test_headers_that_do_not_come_are_not_waited_for(sent):
+    config = Config.of(ModelSettings())
+    config = config.model_copy(update={"bounds": Bounds(header_seconds=0.3)})
+
+    async def told():
+        async with serving(config=config) as client:
+            reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+            before = time.monotonic()
+            for byte in sent:
+                writer.write(bytes([byte]))
+                await asyncio.sleep(0)
+            drips = asyncio.ensure_future(_drips(writer, b"a" if sent else b""))
+            try:
+                closed = await asyncio.wait_for(reader.read(), 10)
+            except ConnectionError:
+                closed = b""
+            took = time.monotonic() - before
+            drips.cancel()
+            writer.transport.abort()
+            kept = (await client.post("/v1/judge", ASKED))[0]
+            await asyncio.sleep(0.5)  # a connection that has asked once stays open
+            again = (await client.post("/v1/judge", ASKED))[0]
+            return closed, took, kept, again, len(client.server.service.silent)
+
+    closed, took, kept, again, silent = run(told())
+    assert closed == b"" and 0.25 < took < 8 and (kept, again, silent) == (200, 200, 0)
+
+
+async def _drips(writer, byte):
+    while True:
+        writer.write(byte)
+        await asyncio.sleep(0.05)
+
+
+def test_a_key_that_asks_too_much_is_told_to_wait_and_counted_by_name():
+    limits = {"a": KeyLimit(per_minute=2), "b": KeyLimit(at_once=1)}
+    config = Config.of(ModelSettings()).model_copy(update={"limits": limits})
+
+    async def told():
+        keys = {"a": "key-of-a-1", "b": "key-of-b-1"}
+        async with serving(Engine(slow=0.5), config=config, keys=keys) as client:
+            a, b = ({"Authorization": f"Bearer key-of-{name}-1"} for name in "ab")
+            found = [await client.post("/v1/judge", ASKED, headers=a) for _ in range(3)]
+            slow = {"criterion": CRITERION, "output": "SLOW"}
+            both = await asyncio.gather(
+                *(client.post("/v1/judge", slow, headers=b) for _ in range(2))
+            )
+            later = await client.post("/v1/judge", ASKED | {"reasons": "later"}, headers=b)
+            path = f"/v1/judgments/{later[1]['id']}"
+            await client.get(path, headers=b | {"Accept": "text/event-stream"})
+            return found, both, (await client.get("/metrics", headers=a))[1]
+
+    found, both, page = run(told())
+    assert [status for status, _, _ in found] == [200, 200, 429]
+    assert int(found[2][2]["Retry-After"]) >= 1
+    assert found[2][1]["error"]["code"] == "rate_limit_exceeded"
+    assert sorted(status for status, _, _ in both) == [200, 429]
+    assert 'glider_key_requests_total{key="a",status="429"} 1.0' in page
+    assert 'glider_key_outcomes_total{key="a",kind="judgment"} 2.0' in page
+    # Its reasons that came later count as well.
+    assert 'glider_key_outcomes_total{key="b",kind="judgment"} 3.0' in page
+    assert 'glider_key_tokens_total{direction="input",key="b"}' in page
 
 
 @pytest.mark.parametrize("path", ["/v1/judge", "/v1/decisions"])
@@ -493,6 +559,7 @@ def _said(process, word):
         ("models: {}", [], "models"),
         ("bounds: {chars: 0}", [], "bounds.chars"),
         ("polices: {}", [], "polices"),
+        ("limits: {bob: {at_once: 1}}", [], "no key is called 'bob'"),
         ("models: {a: {model: embedded, format: [}}", [], "not YAML"),
         ("", ["--host", "0.0.0.0"], "GLIDER_SERVE_KEYS"),
         ("models: {a: {}}", ["-m", "openai/x"], "names the models"),

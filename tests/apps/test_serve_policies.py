@@ -182,6 +182,16 @@ def test_policies_are_listed():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("rule", [{"megabytes": 0.001}, {"hours": 1e-9}])
+def test_a_log_begins_anew_by_size_and_by_age(tmp_path, rule):
+    log = LogSettings(folder=tmp_path / "log" / "served", **rule)
+    logged = config().model_copy(update={"log": log})
+    asked(*[("/v1/judge", ASKED | {"policy": "lax"})] * 4, config=logged)
+    folders = sorted((tmp_path / "log").iterdir())
+    assert len(folders) > 2
+    assert sum(len(dict(samples(folder))) for folder in folders) == 4
+
+
 FULL = Path("/dev/full")
 
 

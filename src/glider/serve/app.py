@@ -28,6 +28,7 @@ from glider.judging.pairs import ranking
 from glider.serve.bodies import read_body
 from glider.serve.keys import Keys
 from glider.serve.lanes import Lane, QueueFull, TooLate
+from glider.serve.limits import Limiter, OverLimit
 from glider.serve.metrics import Metrics
 from glider.serve.openapi import document
 from glider.serve.policies import BoundPolicy
@@ -42,6 +43,8 @@ DEADLINE = "Glider-Deadline-Ms"
 REASONS = "Glider-Reasons"
 _CAUSES = ("block", "abstain", "deadline", "error")
 _OPEN = ("/health", "/ready")
+_STILL_S = 15.0
+"""Seconds between the comments that keep a waiting event stream open through proxies."""
 _LONGEST_DEADLINE_MS = 86_400_000
 
 
@@ -52,6 +55,9 @@ class Service:
         """Create the state for what is served."""
         self.serving = serving
         self.stopping = False
+        self.limiter = Limiter()
+        self.silent: set[Any] = set()
+        """Connections, as aiohttp's protocols, that have not sent headers."""
         self.streams = 0
         """Texts that are judged while they are being written."""
         self.asking: list[_Asking] = []
@@ -132,16 +138,21 @@ def make_app(service: Service) -> web.Application:
 async def _guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Authenticate, handle and record a request; each outcome is one status with one typed body."""
     service = request.app[SERVICE]
+    service.silent.discard(request.protocol)
     asking = _Asking(time.monotonic(), service.serving)
     _ASKING.set(asking)
     service.asking.append(asking)
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "(none)"
+    limited = False
     try:
         asking.owner = _owner(request, service, asking.serving.keys)
         if service.stopping and route not in _OPEN:
             service.metrics.refused("stopping")
             raise WireError("the server is stopping", status=503, code="stopping")
+        if request.method == "POST" or route == "/v1/stream":
+            service.limiter.enter(asking.owner, asking.serving.config.limits)
+            limited = True
         response = await handler(request)
     except asyncio.CancelledError:
         service.metrics.refused("gone")
@@ -150,7 +161,10 @@ async def _guarded(request: web.Request, handler: _Handler) -> web.StreamRespons
         response = _told(error, service)
     finally:
         service.asking.remove(asking)
-    service.metrics.answered(route, response.status, time.monotonic() - asking.began)
+        if limited:
+            service.limiter.leave(asking.owner)
+    took = time.monotonic() - asking.began
+    service.metrics.answered(route, response.status, took, asking.owner)
     return response
 
 
@@ -168,6 +182,10 @@ def _told(error: Exception, service: Service) -> web.Response:
         service.metrics.refused("full")
         told = WireError("too many requests wait", status=503, code="full").body()
         return _json(told, 503, {"Retry-After": "1"})
+    if isinstance(error, OverLimit):
+        service.metrics.refused("limit")
+        told = WireError(str(error), status=429, code="rate_limit_exceeded").body()
+        return _json(told, 429, {"Retry-After": str(error.retry_after_s)})
     if isinstance(error, web.HTTPException):
         reason = WireError(error.reason, status=error.status, code=error.reason.lower())
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
@@ -241,10 +259,28 @@ async def _outcomes(
     request: web.Request, lane: Lane, works: Sequence[Work], left_s: float | None
 ) -> list[Outcome]:
     outcomes = await judge_all(lane, works, left_s)
-    serving = _ASKING.get().serving
-    for work, outcome in zip(works, outcomes, strict=True):
-        request.app[SERVICE].metrics.judged(outcome, known=serving.serves(work.criterion))
+    _counted(request, works, outcomes)
     return outcomes
+
+
+def _counted(request: web.Request, works: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
+    asking, metrics = _ASKING.get(), request.app[SERVICE].metrics
+    for work, outcome in zip(works, outcomes, strict=True):
+        known = asking.serving.serves(work.criterion)
+        metrics.judged(outcome, known=known, owner=asking.owner)
+
+
+def _begin_later(request: web.Request, lane: Lane, works: Sequence[Work]) -> str:
+    """Start writing reasons; they are counted when they are there."""
+    laters, owner = request.app[SERVICE].laters, _ASKING.get().owner
+    name = laters.begin(lane, works, owner)
+
+    def done(task: "asyncio.Task[list[Outcome]]") -> None:
+        if not task.cancelled() and task.exception() is None:
+            _counted(request, works, task.result())
+
+    laters.of(name, owner).add_done_callback(done)
+    return name
 
 
 async def _judge(request: web.Request) -> web.Response:
@@ -259,7 +295,7 @@ async def _judge(request: web.Request) -> web.Response:
     outcomes = await _outcomes(request, served.reasons if now else served.scores, tasks, left)
     name = ""
     if asked.reasons == "later":
-        name = request.app[SERVICE].laters.begin(served.reasons, tasks, _ASKING.get().owner)
+        name = _begin_later(request, served.reasons, tasks)
     return _json(
         {
             "id": name or None,
@@ -279,7 +315,7 @@ async def _by_policy(
     if asked.reasons == "later":
         served = _ASKING.get().serving.judge(policy.policy.model)
         tasks = [JudgeTask(sample, check.criterion) for check in policy.checks]
-        name = request.app[SERVICE].laters.begin(served.reasons, tasks, _ASKING.get().owner)
+        name = _begin_later(request, served.reasons, tasks)
         reasons = "later"
     return _json(
         {
@@ -326,7 +362,7 @@ def _recorded(
     for check in decision.checks:
         service.metrics.checked(policy.name, check["criterion"], check["found"])
     for outcome in outcomes:
-        service.metrics.judged(outcome, known=True)
+        service.metrics.judged(outcome, known=True, owner=_ASKING.get().owner)
     return verdict
 
 
@@ -473,7 +509,8 @@ async def _later(request: web.Request) -> web.StreamResponse:
             headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"}
         )
         await stream.prepare(request)
-        await asyncio.wait([task])
+        while not (await asyncio.wait([task], timeout=_STILL_S))[0]:
+            await stream.write(b": still being written\n\n")
         data = json.dumps(_written(name, task), ensure_ascii=False)
         await stream.write(f"event: judgment\ndata: {data}\n\n".encode())
         await stream.write_eof()

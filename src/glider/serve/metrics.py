@@ -58,6 +58,14 @@ class Metrics:
             "glider_checks", "What the checks of policies found.",
             ["policy", "criterion", "found"], registry=registry,
         )  # fmt: skip
+        self._of_keys = {
+            name: Counter(f"glider_key_{name}", help, ["key", label], registry=registry)
+            for name, label, help in (
+                ("requests", "status", "Requests of a key, by the name of its owner."),
+                ("outcomes", "kind", "Judgments, failures, comparisons."),
+                ("tokens", "direction", "Tokens that the model read and wrote."),
+            )
+        }
         of_checks = {
             "promised_false_block_rate": "Share of good texts that it blocks at most, 95 %.",
             "promise_prompts": "Labelled prompts behind the promise.",
@@ -81,15 +89,23 @@ class Metrics:
             for name, help in of_lanes.items()
         }
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
+    def answered(self, route: str, status: int, seconds: float, owner: str | None) -> None:
         """Count an answered request; `route` is the pattern of a known route."""
         if self._registry is not None:
+            if owner is not None:
+                self._of_keys["requests"].labels(owner, str(status)).inc()
             self._requests.labels(route, str(status)).inc()
             self._seconds.labels(route).observe(seconds)
 
-    def judged(self, outcome: "Outcome", *, known: bool) -> None:
+    def judged(self, outcome: "Outcome", *, known: bool, owner: str | None) -> None:
         """Count an outcome, of a configured criterion or of one from the request."""
         if self._registry is not None:
+            if owner is not None:
+                self._of_keys["outcomes"].labels(owner, outcome.kind).inc()
+                parts = outcome.orders if outcome.kind == "comparison" else (outcome,)
+                for usage in (part.usage for part in parts):
+                    self._of_keys["tokens"].labels(owner, "input").inc(usage.prompt_tokens)
+                    self._of_keys["tokens"].labels(owner, "output").inc(usage.completion_tokens)
             self._outcomes.labels(outcome.criterion if known else OTHER, outcome.kind).inc()
 
     def decided(self, policy: str, verdict: str, because: str) -> None:
@@ -103,8 +119,8 @@ class Metrics:
             self._found.labels(policy, criterion, found).inc()
 
     def refused(self, reason: str) -> None:
-        """Count a request that was not judged: `deadline`, `late`, `full`, `gone`, `key`, `log` or
-        `stopping`.
+        """Count a request that was not judged: `deadline`, `late`, `full`, `gone`, `key`,
+        `limit`, `log` or `stopping`.
         """
         if self._registry is not None:
             self._refused.labels(reason).inc()

@@ -39,6 +39,7 @@ _ERRORS = {
     "413": "Longer than the bounds.",
     "415": "Not application/json.",
     "422": "Not of the route's shape, or it cannot be judged.",
+    "429": "The key is over its limit; see Retry-After.",
     "502": "The engine refuses.",
     "503": "Not in time, too much waits, or the engine is down; see Retry-After.",
 }

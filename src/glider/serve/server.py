@@ -14,6 +14,7 @@ from glider.data.library import load_criterion
 from glider.judging.settings import ModelSettings, Progress
 from glider.serve.app import Service, make_app
 from glider.serve.keys import Keys
+from glider.serve.limits import check_limits
 from glider.serve.service import ServedJudge, Serving
 from glider.serve.settings import Config, ServeSettings
 
@@ -72,12 +73,15 @@ class Server:
         self._serving: Serving | None = None
         self._reloading = asyncio.Lock()
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
         self._closing: set[asyncio.Task[None]] = set()
 
     def _read(self) -> tuple[Config, Keys]:
         path = self.settings.config
         config = Config.of(self.models) if path is None else Config.load(path, self.models)
-        return config, Keys.load(self.settings.keys)
+        keys = Keys.load(self.settings.keys)
+        check_limits(config.limits, keys.names)
+        return config, keys
 
     async def run(self) -> None:
         """Serve until a signal arrives."""
@@ -129,21 +133,39 @@ class Server:
             shutdown_timeout=self.settings.stop_within_s,
         )
         await self._runner.setup()
-        site = web.TCPSite(
-            self._runner, self.settings.host, self.settings.port, ssl_context=self._tls
-        )
         try:
-            await site.start()
+            loop, host = asyncio.get_running_loop(), self.settings.host
+            self._listener = await loop.create_server(
+                self._connection, host, self.settings.port, ssl=self._tls, backlog=1024
+            )
         except OSError as exc:
             where = f"{self.settings.host}:{self.settings.port}"
             raise RunError(
                 f"cannot listen at {where}: {exc.strerror or exc}", hint="--port takes another"
             ) from exc
-        self.port = self._runner.addresses[0][1]
+        self.port = self._listener.sockets[0].getsockname()[1]
         kind = "https" if self._tls else "http"
         self._notify(
             f"serving {', '.join(serving.judges)} at {kind}://{self.settings.host}:{self.port}"
         )
+
+    def _connection(self) -> asyncio.Protocol:
+        """Return the protocol of a new connection; it is closed if no headers come in time."""
+        assert self._runner is not None
+        assert self.service is not None
+        make = self._runner.server
+        assert make is not None
+        silent, protocol = self.service.silent, make()
+        silent.add(protocol)
+
+        def close_silent() -> None:
+            if protocol in silent:
+                silent.discard(protocol)
+                protocol.force_close()
+
+        seconds = self.service.serving.config.bounds.header_seconds
+        asyncio.get_running_loop().call_later(seconds, close_silent)
+        return protocol
 
     async def _measure(self, judge: ServedJudge) -> None:
         failure = await judge.measure(load_criterion(_MEASURED_UNDER))
@@ -203,6 +225,8 @@ class Server:
         if self.service is not None:
             self.service.stopping = True
             self.service.laters.cancel()
+        if self._listener is not None:
+            self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
         try:

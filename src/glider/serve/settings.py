@@ -14,6 +14,7 @@ from glider.core.settings import Flag
 from glider.data.library import criteria_asked, library
 from glider.data.yaml_files import mapping, read_text
 from glider.judging.settings import JudgeSettings, ModelSettings
+from glider.serve.limits import KeyLimit
 from glider.serve.policies import Policy
 from glider.serve.verdict_log import LogSettings
 
@@ -67,6 +68,8 @@ class Bounds(Frozen):
     body_bytes: int = Field(default=4_000_000, ge=1000)
     chars: int = Field(default=200_000, ge=100)
     """Total length of a request's texts, in code points."""
+    header_seconds: float = Field(default=10.0, gt=0)
+    """Time until the first request of a connection must have its headers."""
     body_seconds: float = Field(default=10.0, gt=0)
     """Time until the body must have arrived."""
     waiting: int = Field(default=1000, ge=1)
@@ -109,6 +112,8 @@ class Config(Frozen):
     criteria: dict[str, Criterion]
     bounds: Bounds = Bounds()
     policies: dict[str, Policy] = Field(default_factory=dict)
+    limits: dict[str, KeyLimit] = Field(default_factory=dict)
+    """By the name of a key, or `default`."""
     log: LogSettings | None = None
     """Where the policies' verdicts are logged; nowhere, if not given."""
 

@@ -6,6 +6,7 @@ metadata. A verdict that cannot be logged is withheld: the policy's `on_error` r
 
 import hashlib
 import random
+import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,10 @@ class LogSettings(Frozen):
     """If texts are hashed or left out, reasons and quotes are left out."""
     rows: int = _Field(default=100_000, ge=1)
     """Verdicts per folder; after that a new one is started."""
+    megabytes: float | None = _Field(default=None, gt=0)
+    """Size of a folder after which a new one is started."""
+    hours: float | None = _Field(default=None, gt=0)
+    """Age of a folder after which the next verdict starts a new one."""
 
 
 class VerdictLog:
@@ -53,7 +58,7 @@ class VerdictLog:
         asked = (check.criterion for policy in policies for check in policy.checks)
         self._criteria: dict[str, Criterion] = {one.name: one for one in asked}
         self._drawn = random.SystemRandom()
-        self._row = 0
+        self._row, self._since = 0, time.monotonic()
         self._run = self._begun()
 
     @property
@@ -88,9 +93,10 @@ class VerdictLog:
         """
         if self.settings.share < 1 and self._drawn.random() >= self.settings.share:
             return
-        if self._row >= self.settings.rows:
-            self._run.close()
-            self._run, self._row = self._begun(), 0
+        if self._is_full():
+            before, self._run = self._run, self._begun()
+            self._row, self._since = 0, time.monotonic()
+            before.close()
         told = {
             "policy": policy.name,
             "verdict": verdict.verdict,
@@ -105,6 +111,18 @@ class VerdictLog:
         self._run.record_sample(row, Sample(id=sample.id, fields=fields, metadata=told))
         for outcome in outcomes or _unjudged(policy, sample, verdict, self._judge):
             self._run.record(row, self._without_texts(outcome))
+
+    def _is_full(self) -> bool:
+        asked = self.settings
+        if self._row >= asked.rows:
+            return True
+        if asked.hours is not None and time.monotonic() - self._since >= 3600 * asked.hours:
+            return self._row > 0
+        return asked.megabytes is not None and self._size() >= 1e6 * asked.megabytes
+
+    def _size(self) -> int:
+        files = (self.path / name for name in ("samples.jsonl", "journal.jsonl"))
+        return sum(file.stat().st_size for file in files)
 
     def _kept(self, text: str) -> str:
         if self.settings.texts == "whole":

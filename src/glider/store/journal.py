@@ -6,6 +6,7 @@ A process killed at any moment leaves at most one broken last line; opening agai
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -27,12 +28,18 @@ def append_to(file: int, body: dict[str, Any]) -> None:
     """Write one line. When this returns, a killed process keeps it.
 
     Raises:
-        OSError: the disk is full or gone.
+        OSError: the disk is full or gone; nothing of the line stays, so that the next one is whole.
     """
     line = (json.dumps(body, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
-    written = os.write(file, line)
-    while written < len(line):
-        written += os.write(file, line[written:])
+    written = 0
+    try:
+        while written < len(line):
+            written += os.write(file, line[written:])
+    except OSError:
+        if written:
+            with suppress(OSError):
+                os.ftruncate(file, os.fstat(file).st_size - written)
+        raise
 
 
 def cut_broken_tail(path: Path) -> None:
