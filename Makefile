@@ -3,6 +3,7 @@
 #             SLOW=1 the tests that take a minute each
 # make nano   the shipped judge anew, of the judgments in DATA=FOLDER: examples, training, adapter, figures,
 #             and whether they lie within the intervals of the shipped ones; over three hours on two cores
+# make integrations  each tool that has an adapter, installed anew, with a judge inside; HOSTS="trl mlflow" only these
 # make check  format, lint, types, layers
 PYTHON ?= python3
 VENV   ?= .venv
@@ -22,7 +23,7 @@ endif
 
 DATA   ?= ../shared/data
 NANO   ?= runs/nano
-.PHONY: demo test check format docs clean browser nano
+.PHONY: demo test check format docs clean browser nano integrations
 
 demo: $(VENV)/.core
 	$(BIN)/glider demo
@@ -83,6 +84,10 @@ ifeq ($(CI),true)
 	@command -v chromium >/dev/null || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null \
 	|| { apt-get update -qq && apt-get install -y -qq chromium >/dev/null; }
 endif
+
+# Each host gets an environment of its own in build/integrations; needs a network, and npm for promptfoo.
+integrations: $(VENV)/.core
+	$(BIN)/python tests/integrations/run.py $(HOSTS)
 
 # The site, from the same files; a broken link fails.
 docs: $(VENV)/.docs

@@ -285,3 +285,11 @@ _ADAPTER: TypeAdapter[Judgment | Failure | Comparison] = TypeAdapter(Outcome)
 def outcome_from(data: Mapping[str, Any]) -> Judgment | Failure | Comparison:
     """Read an outcome back from plain data, told apart by `kind`."""
     return _ADAPTER.validate_python(data)
+
+
+def as_record(outcome: Judgment | Failure | Comparison) -> dict[str, Any]:
+    """An outcome as JSON values, without the model's raw text; `outcome_from` reads it."""
+    record = outcome.model_dump(mode="json")
+    for part in (record, *record.get("orders", ())):
+        part.pop("raw_text", None)
+    return record

@@ -20,7 +20,7 @@ from aiohttp import WSCloseCode, web
 
 from glider._version import __version__
 from glider.core.errors import BackendError, GliderError, MissingExtra, RunError
-from glider.core.judgments import Comparison, Failure, Judgment, Outcome, Usage
+from glider.core.judgments import Comparison, Failure, Judgment, Outcome, Usage, as_record
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
 from glider.judging.judge import Work
@@ -300,7 +300,7 @@ async def _judge(request: web.Request) -> web.Response:
         {
             "id": name or None,
             "model": served.name,
-            "outcomes": [ours.plain(outcome) for outcome in outcomes],
+            "outcomes": [as_record(outcome) for outcome in outcomes],
             "reasons": {"now": "here", "later": "later", "none": "none"}[asked.reasons],
         }
     )
@@ -321,7 +321,7 @@ async def _by_policy(
         {
             "id": name or None,
             "model": _ASKING.get().serving.judge(policy.policy.model).name,
-            "outcomes": [ours.plain(outcome) for outcome in outcomes],
+            "outcomes": [as_record(outcome) for outcome in outcomes],
             "reasons": reasons,
             "verdict": verdict.model_dump(mode="json"),
         }
@@ -524,7 +524,7 @@ def _written(name: str, task: "asyncio.Task[list[Outcome]]") -> dict[str, Any]:
     if task.cancelled() or (error := task.exception()) is not None:
         code = "stopped" if task.cancelled() else _code(error)
         return {"id": name, "status": "failed", "error": {"code": code}}
-    return {"id": name, "status": "done", "outcomes": [ours.plain(one) for one in task.result()]}
+    return {"id": name, "status": "done", "outcomes": [as_record(one) for one in task.result()]}
 
 
 def _code(error: BaseException | None) -> str:
@@ -535,7 +535,7 @@ def _code(error: BaseException | None) -> str:
 
 async def _compare(request: web.Request) -> web.Response:
     served, comparisons = await _compared(request, ours.CompareRequest)
-    return _json({"model": served.name, "outcome": ours.plain(comparisons[0])})
+    return _json({"model": served.name, "outcome": as_record(comparisons[0])})
 
 
 async def _rank(request: web.Request) -> web.Response:
@@ -547,7 +547,7 @@ async def _rank(request: web.Request) -> web.Response:
                 {"index": int(name.rpartition(" ")[2]) - 1, "p_preferred": p}
                 for name, p in ranking(comparisons)
             ],
-            "comparisons": [ours.plain(one) for one in comparisons],
+            "comparisons": [as_record(one) for one in comparisons],
         }
     )
 

@@ -15,11 +15,11 @@ from aiohttp import WSMsgType, web
 from pydantic import Field, model_validator
 
 from glider.core.base import Frozen
-from glider.core.judgments import Outcome
+from glider.core.judgments import Outcome, as_record
 from glider.serve.bodies import parse_body
 from glider.serve.settings import Bounds
 from glider.serve.wires.base import WireError
-from glider.serve.wires.ours import Asked, Verdict, parsed, plain
+from glider.serve.wires.ours import Asked, Verdict, parsed
 
 JudgeText = Callable[[str, bool], Awaitable[tuple[Verdict, Sequence[Outcome]]]]
 """Judges a text; the flag says that it is whole."""
@@ -128,7 +128,7 @@ async def stream(
                         "release": part,
                         "held": text.held,
                         "verdict": verdict.model_dump(mode="json"),
-                        "outcomes": [plain(outcome) for outcome in outcomes],
+                        "outcomes": [as_record(outcome) for outcome in outcomes],
                     }
                     await socket.send_json(last)
                     return

@@ -210,11 +210,3 @@ def pair_tasks(asked: CompareRequest | RankRequest, load: Load) -> list[PairTask
     if not all(text.strip() for text in asked.outputs):
         raise WireError("outputs: a text is empty", param="outputs")
     return list(round_robin(asked.sample(outputs=asked.outputs), criterion))
-
-
-def plain(outcome: Judgment | Failure | Comparison) -> dict[str, Any]:
-    """An outcome as JSON, without the model's raw text."""
-    body = outcome.model_dump(mode="json")
-    for part in (body, *body.get("orders", ())):
-        part.pop("raw_text", None)
-    return body

@@ -1,0 +1,1 @@
+"""Adapters: a judge inside other tools. Importing an adapter imports its host; this does not."""

@@ -1,0 +1,66 @@
+"""any-guardrail: a criterion as a guardrail.
+
+A failed judgment raises `JudgmentFailed`: its result type needs a verdict, and there is none.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from any_guardrail import Guardrail, GuardrailOutput, GuardrailUsage, SpanResult
+
+from glider.core.criteria import Criterion
+from glider.integrations.shared import CriteriaJudge, JudgeLike
+
+
+class GliderGuardrail(Guardrail):
+    """Valid is a text whose expected score is `pass_from` or more.
+
+    `score` is any-guardrail's risk: 0 for the highest level, 1 for the lowest.
+    """
+
+    def __init__(
+        self,
+        criterion: str | Criterion,
+        pass_from: float,
+        judge: JudgeLike = "embedded",
+        maps: Mapping[str, str] | None = None,
+    ) -> None:
+        """Set up a guardrail.
+
+        Args:
+            pass_from: least score that is valid, on the rubric's scale.
+        """
+        self._asked = CriteriaJudge(criterion, judge, maps=maps)
+        self._pass_from = pass_from
+
+    def validate(self, output: str, **texts: Any) -> GuardrailOutput:
+        """Judge a text.
+
+        Args:
+            texts: `input`, `context`, `reference`, or others by `maps`.
+
+        Raises:
+            JudgmentFailed: there is no judgment.
+        """
+        (reply,) = self._asked.ask({**texts, "output": output})
+        judgment = reply.outcome.or_raise()
+        assert reply.points is not None
+        assert reply.share is not None
+        spans = [
+            SpanResult(start=s.start, end=s.end, text=highlight.phrase, label=judgment.criterion)
+            for highlight in judgment.highlights
+            for s in highlight.spans
+        ]
+        return GuardrailOutput(
+            valid=reply.points >= self._pass_from,
+            explanation=judgment.reasoning,
+            score=1 - reply.share,
+            spans=spans,
+            usage=GuardrailUsage(
+                model_id=judgment.judge,
+                latency_ms=1000 * judgment.usage.seconds,
+                prompt_tokens=judgment.usage.prompt_tokens,
+                completion_tokens=judgment.usage.completion_tokens,
+            ),
+            extra={"glider": reply.record},
+        )
