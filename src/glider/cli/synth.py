@@ -79,7 +79,7 @@ def make(
     `glider synth PLAN` makes a run folder (every answer journaled, funnel.json, funnel.html).
     `glider synth preview PLAN` prints three records. `glider synth export RUN` writes a labelled
     set, pairs to train on and a card. `glider synth report RUN` writes the page.
-    `glider synth taxonomy` lists subjects and criteria.
+    `glider synth taxonomy` lists what is drawn from.
 
     Exit 4: no record was kept.
     """
@@ -205,7 +205,9 @@ def report(
 def taxonomy(
     as_json: bool = typer.Option(False, "--json", help="Print all of it as JSON."),
 ) -> None:
-    """List the subjects and criteria that a plan draws from, by group."""
+    """List what a plan draws from: subjects and criteria by group, profiles, crafted cases."""
+    from glider.synth.families import families
+    from glider.synth.profiles import shipped_profiles
     from glider.synth.taxonomy import CriterionOutline, Domain, shipped, titles
 
     found, named = shipped(), titles()
@@ -219,6 +221,10 @@ def taxonomy(
                     for group, entries in groups.items()
                 }
                 for kind, groups in parts.items()
+            }
+            | {
+                "profiles": {name: p.title for name, p in shipped_profiles().items()},
+                "families": {name: family.title for name, family in families().items()},
             },
             indent=1,
         )
@@ -229,6 +235,8 @@ def taxonomy(
             print(f"\n{group}: {named[group]} ({len(entries)})")
             print("  " + ", ".join(entry.name for entry in entries))
         print()
+    print("profiles of scores: " + ", ".join(shipped_profiles()))
+    print("families of crafted cases: " + ", ".join(families()))
 
 
 def show_funnel(funnel: "Funnel") -> None:
@@ -245,6 +253,8 @@ def show_funnel(funnel: "Funnel") -> None:
         say("[bold]read blind[/]", f"by {by}: {told}; n={sum(funnel.verdicts[by].values())}")
         for line in funnel.matrix(by):
             say("", "  " + line)
+    for (stage, reason), n in funnel.lost_parts.most_common():
+        say("[yellow]criteria left out[/]", f"of kept documents, not {stage}: {reason}, {n}")
     if funnel.kept:
         cost = f", {funnel.usage.cost / funnel.kept:.4f} paid" if funnel.usage.cost else ""
         say("for each kept record", f"{funnel.tokens // funnel.kept} tokens{cost}")

@@ -59,8 +59,16 @@ def data_card(manifest: Mapping[str, Any], funnel: Funnel, said: ReviewReport | 
         for verdict, share in funnel.agreement(by).items():
             interval = f"{share.low:.3f} to {share.high:.3f}"
             lines.append(f"| {verdict} | {share.value:.3f} | {interval} | {share.n} |")
+        for kind in funnel.kinds_read(by):
+            found = funnel.agreement(by, kind).get("agrees")
+            if found is not None and len(funnel.kinds_read(by)) > 1:
+                interval = f"{found.low:.3f} to {found.high:.3f}"
+                lines.append(f"| agrees, {kind} | {found.value:.3f} | {interval} | {found.n} |")
         lines += ["", "Target (rows) against score read blind (columns):", "", "```"]
         lines += [*funnel.matrix(by), "```", ""]
+    if funnel.lost_parts:
+        lost = ", ".join(f"{why} {n}" for (_, why), n in funnel.lost_parts.most_common())
+        lines += [f"Criteria left out of kept documents: {lost}.", ""]
     if said is not None:
         lines += _of_people(said)
     if not funnel.verdicts:

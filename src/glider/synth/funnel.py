@@ -7,7 +7,7 @@ all texts that were read blind, kept or not.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from glider.core.judgments import Usage
 from glider.stats.estimates import Estimate, proportion
 from glider.store.atomic import write_json
 from glider.synth.curation import Curation, value_of
+from glider.synth.draw import Draw
 from glider.synth.records import STAGES, SynthRecord
 
 
@@ -40,6 +41,8 @@ class Funnel:
     criteria: set[str] = field(default_factory=set)
     verdicts: dict[str, Counter[str]] = field(default_factory=dict)
     """Verdict counts by verifier."""
+    verdicts_by_kind: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict)
+    """Counts of (kind, verdict) by verifier."""
     confusion: dict[str, Counter[tuple[str, int, int]]] = field(default_factory=dict)
     """Counts of (scale, target, blind score) by verifier."""
 
@@ -51,6 +54,8 @@ class Funnel:
         scale = "pair" if draw.kind == "pair" else _scale(draw.criterion.rubric.scores)
         for target, check in record.checks:
             self.verdicts.setdefault(check.by, Counter())[check.verdict] += 1
+            of_kind = self.verdicts_by_kind.setdefault(check.by, Counter())
+            of_kind[_kind_of(draw), check.verdict] += 1
             if check.score is not None:
                 cell = (scale, target, check.score)
                 self.confusion.setdefault(check.by, Counter())[cell] += 1
@@ -97,12 +102,23 @@ class Funnel:
             found.append((stage, n))
         return found
 
-    def agreement(self, verifier: str) -> dict[str, Estimate]:
-        """Return the share of texts by verdict, each with a Wilson interval."""
-        counts = self.verdicts[verifier]
+    def agreement(self, verifier: str, kind: str | None = None) -> dict[str, Estimate]:
+        """Return the share of texts by verdict, each with a Wilson interval.
+
+        Args:
+            kind: only texts of this kind, one of `kinds_read`; all by default.
+        """
+        counts: Counter[str] = Counter(self.verdicts[verifier])
+        if kind is not None:
+            read = self.verdicts_by_kind[verifier]
+            counts = Counter({verdict: n for (of, verdict), n in read.items() if of == kind})
         n = sum(counts.values())
         shares = {verdict: proportion(counts[verdict], n) for verdict in _VERDICTS}
         return {name: share for name, share in shares.items() if isinstance(share, Estimate)}
+
+    def kinds_read(self, verifier: str) -> list[str]:
+        """Return the kinds of which this verifier read texts, in alphabetical order."""
+        return sorted({kind for kind, _ in self.verdicts_by_kind[verifier]})
 
     def data(self) -> dict[str, Any]:
         """Return everything as plain data."""
@@ -137,14 +153,9 @@ class Funnel:
             },
             "noise": {
                 by: {
-                    "verdicts": {
-                        verdict: {
-                            "share": share.value,
-                            "low": share.low,
-                            "high": share.high,
-                            "n": share.n,
-                        }
-                        for verdict, share in self.agreement(by).items()
+                    "verdicts": _shares(self.agreement(by)),
+                    "kinds": {
+                        kind: _shares(self.agreement(by, kind)) for kind in self.kinds_read(by)
                     },
                     "confusion": [
                         {"scale": scale, "target": target, "read": read, "texts": n}
@@ -184,6 +195,20 @@ class Funnel:
 
 
 _VERDICTS = ("agrees", "off by one", "contradicts", "cannot tell")
+
+
+def _kind_of(draw: Draw) -> str:
+    """Return a record's kind; of a real text whose label was kept, the label is people's own."""
+    if draw.original is None:
+        return draw.kind
+    return "adapted, label kept" if draw.original.score == draw.target else "adapted, flipped"
+
+
+def _shares(agreement: Mapping[str, Estimate]) -> dict[str, dict[str, float]]:
+    return {
+        verdict: {"share": share.value, "low": share.low, "high": share.high, "n": share.n}
+        for verdict, share in agreement.items()
+    }
 
 
 def _scale(scores: tuple[int, ...]) -> str:

@@ -77,10 +77,12 @@ def _stages(funnel: Funnel) -> list[dict[str, Any]]:
 
 
 def _noise(funnel: Funnel, by: str) -> dict[str, Any]:
+    kinds = funnel.kinds_read(by)
     return {
         "by": by,
         "n": sum(funnel.verdicts[by].values()),
         "verdicts": funnel.agreement(by),
+        "kinds": {k: funnel.agreement(by, k)["agrees"] for k in kinds if len(kinds) > 1},
         "tables": list(_tables(funnel, by)),
     }
 

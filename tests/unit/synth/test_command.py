@@ -273,6 +273,8 @@ def test_the_plan_and_the_taxonomy_are_printed(tmp_path):
     assert sum(len(g["domains"]) for g in told["domains"].values()) >= 685
     shown = glider("synth", "taxonomy", cwd=tmp_path).stdout
     assert "criteria in" in shown
+    assert "profiles of scores: cefr-b2-speaking" in shown
+    assert set(told["families"]) >= {"toxicity", "injection"}
     help = glider("synth", "--help", cwd=tmp_path).stdout
     assert "--teacher" in help
     assert "preview" in help

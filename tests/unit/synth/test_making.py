@@ -275,7 +275,11 @@ def test_real_texts_are_moved_to_other_subjects_with_their_label_kept_or_flipped
     assert 5 < len(flipped) < 19
     assert {r.draw.original.id for r in records} == {"r1", "r2"}
     assert all("at the pier" in q.messages[-1].content for q in backend.requests if "mat" in q.id)
+    (noise,) = made.funnel.data()["noise"].values()  # where the label was kept, it is people's
+    assert noise["kinds"]["adapted, flipped"]["agrees"]["n"] == len(flipped)
+    assert noise["kinds"]["adapted, label kept"]["agrees"]["share"] == 1
     export_synthesis(tmp_path / "run", tmp_path / "out", SynthExportSettings(people=0))
+    assert "| agrees, adapted, flipped | 1.000 |" in (tmp_path / "out/card.md").read_text()
     with gzip.open(tmp_path / "out/labelled.jsonl.gz", "rt") as file:
         rows = [json.loads(line) for line in file]
     assert {row["meta"]["adapted_from"]["id"] for row in rows} == {"r1", "r2"}
