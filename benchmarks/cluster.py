@@ -3,11 +3,13 @@
     python benchmarks/cluster.py                       # both, here
     python benchmarks/cluster.py --only speed --n 4000
     python benchmarks/cluster.py --only kills --actor-kills 50 --driver-kills 10
+    python benchmarks/cluster.py --only memory --memory-rows 1000000
 
 Speed: rows a second from the first outcome to the last, beside what the engine could do (each
 actor answers eight requests at once, so 160 rows a second), with the same file on no cluster as a
 reference. Kills: a run is judged while actors are killed at random and its driver is killed and
-resumed with another number of actors; then every row must have exactly one outcome.
+resumed with another number of actors; then every row must have exactly one outcome. Memory: what
+the driver holds early in a long run, and at its last row.
 """
 
 import argparse
@@ -20,6 +22,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +49,8 @@ def main() -> None:
     made.add_argument("--kill-rows", type=int, default=6000, help="rows of the run that is killed")
     made.add_argument("--actor-kills", type=int, default=50)
     made.add_argument("--driver-kills", type=int, default=10)
-    made.add_argument("--only", choices=["speed", "kills"])
+    made.add_argument("--memory-rows", type=int, default=100_000)
+    made.add_argument("--only", choices=["speed", "kills", "memory"])
     args = made.parse_args()
     result: dict[str, Any] = {"facts": facts(), "settings": settings(args)}
     with tempfile.TemporaryDirectory(prefix="glider-bench-") as place:
@@ -58,10 +62,9 @@ def main() -> None:
         os.environ["PYTHONPATH"] = paths
         sys.path.insert(0, str(folder / "plugin"))
         os.chdir(folder)
-        if args.only != "kills":
-            result["speed"] = speed(args)
-        if args.only != "speed":
-            result["kills"] = kills(args)
+        for name, measure in {"speed": speed, "memory": memory, "kills": kills}.items():
+            if args.only in (None, name):
+                result[name] = measure(args)
     path = save(args.out, "cluster" if args.only is None else f"cluster-{args.only}", result)
     print(machine(result["facts"]), "load", result["facts"]["load_at_start"], "\n")
     _show(result)
@@ -106,7 +109,7 @@ def _timed(rep: int, actors: int, n: int) -> dict[str, Any]:
         "rows_per_s": round((n - 1) / seconds, 1),
         "ideal": max(actors, 1) * _AT_ONCE * 1000 / _MS,
         "driver_cpu_ms_per_row": round(1000 * (time.process_time() - cpu) / n, 3),
-        "peak_memory_mb": _peak_mb(),
+        "memory_mb": _memory_mb("VmRSS"),
     }
 
 
@@ -120,9 +123,35 @@ def _rows(n: int) -> Path:
     return path
 
 
-def _peak_mb() -> int:
+def _memory_mb(what: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith(what))
+
+
+# ---- memory
+
+
+def memory(args: argparse.Namespace) -> dict[str, Any]:
+    rows, held = args.memory_rows, dict[int, int]()
+
+    numbers = count(1)
+
+    def look(row: int, outcome: Any) -> None:
+        if (n := next(numbers)) in (rows // 10, rows):
+            held[n] = _memory_mb("VmRSS")
+
+    began = time.monotonic()
+    judge_file(
+        _rows(rows), "c.yaml", Path("memory"), settings=JudgeSettings(model="timed/1"),
+        cluster=ClusterSettings(on="ray", actors=2), on_outcome=look,
+    )  # fmt: skip
+    return {
+        "rows": rows,
+        "mb_after_a_tenth": held[rows // 10],
+        "mb_at_the_last_row": held[rows],
+        "peak_mb_with_the_summary": _memory_mb("VmHWM"),
+        "seconds": round(time.monotonic() - began),
+    }
 
 
 # ---- kills
@@ -218,17 +247,18 @@ def _show(result: dict[str, Any]) -> None:
                 span([100 * one["rows_per_s"] / one["ideal"] for one in ones], 0) + " %",
                 span([one["start_s"] for one in ones]),
                 span([one["driver_cpu_ms_per_row"] for one in ones], 2),
-                max(one["peak_memory_mb"] for one in ones),
+                max(one["memory_mb"] for one in ones),
                 f"{ones[0]['rows']} x {len(ones)}",
             ]
             for actors, ones in by_actors.items()
         ]
         heads = ["what", "rows/s", "ideal", "of ideal", "s to the first outcome",
-                 "driver CPU ms/row", "driver peak MB", "n"]  # fmt: skip
+                 "driver CPU ms/row", "driver MB", "n"]  # fmt: skip
         print(table(heads, lines))
-    if "kills" in result:
-        shown = {key: value for key, value in result["kills"].items() if key != "sessions"}
-        print(table(["kills", "n"], [[key.replace("_", " "), n] for key, n in shown.items()]))
+    for name in ("memory", "kills"):
+        shown = {key: n for key, n in result.get(name, {}).items() if key != "sessions"}
+        if shown:
+            print(table([name, "n"], [[key.replace("_", " "), n] for key, n in shown.items()]))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def started(folder, *words):
 
 
 def ended(process):
-    _, said = process.communicate(timeout=280)
+    _, said = process.communicate(timeout=600)
     return process.returncode, said
 
 
@@ -78,7 +78,7 @@ def judged(folder):
 
 def until_some_are_judged(folder, *, shards):
     """Wait until so many shards were begun, and something is in the last of them."""
-    until = time.monotonic() + 240
+    until = time.monotonic() + 400
     while time.monotonic() < until:
         found = journals(folder / "run")[1:]
         if len(found) >= shards and found[-1].stat().st_size:
@@ -91,6 +91,7 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs ray")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @needs_ray
 def test_actors_that_die_cost_only_what_kills_them(folder):
     n = 120
@@ -116,6 +117,7 @@ def test_actors_that_die_cost_only_what_kills_them(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @needs_ray
 def test_a_run_goes_on_after_its_driver_was_killed_and_after_ctrl_c(folder):
     """Killed with 2 actors, interrupted with 1, finished without Ray: nothing lost or doubled."""

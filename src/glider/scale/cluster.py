@@ -84,6 +84,7 @@ class Cluster:
         self._chunks: Chunks | None = None
         self._fresh: deque[tuple[int, Outcome]] = deque()
         self._stop: GliderError | None = None
+        self._closed = False
         try:
             for _ in range(how.actors):
                 self._start()
@@ -310,6 +311,9 @@ class Cluster:
 
     def close(self) -> None:
         """End the actors, and the cluster if it was started here; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True  # Whatever is asked of Ray after its shutdown starts it anew.
         for actor in self._actors:
             with suppress(Exception):
                 self._ray.kill(actor.handle)
@@ -317,7 +321,6 @@ class Cluster:
         take_over(shards, _ENDS_WITHIN_S)
         self._asked.clear()
         if self._started_ray:
-            self._started_ray = False
             self._ray.shutdown()
 
     def __enter__(self) -> Self:
