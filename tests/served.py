@@ -83,7 +83,7 @@ async def serving(engine=None, *, keys=None, config=None, file=None, **more):
     """A server and a client for it; both end with the block."""
     engine = engine if engine is not None else Engine()
     config = config or Config.of(ModelSettings())
-    settings = ServeSettings(port=0, stop_within_s=0.5, config=file, **more)
+    settings = ServeSettings(**{"port": 0, "stop_within_s": 0.5, "config": file} | more)
     server = Server(settings, ModelSettings())
     judge = ServedJudge("glider", Judge(engine), config.bounds)
     judges = {"glider": judge}
