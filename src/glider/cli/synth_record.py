@@ -1,6 +1,7 @@
 """A record of a synthesis as a person reads it, its quotes marked."""
 
 from glider.cli.show import terminal
+from glider.core.criteria import Criterion
 from glider.core.judgments import Highlight
 from glider.synth.records import SynthRecord, Text
 from glider.synth.steps import question_of
@@ -12,23 +13,29 @@ def print_record(record: SynthRecord) -> None:
     scale = draw.criterion.rubric
     _say(
         f"record {record.number} · {record.stage} · {draw.kind} · {draw.domain} · "
-        f"{draw.criterion.heading}, {scale.low} to {scale.high}",
+        f"{draw.source if draw.aspects else draw.criterion.heading}, {scale.low} to {scale.high}",
         "bold",
     )
-    _say(question_of(draw))
-    for score, level in scale.levels.items():
-        _say(f"  {score} = {level}", "dim")
+    if not draw.aspects:
+        _print_criterion(record, draw.criterion)
     if not record.kept:
         _say(f"lost, not {record.stage}: {record.reason}", "red")
         _say(f"  {record.seen}")
     for text in record.texts:
+        if text.criterion is not None:
+            _say(text.criterion.heading, "bold")
+            _print_criterion(record, text.criterion)
         _print_text(text, draw.fault)
     _say("")
 
 
+def _print_criterion(record: SynthRecord, criterion: Criterion) -> None:
+    _say(question_of(record.draw, criterion))
+    for score, level in criterion.rubric.levels.items():
+        _say(f"  {score} = {level}", "dim")
+
+
 def _print_text(text: Text, fault: str) -> None:
-    if text.criterion is not None:
-        _say(text.criterion.heading, "bold")
     for name, words in text.material.items():
         _say(f"<{name}>", "cyan")
         _print_marked(name, words, text.right.highlights)

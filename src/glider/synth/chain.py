@@ -177,7 +177,7 @@ class _Record:
             why = "the answer is not the texts that were asked for"
             seen = f"{error}: {error.raw_text or ''}"[:200]
             raise _RecordLost(Rejected("written", why, seen)) from error
-        self._refuse(check_material(draw, material, self.plan.duplicates))
+        self._refuse(check_material(draw, material, self.plan))
         sample = sample_of(draw, material, id=f"{draw.number}")
         if not self.claim([field.text for field in sample.judged]):
             raise _RecordLost(

@@ -12,6 +12,7 @@ from glider.core.tasks import COMPARED
 from glider.synth.draw import Draw
 from glider.synth.duplicates import jaccard
 from glider.synth.languages import other_language
+from glider.synth.plan import Plan
 from glider.synth.steps import Written, most_characters, question_of
 from glider.text.words import words
 
@@ -30,12 +31,18 @@ _PROMPT_WORDS = re.compile(
     r"|\blength of each\b",
     re.IGNORECASE,
 )
+_OF_ITSELF = re.compile(
+    r"\b(?:the|this) (?:rewritten |revised |original )?text\b|\bthe (?:question|answer) is:",
+    re.IGNORECASE,
+)
+"""What a small model says of a text in place of the text."""
 _OF_A_JUDGE = re.compile(r"\b(?:this|the|a|that) (?:bad |careful )?judge(?:'s)?\b", re.IGNORECASE)
 _ENDED = re.compile(r"[.!?。！？…][\"'”’»)\]]*$")
 _HTML = re.compile(r"<!doctype html|<html[\s>]", re.IGNORECASE)
 _LEAST_ASKED = 4
 """Minimum words of a question or level whose verbatim occurrence in a text counts as a leak."""
 _MOST_REPEATED = 0.3
+_ANY_PLAN = Plan()
 _ABOUT_REFUSALS = ("safety", "fairness")
 _MOST_WORDS, _LEAST_WORDS = 3.0, 0.34
 """Accepted range of the text's length, as multiples of the requested length."""
@@ -52,12 +59,12 @@ class Rejected:
 
 
 def check_material(
-    draw: Draw, material: Mapping[str, str], duplicates: float = 1.0
+    draw: Draw, material: Mapping[str, str], plan: Plan = _ANY_PLAN
 ) -> Rejected | None:
     """Check for wrong lengths, elisions, refusals, leaked prompt words and identical texts.
 
     Args:
-        duplicates: of an adapted record, the Jaccard index from which a text is still the real one.
+        plan: how texts are written, and from which Jaccard index an adapted text is the real one.
     """
     for name, text in material.items():
         if draw.passage is not None and text == draw.passage:
@@ -74,10 +81,13 @@ def check_material(
             return Rejected("legal", "HTML in place of a text", _around(text, found))
         if leak := _leak(text, draw):
             return Rejected("legal", *leak)
+        rewritten = plan.writing == "stepwise" and name in draw.judged_names
+        if rewritten and (found := _OF_ITSELF.search(text)):
+            return Rejected("legal", "speaks of itself", _around(text, found))
         if len(text) >= most_characters(draw) - 2:
             return Rejected("legal", "cut off at the greatest length", text[-80:])
         if draw.original is not None and any(
-            jaccard(text, real) >= duplicates for real in draw.original.texts.values()
+            jaccard(text, real) >= plan.duplicates for real in draw.original.texts.values()
         ):
             return Rejected("distinct", "still the real text", text[:120])
         if not draw.code and (why := other_language(text, draw.language)):

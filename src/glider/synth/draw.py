@@ -274,7 +274,7 @@ class Drawer:
         plan, rng = self.plan, Random(f"{self.plan.seed}:{number}:{kind}")
         domain = self._entry(rng, self.taxonomy.domains, False)
         if kind == "profile":
-            own = self._profile(rng)
+            own = self._profile(rng, domain.name)
         elif kind == "crafted":
             own = self._crafted(rng)
         else:
@@ -297,7 +297,7 @@ class Drawer:
             **own,
         )
 
-    def _profile(self, rng: Random) -> dict[str, Any]:
+    def _profile(self, rng: Random, domain: str) -> dict[str, Any]:
         name = rng.choice(list(self._profiles))
         profile = self._profiles[name]
         part, scores = rng.choice(profile.parts), SCALES[profile.scores]
@@ -316,7 +316,9 @@ class Drawer:
             "target": aspects[0].target,
             "wrong": aspects[0].wrong,
             "aspects": aspects,
-            "tags": {"output": profile.field},
+            # What the document was asked for; its criteria share it, so they stay together.
+            "tags": {"context": "TASK", "output": profile.field},
+            "passage": f"{profile.title}: {part.name}. Topic: {domain}.",
             "brief": f"{profile.about.strip()} {part.about.strip()}",
             "source": part.name,
             "words": _length(rng, part.words),
@@ -553,7 +555,8 @@ def _fields(
     needed = set(BRACED.findall(criterion.question))
     if scenario is not None and scenario.context:
         needed.add("context")
-    answered = kind == "pair" or scenario is not None
+    # Twins share the text that they answer, so that they are never taken for independent.
+    answered = kind in ("pair", "minimal") or scenario is not None
     if answered:
         fitting = [roles for roles in COMBINATIONS if needed | {"input", "output"} <= set(roles)]
     else:

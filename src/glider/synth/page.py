@@ -105,9 +105,7 @@ def _shown(record: SynthRecord) -> dict[str, Any]:
         "number": record.number,
         "kind": draw.kind,
         "domain": draw.domain,
-        "criterion": draw.criterion.heading,
-        "question": question_of(draw),
-        "levels": draw.criterion.rubric.levels,
+        "title": draw.criterion_group if draw.aspects else draw.criterion.heading,
         "fault": draw.fault,
         "source": draw.source,
         "texts": [_text(record, text) for text in record.texts],
@@ -115,9 +113,11 @@ def _shown(record: SynthRecord) -> dict[str, Any]:
 
 
 def _text(record: SynthRecord, text: Text) -> dict[str, Any]:
-    own = text.criterion
+    criterion = record.criterion_of(text)
     return {
-        "criterion": own.heading if own is not None else "",
+        "criterion": text.criterion,
+        "question": question_of(record.draw, criterion),
+        "levels": criterion.rubric.levels,
         "fields": _marked(text.material, text.right),
         "right": text.right,
         "wrong": text.wrong,

@@ -229,14 +229,14 @@ def sample_of(draw: Draw, material: Mapping[str, str], *, id: str) -> Sample:
     return Sample(id=id, fields=tuple(fields))
 
 
-def question_of(draw: Draw) -> str:
-    """Return the question with this record's field names."""
+def question_of(draw: Draw, criterion: Criterion | None = None) -> str:
+    """Return a criterion's question with this record's field names; the record's by default."""
     judged = " and ".join(draw.judged_names)
     names: dict[str, str] = {**dict(draw.tags.items()), "output": judged}
     return re.sub(
         r"\{(input|context|reference|output)\}",
         lambda found: names[found[1]],
-        draw.criterion.question,
+        (criterion or draw.criterion).question,
     ).strip()
 
 

@@ -85,6 +85,12 @@ def test_material_that_is_right_where_it_would_be_wrong_elsewhere():
     assert check_material(draw, material(draw, page)) is None
     draw = draw_of()
     assert check_material(draw, material(draw, GOOD, GOOD)).reason == "two fields are the same text"
+    # "The text" may be a contract; of a small teacher that rewrites, it is the text itself.
+    about = GOOD + " The text answers the council."
+    assert check_material(draw, material(draw, about)) is None
+    stepwise = PLAN.model_copy(update={"writing": "stepwise"})
+    assert check_material(draw, material(draw, GOOD), stepwise) is None
+    assert check_material(draw, material(draw, about), stepwise).reason == "speaks of itself"
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def test_what_is_drawn_fits_together():
         if d.kind == "several":
             assert "\n2. " in d.criterion.question
         if d.kind == "minimal":
+            assert {"input", "output"} <= set(d.tags)
             assert d.second in scores
             assert d.second != d.target
 

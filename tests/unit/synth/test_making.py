@@ -246,6 +246,8 @@ def test_a_document_has_a_score_under_each_criterion_of_its_profile(tmp_path):
     with gzip.open(folder / "labelled.jsonl.gz", "rt") as file:
         rows = [json.loads(line) for line in file]
     assert len({row["id"] for row in rows}) == 36
+    # The criteria of a document share what was asked, so they are one cluster everywhere.
+    assert len({row["context"] for row in rows}) == len({row["output"] for row in rows}) == 12
     assert {row["criterion"]["name"] for row in rows} == {
         "grammar-and-vocabulary", "discourse", "interaction",
     }  # fmt: skip
