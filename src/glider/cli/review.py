@@ -51,7 +51,7 @@ def start(run: Path = _RUN, *, settings: ReviewSettings, server: ServerSettings)
     """Serve a page on which people judge, blind, and then say what they think of the judge.
 
     Prints one link for each person. Ctrl-C ends it; the same command goes on. Of a folder of
-    `glider synth`, people answer nine questions about each kept text and its judgment.
+    `glider synth`, people answer questions about each kept text and its judgments.
     """
     from glider.review.begin import begin
     from glider.review.serve import serve

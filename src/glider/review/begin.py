@@ -12,6 +12,7 @@ from glider.data import yaml_files
 from glider.review.items import ReviewItem, draw, run_items
 from glider.review.plan import (
     FOLDER,
+    REJECTED_QUESTIONS,
     SYNTH_QUESTIONS,
     Mode,
     Question,
@@ -103,7 +104,8 @@ def begin(run: Path, settings: ReviewSettings) -> Review:
     if mode == "form" and not questions:
         raise SetupError("--mode form asks only your own questions", hint="--form FORM.yaml")
     if mode == "synth":
-        questions = (*SYNTH_QUESTIONS, *questions)
+        rejected = any(item.rejected for _, item in items)
+        questions = (*SYNTH_QUESTIONS, *(REJECTED_QUESTIONS if rejected else ()), *questions)
     plan = new_plan(
         manifest.run_id,
         draw(items, settings.sample, by=settings.by or "", seed=settings.seed or 0),
@@ -197,7 +199,9 @@ def _go_on(run: Path, settings: ReviewSettings) -> Review:
                 "another",
             )
     if settings.form is not None and _questions(settings.form) != tuple(
-        question for question in plan.questions if question not in SYNTH_QUESTIONS
+        question
+        for question in plan.questions
+        if question not in (*SYNTH_QUESTIONS, *REJECTED_QUESTIONS)
     ):
         raise SetupError(f"this review was begun with other questions than {settings.form} has",
                          hint=f"move {run / FOLDER} away to begin another")  # fmt: skip

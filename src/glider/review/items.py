@@ -16,9 +16,12 @@ from pydantic import Field
 from glider.core.base import Frozen, content_hash
 from glider.core.criteria import Criterion
 from glider.core.errors import DataError
-from glider.core.judgments import Comparison, Failure, Judgment
+from glider.core.judgments import Comparison, Failure, Judgment, Step
 from glider.core.samples import Sample
 from glider.store.run import AskedCriteria, outcomes, samples
+
+REJECTED = "rejected judgment"
+"""Name of the step that holds a wrong judgment of the same text, where data was made with one."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class ReviewItem:
     def is_pair(self) -> bool:
         """Whether two outputs are compared."""
         return isinstance(self.outcome, Comparison)
+
+    @property
+    def rejected(self) -> Step | None:
+        """A wrong judgment of the same text, where data was made with one."""
+        return next((step for step in self.outcome.steps if step.name == REJECTED), None)
 
     @cached_property
     def content(self) -> str:

@@ -46,6 +46,12 @@ SYNTH_QUESTIONS = (
     Question(key="marks_right", text="Do the marks show what decides the score?"),
 )
 """The questions about made data: material, criterion, rubric and judgment."""
+REJECTED_QUESTIONS = (
+    Question(key="rejected_score_wrong", text="Is the rejected judgment's score wrong?"),
+    Question(key="rejected_reason_wrong", text="Is its reason wrong?"),
+    Question(key="rejected_marks_wrong", text="Do its quotes fail to show what decides?"),
+)
+"""Asked where made data has a rejected judgment beside the right one."""
 
 
 class ReviewPlan(AnyManifest):

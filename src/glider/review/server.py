@@ -295,6 +295,7 @@ class _Review:
                 "reasoning": outcome.reasoning,
                 "marks": [span.model_dump() for mark in outcome.highlights for span in mark.spans],
                 "unplaced": [mark.phrase for mark in outcome.highlights if not mark.spans],
+                "rejected": None if item.rejected is None else item.rejected.text,
             }
         first = next((o for o in outcome.orders if isinstance(o, Judgment)), None)
         return {

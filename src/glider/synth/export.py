@@ -26,7 +26,7 @@ from glider.formats.base import Format, Reading
 from glider.formats.grammar import quote_at
 from glider.formats.nano import MAX_QUOTES
 from glider.models.fetch import sha256_of
-from glider.review.plan import SYNTH_QUESTIONS
+from glider.review.plan import REJECTED_QUESTIONS, SYNTH_QUESTIONS
 from glider.store.atomic import new_folder, refuse_filled, write_json, write_whole
 from glider.store.journal import read_journal
 from glider.store.manifest import read_manifest
@@ -283,6 +283,7 @@ def to_check(record: SynthRecord) -> dict[str, Any]:
     """
     draw, text = record.draw, record.texts[0]
     task = task_of(record, text)
+    asked = (*SYNTH_QUESTIONS, *(REJECTED_QUESTIONS if text.wrong else ()))
 
     def shown(judged: Judged | None) -> dict[str, Any] | None:
         if judged is None:
@@ -301,8 +302,8 @@ def to_check(record: SynthRecord) -> dict[str, Any]:
         "levels": {str(score): level for score, level in task.criterion.rubric.levels.items()},
         "right": shown(text.right),
         "wrong": shown(text.wrong),
-        "questions": {question.key: question.text for question in SYNTH_QUESTIONS},
+        "questions": {question.key: question.text for question in asked},
         "item": task.id,
         "person": None,
-        "verdicts": dict.fromkeys(question.key for question in SYNTH_QUESTIONS),
+        "verdicts": dict.fromkeys(question.key for question in asked),
     }

@@ -1,8 +1,9 @@
 """What people say of made data: kept texts as a run for `glider review`, and its verdicts.
 
 `glider review` looks at runs of a judge. A synthesis becomes one in `RUN/people`: each kept text
-with its right judgment, which the teacher is the judge of. The review lies in that folder, so the
-people's answers stay with the synthesis, and every card and page made afterwards counts them.
+with its right judgment, of which the teacher is the judge, and the rejected one beside it. The
+review lies in that folder, so the people's answers stay with the synthesis, and every card and page
+made afterwards counts them.
 """
 
 import shutil
@@ -10,10 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from glider.core.errors import RunError
-from glider.core.judgments import Judgment
+from glider.core.judgments import Judgment, Step
 from glider.review.answered import read_answered
 from glider.review.answers import read_people
 from glider.review.figures import review_report
+from glider.review.items import REJECTED
 from glider.review.plan import FOLDER as REVIEW
 from glider.review.results import ReviewReport
 from glider.review.words import figure_text
@@ -21,7 +23,7 @@ from glider.store.atomic import new_folder
 from glider.store.journal import read_journal
 from glider.store.manifest import Manifest, read_manifest
 from glider.store.run import RunFolder
-from glider.synth.records import SynthManifest, SynthRecord, task_of
+from glider.synth.records import SynthManifest, SynthRecord, Text, task_of
 
 FOLDER = "people"
 
@@ -75,12 +77,21 @@ def people_run(run: Path) -> Path:
                             normalized=task.criterion.rubric.normalize(text.right.score),
                             reasoning=text.right.reasoning,
                             highlights=text.right.highlights,
+                            steps=_rejected(text),
                         ),
                     )
                     rows += 1
         if not rows:
             raise RunError(f"{run} has no kept text that people can look at")
     return folder
+
+
+def _rejected(text: Text) -> tuple[Step, ...]:
+    if text.wrong is None:
+        return ()
+    quotes = "".join(f"\n“{mark.phrase}”" for mark in text.wrong.highlights)
+    said = f"Score {text.wrong.score}. {text.wrong.reasoning}{quotes}"
+    return (Step(name=REJECTED, text=said, score=float(text.wrong.score)),)
 
 
 def said_by_people(run: Path) -> ReviewReport | None:

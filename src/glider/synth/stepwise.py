@@ -151,8 +151,10 @@ def _what(draw: Draw, role: Role, alone: bool) -> str:
     Args:
         alone: there is no message to answer.
     """
-    own = _texts_of_group(draw.criterion_group).get(_KEYS[role])
-    if own is not None:
+    # The judged text is of the kind that the criterion is about, whatever its role.
+    key = "answer" if role == draw.judged else _KEYS[role]
+    own = _texts_of_group(draw.criterion_group).get(key)
+    if own is not None and ("the material" not in own or "context" in draw.tags):
         what = f"Write {own}."
     elif role == "input":
         what = "Write the message that this person sends to an assistant."

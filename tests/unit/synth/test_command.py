@@ -12,8 +12,10 @@ from collections import Counter
 
 import pytest
 from in_process import glider
+from review_server import ask, serving
 from synth_teacher import follow
 
+from glider.review.begin import load_review
 from glider.store.journal import read_journal
 from glider.synth.records import CallRecord, SynthRecord
 from glider.testing.server import FakeServer
@@ -191,13 +193,15 @@ def test_what_people_say_of_the_texts_is_in_the_card_on_the_page_and_in_the_term
     assert "Verdicts of people: none yet" in (folder / "out/card.md").read_text()
     rows = lines(folder / "out/check.jsonl")
     assert {row["questions"].keys() == row["verdicts"].keys() for row in rows} == {True}
+    assert {len(row["questions"]) for row in rows} == {12}
     for person, wrong in (("ana", 2), ("ben", 1)):
         filled = [
             {
                 **row,
                 "person": person,
                 "verdicts": dict.fromkeys(row["verdicts"], "yes")
-                | {"score_right": "no" if n < wrong else "Yes", "text_real": None},
+                | {"score_right": "no" if n < wrong else "Yes", "text_real": None}
+                | {"rejected_reason_wrong": "partly"},
             }
             for n, row in enumerate(rows)
         ]
@@ -216,6 +220,7 @@ def test_what_people_say_of_the_texts_is_in_the_card_on_the_page_and_in_the_term
     score = verdicts["Is the score right?"]
     assert score["counts"] == {"yes": 7, "no": 3}
     assert score["yes"]["low"] < score["yes"]["value"] == 0.7 < score["yes"]["high"]
+    assert verdicts["Is its reason wrong?"]["counts"] == {"partly": 10}
     who = "2 people (ana, ben) gave 10 answers on 5 of"
     glider("synth", "report", "run", cwd=folder)
     card = (folder / "later/card.md").read_text()
@@ -223,9 +228,12 @@ def test_what_people_say_of_the_texts_is_in_the_card_on_the_page_and_in_the_term
         assert who in shown
         assert "Is the score right?" in shown
     assert "| Is the score right? | 70 % [" in card
-    # The same review is served: by default with the nine questions.
     report = glider("review", "report", "run", cwd=folder)
     assert "What people say of the data" in report.stdout
+    with serving(load_review(folder / "run/people")) as links:
+        shown = ask(links["ana"], f"api/visit/{rows[0]['item']}")[1]["judgment"]
+    assert shown["reasoning"] == rows[0]["right"]["reason"]
+    assert rows[0]["wrong"]["reason"] in shown["rejected"]
 
 
 @pytest.mark.parametrize(

@@ -262,6 +262,9 @@ function showReveal(judgment) {
     return make("li", { className: "mark" }, make("q", { textContent: field ? slice(field.text, span.start, span.end) : "", dir: "auto" }));
   });
   $("said-marks").replaceChildren(...quotes, ...judgment.unplaced.map((phrase) => make("li", { className: "mark" }, make("q", { textContent: phrase }), make("span", { className: "quiet", textContent: "not in the text" }))));
+  $("rejected").hidden = !judgment.rejected;
+  $("rejected-text").textContent = judgment.rejected || "";
+  $("rejected-text").dir = "auto";
   $("save-verdict").hidden = $("verdicts").hidden = !state.asks_score;
   if (!state.asks_score) {
     $("shown-first").append($("reveal"));
