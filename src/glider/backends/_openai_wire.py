@@ -11,11 +11,12 @@ answer records every such change.
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 from glider.backends._complaints import Complaint
-from glider.backends.labels import from_answer
+from glider.backends.labels import from_answer, is_bare_label
 from glider.core.errors import BadResponse, Filtered, NoAnswer
 from glider.core.generation import GenerationRequest
 from glider.core.judgments import Usage
@@ -51,6 +52,18 @@ _BOUNDED = {
 _GRAMMAR_FIELDS = ("response_format", "structured_outputs", "grammar")
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 _CUT_OFF = ("length", "max_tokens", "model_length")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a reply says; the fields are those of a `Generation`."""
+
+    text: str
+    finish: Literal["stop", "length"]
+    label_logprobs: dict[str, float] | None
+    constrained: bool
+    """A grammar was requested."""
+    masked: bool
 
 
 class Wire:
@@ -100,13 +113,19 @@ class Wire:
         if request.grammar is not None:
             grammar = request.grammar
             if self._kind == "vllm":
-                body["structured_outputs"] = {"grammar": grammar.lark}
+                # vLLM's log-probabilities are those that its grammar has left, so a bare score,
+                # which is read from them alone, is asked for without.
+                if not self._is_read_bare(request):
+                    body["structured_outputs"] = {"grammar": grammar.lark}
             elif self._kind == "llama.cpp":
                 body["grammar"] = "%llguidance {}\n" + grammar.lark
             elif self._kind != "none" and grammar.json_schema is not None:
                 schema = {"name": "answer", "strict": True, "schema": dict(grammar.json_schema)}
                 body["response_format"] = {"type": "json_schema", "json_schema": schema}
         return body
+
+    def _is_read_bare(self, request: GenerationRequest) -> bool:
+        return is_bare_label(request) and "logprobs" not in self._dropped
 
     def most_tokens(self, sent: Mapping[str, Any]) -> int:
         """Return the maximum number of answer tokens that `sent` allows."""
@@ -123,8 +142,8 @@ class Wire:
 
     def answer(
         self, reply: Mapping[str, Any], request: GenerationRequest, sent: Mapping[str, Any]
-    ) -> tuple[str, Literal["stop", "length"], dict[str, float] | None, bool]:
-        """Return text, finish, label log-probabilities and whether a grammar was requested.
+    ) -> Answer:
+        """Read a reply.
 
         Raises:
             BadResponse: the reply has no choice, or the choice has no text.
@@ -159,11 +178,18 @@ class Wire:
         # vLLM returns only the continuation; others may or may not repeat the opening.
         whole = self._kind != "vllm" and said.lstrip().startswith(opening)
         lead = "" if whole or (thought and not said) else opening
-        return (
-            thought + lead + (said.lstrip() if thought else said),
-            "length" if cut_off else "stop",
-            _labels(choice, request, "" if thought else lead),
-            any(field in sent for field in _GRAMMAR_FIELDS),
+        text = thought + lead + (said.lstrip() if thought else said)
+        labels = _labels(choice, request, "" if thought else lead)
+        constrained = any(field in sent for field in _GRAMMAR_FIELDS)
+        if not constrained and self._kind == "vllm" and self._is_read_bare(request) and labels:
+            text = request.opening + max(labels, key=labels.__getitem__)
+        return Answer(
+            text=text,
+            finish="length" if cut_off else "stop",
+            label_logprobs=labels,
+            constrained=constrained,
+            # llama.cpp reports the model's own probabilities; of others it is not known.
+            masked=constrained and self._kind != "llama.cpp",
         )
 
     def adapt(self, complaint: Complaint, sent: Mapping[str, Any]) -> str:

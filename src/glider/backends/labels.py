@@ -8,7 +8,7 @@ labels signals doubt, and callers may want to see it.
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from glider.core.generation import Labels, is_log_probability
+from glider.core.generation import GenerationRequest, Labels, is_log_probability
 
 Distribution = Mapping[str, float]
 """Token text to natural-log probability; usually of the likeliest tokens only."""
@@ -64,6 +64,16 @@ def label_logprobs(
 def _add(a: float, b: float) -> float:
     high, low = max(a, b), min(a, b)
     return high if low == -math.inf else high + math.log1p(math.exp(low - high))
+
+
+def is_bare_label(request: GenerationRequest) -> bool:
+    """Whether the answer is one token of one label, so that probabilities alone say what it is."""
+    labels = request.labels
+    return (
+        labels is not None
+        and request.opening.endswith(labels.after)
+        and request.decoding.max_tokens == 1
+    )
 
 
 def from_answer(

@@ -281,14 +281,13 @@ class OpenAIBackend(Backend):
                 cost = reserved if charged is None else charged
                 usage = usage.model_copy(update={"cost": charged})
                 job.spent = job.spent + usage.model_copy(update={"seconds": 0.0})
-                text, finish, label_logprobs, constrained = self._wire.answer(
-                    reply, job.request, sent
-                )
+                answer = self._wire.answer(reply, job.request, sent)
                 outcome = Generation(
-                    text=text,
-                    finish=finish,
-                    label_logprobs=label_logprobs,
-                    constrained=constrained,
+                    text=answer.text,
+                    finish=answer.finish,
+                    label_logprobs=answer.label_logprobs,
+                    constrained=answer.constrained,
+                    masked=answer.masked,
                     adjusted=self._wire.adjusted(job.request, sent),
                     usage=job.spent.model_copy(update={"seconds": usage.seconds}),
                     retries=job.retries,

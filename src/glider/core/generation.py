@@ -70,8 +70,11 @@ class Generation:
     """The whole answer, the request's opening included."""
     finish: Literal["stop", "length"] = "stop"
     label_logprobs: Mapping[str, float] | None = None
-    """Natural-log probability of each label, unconstrained; None where not asked or not known, or
+    """Natural-log probability of each label; None where not asked or not known, or
     where one of the numbers is no probability: what the others are is then not known either."""
+    masked: bool = False
+    """`label_logprobs` were taken after the grammar had ruled out all else: how likely each label
+    is beside the others is known, and how likely any label is at all is not."""
     constrained: bool = False
     """The grammar was enforced while decoding."""
     adjusted: tuple[str, ...] = ()

@@ -357,7 +357,8 @@ class Judge:
         mass: float | None = None
         # All or none: averaging distributions with bare scores would weight them unequally.
         if known and len(known) == len(readings):
-            mass = sum(m for _, m in known) / len(known)
+            if not any(answer.masked for _, answer in readings):
+                mass = sum(m for _, m in known) / len(known)
             probs = {s: sum(p[s] for p, _ in known) / len(known) for s in rubric.scores}
             singles = [sum(s * p for s, p in spread.items()) for spread, _ in known]
             score = max(probs, key=probs.__getitem__)

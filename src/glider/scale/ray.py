@@ -11,15 +11,15 @@ from concurrent.futures import Future
 from typing import Any
 
 from glider.backends.base import Backend, Capabilities, Limits, settle
-from glider.backends.labels import Distribution, from_answer
+from glider.backends.labels import Distribution, from_answer, is_bare_label
 from glider.core.criteria import Criterion
 from glider.core.errors import BackendError, BadRecord, GliderError
-from glider.core.generation import Generation, GenerationRequest
+from glider.core.generation import Decoding, Generation, GenerationRequest
 from glider.core.judgments import Comparison, Usage
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
 from glider.formats import make_format
-from glider.formats.base import Format
+from glider.formats.base import Format, Prompt
 from glider.judging.judge import Judge
 
 _TEXTS = ("input", "context", "reference", "output")
@@ -66,7 +66,7 @@ def to_row(
     }
     if prompt.labels is not None:
         sampling["logprobs"] = _MOST_LOGPROBS
-    if prompt.grammar is not None:
+    if prompt.grammar is not None and not _is_bare(prompt, sampling["max_tokens"]):
         sampling["structured_outputs"] = {"grammar": prompt.grammar.lark}
     return {"messages": messages, "sampling_params": sampling, _CARRIED: carried}
 
@@ -101,6 +101,18 @@ def from_row(
     (outcome,) = reader.judge_many([task])
     assert not isinstance(outcome, Comparison)
     return _flat(outcome.model_dump(mode="json"))
+
+
+def _is_bare(prompt: Prompt, max_tokens: int) -> bool:
+    return is_bare_label(
+        GenerationRequest(
+            id="",
+            messages=prompt.messages,
+            opening=prompt.opening,
+            labels=prompt.labels,
+            decoding=Decoding(max_tokens=max_tokens),
+        )
+    )
 
 
 def _flat(outcome: dict[str, Any]) -> dict[str, Any]:
@@ -152,13 +164,19 @@ class _Answered(Backend):
         # Ray drops why an answer ended; one of full length did not end by itself.
         n, most = int(row.get("num_generated_tokens") or 0), request.decoding.max_tokens
         tokens = _tokens(row)
+        found = None
+        if request.labels and tokens:
+            found = from_answer(request.labels, request.opening, tokens, lambda _: None)
+        bare = is_bare_label(request)
+        if bare and found:
+            text = max(found, key=found.__getitem__)
         return Generation(
             text=request.opening + text,
             finish="length" if n >= most else "stop",
-            label_logprobs=from_answer(request.labels, request.opening, tokens, lambda _: None)
-            if request.labels and tokens
-            else None,
-            constrained=request.grammar is not None,
+            label_logprobs=found,
+            constrained=request.grammar is not None and not bare,
+            # vLLM's log-probabilities are those that its grammar has left.
+            masked=request.grammar is not None and not bare,
             usage=Usage(prompt_tokens=int(row.get("num_input_tokens") or 0), completion_tokens=n),
         )
 

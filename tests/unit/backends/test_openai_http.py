@@ -513,7 +513,7 @@ def test_grammars(kind, grammar, added):
     plain = wire(kind).body(ask())
     body = wire(kind).body(ask(grammar=grammar))
     assert {name: value for name, value in body.items() if name not in plain} == added
-    assert wire(kind).answer(reply(), ask(grammar=grammar), body)[3] == bool(added)
+    assert wire(kind).answer(reply(), ask(grammar=grammar), body).constrained == bool(added)
 
 
 BEGUN = {"role": "assistant", "content": "Score: "}
@@ -540,7 +540,7 @@ def test_openings(kind, last, flags, said, text):
     assert (body["messages"][-1] == BEGUN) == (last == "assistant")
     names = ("continue_final_message", "add_generation_prompt")
     assert {name: body[name] for name in names if name in body} == flags
-    assert wire(kind).answer(reply(said), request, body)[0] == text
+    assert wire(kind).answer(reply(said), request, body).text == text
 
 
 def test_headers():
@@ -662,7 +662,8 @@ def test_a_proxy_that_cannot_be_is_named_by_its_variable(monkeypatch, value):
 )
 def test_answers(answer, expected):
     if isinstance(expected, tuple):
-        assert wire().answer(answer, ask(), {})[:2] == expected
+        found = wire().answer(answer, ask(), {})
+        assert (found.text, found.finish) == expected
     else:
         with pytest.raises(expected) as caught:
             wire().answer(answer, ask(), {})
@@ -680,7 +681,8 @@ def test_an_opening_stands_behind_what_was_thought_first():
                   "top_logprobs": []}, {"token": "4", "top_logprobs": [{"token": "4",
                   "logprob": -0.5}]}]  # fmt: skip
         answer = reply("<think>x</think>\n" + said, logprobs={"content": tokens})
-        text, _, logprobs, _ = wire().answer(answer, asked, {})
+        found = wire().answer(answer, asked, {})
+        text, logprobs = found.text, found.label_logprobs
         assert text == "<think>x</think>Score: 4"
         assert logprobs == ({"4": -0.5, "5": -float("inf")} if lead else None)
 
@@ -749,15 +751,47 @@ def test_label_log_probabilities():
 )
 def test_an_endpoint_without_log_probabilities(logprobs):
     request = ask(labels=Labels(texts=("1", "2"), after="Score: "), opening="Score: ")
-    assert wire().answer(reply("2", logprobs=logprobs), request, {})[2] is None
+    assert wire().answer(reply("2", logprobs=logprobs), request, {}).label_logprobs is None
 
 
 def test_the_sum_of_two_tokens_is_at_most_certain():
     top = [{"token": "2", "logprob": -0.6931}, {"token": " 2", "logprob": -0.6931}]
     logprobs = {"content": [{"token": "2", "top_logprobs": top}]}
     request = ask(labels=Labels(texts=("1", "2"), after="Score: "), opening="Score: ")
-    found = wire().answer(reply("2", logprobs=logprobs), request, {})[2]
+    found = wire().answer(reply("2", logprobs=logprobs), request, {}).label_logprobs
     assert found == {"1": -float("inf"), "2": 0.0}  # 0.50001 twice
+
+
+SPREAD = {"content": [{"token": "The", "top_logprobs": [
+    {"token": "The", "logprob": -0.5}, {"token": "2", "logprob": -1.2}, {"token": "1", "logprob": -2.3},
+]}]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "constrained", "masked", "text"),
+    [
+        ("vllm", False, False, "Score: 2"),  # read from unmasked probabilities
+        ("llama.cpp", True, False, "Score: The"),
+        ("none", False, False, "Score: The"),
+    ],
+)
+def test_a_bare_score_has_probabilities_that_no_grammar_has_masked(kind, constrained, masked, text):
+    request = ask(
+        grammar=LARK, labels=Labels(texts=("1", "2"), after="Score: "), opening="Score: ",
+        decoding=Decoding(max_tokens=1),
+    )  # fmt: skip
+    body = wire(kind).body(request)
+    found = wire(kind).answer(reply("The", logprobs=SPREAD), request, body)
+    assert (found.constrained, found.masked, found.text) == (constrained, masked, text)
+    assert found.label_logprobs == {"1": -2.3, "2": -1.2}
+
+
+@pytest.mark.parametrize(("kind", "masked"), [("vllm", True), ("auto", True), ("llama.cpp", False)])
+def test_under_a_grammar_how_likely_any_label_is_is_not_known(kind, masked):
+    request = ask(grammar=BOTH, labels=Labels(texts=("1", "2"), after="Score: "), opening="Score: ")
+    body = wire(kind).body(request)
+    found = wire(kind).answer(reply("2", logprobs=SPREAD), request, body)
+    assert found.masked == masked
 
 
 # ---- secrets, setting up, closing

@@ -60,6 +60,28 @@ def test_an_answer_becomes_the_record_of_a_journal():
     assert outcome.usage.prompt_tokens == 90
 
 
+def test_a_bare_score_is_asked_without_a_grammar_and_read_from_probabilities():
+    spread = {"The": math.log(0.6), "2": math.log(0.3), "4": math.log(0.1)}
+    row = to_row(ROW, criterion=CRITERION, format=BARE)
+    assert "structured_outputs" not in row["sampling_params"]
+    found = from_row(
+        answered(row, "The", [("The", spread)]), criterion=CRITERION, judge="vllm/x", format=BARE
+    )
+    assert found["score"] == 2
+    assert json.loads(found["outcome"])["mass"] == pytest.approx(0.4)
+
+
+def test_probabilities_under_a_grammar_have_no_mass():
+    spread = {"3": math.log(0.7), "4": math.log(0.3)}
+    text = "3\nQuotes:\n- The bridge is open.\nReason: It is closed."
+    row = answered(to_row(ROW, criterion=CRITERION), text, [("3", spread)])
+    outcome = json.loads(from_row(row, criterion=CRITERION, judge="vllm/x")["outcome"])
+    assert outcome["score"] == 3
+    assert outcome["score_probs"]["3"] == pytest.approx(0.7)
+    assert outcome["mass"] is None
+    assert outcome["highlights"][0]["match"] == "exact"
+
+
 def test_without_logprobs_there_is_no_distribution():
     row = answered(to_row(ROW, criterion=CRITERION, format=BARE), "3", logprobs=None)
     found = from_row(row, criterion=CRITERION, judge="vllm/x", format=BARE)
