@@ -3,8 +3,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import BROKEN, JUDGE, text
 from guardrails import Guard
+from guardrails.settings import settings
 
 from glider.integrations.guardrails_ai import GliderValidator
+
+
+@pytest.fixture(autouse=True)
+def _no_reports(monkeypatch):
+    """Guardrails reports its use to its makers by default; both of its switches, off."""
+    monkeypatch.setattr(settings.rc, "enable_metrics", False)
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
 
 
 def guard(judge=JUDGE, on_fail="noop"):
