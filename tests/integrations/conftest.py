@@ -195,7 +195,7 @@ def recipe(tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=800,
         )
         if "cannot fetch" in done.stdout + done.stderr:
             pytest.skip("the model cannot be had here")

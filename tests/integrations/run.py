@@ -41,7 +41,7 @@ class Host:
 
 
 HOSTS = {
-    "inspect_ai": Host("Inspect", "inspect-ai"),
+    "inspect_ai": Host("Inspect", "inspect-ai", ["trio"]),
     "deepeval": Host("deepeval", "deepeval", ["typesafe-sdk"]),
     "trl": Host("TRL", "trl"),
     "openevals": Host("openevals and LangSmith", "openevals", ["langsmith", "pandas"]),

@@ -99,6 +99,12 @@ def test_a_log_is_scored_again_by_name(asked, tmp_path):
     assert by_name(read_eval_log(log.location))["conciseness"].metrics["mean"].value == 3.0
 
 
+def test_it_works_under_trio_too(asked, tmp_path, monkeypatch):
+    monkeypatch.setenv("INSPECT_ASYNC_BACKEND", "trio")
+    log = evaluated([text(4), BROKEN], tmp_path, glider_scorer("clarity", JUDGE))
+    assert by_name(log)["clarity"].metrics["mean"].value == 4.0
+
+
 def test_the_recipe_runs(recipe, tmp_path, shown):
     log = evaluated(["We open at nine, every day."], tmp_path, match())
     told, lines = recipe("Inspect", files={"log.eval": Path(log.location).read_bytes()})

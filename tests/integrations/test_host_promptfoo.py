@@ -20,7 +20,7 @@ def evaluated(asked, tmp_path):
         (tmp_path / "glider_grader.py").write_text(GRADER)
         done = subprocess.run(
             ["promptfoo", "eval", "--no-cache", "--no-write", "-j", "32", "-o", "out.json"],
-            cwd=tmp_path, capture_output=True, text=True, timeout=280,
+            cwd=tmp_path, capture_output=True, text=True, timeout=800,
         )  # fmt: skip
         out = tmp_path / "out.json"
         assert out.exists(), done.stdout + done.stderr
@@ -65,7 +65,8 @@ def test_its_own_rubrics_are_graded(evaluated):
     rows, _ = evaluated(
         [{"vars": {"said": each}, "assert": [said]} for each in (text(1), text(0), BROKEN)]
     )
-    assert [row["success"] for row in rows] == [True, False, False]
+    said = [row["gradingResult"]["reason"] for row in rows]
+    assert [row["success"] for row in rows] == [True, False, False], said
 
 
 def test_the_recipe_runs(recipe, tmp_path, shown):

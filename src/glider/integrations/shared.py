@@ -126,6 +126,7 @@ class CriteriaJudge:
 
     async def ask_async(self, texts: Texts) -> list[Reply]:
         """The same without blocking the event loop; cancelling it ends the work in the engine."""
+        await asyncio.to_thread(opened, self.asked_of)  # a model that loads must not stop the loop
         begun = self._begun(texts)
         outcomes = await asyncio.gather(*(asyncio.wrap_future(future) for _, future in begun))
         return [_reply(c, outcome) for (c, _), outcome in zip(begun, outcomes, strict=True)]
