@@ -98,7 +98,7 @@ def main() -> None:
     made.add_argument("--runs", type=Path, nargs="*", help="run folders to take scores from")
     args = made.parse_args()
     if args.runs:
-        _keep_scores(args.runs)
+        keep_scores(args.runs, SCORES)
         args.runs = [folder.name for folder in args.runs]
     rows = []
     for case in cases(args.data):
@@ -122,6 +122,13 @@ def main() -> None:
 
 def cases(data: Path) -> Iterator[Case]:
     """Every file with its cheap judge."""
+    yield from without_model(data)
+    for name, mark in (("semeval2013_answers", 2), ("cefr_sp_wiki", 4)):
+        yield embedded(data, name, mark)
+
+
+def without_model(data: Path) -> Iterator[Case]:
+    """The files whose judge is an annotator or a number of the text."""
     for criterion in ("coherence", "relevance"):
         yield annotator(data, "summeval", criterion, mark=4)
     yield annotator(data, "summeval_op", "relevance", mark=4)
@@ -133,8 +140,6 @@ def cases(data: Path) -> Iterator[Case]:
     yield measure(data, "saf_short_answers", "ROUGE-L", _rouge, mark=1)
     yield measure(data, "summedits", "length", _length, mark=1)
     yield measure(data, "shepherd_human", "length", _length, mark=4, criterion="justification")
-    for name, mark in (("semeval2013_answers", 2), ("cefr_sp_wiki", 4)):
-        yield embedded(data, name, mark)
 
 
 def annotator(data: Path, name: str, criterion: str, *, mark: float) -> Case:
@@ -165,9 +170,11 @@ def measure(
     return _by_distance(name, judge, kept, score, gold, mark, float(np.median(score)))
 
 
-def embedded(data: Path, name: str, mark: float) -> Case:
-    """The embedded model's level probabilities."""
-    kept = json.loads(SCORES.read_text("utf-8"))[name]
+def embedded(
+    data: Path, name: str, mark: float, *, scores: Path = SCORES, judge: str = "embedded model"
+) -> Case:
+    """A model's level probabilities, as they were kept."""
+    kept = json.loads(scores.read_text("utf-8"))[name]
     by_id = {r["id"]: r for r in records(data, name)}
     rows = [by_id[item] for item in kept["ids"]]
     levels = np.array(kept["levels"], np.float64)
@@ -183,7 +190,7 @@ def embedded(data: Path, name: str, mark: float) -> Case:
     assert confidence is not None
     return Case(
         name=name,
-        judge="embedded model",
+        judge=judge,
         gold=gold,
         passes=(gold >= mark).astype(np.float64),
         score=reading.expected,
@@ -232,7 +239,7 @@ def _length(rows: Sequence[dict[str, Any]]) -> Floats:
     return np.array([len(r["output"]) for r in rows], np.float64)
 
 
-def _keep_scores(folders: Sequence[Path]) -> None:
+def keep_scores(folders: Sequence[Path], path: Path) -> None:
     """Scores without texts: ids and level probabilities of run folders."""
     kept = {}
     for folder in folders:
@@ -249,7 +256,7 @@ def _keep_scores(folders: Sequence[Path]) -> None:
             "ids": [ids[row] for row, _ in found],
             "probs": [[round((o.score_probs or {})[k], 5) for k in levels] for _, o in found],
         }
-    SCORES.write_text(json.dumps(kept, ensure_ascii=False) + "\n", "utf-8")
+    path.write_text(json.dumps(kept, ensure_ascii=False) + "\n", "utf-8")
 
 
 # ---- repetitions
@@ -340,7 +347,7 @@ def _note(
 
 def _note_anew(case: Case, n: int, n_set: int, rng: Generator, held: dict[str, list[bool]]) -> None:
     """The set's prompts are drawn with replacement: the file's mean is the truth."""
-    items, codes = _drawn(case.cluster, n_set, rng)
+    items, codes = drawn(case.cluster, n_set, rng)
     order = rng.permutation(len(items))
     found = _powered(case, items[order[:n]], items[order[n:]], codes[order])
     for what, powered, values in zip(
@@ -350,7 +357,7 @@ def _note_anew(case: Case, n: int, n_set: int, rng: Generator, held: dict[str, l
         _hold(held, f"{what}, labels alone", powered.classical, float(values.mean()))
 
 
-def _drawn(cluster: Ints, n: int, rng: Generator) -> tuple[Ints, Ints]:
+def drawn(cluster: Ints, n: int, rng: Generator) -> tuple[Ints, Ints]:
     """About n items in clusters drawn with replacement, and the code of each draw."""
     order = np.argsort(cluster, kind="stable")
     names, starts, sizes = np.unique(cluster[order], return_index=True, return_counts=True)

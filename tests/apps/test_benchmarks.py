@@ -48,6 +48,19 @@ def test_overhead(tmp_path):
     assert all(r["n"] / r["seconds"] < 4 / 0.01 for r in result["runs"])
 
 
+@pytest.mark.slow
+def test_serve_load(tmp_path):
+    result = bench(
+        "serve_load", tmp_path, "--reps=1", "--seconds=0.5", "--connections", "3", "--soak=2"
+    )
+    runs = result["runs"]
+    assert [r["subject"] for r in runs] == ["glider", "glider, policy and log"]
+    assert all(r["answered"] == r["requests"] > 10 and not r["others"] for r in runs)
+    # Nothing is faster than connections / delay.
+    assert all(r["per_s"] < 3 / 0.005 and r["p50_ms"] >= 5 for r in runs)
+    assert len(result["soak"]) == 10
+
+
 def test_report_cost(tmp_path):
     result = bench("report_cost", tmp_path, "--shrink=50", "--reps=2")
     runs = {(r["shape"], r["outcomes"], r["digest"]) for r in result["runs"]}
