@@ -49,6 +49,9 @@ _BOUNDED = {
 }
 """Numeric fields that may be out of an endpoint's range, and the names it may use for them."""
 
+LLGUIDANCE = "%llguidance {}\n"
+"""First line of a grammar: others that read Lark refuse it, and do not fail over the rest."""
+
 _GRAMMAR_FIELDS = ("response_format", "structured_outputs", "grammar")
 _REASONING_FIELDS = ("reasoning_content", "reasoning", "thinking")
 _CUT_OFF = ("length", "max_tokens", "model_length")
@@ -116,9 +119,9 @@ class Wire:
                 # vLLM's log-probabilities are those that its grammar has left, so a bare score,
                 # which is read from them alone, is asked for without.
                 if not self._is_read_bare(request):
-                    body["structured_outputs"] = {"grammar": grammar.lark}
+                    body["structured_outputs"] = {"grammar": LLGUIDANCE + grammar.lark}
             elif self._kind == "llama.cpp":
-                body["grammar"] = "%llguidance {}\n" + grammar.lark
+                body["grammar"] = LLGUIDANCE + grammar.lark
             elif self._kind != "none" and grammar.json_schema is not None:
                 schema = {"name": "answer", "strict": True, "schema": dict(grammar.json_schema)}
                 body["response_format"] = {"type": "json_schema", "json_schema": schema}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from typing import Any
 
+from glider.backends._openai_wire import LLGUIDANCE
 from glider.backends.base import Backend, Capabilities, Limits, settle
 from glider.backends.labels import Distribution, from_answer, is_bare_label
 from glider.core.criteria import Criterion
@@ -67,7 +68,7 @@ def to_row(
     if prompt.labels is not None:
         sampling["logprobs"] = _MOST_LOGPROBS
     if prompt.grammar is not None and not _is_bare(prompt, sampling["max_tokens"]):
-        sampling["structured_outputs"] = {"grammar": prompt.grammar.lark}
+        sampling["structured_outputs"] = {"grammar": LLGUIDANCE + prompt.grammar.lark}
     return {"messages": messages, "sampling_params": sampling, _CARRIED: carried}
 
 

@@ -504,7 +504,7 @@ FORMAT = {
         ("auto", LARK, {}),
         ("json-schema", BOTH, {"response_format": FORMAT}),
         ("json-schema", LARK, {}),
-        ("vllm", LARK, {"structured_outputs": {"grammar": 'start: "a"'}}),
+        ("vllm", LARK, {"structured_outputs": {"grammar": '%llguidance {}\nstart: "a"'}}),
         ("llama.cpp", BOTH, {"grammar": '%llguidance {}\nstart: "a"'}),
         ("none", BOTH, {}),
     ],

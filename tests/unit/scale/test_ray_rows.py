@@ -43,7 +43,9 @@ def test_a_row_is_asked_as_glider_asks():
     (request,) = backend.requests
     asked = [{"role": m.role, "content": m.content} for m in request.messages]
     assert row["messages"] == [*asked, {"role": "assistant", "content": request.opening}]
-    assert row["sampling_params"]["structured_outputs"] == {"grammar": request.grammar.lark}
+    assert row["sampling_params"]["structured_outputs"] == {
+        "grammar": "%llguidance {}\n" + request.grammar.lark
+    }
     assert row["sampling_params"]["max_tokens"] == request.decoding.max_tokens
     assert set(row) == {"messages", "sampling_params", "glider"}
 
