@@ -33,8 +33,8 @@ def serving(review, port=0):
         await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
         return runner
 
-    with AnswerBook(review.run, review.plan.people) as book:
-        tokens = links(review.run, review.plan.people)
+    with AnswerBook(review.run, review.plan.everybody) as book:
+        tokens = links(review.run, review.plan.everybody)
         runner = wait(start(make_app(review.plan, review.items, book, tokens)))
         at = runner.addresses[0][1]
         try:

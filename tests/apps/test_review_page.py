@@ -4,9 +4,10 @@ import random
 
 import pytest
 from in_process import glider
-from review_runs import HOSTILE, begun, graded_run, pair_run
+from review_runs import HOSTILE, answered, begun, graded_run, pair_run
 from review_server import free_port, serving
 
+from glider.core.judgments import Span
 from glider.review.answers import read_people
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -288,6 +289,31 @@ def test_by_touch_on_a_phone_nothing_is_wider_than_the_screen(tab, tmp_path):
         page.tap("#save-verdict")
         page.wait_for_selector("#end:not([hidden])")
     assert len(read_people(run)["ana"].current) == 2
+
+
+def test_adjudicating(tab, tmp_path):
+    run = graded_run(tmp_path / "run", 3)
+    review = begun(run, adjudicators=("dora",))
+    for drawn in review.plan.items[:2]:
+        span = Span(field="output", start=0, end=4)
+        answered(run, "ana", drawn, score=1, note="too short")
+        answered(run, "ben", drawn, score=4, spans=(span,))
+    with serving(review) as links:
+        page = tab(links["dora"])
+        sync_api.expect(page.locator("#who")).to_have_text("dora (adjudicator)")
+        assert page.locator("#others-said > li").count() == 2
+        assert "too short" in page.inner_text("#others") and page.is_hidden("#reveal")
+        page.click("text=Take these marks")
+        page.keyboard.press("4")
+        page.keyboard.press("Control+Enter")
+        sync_api.expect(page.locator("#count")).to_contain_text("1 of 2")
+        page.keyboard.press("2")
+        page.keyboard.press("Control+Enter")
+        sync_api.expect(page.locator("#end")).to_contain_text("Nothing else waits")
+    given = read_people(run)["dora"].current.values()
+    assert sorted((a.stage, a.score, len(a.spans)) for a in given) == [
+        ("adjudicated", 2, 0), ("adjudicated", 4, 1)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

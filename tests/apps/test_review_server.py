@@ -171,6 +171,55 @@ def test_made_data_is_shown_with_its_judgment_and_asked_nine_questions(tmp_path)
         assert blind(links["ana"], visit, score=None, questions=said)[1]["state"] == "done"
 
 
+def test_an_adjudicator_sees_peoples_answers_where_they_differ_and_never_the_judges(tmp_path):
+    review = begun(graded_run(tmp_path / "run", 6), adjudicators=("dora",))
+    ids = [drawn.id for drawn in review.plan.items]
+    with serving(review) as links:
+        assert visits_of(links["dora"]) == []
+        for n, id in enumerate(ids):
+            blind(links["ana"], id, score=2, note="only so so")
+            blind(links["ben"], id, score=2 + (n == 3))
+        assert [v["id"] for v in visits_of(links["dora"])] == [ids[3]]
+        seen = ask(links["dora"], f"api/visit/{ids[3]}")[1]
+        assert sorted(said["score"] for said in seen["people"]) == [2, 3]
+        told = json.dumps(seen)
+        assert "ana" not in told and "only so so" in told and "It is a" not in told
+        assert ask(links["ana"], f"api/visit/{ids[3]}")[1]["people"] == []
+        body = {"id": "1", "visit": ids[3], "content": seen["content"], "score": 3}
+        assert ask(links["dora"], "api/answer", {**body, "stage": "blind"})[0] == 422
+        assert ask(links["ana"], "api/answer", {**body, "stage": "adjudicated"})[0] == 422
+        status, said = ask(links["dora"], "api/answer", {**body, "stage": "adjudicated"})
+        assert (status, said["state"], said["judgment"]) == (200, "done", None)
+    assert read_people(review.run)["dora"].adjudicated(ids[3]).score == 3
+
+
+def test_a_queue_gives_each_item_to_whoever_is_free_until_it_has_enough(tmp_path):
+    review = begun(graded_run(tmp_path / "run", 6), mode="label", each=1, queue=True)
+    with serving(review) as links:
+
+        def waiting(name):
+            return [v["id"] for v in visits_of(links[name]) if v["state"] == "open"]
+
+        (of_ana,), (of_ben,) = waiting("ana"), waiting("ben")
+        assert of_ana != of_ben and waiting("ana") == [of_ana]  # it stays theirs
+        assert ask(links["ben"], f"api/visit/{of_ana}")[0] == 404
+        for _ in range(4):
+            assert blind(links["ana"], waiting("ana")[0])[0] == 200
+        content = ask(links["ben"], f"api/visit/{of_ben}")[1]["content"]
+        skipped = {"id": "s", "visit": of_ben, "stage": "skip", "content": content}
+        assert ask(links["ben"], "api/answer", skipped)[0] == 200
+        last = {*waiting("ben"), *waiting("ana")} - {of_ben}
+        assert len(last) == 1
+        blind(links["ana"], waiting("ana")[0])
+        for name in ("ana", "ben", "ana"):
+            for id in waiting(name):
+                blind(links[name], id)
+        assert waiting("ana") == waiting("ben") == []
+    people = read_people(review.run)
+    given = [visit for person in people.values() for visit in person.answered]
+    assert sorted(given) == sorted(drawn.id for drawn in review.plan.items)
+
+
 # The command ------------------------------------------------------------------------------------
 
 

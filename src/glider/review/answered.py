@@ -1,5 +1,6 @@
 """The answers of a review next to the judge's: the input of every statistic."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 from glider.core.errors import DataError
 from glider.core.judgments import Failure, Judgment, Span
 from glider.data.clusters import Clusters
-from glider.review.answers import Answer, Person, read_people
+from glider.review.answers import Answer, Person, pair_value, read_people, value_of
 from glider.review.begin import Review, load_review
 from glider.review.items import ReviewItem, weight
 from glider.review.plan import Visit
@@ -30,6 +31,8 @@ class AnsweredItem:
     reveal: Mapping[str, Answer]
     again: Mapping[str, Answer]
     """Each person's second answer, if the item was shown twice."""
+    adjudicated: Mapping[str, Answer]
+    """The answers of adjudicators; the latest settles the item."""
 
     @property
     def id(self) -> str:
@@ -41,16 +44,39 @@ class AnsweredItem:
         outcome = self.item.outcome
         if isinstance(outcome, Judgment):
             return float(outcome.score)
-        return self._preferred(outcome.preferred or "")
+        return pair_value(outcome.preferred or "", self.item)
 
     def value(self, answer: Answer) -> float:
-        """The score; for a pair, as in labels: 0 the first is better, 1 the second, 0.5 a tie."""
-        if self.item.is_pair:
-            return np.nan if answer.preferred is None else self._preferred(answer.preferred)
-        return np.nan if answer.score is None else float(answer.score)
+        """The answer as a number, as `value_of`."""
+        return value_of(answer, self.item)
 
-    def _preferred(self, name: str) -> float:
-        return 0.5 if not name else float(name != self.item.outcome.first)  # type: ignore[union-attr]
+    @property
+    def settled(self) -> Answer | None:
+        """The adjudicator's answer, if the item was adjudicated."""
+        return max(self.adjudicated.values(), key=lambda answer: answer.at, default=None)
+
+    @property
+    def label(self) -> float:
+        """What counts as right: the adjudicated answer; else the mean of the people's.
+
+        For a pair it is what most people prefer, else a tie. NaN if nobody has given one.
+        """
+        if self.settled is not None:
+            return self.value(self.settled)
+        given = [v for v in map(self.value, self.blind.values()) if v == v]
+        if not given:
+            return np.nan
+        if not self.item.is_pair:
+            return sum(given) / len(given)
+        votes = Counter(given).most_common(2)
+        tied = len(votes) > 1 and votes[0][1] == votes[1][1]
+        return 0.5 if tied else votes[0][0]
+
+    @property
+    def notes(self) -> list[str]:
+        """The adjudicator's note; else the people's."""
+        told = self.blind.values() if self.settled is None else [self.settled]
+        return [answer.note.strip() for answer in told if answer.note.strip()]
 
     @property
     def judge_spans(self) -> tuple[Span, ...]:
@@ -89,6 +115,12 @@ class Answered:
                     table[i, names.index(name)] = item.value(answer)
         return table
 
+    def own(self) -> Iterator[tuple[AnsweredItem, str, Answer]]:
+        """Iterate over what people answered themselves, and over adjudicated answers, by item."""
+        for item in self.items:
+            for name, answer in (*item.blind.items(), *item.adjudicated.items()):
+                yield item, name, answer
+
     def each(self, of: str) -> Iterator[tuple[AnsweredItem, str, Answer]]:
         """Iterate over every answer of a stage, with its item and person."""
         for item in self.items:
@@ -111,20 +143,23 @@ def read_answered(run: Path) -> Answered:
     items, outdated = [], 0
     for one, cluster in zip(drawn, codes, strict=True):
         item = review.items[one.id]
-        found: dict[str, dict[str, Answer]] = {"blind": {}, "reveal": {}, "again": {}}
+        found: dict[str, dict[str, Answer]] = {
+            "blind": {}, "reveal": {}, "again": {}, "adjudicated": {}
+        }  # fmt: skip
         second = Visit(item=one.id, time=2).id
         for name, person in people.items():
             for kind, answer in (
                 ("blind", person.blind(one.id)),
                 ("reveal", person.reveal(one.id)),
                 ("again", person.blind(second)),
+                ("adjudicated", person.adjudicated(one.id)),
             ):
                 if answer is None:
                     continue
                 if answer.content == item.content:
                     found[kind][name] = answer
                 else:
-                    outdated += kind == "blind"
+                    outdated += kind in ("blind", "adjudicated")
         items.append(AnsweredItem(item, review.rows[one.id], cluster, weight(one), **found))
     failures = [isinstance(outcome, Failure) for _, outcome in outcomes(run)]
     answered = Answered(review, people, tuple(items), outdated, sum(failures), len(failures))

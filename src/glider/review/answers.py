@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from math import nan
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -27,7 +28,7 @@ from glider.review.items import ReviewItem
 from glider.review.plan import FOLDER
 from glider.store.journal import append_only, append_to, cut_broken_tail
 
-Stage = Literal["blind", "after", "reveal", "skip", "flag"]
+Stage = Literal["blind", "after", "reveal", "adjudicated", "skip", "flag"]
 Said = Literal["yes", "partly", "no", "cannot tell"]
 LONGEST_NOTE = 4_000
 
@@ -45,7 +46,8 @@ class Answer(Frozen):
     """Hash of what was shown; if it no longer matches, the text has changed since."""
     stage: Stage
     """`blind`: the person's own answer; `after`: the same, revised once the judge's answer
-    was shown; `reveal`: the person's verdict on the judge's answer."""
+    was shown; `reveal`: the person's verdict on the judge's answer; `adjudicated`: an
+    adjudicator's answer, given with the others' in view."""
     at: str
     seconds: float = Field(default=0.0, ge=0, le=1e7)
     """How long the item was on screen with the tab visible."""
@@ -67,6 +69,21 @@ class Answer(Frozen):
         if not 0 < len(text) <= 200:
             raise ValueError("between 1 and 200 characters")
         return text
+
+
+def value_of(answer: Answer, item: ReviewItem) -> float:
+    """Return the score; for a pair, as in labels: 0 the first is better, 1 the second, 0.5 a tie.
+
+    NaN if the answer has none.
+    """
+    if item.is_pair:
+        return nan if answer.preferred is None else pair_value(answer.preferred, item)
+    return nan if answer.score is None else float(answer.score)
+
+
+def pair_value(preferred: str, item: ReviewItem) -> float:
+    """Return the label of a pair whose better output has this name; none if it is a tie."""
+    return 0.5 if not preferred else float(preferred != item.outcome.first)  # type: ignore[union-attr]
 
 
 def misfit(answer: Answer, item: ReviewItem) -> str:
@@ -109,6 +126,10 @@ class Person:
         """Return the person's blind answer, if any."""
         return self.current.get((visit, "blind"))
 
+    def adjudicated(self, visit: str) -> Answer | None:
+        """Return the person's answer as an adjudicator, if any."""
+        return self.current.get((visit, "adjudicated"))
+
     @property
     def answered(self) -> set[str]:
         """The visits with a blind answer."""
@@ -138,7 +159,10 @@ class AnswerBook:
         self._folder = folder
         self._files: dict[str, int] = {}
         self.people: dict[str, Person] = {}
+        self.gone: dict[str, Person] = {}
+        """People who answered and are not asked any more."""
         try:
+            self.gone = {n: p for n, p in read_people(run).items() if n not in people}
             for name in people:
                 cut_broken_tail(folder / f"{name}.jsonl")
                 self.people[name] = read_person(folder / f"{name}.jsonl", name)

@@ -18,6 +18,7 @@ from glider.review.plan import (
     Question,
     ReviewPlan,
     check_people,
+    check_plan,
     load_plan,
     new_plan,
     save_plan,
@@ -87,7 +88,8 @@ def begin(run: Path, settings: ReviewSettings) -> Review:
     if (run / FOLDER / "manifest.json").exists():
         return _go_on(run, settings)
     manifest = load_manifest(run)
-    check_people(settings.annotators)
+    if not settings.annotators:
+        check_people(())
     if settings.by not in (None, *_STRATA):
         raise UnknownName("stratum", str(settings.by), list(_STRATA))
     items = _wanted(run, settings)
@@ -111,7 +113,10 @@ def begin(run: Path, settings: ReviewSettings) -> Review:
         draw(items, settings.sample, by=settings.by or "", seed=settings.seed or 0),
         settings.annotators,
         mode=mode,
+        adjudicators=settings.adjudicators,
+        apart=settings.apart or 1,
         each=settings.each,
+        queue=settings.queue,
         repeat=_repeat(settings.repeat),
         holdout=share_of(settings.holdout or 0),
         questions=questions,
@@ -186,6 +191,7 @@ def _go_on(run: Path, settings: ReviewSettings) -> Review:
     asked = {
         "mode": settings.mode,
         "each": settings.each,
+        "queue": settings.queue or None,
         "repeat": share_of(settings.repeat) if settings.repeat else None,
         "holdout": share_of(settings.holdout) if settings.holdout else None,
         "sample": settings.sample,
@@ -205,17 +211,25 @@ def _go_on(run: Path, settings: ReviewSettings) -> Review:
     ):
         raise SetupError(f"this review was begun with other questions than {settings.form} has",
                          hint=f"move {run / FOLDER} away to begin another")  # fmt: skip
-    if not settings.annotators or set(settings.annotators) == set(plan.people):
+    people = settings.annotators or plan.people
+    adjudicators = settings.adjudicators or plan.adjudicators
+    changed = plan.model_copy(
+        update={
+            "people": people,
+            "adjudicators": adjudicators,
+            "apart": settings.apart or plan.apart,
+        }
+    )
+    if changed == plan:
         return review
-    check_people(settings.annotators)
-    if plan.each is not None and plan.each > len(settings.annotators):
-        raise SetupError(f"each item goes to {plan.each} people, and {len(settings.annotators)} "
-                         "are named")  # fmt: skip
-    gone = [name for name in plan.people if name not in settings.annotators]
-    new = [name for name in settings.annotators if name not in plan.people]
-    plan = plan.model_copy(update={"people": settings.annotators})
-    save_plan(run, plan)
+    check_people(changed.everybody)
+    check_plan(changed)
+    if plan.each is not None and plan.each > len(people):
+        raise SetupError(f"each item goes to {plan.each} people, and {len(people)} are named")
+    save_plan(run, changed)
+    gone = [name for name in plan.everybody if name not in changed.everybody]
+    new = [name for name in changed.everybody if name not in plan.everybody]
     told = [f"new: {', '.join(new)}"] if new else []
     if gone:
         told.append(f"no longer asked: {', '.join(gone)}; what they answered is kept and counts")
-    return Review(run, plan, review.items, review.rows, (*review.notes, *told))
+    return Review(run, changed, review.items, review.rows, (*review.notes, *told))

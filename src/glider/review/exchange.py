@@ -20,30 +20,31 @@ from glider.core.base import content_hash
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.core.judgments import Span
 from glider.review.answered import Answered, AnsweredItem, read_answered
-from glider.review.answers import Answer, AnswerBook, answer_files, answers_in, misfit
+from glider.review.answers import Answer, AnswerBook, Person, answer_files, answers_in, misfit
 from glider.review.begin import Review, begin, load_review
 from glider.review.items import ReviewItem
-from glider.review.plan import FOLDER, Question, save_plan
+from glider.review.plan import FOLDER, Question, load_plan, save_plan
 from glider.review.records import labelled_records
 from glider.review.settings import ReviewSettings
 from glider.store.atomic import write_json, write_json_lines, write_whole
 
 _QUOTE = 32
 """Code points of context before and after a quote in a Web Annotation."""
-_COLUMNS = ("item", "sample_id", "criterion", "person", "score", "preferred", "spans", "note",
-            "seconds", "at")  # fmt: skip
+_COLUMNS = ("item", "sample_id", "criterion", "person", "stage", "score", "preferred", "spans",
+            "note", "seconds", "at")  # fmt: skip
 
 
 # ---- export
 
 
 def _rows(answered: Answered) -> Iterator[dict[str, Any]]:
-    for item, name, answer in answered.each("blind"):
+    for item, name, answer in answered.own():
         yield {
             "item": item.id,
             "sample_id": item.item.sample.id,
             "criterion": item.item.criterion.name,
             "person": name,
+            "stage": answer.stage,
             "score": "" if answer.score is None else answer.score,
             "preferred": "" if answer.preferred is None else answer.preferred or "neither",
             "spans": json.dumps([[s.field, s.start, s.end] for s in answer.spans]),
@@ -63,6 +64,7 @@ def _csv(answered: Answered, path: Path) -> None:
 
 def _label_studio(answered: Answered, path: Path) -> None:
     tasks = []
+    names = list(answered.people)
     for number, item in enumerate(answered.items, start=1):
         sample = item.item.sample
         said = {"score": item.judge_value} if not item.item.is_pair else {}
@@ -82,12 +84,13 @@ def _label_studio(answered: Answered, path: Path) -> None:
                 ],
                 "annotations": [
                     {
-                        "completed_by": {"id": answered.names.index(name) + 1, "first_name": name},
+                        "completed_by": {"id": names.index(name) + 1, "first_name": name},
+                        "ground_truth": answer.stage == "adjudicated",
                         "lead_time": answer.seconds,
                         "created_at": answer.at,
                         "result": _ls_result(item, answer),
                     }
-                    for name, answer in item.blind.items()
+                    for name, answer in (*item.blind.items(), *item.adjudicated.items())
                 ],
             }
         )  # fmt: skip
@@ -130,7 +133,7 @@ def _ls_result(item: AnsweredItem, answer: Answer) -> list[dict[str, Any]]:
 
 def _w3c(answered: Answered, path: Path) -> None:
     def annotations() -> Iterator[dict[str, Any]]:
-        for item, name, answer in answered.each("blind"):
+        for item, name, answer in answered.own():
             source = f"urn:glider:item:{item.id}"
             shared = {
                 "@context": "http://www.w3.org/ns/anno.jsonld",
@@ -147,6 +150,8 @@ def _w3c(answered: Answered, path: Path) -> None:
                     {"type": "TextualBody", "purpose": "assessing", "value": str(said)},
                     *([{"type": "TextualBody", "purpose": "commenting", "value": answer.note}]
                       if answer.note else []),
+                    *([{"type": "TextualBody", "purpose": "classifying", "value": "adjudicated"}]
+                      if answer.stage == "adjudicated" else []),
                 ],
                 "target": source,
             }  # fmt: skip
@@ -177,13 +182,17 @@ def _inspect(answered: Answered, path: Path) -> None:
     """Write one score per sample, or one per criterion if there are several."""
     by_sample: dict[str, dict[str, Any]] = {}
     for item in answered.items:
-        values = [v for v in map(item.value, item.blind.values()) if v == v]
-        if values:
-            found = by_sample.setdefault(item.item.sample.id, {"scores": {}, "notes": [], "by": {}})
+        if item.label == item.label:
+            found = by_sample.setdefault(
+                item.item.sample.id,
+                {"scores": {}, "notes": [], "by": {}, "adjudicated": []},
+            )
             name = item.item.criterion.name
-            found["scores"][name] = sum(values) / len(values)
+            found["scores"][name] = item.label
             found["by"][name] = {who: item.value(a) for who, a in item.blind.items()}
-            found["notes"] += [a.note for a in item.blind.values() if a.note]
+            if item.settled is not None:
+                found["adjudicated"].append(name)
+            found["notes"] += item.notes
     several = len({item.item.criterion.name for item in answered.items}) > 1
     write_json_lines(
         path,
@@ -192,7 +201,7 @@ def _inspect(answered: Answered, path: Path) -> None:
                 "id": sample,
                 "value": found["scores"] if several else next(iter(found["scores"].values())),
                 "explanation": "\n".join(found["notes"]),
-                "metadata": {"people": found["by"]},
+                "metadata": {"people": found["by"], "adjudicated": found["adjudicated"]},
             }
             for sample, found in by_sample.items()
         ),
@@ -250,12 +259,11 @@ def import_answers(run: Path, file: Path) -> tuple[int, int, tuple[str, ...]]:
         RunError: the review is being served, or it cannot be written.
     """
     given = list(_given(file))
-    people = sorted({row["person"] for row in given})
-    review = _review_for(run, people, given)
+    review = _review_for(run, given)
     find = _finder(review)
     taken = known = 0
     left: Counter[str] = Counter()
-    with AnswerBook(run, review.plan.people) as book:
+    with AnswerBook(run, review.plan.everybody) as book:
         for row in given:
             item = find(row)
             answer = (
@@ -265,7 +273,7 @@ def import_answers(run: Path, file: Path) -> tuple[int, int, tuple[str, ...]]:
             )
             if isinstance(answer, str):
                 left[answer] += 1
-            elif _same(book.people[answer.person].blind(answer.visit), answer):
+            elif _is_known(book.people[answer.person], answer):
                 known += 1
             elif book.add(answer):
                 taken += 1
@@ -293,11 +301,13 @@ def merge_answers(run: Path, other: Path) -> tuple[int, tuple[str, ...]]:
         raise SetupError(f"{other} has another review: its plan was drawn apart",
                          hint="begin the review once, then copy the run folder")  # fmt: skip
     theirs = {name: list(answers_in(path)) for name, path in answer_files(other).items()}
-    names = tuple(dict.fromkeys((*here.people, *there.people)))
-    if names != here.people:
-        save_plan(run, here.model_copy(update={"people": names}))
+    people = tuple(dict.fromkeys((*here.people, *there.people)))
+    settlers = dict.fromkeys((*here.adjudicators, *there.adjudicators))
+    joined = {"people": people, "adjudicators": tuple(n for n in settlers if n not in people)}
+    if joined != here.model_dump(include={*joined}):
+        save_plan(run, here.model_copy(update=joined))
     taken, conflicts = 0, []
-    with AnswerBook(run, sorted({*names, *theirs})) as book:
+    with AnswerBook(run, sorted({*people, *settlers, *theirs})) as book:
         for name, answers in theirs.items():
             mine = book.people[name]
             shared = {answer.id for answer in answers}
@@ -377,6 +387,7 @@ def _from_label_studio(tasks: list[Any], file: Path) -> Iterator[dict[str, Any]]
                     "criterion": data.get("criterion"), "at": annotation.get("created_at"),
                     "person": _name(_completed_by(annotation.get("completed_by"))),
                     "seconds": annotation.get("lead_time"),
+                    "stage": "adjudicated" if annotation.get("ground_truth") else "blind",
                 }  # fmt: skip
                 spans = []
                 for part in annotation.get("result", ()):
@@ -408,19 +419,29 @@ def _name(written: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in plain)[:40] or "someone"
 
 
-def _review_for(run: Path, people: list[str], given: list[dict[str, Any]]) -> Review:
-    if not people:
+def _review_for(run: Path, given: list[dict[str, Any]]) -> Review:
+    people = sorted({row["person"] for row in given if row.get("stage") != "adjudicated"})
+    settlers = sorted({row["person"] for row in given} - {*people})
+    if not people and not settlers:
         raise DataError("it names no person", path=str(run))
     if not (run / FOLDER / "manifest.json").exists():
         mode = "compare" if any("preferred" in row for row in given) else "label"
         if any("questions" in row for row in given):
             mode = "synth"
-        return begin(run, ReviewSettings(annotators=tuple(people), mode=mode))
-    review = load_review(run)
-    names = tuple(dict.fromkeys((*review.plan.people, *people)))
-    if names == review.plan.people:
-        return review
-    return begin(run, ReviewSettings(annotators=names))
+        named = ReviewSettings(annotators=tuple(people), adjudicators=tuple(settlers), mode=mode)
+        return begin(run, named)
+    plan = load_plan(run)
+    return begin(
+        run,
+        ReviewSettings(
+            annotators=tuple(
+                dict.fromkeys((*plan.people, *(n for n in people if n not in plan.adjudicators)))
+            ),
+            adjudicators=tuple(
+                dict.fromkeys((*plan.adjudicators, *(n for n in settlers if n not in plan.people)))
+            ),
+        ),
+    )
 
 
 def _finder(review: Review) -> Callable[[Mapping[str, Any]], ReviewItem | None]:
@@ -466,11 +487,14 @@ def _answer(
         said["score"] = int(score)
     spans = tuple(Span(field=f, start=a, end=b) for f, a, b in row.get("spans") or ())
     said |= {"spans": spans, "note": str(row.get("note", ""))}
+    stage = "adjudicated" if row.get("stage") == "adjudicated" else "blind"
     plain = [item.id, row["person"], {**said, "spans": [s.model_dump() for s in spans]}]
+    if stage == "adjudicated":
+        plain.append(stage)
     try:
         answer = Answer(
             id="import-" + content_hash(plain), person=row["person"], visit=item.id, item=item.id,
-            content=item.content, stage="blind", at=str(row.get("at") or ""),
+            content=item.content, stage=stage, at=str(row.get("at") or ""),
             seconds=float(row.get("seconds") or 0), **said,
         )  # fmt: skip
     except (ValidationError, ValueError):
@@ -478,9 +502,10 @@ def _answer(
     return misfit(answer, item) or answer
 
 
-def _same(one: Answer | None, other: Answer) -> bool:
+def _is_known(person: Person, answer: Answer) -> bool:
     keys = ("content", "score", "preferred", "spans", "note", "questions")
-    return one is not None and all(getattr(one, key) == getattr(other, key) for key in keys)
+    before = person.current.get((answer.visit, answer.stage))
+    return before is not None and all(getattr(before, k) == getattr(answer, k) for k in keys)
 
 
 def to_utf16(text: str, point: int) -> int:

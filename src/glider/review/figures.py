@@ -20,6 +20,7 @@ from glider.review.answered import Answered, AnsweredItem
 from glider.review.answers import Answer
 from glider.review.plan import is_held_out, visits
 from glider.review.results import (
+    AgainstSettled,
     AlternativeAnnotator,
     AnsweredRecord,
     BesidePeople,
@@ -74,10 +75,12 @@ class _Figures:
         self.epsilon, self.seed = epsilon, seed
         ends = [_ends(item) for item in self.items]
         self.alike = len(set(ends)) == 1
-        low = np.array([0.0 if self.alike else low for low, _ in ends])
-        span = np.array([1.0 if self.alike else high - low for low, high in ends])
-        self.scores: Floats = (answered.values() - low[:, None]) / span[:, None]
-        self.judge: Floats = (np.array([i.judge_value for i in self.items]) - low) / span
+        # Where rubrics have several scales, scores are mapped to 0..1.
+        self._low = np.array([0.0 if self.alike else low for low, _ in ends])
+        self._span = np.array([1.0 if self.alike else high - low for low, high in ends])
+        self.farthest = ends[0][1] - ends[0][0] if self.alike else 1.0
+        self.scores: Floats = (answered.values() - self._low[:, None]) / self._span[:, None]
+        self.judge: Floats = self._mapped([item.judge_value for item in self.items])
         self.clusters: Ints = np.array([item.cluster for item in self.items], np.int64)
         self.weights: Floats = np.array([item.weight for item in self.items])
         self.notes: list[str] = list(answered.review.notes)
@@ -90,6 +93,10 @@ class _Figures:
                 "Items were drawn by stratum: shares of verdicts are weighted back to the run; "
                 "agreement on scores and marks is that of the drawn items."
             )
+
+    def _mapped(self, values: Sequence[float]) -> Floats:
+        """Map one value of each item to the common scale."""
+        return (np.array(values) - self._low) / self._span
 
     def rng(self) -> np.random.Generator:
         """A new generator with the same seed for every figure, so each is reproducible alone."""
@@ -128,6 +135,7 @@ class _Figures:
                 people=len(self.names),
             ),
             beside=tuple(self.beside()) if scores else (),
+            settled=tuple(self.settled()),
             alternative=self.alternative(),
             pull=tuple(self.pull()),
             each_person=tuple(self.person(name) for name in self.names),
@@ -345,6 +353,37 @@ class _Figures:
             )
         return average(parts, len(self.items))
 
+    def settled(self) -> list[AgainstSettled]:
+        """Compare the judge and each person with the adjudicated answers."""
+        rows = [n for n, item in enumerate(self.items) if item.settled is not None]
+        if not rows:
+            return []
+        self.notes.append(
+            f"{len(rows)} items were adjudicated. Exports and other commands take the adjudicated "
+            "answer as their label; the figures of agreement are of the people's own answers."
+        )
+        right = self._mapped([item.label for item in self.items])
+        found = []
+        for who, values in (("judge", self.judge), *zip(self.names, self.scores.T, strict=True)):
+            off = np.abs(values - right)[rows]
+            known = np.isfinite(off)
+            prompts = self.clusters[rows][known]
+            where = {"of": who, "people": 1}
+            found.append(
+                AgainstSettled(
+                    who=who,
+                    same=ReviewFigure.made(
+                        clustered_mean(off[known] < 1e-9, prompts, scale=(0, 1)),
+                        name="same answer", **where,
+                    ),
+                    distance=ReviewFigure.made(
+                        clustered_mean(off[known], prompts, scale=(0, self.farthest)),
+                        name="distance", **where
+                    ),
+                )
+            )  # fmt: skip
+        return found
+
     def alternative(self) -> AlternativeAnnotator:
         """Test whether the judge may replace one of these people."""
         if not self.plan.asks_score:
@@ -501,6 +540,8 @@ class _Figures:
             },
             questions={n: dict(a.questions) for n, a in item.blind.items() if a.questions},
             notes={n: a.note for n, a in item.blind.items() if a.note.strip()},
+            adjudicated=scores(dict(item.adjudicated)),
+            label=None if np.isnan(item.label) else item.label,
             spread=float(np.ptp(given)) if len(given) > 1 else None,
             off=float(abs(given.mean() - self.judge[n])) if len(given) else None,
         )

@@ -47,6 +47,16 @@ def _shown(one: AnsweredRecord, review: Review) -> dict[str, object]:
         }
         for name in sorted({*one.scores, *one.questions})
     ]
+    people += [
+        {
+            "name": f"{name}, adjudicated",
+            "score": f"{value:g}",
+            "note": "",
+            "verdicts": {},
+            "texts": [],
+        }
+        for name, value in one.adjudicated.items()
+    ]
     said = isinstance(outcome, Judgment)
     return {
         "record": one,

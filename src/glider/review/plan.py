@@ -2,7 +2,8 @@
 
 Order, held-out share and repeats follow from a salted hash of person and item, so they need no
 storage. If each item goes to K people, they are the K that a hash ranks first: a person who
-joins or leaves adds or removes a share, and answered items stay on their person's list.
+joins or leaves adds or removes a share, and answered items stay on their person's list. In a queue
+an item belongs to nobody before somebody free is given it (`queue.py`).
 """
 
 import hashlib
@@ -63,14 +64,25 @@ class ReviewPlan(AnyManifest):
     mode: Mode
     salt: str
     people: tuple[str, ...]
+    adjudicators: tuple[str, ...] = ()
+    """People who settle what the others disagree on."""
+    apart: int = Field(default=1, ge=1)
+    """Steps between two people's scores from which they disagree."""
     each: int | None = None
     """Number of people per item; None for all of them."""
+    queue: bool = False
+    """Whoever is free gets the next item."""
     repeat: float = Field(default=0.0, ge=0, le=0.5)
     """Share of a person's items that are shown twice."""
     holdout: float = Field(default=0.0, ge=0, le=1)
     """Share of a person's items whose judgment is never shown."""
     questions: tuple[Question, ...] = ()
     items: tuple[Drawn, ...]
+
+    @property
+    def everybody(self) -> tuple[str, ...]:
+        """All who answer: people and adjudicators."""
+        return (*self.people, *self.adjudicators)
 
     @property
     def asks_score(self) -> bool:
@@ -105,7 +117,10 @@ def new_plan(
     people: Sequence[str],
     *,
     mode: Mode = "verify",
+    adjudicators: Sequence[str] = (),
+    apart: int = 1,
     each: int | None = None,
+    queue: bool = False,
     repeat: float = 0.0,
     holdout: float = 0.0,
     questions: Sequence[Question] = (),
@@ -115,21 +130,43 @@ def new_plan(
     Raises:
         SetupError: no people, a duplicate, or a name that cannot be a file name.
     """
-    check_people(people)
+    check_people([*people, *adjudicators])
     if each is not None and not 1 <= each <= len(people):
         raise SetupError(f"each item is looked at by 1 to {len(people)} people, not {each}")
-    return ReviewPlan(
+    plan = ReviewPlan(
         run_id=run_id,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         mode=mode,
         salt=secrets.token_hex(8),
         people=tuple(people),
+        adjudicators=tuple(adjudicators),
+        apart=apart,
         each=each,
+        queue=queue,
         repeat=repeat,
         holdout=holdout,
         questions=tuple(questions),
         items=tuple(items),
     )
+    check_plan(plan)
+    return plan
+
+
+def check_plan(plan: ReviewPlan) -> None:
+    """Check that adjudication and a queue fit the rest.
+
+    Raises:
+        SetupError: there are no scores to disagree on; a queue has no number of people, or repeats.
+    """
+    if plan.adjudicators and not plan.asks_score:
+        raise SetupError(f"--mode {plan.mode} asks for no score that people could disagree on",
+                         hint="adjudication goes with --mode label, verify or compare")  # fmt: skip
+    if plan.queue and plan.each is None:
+        raise SetupError("a queue needs to know how many people each item gets",
+                         hint="--queue --each 1")  # fmt: skip
+    if plan.queue and plan.repeat:
+        raise SetupError("in a queue nothing comes twice to the same person",
+                         hint="leave out --queue or --repeat")  # fmt: skip
 
 
 def check_people(people: Sequence[str]) -> None:
@@ -162,7 +199,8 @@ def visits(plan: ReviewPlan, person: str, answered: Collection[str] = ()) -> lis
     mine = [
         item.id
         for item in plan.items
-        if _is_mine(plan, person, item.id) or {item.id, _second(item.id)} & kept
+        if (not plan.queue and _is_mine(plan, person, item.id))
+        or {item.id, _second(item.id)} & kept
     ]
     mine.sort(key=lambda item: chance(plan, "order", person, item))
     shown = plan.shows == "after"

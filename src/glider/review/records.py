@@ -5,7 +5,6 @@ least half of the people marked, and their notes. `glider bench`, `tune`, `data`
 read a reviewed run through `labelled_rows`, or the file that `glider review export` writes.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,8 @@ def labelled_rows(run: Path) -> Iterator[Row]:
 def labelled_records(answered: Answered) -> Iterator[dict[str, Any]]:
     """Yield one labelled record for each item with an own answer that has a score.
 
-    The label is the mean of the people's scores; for a pair, what most prefer, else a tie.
+    The label is `AnsweredItem.label`; `label_source` is `people` or `adjudicated`. Single ratings
+    stay as they were given. An adjudicated item has the adjudicator's marks and note.
     """
     for item in answered.items:
         record = _record(item)
@@ -52,28 +52,28 @@ def labelled_records(answered: Answered) -> Iterator[dict[str, Any]]:
 def _record(item: AnsweredItem) -> dict[str, Any] | None:
     sample, criterion = item.item.sample, item.item.criterion
     ratings = [v for v in map(item.value, item.blind.values()) if v == v]
-    if not ratings:
+    if item.label != item.label:
         return None
+    label = int(item.label) if item.label.is_integer() else item.label
     record: dict[str, Any] = {"id": sample.id}
     record |= {field.name: field.text for field in sample.told}
     if item.item.is_pair:
         outcome = item.item.outcome
         record["outputs"] = [sample[outcome.first], sample[outcome.second]]  # type: ignore[union-attr]
-        votes = Counter(ratings).most_common(2)
-        tied = len(votes) > 1 and votes[0][1] == votes[1][1]
-        record["label"], record["scale"] = 0.5 if tied else votes[0][0], [0, 1]
+        record["label"], record["scale"] = label, [0, 1]
     else:
         (field,) = sample.judged
-        mean = sum(ratings) / len(ratings)
-        record["output"], record["label"] = field.text, int(mean) if mean.is_integer() else mean
+        record["output"], record["label"] = field.text, label
         record["scale"] = [criterion.rubric.low, criterion.rubric.high]
-        places = _by_half(len(field.text), item.blind.values())
+        marking = item.blind.values() if item.settled is None else [item.settled]
+        places = _by_half(len(field.text), marking)
         record["meta"] = {"spans": [{"start": start, "end": end} for start, end in places]}
     record["criterion"] = {"name": criterion.name, "description": criterion.question}
     record["rubric"] = {str(score): text for score, text in criterion.rubric.levels.items()}
     if len(ratings) > 1:
         record["annotators"] = ratings
-    notes = [answer.note.strip() for answer in item.blind.values() if answer.note.strip()]
+    record["label_source"] = "people" if item.settled is None else "adjudicated"
+    notes = item.notes
     if notes:
         record["rationale"] = "\n".join(notes)
     return record

@@ -1,5 +1,6 @@
 """The results of a review as plain records, from which page, table and JSON are made."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from glider.core.base import Frozen
@@ -54,6 +55,16 @@ class BesidePeople(Frozen):
     people: ReviewFigure
     difference: ReviewFigure
     """Judge minus people."""
+
+
+class AgainstSettled(Frozen):
+    """The judge, or a person, against the adjudicated answers."""
+
+    who: str
+    same: ReviewFigure
+    """Share of adjudicated items with the same answer."""
+    distance: ReviewFigure
+    """Mean absolute difference."""
 
 
 class Replacement(Frozen):
@@ -121,6 +132,10 @@ class AnsweredRecord(Frozen):
     verdicts: dict[str, dict[str, str]]
     questions: dict[str, dict[str, str]]
     notes: dict[str, str]
+    adjudicated: Mapping[str, float] = {}
+    """The answers of adjudicators; the label is the latest."""
+    label: float | None = None
+    """What counts as right; for exports and other commands."""
     spread: float | None
     """Largest distance between two people's scores."""
     off: float | None
@@ -148,6 +163,8 @@ class ReviewReport(Frozen):
     alpha: ReviewFigure
     """Krippendorff's alpha among people's own scores, interval level."""
     beside: tuple[BesidePeople, ...]
+    settled: tuple[AgainstSettled, ...] = ()
+    """Of the adjudicated items alone, on which people disagreed."""
     alternative: AlternativeAnnotator
     pull: tuple[ReviewFigure, ...]
     each_person: tuple[PersonReport, ...]

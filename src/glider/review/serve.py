@@ -29,8 +29,8 @@ def serve(
         DataError: a line of answers is damaged.
     """
     check_host(settings.host, allow_remote=settings.allow_remote)
-    with AnswerBook(review.run, review.plan.people) as book:
-        tokens = links(review.run, review.plan.people, renew=settings.new_links)
+    with AnswerBook(review.run, review.plan.everybody) as book:
+        tokens = links(review.run, review.plan.everybody, renew=settings.new_links)
         app = make_app(review.plan, review.items, book, tokens, any_host=settings.allow_remote)
         asyncio.run(_serve(app, settings, tokens, ready))
 

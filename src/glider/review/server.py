@@ -23,9 +23,11 @@ from pydantic import ValidationError
 
 from glider.core.errors import GliderError, RunError, SetupError
 from glider.core.judgments import Comparison, Judgment
-from glider.review.answers import Answer, AnswerBook, Person, misfit
+from glider.review.answers import Answer, AnswerBook, Person, Stage, misfit
+from glider.review.disputes import disputed
 from glider.review.items import ReviewItem
-from glider.review.plan import FOLDER, ReviewPlan, Visit, shown_first, visits
+from glider.review.plan import FOLDER, ReviewPlan, Visit, chance, shown_first, visits
+from glider.review.queue import Queue
 from glider.store.atomic import write_json
 
 _LINKS = "links.json"
@@ -174,11 +176,31 @@ class _Review:
     ) -> None:
         self._plan, self._items, self._book = plan, items, book
         self._tokens = {name: _digest(token) for name, token in tokens.items()}
-        self._visits = {
+        self._fixed = {
             name: {visit.id: visit for visit in visits(plan, name, book.people[name].answered)}
             for name in plan.people
+            if not plan.queue
         }
+        self._everybody = {**book.gone, **book.people}
+        self._queue = Queue(plan, self._everybody)
         self._wrong: dict[str, deque[float]] = defaultdict(deque)
+
+    def _visits(self, person: Person) -> Mapping[str, Visit]:
+        """Return what is on a person's list now, in order, by id."""
+        if person.name in self._plan.adjudicators:
+            return {
+                id: Visit(item=id, shows_judgment=False)
+                for id in disputed(self._plan, self._items, self._everybody)
+            }
+        if self._plan.queue:
+            return {visit.id: visit for visit in self._queue.visits(person)}
+        return self._fixed[person.name]
+
+    def _own_stage(self, person: Person) -> Stage:
+        return "adjudicated" if person.name in self._plan.adjudicators else "blind"
+
+    def _own(self, person: Person, visit: Visit) -> Answer | None:
+        return person.current.get((visit.id, self._own_stage(person)))
 
     def _person(self, request: web.Request) -> Person:
         """Identify the requester; every token is compared, so timing reveals nothing."""
@@ -206,18 +228,20 @@ class _Review:
 
     async def state(self, request: web.Request) -> web.Response:
         person = self._person(request)
-        mine = self._visits[person.name].values()
+        mine = self._visits(person).values()
         return _answered(
             {
                 "person": person.name,
                 "mode": self._plan.mode,
                 "asks_score": self._plan.asks_score,
+                "own_stage": self._own_stage(person),
+                "grows": self._own_stage(person) == "adjudicated" or self._plan.queue,
                 "run": self._plan.run_id,
                 "questions": [question.model_dump() for question in self._plan.questions],
                 "visits": [
                     {
                         "id": visit.id,
-                        "state": _state(person, visit, self._plan),
+                        "state": self._state(person, visit),
                         "flag": (visit.id, "flag") in person.current,
                         "title": self._title(visit),
                     }
@@ -233,7 +257,7 @@ class _Review:
     async def visit(self, request: web.Request) -> web.Response:
         person = self._person(request)
         visit, item = self._found(person, request.match_info["id"])
-        own = person.blind(visit.id)
+        own = self._own(person, visit)
         body = self._material(person, item)
         body["visit"] = visit.id
         body["answers"] = {
@@ -243,10 +267,11 @@ class _Review:
         }
         body["changed"] = own is not None and own.content != item.content
         body["judgment"] = self._judgment(person, visit, item)
+        body["people"] = self._others(person, item)
         return _answered(body)
 
     def _found(self, person: Person, visit_id: str) -> tuple[Visit, ReviewItem]:
-        visit = self._visits[person.name].get(visit_id)
+        visit = self._visits(person).get(visit_id)
         if visit is None:
             raise web.HTTPNotFound(reason="this item is not on your list (any more)")
         item = self._items.get(visit.item)
@@ -278,11 +303,26 @@ class _Review:
             ],
         }
 
+    def _others(self, person: Person, item: ReviewItem) -> list[dict[str, Any]]:
+        """Return, for an adjudicator, the people's answers, without names and in changing order."""
+        if person.name not in self._plan.adjudicators:
+            return []
+        names = sorted(
+            self._everybody,
+            key=lambda name: chance(self._plan, f"seat of {name}", person.name, item.id),
+        )
+        given = (self._everybody[name].blind(item.id) for name in names)
+        return [
+            answer.model_dump(mode="json", include={"score", "preferred", "spans", "note"})
+            for answer in given
+            if answer is not None and answer.content == item.content
+        ]
+
     def _is_shown(self, person: Person, visit: Visit, item: ReviewItem) -> bool:
         """Whether the judge's answer may be shown now."""
         if self._plan.shows == "first":
             return True
-        own = person.blind(visit.id)
+        own = self._own(person, visit)
         return visit.shows_judgment and own is not None and own.content == item.content
 
     def _judgment(self, person: Person, visit: Visit, item: ReviewItem) -> dict[str, Any] | None:
@@ -337,7 +377,7 @@ class _Review:
             first = exc.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise web.HTTPUnprocessableEntity(reason=_line(f"{where}: {first['msg']}")) from exc
-        wrong = self._wrong_in(answer, item)
+        wrong = self._wrong_in(answer, item, self._own_stage(person))
         if wrong:
             raise web.HTTPUnprocessableEntity(reason=_line(wrong))
         if answer.content != item.content:
@@ -348,14 +388,23 @@ class _Review:
         return self._kept(answer.id, person, visit, item)
 
     def _kept(self, id: str, person: Person, visit: Visit, item: ReviewItem) -> web.Response:
-        state = _state(person, visit, self._plan)
+        state = self._state(person, visit)
         shown = self._judgment(person, visit, item)
         return _answered({"saved": id, "state": state, "judgment": shown})
 
-    def _wrong_in(self, answer: Answer, item: ReviewItem) -> str:
+    def _state(self, person: Person, visit: Visit) -> str:
+        """`open`, `half` (own answer given, verdict missing), `done` or `skipped`."""
+        if self._own(person, visit) is not None:
+            wants_more = self._plan.shows == "after" and visit.shows_judgment
+            return "half" if wants_more and person.reveal(visit.id) is None else "done"
+        return "skipped" if (visit.id, "skip") in person.current else "open"
+
+    def _wrong_in(self, answer: Answer, item: ReviewItem, own_stage: Stage) -> str:
         """Return why an answer does not fit this item; empty if it does."""
         if answer.stage in ("skip", "flag"):
             return ""
+        if (answer.stage == "adjudicated") is not (own_stage == "adjudicated"):
+            return "adjudicators, and nobody else, give adjudicated answers"
         own = answer.stage != "reveal"
         verdicts = (answer.reason_right, answer.marks_right, answer.score_right)
         if own and any(verdicts):
@@ -373,14 +422,6 @@ class _Review:
 def _line(text: str) -> str:
     """Return a one-line reason phrase."""
     return " ".join(text.split())[:200]
-
-
-def _state(person: Person, visit: Visit, plan: ReviewPlan) -> str:
-    """`open`, `half` (blind answer given, verdict missing), `done` or `skipped`."""
-    if person.blind(visit.id) is not None:
-        wants_more = plan.shows == "after" and visit.shows_judgment
-        return "half" if wants_more and person.reveal(visit.id) is None else "done"
-    return "skipped" if (visit.id, "skip") in person.current else "open"
 
 
 def _digest(token: str) -> bytes:

@@ -58,6 +58,26 @@ class ReviewSettings:
         ),
     ] = None
     each: Annotated[int | None, Flag("People for each item [all of them].", _PEOPLE, min=1)] = None
+    queue: Annotated[
+        bool,
+        Flag(
+            "With --each, whoever is free gets the next item; otherwise each item has its people.",
+            _PEOPLE,
+        ),
+    ] = False
+    adjudicators: Annotated[
+        tuple[str, ...],
+        Flag(
+            "Names of people who settle what the others disagree on: they see the others' "
+            "answers, not the judge's.",
+            _PEOPLE,
+            parse=names_of,
+        ),
+    ] = ()
+    apart: Annotated[
+        int | None,
+        Flag("Steps between two scores from which an item is adjudicated [1].", _PEOPLE, min=1),
+    ] = None
     repeat: Annotated[
         str | None,
         Flag("Share of a person's items that come twice, such as 10% [none].", _PEOPLE),

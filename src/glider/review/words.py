@@ -69,6 +69,20 @@ def _tables(report: ReviewReport) -> Iterable[tuple[str, str, list[str], list[li
             for one in report.beside
         ],
     )
+    yield (
+        "Against the adjudicated answers",
+        "Of the adjudicated items alone, which are those that people disagreed on.",
+        ["", "same answer", "distance", "items"],
+        [
+            [
+                one.who,
+                figure_text(one.same, percent=True),
+                figure_text(one.distance),
+                str(one.same.n),
+            ]
+            for one in report.settled
+        ],
+    )
     found = report.alternative
     if report.beside:
         said = f"Not made: {found.undefined}."

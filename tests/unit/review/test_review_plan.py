@@ -119,6 +119,8 @@ def test_going_on_keeps_the_plan_and_changes_only_people(tmp_path):
         ({"by": "length"}, UnknownName, "doubt"),
         ({"repeat": "80%"}, SetupError, "half"),
         ({"holdout": "many"}, SetupError, "10%"),
+        ({"queue": True}, SetupError, "how many people"),
+        ({"queue": True, "each": 1, "repeat": "10%"}, SetupError, "twice"),
         ({"criterion": "tone"}, UnknownName, "quality"),
     ],
 )

@@ -157,7 +157,8 @@ async function open(number) {
   const waiting = unsent().filter((answer) => answer.visit === item.visit);
   const answers = { ...item.answers };
   for (const answer of waiting) answers[answer.stage] = answer;
-  own = answers.blind ? { ...emptyAnswer(), ...pick(answers.blind, ["score", "preferred", "spans", "note", "questions"]) } : emptyAnswer();
+  const given = answers[state.own_stage];
+  own = given ? { ...emptyAnswer(), ...pick(given, ["score", "preferred", "spans", "note", "questions"]) } : emptyAnswer();
   verdict = answers.reveal ? pick(answers.reveal, ["reason_right", "marks_right", "score_right", "score", "preferred"]) : {};
   const draft = draftOf(item);
   if (draft) { own = draft.own; verdict = draft.verdict; }
@@ -170,6 +171,7 @@ async function open(number) {
   if (item.changed) say("The text has changed since you answered; your earlier answer is kept as history.");
   showMaterial();
   showForm();
+  showOthers();
   showReveal(item.judgment);
   lock();
   showProgress();
@@ -221,6 +223,26 @@ function showForm() {
   $("flag").setAttribute("aria-pressed", String(state.visits[at].flag));
   showMarks();
 }
+
+// For an adjudicator: what the others answered, without names.
+function showOthers() {
+  $("others").hidden = !item.people.length;
+  $("others-said").replaceChildren(...item.people.map((said, n) => {
+    const what = item.pair ? (said.preferred ? "better is " + said.preferred : "neither is better") : "score " + said.score;
+    const row = make("li", { className: "other" }, make("b", { textContent: "Person " + (n + 1) + ": " + what }));
+    if (said.note) row.append(make("p", { textContent: said.note, dir: "auto" }));
+    if (said.spans.length) {
+      const quotes = said.spans.map((span) => make("li", { className: "mark" }, make("q", { textContent: slice(item.fields.find((f) => f.name === span.field).text, span.start, span.end), dir: "auto" })));
+      const take = make("button", { type: "button", textContent: "Take these marks" });
+      take.setAttribute("aria-label", "Take the marks of person " + (n + 1));
+      take.addEventListener("click", () => { own.spans.push(...said.spans.filter((span) => !has(own.spans, span))); changed(); });
+      row.append(make("ul", {}, ...quotes), take);
+    }
+    return row;
+  }));
+}
+
+const has = (spans, span) => spans.some((s) => s.field === span.field && s.start === span.start && s.end === span.end);
 
 function showMarks() {
   $("marks").replaceChildren(...own.spans.map((span, n) => {
@@ -296,7 +318,7 @@ function paint() {
     range.setEnd(node, toUnits(node.data, span.end));
     return range;
   }).filter(Boolean);
-  const said = item.judgment ? item.judgment.marks : [];
+  const said = item.judgment ? item.judgment.marks : item.people.flatMap((one) => one.spans);
   const both = own.spans.flatMap((a) => said.filter((b) => a.field === b.field)
     .map((b) => ({ field: a.field, start: Math.max(a.start, b.start), end: Math.min(a.end, b.end) }))
     .filter((span) => span.start < span.end));
@@ -360,7 +382,7 @@ function markSelection() {
   const found = shut() ? null : selected();
   if (!found) return;
   const span = snapped(found);
-  if (!own.spans.some((s) => s.field === span.field && s.start === span.start && s.end === span.end)) own.spans.push(span);
+  if (!has(own.spans, span)) own.spans.push(span);
   document.getSelection().removeAllRanges();
   changed();
 }
@@ -386,7 +408,7 @@ async function save() {
   own.note = $("note").value;
   const visit = item.visit;
   const given = Object.fromEntries(Object.entries(own).filter(([, value]) => value !== null));
-  const answer = { id: newId(), visit, content: item.content, stage: "blind", seconds: seconds(), ...given };
+  const answer = { id: newId(), visit, content: item.content, stage: state.own_stage, seconds: seconds(), ...given };
   say("");
   tell("Saving …", false);
   wait(true);
@@ -422,7 +444,14 @@ async function saveVerdict() {
 
 function missing(text) { say(text); $("message").scrollIntoView({ block: "center" }); }
 
-function goOn() {
+// A list that grows is asked for anew: of a queue, or of what people have come to disagree on.
+async function goOn() {
+  if (state.grows) {
+    try {
+      state = await ask("api/state");
+      at = item ? state.visits.findIndex((visit) => visit.id === item.visit) : -1;
+    } catch { /* what is known of the list is used */ }
+  }
   const later = state.visits.findIndex((visit, n) => n > at && (visit.state === "open" || visit.state === "half"));
   const any = state.visits.findIndex((visit) => visit.state === "open" || visit.state === "half");
   return open(later >= 0 ? later : any >= 0 ? any : state.visits.length);
@@ -444,7 +473,7 @@ async function flag() {
 
 function showProgress() {
   const done = state.visits.filter((visit) => visit.state === "done").length;
-  $("who").textContent = state.person;
+  $("who").textContent = state.person + (state.own_stage === "adjudicated" ? " (adjudicator)" : "");
   $("progress").max = state.visits.length || 1;
   $("progress").value = done;
   $("count").textContent = done + " of " + state.visits.length + " done" + (at >= 0 ? " · item " + (at + 1) : "");
@@ -476,6 +505,9 @@ function toggle(button, panel) {
 function showEnd() {
   $("item").hidden = true;
   $("end").hidden = false;
+  $("end-text").textContent = state.grows
+    ? "Nothing else waits for you now. Load the page again to see whether there is more."
+    : "Every item has your answer. You can go back to any of them.";
   at = state.visits.length;
   item = null;
   wait(false);
