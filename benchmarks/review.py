@@ -22,8 +22,8 @@ import yaml
 from common import facts, parser, records, save, settings, table, with_data
 
 from glider.review.answered import read_answered
-from glider.review.exchange import import_answers
 from glider.review.figures import review_report
+from glider.review.imports import import_answers
 from glider.review.words import figure_text
 
 SET = "human_agreement_toxic_spans"

@@ -8,7 +8,6 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from unittest import mock
 
 import pytest
 from in_process import glider
@@ -20,9 +19,7 @@ from glider.review.answers import read_people
 
 @pytest.fixture
 def served(tmp_path):
-    # A review's salt decides who is held out of what: a fixed one holds out the same items each time.
-    with mock.patch("glider.review.plan.secrets.token_hex", return_value="5eed5eed5eed5eed"):
-        review = begun(graded_run(tmp_path / "run", 12), holdout="30%", repeat="20%")
+    review = begun(graded_run(tmp_path / "run", 12), holdout="30%", repeat="20%")
     with serving(review) as links:
         yield review, links
 

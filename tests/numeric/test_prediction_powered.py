@@ -19,6 +19,7 @@ from glider.stats.prediction_powered import (
     labels_needed,
     prediction_powered_mean,
     prediction_powered_rate,
+    weighted_prediction_powered,
 )  # fmt: skip
 
 
@@ -285,3 +286,24 @@ def test_few_items_without_a_label_are_covered(m):
         return prediction_powered_mean(*drawn(rng, 25, m, 0.95), **alone(25, m)).estimate
 
     assert 0.93 <= coverage(make, 0.0, 1000, 13)[1] <= 0.97
+
+
+def test_labels_drawn_with_unequal_probabilities_estimate_the_whole_set():
+    """Items on which the judge errs are drawn more often; the interval holds the truth all the same."""
+    rng = np.random.default_rng(5)
+    held = worth = 0
+    for _ in range(300):
+        doubt = rng.random(400)
+        score = rng.normal(size=400)
+        value = score + 2.0 * doubt * rng.normal(size=400) + doubt  # errs upwards where in doubt
+        chance = 80 * (0.25 + doubt) / (0.25 + doubt).sum()
+        drawn = rng.random(400) < chance
+        found = weighted_prediction_powered(
+            value[drawn], score[drawn], score, weights=1 / chance[drawn],
+            clusters=np.flatnonzero(drawn), all_clusters=np.arange(400),
+        )  # fmt: skip
+        held += found.estimate.low <= 0.5 <= found.estimate.high
+        worth += found.labels_worth > drawn.sum()
+        assert abs(value[drawn].mean() - 0.5) < 2
+    assert 0.92 <= held / 300 <= 0.98
+    assert worth > 270

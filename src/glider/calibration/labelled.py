@@ -54,6 +54,9 @@ class LabelledRun:
     """Readings of the judged items, in order: shape (judged.sum(),)."""
     label: Floats
     """NaN for unlabelled items."""
+    weight: Floats | None = None
+    """Number of items that each labelled one stands for, shape (N,); NaN for unlabelled items. None
+    if the labelled items are a plain random draw."""
     cluster: Ints
     notes: tuple[str, ...] = ()
     covariates: Mapping[str, Floats] = field(default_factory=dict)
@@ -126,7 +129,9 @@ class LabelledRun:
         ids = [known[row].id if row in known else rows[row].sample_id for row in order]
         if again := len(ids) - len(set(ids)):
             notes.append(f"{again} of {len(ids)} items repeat an earlier id; each counts.")
-        told = {} if labels is not None else _own_labels(order, known, columns["label"])
+        told: dict[int, _Label] = {}
+        if labels is None:
+            told = _own_labels(order, known, columns["label"])
         if labels is None:
             labels = _of_review(run, bool(told), maps)
         if labels is not None:
@@ -137,7 +142,7 @@ class LabelledRun:
         notes += [clusters.note] if clusters.note else []
         kind, levels, criterion_id = _scale_of(run, name, judged)
         if kind == "pairs":
-            for label in told.values():
+            for label, _ in told.values():
                 label_of(label, pair=True, path=labels or str(run))
         ends = scale or (float(levels[0]), float(levels[-1]))
         _check_scale(told, dict(zip(order, ids, strict=True)), ends, given=scale is not None)
@@ -151,11 +156,32 @@ class LabelledRun:
             ids=tuple(ids),
             judged=np.array([row in judged for row in order], np.bool_),
             readings=Readings.of([judged[row] for row in order if row in judged], levels, ends),
-            label=np.array([told.get(row, math.nan) for row in order], np.float64),
+            label=np.array([told.get(row, _UNLABELLED).label for row in order], np.float64),
+            weight=_weights(order, told, notes),
             cluster=np.array(clusters.codes(order), np.int64),
             notes=tuple(notes),
             covariates=_by_name(covariates, [known.get(row) for row in order]),
         )
+
+
+class _Label(NamedTuple):
+    label: float
+    weight: float = 1.0
+
+
+_UNLABELLED = _Label(math.nan, math.nan)
+
+
+def _weights(order: Sequence[int], told: Mapping[int, _Label], notes: list[str]) -> Floats | None:
+    given = [found.weight for found in told.values()]
+    if not given or max(given) - min(given) < 1e-9:
+        return None
+    notes.append(
+        "The labelled items were drawn with unequal probabilities. The true value is weighted for "
+        "that; agreement, errors and the map are those of the drawn items, and no threshold is "
+        "certified."
+    )
+    return np.array([told.get(row, _UNLABELLED).weight for row in order], np.float64)
 
 
 _Any = Judgment | Failure | Comparison
@@ -256,13 +282,13 @@ def _columns(maps: Sequence[str]) -> dict[str, str]:
     return {"id": "id", "label": "label"} | asked
 
 
-def _own_labels(order: list[int], known: Mapping[int, _Known], column: str) -> dict[int, float]:
+def _own_labels(order: list[int], known: Mapping[int, _Known], column: str) -> dict[int, _Label]:
     told = {}
     for row in order:
         if row in known:
             label = _number(known[row].label, f"sample {known[row].id!r}")
             if label is not None:
-                told[row] = label
+                told[row] = _Label(label)
     return told
 
 
@@ -299,7 +325,7 @@ def _given_labels(
     encoding: str,
     criterion: str,
     notes: list[str],
-) -> dict[int, float]:
+) -> dict[int, _Label]:
     given = _read_labels(file, columns, encoding, criterion, notes)
     places: dict[str, list[int]] = {}
     for row, name in zip(order, ids, strict=True):
@@ -328,8 +354,8 @@ def _given_labels(
 
 def _read_labels(
     file: str, columns: dict[str, str], encoding: str, criterion: str, notes: list[str]
-) -> dict[str, float]:
-    given: dict[str, float] = {}
+) -> dict[str, _Label]:
+    given: dict[str, _Label] = {}
     empty = again = 0
     of_run = is_run(Path(file))
     for row in open_labels(Path(file), encoding=encoding, only=_asked(columns)):
@@ -350,16 +376,16 @@ def _read_labels(
         label = _number(value_at(row.data, columns["label"]), f"{file}:{row.line}")
         if label is None:
             empty += 1
-        elif name in given and given[name] != label:
+        elif name in given and given[name].label != label:
             raise DataError(
-                f"the id {name!r} has two labels, {given[name]:g} and {label:g}",
+                f"the id {name!r} has two labels, {given[name].label:g} and {label:g}",
                 path=file,
                 line=row.line,
                 hint="give one label per item, such as the mean of its raters",
             )
         else:
             again += name in given
-            given[name] = label
+            given[name] = _Label(label, row.data.get("weight", 1.0) if of_run else 1.0)
     if not given:
         raise DataError("has no label in any row", path=file)
     if empty:
@@ -385,10 +411,10 @@ def _number(value: Any, place: str) -> float | None:
 
 
 def _check_scale(
-    told: Mapping[int, float], ids: Mapping[int, str], scale: tuple[float, float], *, given: bool
+    told: Mapping[int, _Label], ids: Mapping[int, str], scale: tuple[float, float], *, given: bool
 ) -> None:
     low, high = scale
-    outside = [(row, label) for row, label in told.items() if not low <= label <= high]
+    outside = [(row, label) for row, (label, _) in told.items() if not low <= label <= high]
     if outside:
         row, label = outside[0]
         where = "the scale given" if given else "the rubric"

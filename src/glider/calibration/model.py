@@ -191,8 +191,14 @@ class Calibration(Frozen):
             differ = readings.disagree(labels, agree_on, pass_at)
             findings.append(figures.ranking(confidence, differ, clusters, rng))
             points = figures.curve(confidence, differ, clusters, everyone, len(run.label))
-            certified = certified_threshold(
-                confidence, differ, clusters, everyone, alpha=asked.alpha, delta=asked.delta
+            certified = (
+                certified_threshold(
+                    confidence, differ, clusters, everyone, alpha=asked.alpha, delta=asked.delta
+                )
+                if run.weight is None
+                else Undefined(
+                    "the labelled items were drawn with unequal probabilities", len(labels), 0
+                )
             )
         findings += figures.selection(
             certified,
@@ -204,7 +210,7 @@ class Calibration(Frozen):
         maps = Maps.fit(method, readings, labels, pass_at)
         threshold = certified.threshold if isinstance(certified, Certified) else None
         blocking = None
-        if pass_at is not None and run.kind == "graded":
+        if pass_at is not None and run.kind == "graded" and run.weight is None:
             decided = _decided(run, maps.p_pass(run.readings, pass_at), everyone, threshold)
             blocking = BlockingScores.of(run, pass_at, decided)
         return cls(

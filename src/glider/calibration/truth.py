@@ -17,6 +17,7 @@ from glider.stats.prediction_powered import (
     Powered,
     prediction_powered_mean,
     prediction_powered_rate,
+    weighted_prediction_powered,
 )
 from glider.stats.statistic import Bools, Floats
 
@@ -69,7 +70,7 @@ def truth(run: LabelledRun, pass_at: float | None, *, score: Floats | None = Non
             powered.power,
             powered.labels_worth,
         )
-    gap = _gap(run, score)
+    gap = None if run.weight is not None else _gap(run, score)
     if gap is not None:
         notes.append(gap)
     decided = said if pass_at is None else said >= 0.5
@@ -84,6 +85,17 @@ def _powered(
     others: Bools,
     rate: bool,
 ) -> Powered:
+    if run.weight is not None:
+        everyone = ours | others
+        return weighted_prediction_powered(
+            value[ours],
+            score[ours],
+            score[everyone],
+            weights=run.weight[ours],
+            clusters=run.cluster[ours],
+            all_clusters=run.cluster[everyone],
+            scale=(0.0, 1.0) if rate else run.scale,
+        )
     if rate:
         return prediction_powered_rate(
             value[ours],

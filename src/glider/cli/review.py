@@ -129,12 +129,13 @@ def export(
     *,
     to: str = typer.Option(
         "records",
-        help="records (for bench, tune, data, calibrate), csv, label-studio, w3c, inspect.",
+        help="records (for bench, tune, data, calibrate), dataset (the same, as a folder), csv, "
+        "label-studio, w3c, inspect.",
     ),
     out: Path = typer.Option(None, "--out", "-o", help="File [in RUN/review]."),
 ) -> None:
     """Write people's own answers for other commands and other tools."""
-    from glider.review.exchange import export_answers
+    from glider.review.export import export_answers
     from glider.synth.people import reviewable
 
     run = reviewable(run)
@@ -146,11 +147,13 @@ def export(
 def import_(
     run: Path = _RUN,
     file: Path = typer.Argument(
-        ..., metavar="FILE", help="CSV, a Label Studio export, or a checklist (check.jsonl)."
+        ...,
+        metavar="FILE",
+        help="CSV, Label Studio export, Web Annotations, inspect-ai scores or checklist.",
     ),
 ) -> None:
     """Take answers that were given elsewhere; a review is begun with them if there is none."""
-    from glider.review.exchange import import_answers
+    from glider.review.imports import import_answers
     from glider.synth.people import reviewable
 
     taken, known, left = import_answers(reviewable(run), file)
@@ -165,7 +168,7 @@ def merge(
     others: list[Path] = typer.Argument(..., metavar="OTHER...", help="Copies of the same run."),
 ) -> None:
     """Join the answers of one review from several machines; conflicts are named."""
-    from glider.review.exchange import merge_answers
+    from glider.review.imports import merge_answers
     from glider.synth.people import reviewable
 
     run = reviewable(run)

@@ -48,6 +48,8 @@ def criterion_of(row: Row) -> Criterion | None:
 def _own_levels(rubric: Any) -> dict[Any, Any]:
     if not isinstance(rubric, Mapping):
         raise CriterionError("a row's rubric maps scores to descriptions")
+    # A column of Parquet has every level that any row has, empty in the others.
+    rubric = {level: text for level, text in rubric.items() if text is not None}
     try:
         # Data sets list levels in either direction; the meaning is the same.
         return dict(sorted(rubric.items(), key=lambda level: int(level[0])))

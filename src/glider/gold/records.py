@@ -41,7 +41,7 @@ SHARED = "input and context"
 _LONGEST_KEY = 64
 _USED = (
     "label", "criterion", "rubric", "scale", "annotators", "rationale", "lang", "meta", "kind",
-    "source", "label_source",
+    "source", "label_source", "weight",
 )  # fmt: skip
 """Columns of a labelled record other than its texts."""
 OUTSIDE_SCALE = "a label outside its scale"

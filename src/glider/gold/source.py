@@ -13,8 +13,12 @@ _DATA_SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".ar
 
 
 def is_labels(path: Path) -> bool:
-    """Whether a name is that of a file of records or of a run's folder."""
-    return path.name.removesuffix(".gz").endswith(_DATA_SUFFIXES) or is_run(path)
+    """Whether a name is that of a file of records, a folder of such files, or a run's folder."""
+    return _is_data(path) or is_run(path) or (path.is_dir() and any(map(_is_data, path.iterdir())))
+
+
+def _is_data(path: Path) -> bool:
+    return path.name.removesuffix(".gz").endswith(_DATA_SUFFIXES)
 
 
 def is_run(path: Path) -> bool:

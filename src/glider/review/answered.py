@@ -72,6 +72,11 @@ class AnsweredItem:
         tied = len(votes) > 1 and votes[0][1] == votes[1][1]
         return 0.5 if tied else votes[0][0]
 
+    def own(self) -> Iterator[tuple["AnsweredItem", str, Answer]]:
+        """Iterate over people's own answers, then adjudicated ones."""
+        for name, answer in (*self.blind.items(), *self.adjudicated.items()):
+            yield self, name, answer
+
     @property
     def notes(self) -> list[str]:
         """The adjudicator's note; else the people's."""
@@ -118,8 +123,7 @@ class Answered:
     def own(self) -> Iterator[tuple[AnsweredItem, str, Answer]]:
         """Iterate over what people answered themselves, and over adjudicated answers, by item."""
         for item in self.items:
-            for name, answer in (*item.blind.items(), *item.adjudicated.items()):
-                yield item, name, answer
+            yield from item.own()
 
     def each(self, of: str) -> Iterator[tuple[AnsweredItem, str, Answer]]:
         """Iterate over every answer of a stage, with its item and person."""

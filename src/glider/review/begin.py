@@ -26,7 +26,7 @@ from glider.review.plan import (
 from glider.review.settings import ReviewSettings, share_of
 from glider.store.run import load_manifest
 
-_STRATA = ("score", "criterion", "doubt")
+_STRATA = ("score", "criterion", "doubt", "worth")
 
 
 @dataclass(frozen=True)

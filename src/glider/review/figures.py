@@ -96,7 +96,8 @@ class _Figures:
 
     def _mapped(self, values: Sequence[float]) -> Floats:
         """Map one value of each item to the common scale."""
-        return (np.array(values) - self._low) / self._span
+        mapped: Floats = (np.array(values, np.float64) - self._low) / self._span
+        return mapped
 
     def rng(self) -> np.random.Generator:
         """A new generator with the same seed for every figure, so each is reproducible alone."""

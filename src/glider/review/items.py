@@ -111,18 +111,20 @@ def _doubt(outcome: Judgment | Comparison) -> float | None:
 def draw(
     items: Sequence[tuple[int, ReviewItem]], size: int | None, *, by: str = "", seed: int = 0
 ) -> list[Drawn]:
-    """Draw items, equally many from each stratum as far as possible.
+    """Draw items: equally many from each stratum as far as possible, or by their worth.
 
     Args:
         items: rows and items, in the run's order.
         size: number of items; None takes all, each with probability 1.
-        by: `score`, `criterion`, `doubt`; empty draws without strata.
+        by: `score`, `criterion`, `doubt`; `worth`, see `_by_worth`; empty draws without strata.
 
     Raises:
-        DataError: there is nothing to draw from.
+        DataError: there is nothing to draw from, or no probability to tell the worth by.
     """
     if not items:
         raise DataError("the run has no judgment to look at")
+    if by == "worth" and size is not None and size < len(items):
+        return _by_worth(items, size, Random(f"{seed}:worth"))
     strata: dict[str, list[tuple[int, ReviewItem]]] = defaultdict(list)
     for row, item in items:
         strata[stratum_of(item, by)].append((row, item))
@@ -131,17 +133,68 @@ def draw(
     for name in sorted(strata):
         found, n = strata[name], shares[name]
         rng = Random(f"{seed}:{name}")
-        for row, item in rng.sample(found, n):
-            drawn.append(
-                Drawn(
-                    id=item.id,
-                    row=row,
-                    content=item.content,
-                    stratum=name,
-                    probability=n / len(found),
-                )
-            )
+        drawn += [_drawn(one, name, n / len(found)) for one in rng.sample(found, n)]
     return sorted(drawn, key=lambda one: (one.row, one.id))
+
+
+def _drawn(one: tuple[int, ReviewItem], stratum: str, probability: float) -> Drawn:
+    row, item = one
+    return Drawn(
+        id=item.id, row=row, content=item.content, stratum=stratum, probability=probability
+    )
+
+
+def _by_worth(items: Sequence[tuple[int, ReviewItem]], size: int, rng: Random) -> list[Drawn]:
+    """Draw items that tell a calibration most: with a probability that rises with the spread.
+
+    The best probability is proportional to the standard deviation of what the label adds to the
+    judge's score (Neyman 1934; Zrnic and Candes 2024, arXiv 2403.03208), for which the judge's own
+    distribution stands. Half of it is uniform, so that a judge that is wrongly sure costs at most a
+    factor of two. Systematic sampling in random order has exactly these probabilities.
+    """
+    spreads = [_spread(item.outcome) for _, item in items]
+    known = [spread for spread in spreads if spread is not None]
+    if not known or not sum(known):
+        raise DataError("the judge gives no probabilities, so no item can be told to be worth more",
+                        hint="leave out --by worth, or draw by score")  # fmt: skip
+    usual = sum(known) / len(known)
+    wanted = [0.5 + 0.5 * (usual if s is None else s) / usual for s in spreads]
+    chances = _scaled(wanted, size)
+    order = list(range(len(items)))
+    rng.shuffle(order)
+    at, reached, drawn = rng.random(), 0.0, []
+    for n in order:
+        reached += chances[n]
+        if reached > at:
+            drawn.append(_drawn(items[n], "", chances[n]))
+            at += 1
+    return sorted(drawn, key=lambda one: (one.row, one.id))
+
+
+def _scaled(wanted: Sequence[float], size: int) -> list[float]:
+    """Return probabilities proportional to `wanted`, at most 1, that sum to `size`."""
+    sure: set[int] = set()
+    while True:
+        rest = sum(w for n, w in enumerate(wanted) if n not in sure)
+        factor = (size - len(sure)) / rest
+        more = {n for n, w in enumerate(wanted) if n not in sure and w * factor >= 1}
+        if not more:
+            return [1.0 if n in sure else w * factor for n, w in enumerate(wanted)]
+        sure |= more
+
+
+def _spread(outcome: Judgment | Comparison) -> float | None:
+    """Return the standard deviation of the judge's own distribution, as a share of the scale."""
+    if isinstance(outcome, Comparison):
+        p = outcome.p_first
+        return None if p is None else (p * (1 - p)) ** 0.5
+    probs = outcome.score_probs
+    if not probs:
+        return None
+    low, high = min(probs), max(probs)
+    mean = sum(level * p for level, p in probs.items())
+    variance = sum(p * (level - mean) ** 2 for level, p in probs.items())
+    return float(max(variance, 0.0) ** 0.5 / ((high - low) or 1))
 
 
 def _shares(sizes: dict[str, int], size: int | None) -> dict[str, int]:

@@ -41,12 +41,17 @@ def labelled_records(answered: Answered) -> Iterator[dict[str, Any]]:
     """Yield one labelled record for each item with an own answer that has a score.
 
     The label is `AnsweredItem.label`; `label_source` is `people` or `adjudicated`. Single ratings
-    stay as they were given. An adjudicated item has the adjudicator's marks and note.
+    stay as they were given. Where items were drawn with unequal probabilities, `weight` is the
+    number of items of the run that one stands for.
+
+    An adjudicated item has the adjudicator's marks and note.
     """
+    weights = [item.weight for item in answered.items]
+    unequal = max(weights, default=1) - min(weights, default=1) > 1e-9
     for item in answered.items:
         record = _record(item)
         if record is not None:
-            yield record
+            yield {**record, "weight": item.weight} if unequal else record
 
 
 def _record(item: AnsweredItem) -> dict[str, Any] | None:

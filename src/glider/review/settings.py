@@ -38,7 +38,11 @@ class ReviewSettings:
     sample: Annotated[int | None, Flag("Items to draw [all].", _ITEMS, min=1)] = None
     by: Annotated[
         str | None,
-        Flag("Draw as many of each score, criterion or doubt [all alike].", _ITEMS),
+        Flag(
+            "Draw as many of each score, criterion or doubt; or by worth: more of the items on "
+            "which a calibration depends most [all alike].",
+            _ITEMS,
+        ),
     ] = None
     criterion: Annotated[
         str | None, Flag("Only items under this one.", _ITEMS, ("--criterion", "-c"))

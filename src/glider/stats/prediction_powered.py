@@ -138,6 +138,53 @@ def prediction_powered_rate(
     return Powered(found.estimate, classical, found.power, found.labels_worth)
 
 
+def weighted_prediction_powered(
+    labels: Floats,
+    judged: Floats,
+    everyone: Floats,
+    *,
+    weights: Floats,
+    clusters: Ints,
+    all_clusters: Ints,
+    scale: tuple[float, float] = ANY,
+) -> Powered:
+    """As `prediction_powered_mean`, of labels drawn with known unequal probabilities.
+
+    The Hajek form of active inference (Zrnic and Candes 2024, arXiv 2403.03208) with a tuned power;
+    for a rate, labels are 0 and 1 and the scale is theirs.
+
+    Args:
+        everyone: the judge's scores of all items that were drawn from, labelled or not, shape (m,).
+        weights: one divided by the probability of being drawn, shape (n,).
+    """
+    n, share = len(labels), weights / weights.sum()
+    group, n_groups = codes(np.concatenate([clusters, all_clusters]))
+    ours, theirs = group[:n], group[n:]
+    n_labelled = codes(clusters)[1]
+    if n_labelled < 4 or np.ptp(labels) == 0:
+        why = "fewer than four independent labels" if n_labelled < 4 else "every label is the same"
+        return Powered(Undefined(why, n, 0), Undefined(why, n, 0))
+    mean, mean_judged = float(share @ labels), float(share @ judged)
+    label = cluster_sums(share * (labels - mean), ours, n_groups)
+    near = cluster_sums(share * (judged - mean_judged), ours, n_groups)
+    far = cluster_sums((everyone - everyone.mean()) / len(everyone), theirs, n_groups)
+    gap = near - far
+    power = float(label @ gap / (gap @ gap)) if gap @ gap > 0 else 0.0
+
+    def estimate(power: float, df: int, method: str) -> tuple[Estimate, float]:
+        value = mean + power * (float(everyone.mean()) - mean_judged)
+        pull = (label - power * near) * np.sqrt(n_labelled / df) + power * far
+        half = t_quantile(df) * float(np.sqrt(pull @ pull))
+        middle, low, high = (float(np.clip(x, *scale)) for x in (value, value - half, value + half))
+        return Estimate(middle, low, high, n, 0, method), half
+
+    over = f"Student t over {n_labelled} clusters" if n_labelled < n else "Student t"
+    alone, wide = estimate(0.0, n_labelled - 1, f"weighted by the draw, {over}, 95 %")
+    method = f"weighted by the draw, prediction-powered (lambda {power:.2f}), {over}, 95 %"
+    found, narrow = estimate(power, n_labelled - 2, method)
+    return Powered(found, alone, power, n * (wide / narrow) ** 2 if narrow > 0 else None)
+
+
 def half_width(
     n: int, *, spread: float, correlation: float, total: int | None, design: float = 1.0
 ) -> float:

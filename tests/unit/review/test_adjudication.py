@@ -12,8 +12,9 @@ from glider.review.answered import read_answered
 from glider.review.answers import read_people
 from glider.review.begin import begin
 from glider.review.disputes import disputed
-from glider.review.exchange import export_answers, import_answers
+from glider.review.export import export_answers
 from glider.review.figures import review_report
+from glider.review.imports import import_answers
 from glider.review.page import page
 from glider.review.records import labelled_rows
 from glider.review.settings import ReviewSettings
@@ -70,7 +71,7 @@ def test_the_report_has_everybody_against_the_settled_answers(settled):
     assert "dora, adjudicated" in page(report, review)
 
 
-@pytest.mark.parametrize("to", ["csv", "label-studio"])
+@pytest.mark.parametrize("to", ["csv", "label-studio", "w3c", "inspect"])
 def test_there_and_back(settled, tmp_path, to):
     run, _ = settled
     file = export_answers(run, to, tmp_path / "answers")

@@ -14,13 +14,9 @@ from glider.gold.own import own_labels
 from glider.gold.records import read
 from glider.review.answered import read_answered
 from glider.review.answers import read_people
-from glider.review.exchange import (
-    export_answers,
-    from_utf16,
-    import_answers,
-    merge_answers,
-    to_utf16,
-)
+from glider.review.export import export_answers, to_utf16
+from glider.review.foreign import from_utf16
+from glider.review.imports import import_answers, merge_answers
 from glider.review.records import labelled_rows
 
 KEPT = ("item", "score", "preferred", "spans", "note", "content")
@@ -54,7 +50,7 @@ def fresh(run, to):
     return to
 
 
-@pytest.mark.parametrize("to", ["csv", "label-studio"])
+@pytest.mark.parametrize("to", ["csv", "label-studio", "w3c", "inspect"])
 def test_there_and_back(hostile, tmp_path, to):
     file = export_answers(hostile, to, tmp_path / "answers")
     other = fresh(hostile, tmp_path / "other")
@@ -64,7 +60,7 @@ def test_there_and_back(hostile, tmp_path, to):
     assert import_answers(hostile, file) == (0, 20, ())
 
 
-@pytest.mark.parametrize("to", ["csv", "label-studio"])
+@pytest.mark.parametrize("to", ["csv", "label-studio", "w3c", "inspect"])
 def test_pairs_there_and_back(tmp_path, to):
     run = pair_run(tmp_path / "run", 3)
     for drawn, better in zip(
@@ -167,6 +163,9 @@ def test_a_hand_made_csv_and_what_is_left_out(tmp_path):
     file.write_text('[{"data": {}}, 3]')
     with pytest.raises(DataError, match="no Label Studio export"):
         import_answers(run, file)
+    file.write_text('{"id": "s0"}')
+    with pytest.raises(DataError, match="no Label Studio export, Web Annotations, "):
+        import_answers(run, file)
     with pytest.raises(UnknownName, match="label-studio"):
         export_answers(run, "labelstudio")
 
@@ -191,3 +190,77 @@ def test_copies_of_a_review_are_merged_and_conflicts_named(tmp_path):
     begun(graded_run(tmp_path / "apart", 4))
     with pytest.raises(SetupError, match="another review"):
         merge_answers(run, tmp_path / "apart")
+
+
+def test_annotations_and_scores_of_other_tools(tmp_path):
+    run = graded_run(tmp_path / "run", texts=["one two three two", "four"], per_prompt=1)
+    begun(run, "ana", mode="label")
+    quote = {"type": "TextQuoteSelector", "exact": "three"}
+    page = {"type": "AnnotationPage", "items": [
+        {"id": "1", "creator": "ana", "motivation": "assessing", "target": "s0",
+         "body": {"type": "TextualBody", "purpose": "assessing", "value": 4}},
+        {"id": "2", "creator": "ana", "target": {"source": "s0", "selector": quote},
+         "body": {"type": "TextualBody", "value": "this word"}},
+        {"id": "3", "creator": "ben", "target": "s0",
+         "body": {"type": "TextualBody", "purpose": "assessing", "value": 2}},
+        {"id": "4", "creator": "ben",
+         "target": {"source": "s0", "selector": {**quote, "exact": "two"}}},
+    ]}  # fmt: skip
+    (tmp_path / "page.json").write_text(json.dumps(page))
+    left = ("1 left out: a quote that its text does not have once",)
+    assert import_answers(run, tmp_path / "page.json") == (1, 0, left)
+    (given,) = answers_of(run)
+    assert given[2] == 4 and given[5] == "this word" and given[4][0].start == 8
+    scores = tmp_path / "scores.jsonl"
+    lines = [
+        {"id": "s0", "value": 3},
+        {"id": "s1", "value": {"quality": 5}},
+        {"id": "s1", "value": "C"},
+    ]
+    scores.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert import_answers(run, scores) == (2, 0, ("1 left out: no score",))
+    assert {(a[0], a[2]) for a in answers_of(run)} == {("ana", 4), ("someone", 3), ("someone", 5)}
+
+
+def test_a_data_set_folder_is_read_by_datasets_and_by_the_commands(hostile, tmp_path):
+    folder = export_answers(hostile, "dataset", tmp_path / "people")
+    assert export_answers(hostile, "dataset", folder) == folder  # again, in its place
+    by_run = own_labels(hostile).load(hostile.parent).items
+    by_folder = own_labels(folder).load(folder.parent).items
+    assert by_folder == by_run
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed")
+    loaded = datasets.Dataset.from_parquet(str(folder / "train.parquet"), cache_dir=str(tmp_path))
+    assert sorted(loaded["output"]) == sorted(HOSTILE.values())
+
+
+@pytest.mark.slow
+def test_inspect_ai_scores_its_samples_with_peoples_answers(hostile, tmp_path):
+    inspect_ai = pytest.importorskip("inspect_ai", reason="inspect-ai is not installed")
+    from inspect_ai.dataset import Sample as InspectSample
+    from inspect_ai.model import ModelOutput
+    from inspect_ai.scorer import mean, precomputed_scores
+    from inspect_ai.solver import solver
+
+    @solver
+    def says_nothing():
+        async def solve(state, generate):  # the mock model would look up a tokenizer elsewhere
+            state.output = ModelOutput.from_content("mockllm/model", "nothing")
+            return state
+
+        return solve
+
+    file = export_answers(hostile, "inspect", tmp_path / "people.jsonl")
+    items = read_answered(hostile).items
+    task = inspect_ai.Task(
+        dataset=[InspectSample(id=item.item.sample.id, input="x", target="y") for item in items],
+        solver=says_nothing(),
+        scorer=precomputed_scores(str(file), on_missing="error", metrics=[mean()]),
+    )
+    (log,) = inspect_ai.eval(task, model="mockllm/model", log_dir=str(tmp_path), display="none")
+    assert log.status == "success", log.error
+    (score,) = log.results.scores
+    assert score.metrics["mean"].value == pytest.approx(sum(i.label for i in items) / len(items))
+    given = {str(sample.id): sample.scores["precomputed_scores"] for sample in log.samples}
+    for item in items:
+        assert given[item.item.sample.id].value == item.label
+        assert given[item.item.sample.id].explanation == "\n".join(item.notes)

@@ -7,14 +7,15 @@ from review_runs import begun, graded_run, pair_run
 
 from glider.core.errors import DataError, RunError, SetupError, UnknownName
 from glider.review.begin import begin, load_review
-from glider.review.items import Drawn, draw, run_items, weight
+from glider.review.items import Drawn, ReviewItem, draw, run_items, weight
 from glider.review.plan import ReviewPlan, new_plan, visits
 from glider.review.settings import ReviewSettings, share_of
 
 
 def plan_of(n=200, people=("a", "b", "c"), **settings):
     items = [Drawn(id=f"i{k}", row=k, content="c", stratum="", probability=1.0) for k in range(n)]
-    return new_plan("run", items, people, **settings)
+    plan = new_plan("run", items, people, **settings)
+    return plan.model_copy(update={"salt": "5eed5eed5eed5eed"})
 
 
 def test_every_item_goes_to_k_people_and_shares_are_even():
@@ -94,6 +95,31 @@ def test_weighted_sums_over_draws_are_those_of_the_run(tmp_path):
         for seed in range(200)
     ]
     assert sum(sums) / 200 == pytest.approx(truth, rel=0.01)
+
+
+def test_items_are_drawn_by_worth_with_the_probabilities_that_are_kept(tmp_path):
+    # The judge is sure of the first ten, knows nothing of the last ten, and says no odds between.
+    sure, unsure = {1: 0.0, 5: 1.0}, {1: 0.5, 5: 0.5}
+    items, plain = [], []
+    for n, (row, item) in enumerate(run_items(graded_run(tmp_path / "run", 30))):
+        probs = sure if n < 10 else unsure if n >= 20 else None
+        told = item.outcome.model_copy(update={"score_probs": probs})
+        items.append((row, ReviewItem(item.sample, item.criterion, told)))
+        none = item.outcome.model_copy(update={"score_probs": None})
+        plain.append((row, ReviewItem(item.sample, item.criterion, none)))
+    counts, size = Counter(), 12
+    for seed in range(1000):
+        drawn = draw(items, size, by="worth", seed=seed)
+        assert len(drawn) == size
+        counts.update(one.id for one in drawn)
+    draws = [draw(items, size, by="worth", seed=seed) for seed in range(40)]
+    chances = {one.id: one.probability for drawn in draws for one in drawn}
+    assert sum(chances.values()) == pytest.approx(size)
+    assert all(abs(counts[id] / 1000 - chances[id]) < 0.06 for id in chances)
+    by_doubt = [chances[items[n][1].id] for n in (0, 15, 25)]
+    assert by_doubt == sorted(by_doubt) and by_doubt[2] > 2 * by_doubt[0]
+    with pytest.raises(DataError, match="no probabilities"):
+        draw(plain, size, by="worth")
 
 
 def test_going_on_keeps_the_plan_and_changes_only_people(tmp_path):

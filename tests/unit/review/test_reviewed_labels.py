@@ -2,18 +2,20 @@
 
 import json
 
+import numpy as np
 import pytest
 from in_process import glider
 from review_runs import answered, begun, graded_run, pair_run
 
 from glider.bench.choose import choose
 from glider.calibration.labelled import LabelledRun
+from glider.calibration.truth import truth
 from glider.core.errors import DataError, RunError, SetupError
 from glider.core.judgments import Span
 from glider.corpus.mixture import Mixture
 from glider.corpus.sources import own_sources
 from glider.gold.own import own_labels
-from glider.review.exchange import export_answers
+from glider.review.export import export_answers
 
 
 @pytest.fixture
@@ -109,3 +111,22 @@ def test_a_known_set_is_never_a_folder_of_that_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (chosen,) = choose(["summeval"], None)
     assert chosen.labelled.family != "own labels"
+
+
+def test_labels_drawn_by_worth_are_weighted_back_to_the_run(tmp_path):
+    run = graded_run(tmp_path / "run", 120, per_prompt=1)
+    review = begun(run, "ana", mode="label", sample=40, by="score")
+    for n, drawn in enumerate(review.plan.items):
+        answered(run, "ana", drawn, score=1 + n % 5)
+    found = LabelledRun.load(run)
+    weights = {drawn.id: 1 / drawn.probability for drawn in review.plan.items}
+    assert found.weight[found.labelled].sum() == pytest.approx(sum(weights.values()))
+    assert "unequal probabilities" in found.notes[-1]
+    classical = truth(found, None).powered.classical
+    given = found.labelled
+    assert classical.value == pytest.approx(
+        np.average(found.label[given], weights=found.weight[given])
+    )
+    ended = glider("calibrate", run, "--pass-at", 4, "--json", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["threshold"] is None
