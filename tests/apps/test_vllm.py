@@ -57,7 +57,7 @@ def server(tmp_path_factory):
     process = subprocess.Popen(
         [VLLM, "serve", base, "--served-model-name", "base", "--dtype", "float32", "--port",
          str(port), "--host", "127.0.0.1", "--max-model-len", "4096", "--max-num-seqs", "8",
-         "--enforce-eager"],
+         "--enforce-eager", "--structured-outputs-config.backend", "guidance"],
         env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     until = time.monotonic() + 1500
