@@ -8,11 +8,10 @@ that `glider serve` uses. The other half is what is then served: of its prompts 
 how many have a good text blocked? A good text is one that people labelled at the pass mark or
 above.
 
-Five files are judged by glider-nano: bare scores of 300 items each, kept in
-results/nano-bare-scores.json; `--runs` takes them from new run folders, made by `glider judge
-FILE -c record --no-explain --limit 300 --seed 7 -m fast/glider-nano`. The others have the cheap
-judges of guarantees.py on all items: one annotator against the mean of the others, ROUGE-L,
-length.
+The judges are those of guarantees.py: one annotator against the mean of the others, ROUGE-L,
+length, and the kept bare scores of the embedded model. Five files more under glider-nano are read
+from results/nano-bare-scores.json where it is there; `--runs` makes it from run folders of
+`glider judge FILE -c record --no-explain --limit 300 --seed 7 -m fast/glider-nano`.
 
 *Above x* is the share of repetitions in which the held-out half had more than x blocked. Its own
 size makes it vary, so *drawn anew* is the test: the labelled prompts are drawn with replacement
@@ -33,7 +32,7 @@ from numpy.random import Generator
 
 from glider.calibration.blocking import BlockingScores
 from glider.stats.clustered import clustered_share
-from glider.stats.statistic import Bools, Ints
+from glider.stats.statistic import Floats
 
 SCORES = Path(__file__).resolve().parent / "results" / "nano-bare-scores.json"
 SETS = {
@@ -44,7 +43,7 @@ SETS = {
     "qags": 1,
 }
 """File and pass mark."""
-BOUNDS = (0.05, 0.1, 0.2)
+BOUNDS = (0.05, 0.1)
 
 
 def main() -> None:
@@ -70,39 +69,43 @@ def main() -> None:
 
 
 def cases(data: Path) -> Iterator[Case]:
-    """Five files under glider-nano, then those of `guarantees.py` that need no model."""
-    for name, mark in SETS.items():
+    """Those of `guarantees.py`, and five files under glider-nano where its scores were kept."""
+    yield from guarantees.cases(data)
+    for name, mark in SETS.items() if SCORES.exists() else ():
         yield guarantees.embedded(data, name, mark, scores=SCORES, judge="glider-nano")
-    yield from guarantees.without_model(data)
 
 
 def measured(case: Case, bound: float, reps: int, rng: Generator) -> dict[str, Any]:
     """One row: how often a threshold was found, what it blocked, and how often above the bound."""
-    good, prompts = case.passes > 0, np.unique(case.cluster)
+    good = case.passes > 0
+    prompts, of_item = np.unique(case.cluster, return_inverse=True)
+    # Of each prompt the lowest score of its good texts; infinite where it has none.
+    lowest = np.full(len(prompts), np.inf)
+    np.minimum.at(lowest, of_item[good], case.score[good])
+    highest = float(case.score.max())
     above, rates, broken, caught = [], [], [], []
     found = 0
     for _ in range(reps):
-        ours = np.isin(case.cluster, rng.permutation(prompts)[: len(prompts) // 2])
-        mark = threshold(case, np.flatnonzero(ours & good), case.cluster[ours & good], bound)
+        order = rng.permutation(len(prompts))
+        ours, others = np.array_split(order, 2)
+        mark = threshold(lowest[ours], bound, highest)
         found += mark is not None
         above.append(False)
         if mark is not None:
-            rate = share(case, ~ours & good, mark)
-            rates.append(rate)
-            above[-1] = rate > bound
-            if (~ours & ~good).any():
-                caught.append(float((case.score[~ours & ~good] < mark).mean()))
+            rates.append(share(lowest[others], mark))
+            above[-1] = rates[-1] > bound
+            bad = ~good & np.isin(of_item, others)
+            if bad.any():
+                caught.append(float((case.score[bad] < mark).mean()))
         # The same with prompts drawn with replacement, so that the population is known.
-        items, codes = guarantees.drawn(case.cluster, len(case) // 2, rng)
-        kept = good[items]
-        mark = threshold(case, items[kept], codes[kept], bound)
-        broken.append(mark is not None and share(case, good, mark) > bound)
+        mark = threshold(lowest[rng.integers(len(prompts), size=len(ours))], bound, highest)
+        broken.append(mark is not None and share(lowest, mark) > bound)
     return {
         "case": case.name,
         "judge": case.judge,
         "items": len(case),
         "prompts": len(prompts),
-        "good_prompts": len(np.unique(case.cluster[good])),
+        "good_prompts": int(np.isfinite(lowest).sum()),
         "bound": bound,
         "found": found / reps,
         "blocked": float(np.mean(rates)) if rates else None,
@@ -112,23 +115,17 @@ def measured(case: Case, bound: float, reps: int, rng: Generator) -> dict[str, A
     }
 
 
-def threshold(case: Case, items: Ints, clusters: Ints, bound: float) -> float | None:
-    """Return the threshold that the server would choose by these good texts."""
-    lowest: dict[int, float] = {}
-    for item, name in zip(items, clusters, strict=True):
-        value = float(case.score[item])
-        lowest[int(name)] = min(value, lowest.get(int(name), value))
-    scores = BlockingScores(
-        good=tuple(sorted(lowest.values())), good_beside_failures=(), typical=(), decided={}
-    )
-    found = scores.threshold(bound, failures_block=True, highest=float(case.score.max()))
+def threshold(lowest: Floats, bound: float, highest: float) -> float | None:
+    """Return the threshold that the server would choose by these prompts' good texts."""
+    known = tuple(map(float, np.sort(lowest[np.isfinite(lowest)])))
+    scores = BlockingScores(good=known, good_beside_failures=(), typical=(), decided={})
+    found = scores.threshold(bound, failures_block=True, highest=highest)
     return None if found is None else found.block_below
 
 
-def share(case: Case, good: Bools, mark: float) -> float:
+def share(lowest: Floats, mark: float) -> float:
     """Of the prompts with a good text, those with a blocked one."""
-    hit = np.unique(case.cluster[good & (case.score < mark)])
-    return len(hit) / len(np.unique(case.cluster[good]))
+    return float((lowest[np.isfinite(lowest)] < mark).mean())
 
 
 def _share(found: list[bool]) -> dict[str, float]:
