@@ -119,9 +119,9 @@ Ways of asking, on twelve sets of many kinds, the same few items for each. A pai
 orders whatever the way (`swap`). As in the first table random answers get 0 and perfect ones 1;
 *expected* is the mean over the levels' probabilities, *greedy* the likeliest level. What is written
 is written at temperature 0, but for the four answers of K=4, sampled at 0.8. Sets on which too
-little can be told of a judge, or whose texts it refuses (banded judges no pairs, questions and
-reference need an input), are not counted. With so few items only a large difference can be told
-from none: look at the brackets.
+little can be told of a judge, or whose texts it refuses (banded and sentences judge no pairs,
+questions and reference need an input), are not counted. With so few items only a large difference
+can be told from none: look at the brackets.
 """
 _PAIRS = """\
 Every set of pairs. The winner is named by the mean over both orders, so that a judge of pairs and
@@ -234,6 +234,8 @@ SURVEYS = {
             *_ALONE,
             System("nano +banded", "five bands of a scale to 100 for the levels",
                    asked={"strategies": ("banded",)}),
+            System("nano +sentences", "each sentence alone, the worst decides",
+                   asked={"strategies": ("sentences",)}),
             System("nano and base", "the mean of both models", asked={"jury": (_BASE_MODEL,)},
                    writes=True),
             *_REASON_FIRST,

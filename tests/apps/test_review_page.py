@@ -306,7 +306,7 @@ def test_adjudicating(tab, tmp_path):
         page.click("text=Take these marks")
         page.keyboard.press("4")
         page.keyboard.press("Control+Enter")
-        sync_api.expect(page.locator("#count")).to_contain_text("1 of 2")
+        sync_api.expect(page.locator("#count")).to_contain_text("1 of 2 done · item 2")
         page.keyboard.press("2")
         page.keyboard.press("Control+Enter")
         sync_api.expect(page.locator("#end")).to_contain_text("Nothing else waits")
