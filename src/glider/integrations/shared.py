@@ -26,6 +26,7 @@ from glider.data.presets import columns_for
 from glider.data.rows import Row
 from glider.judging.judge import Judge
 from glider.judging.settings import JudgeSettings
+from glider.judging.strategies.parts import reading
 
 Criteria = str | Criterion | Sequence[str | Criterion]
 """Names of shipped criteria, YAML files, or criteria."""
@@ -48,10 +49,7 @@ class Reply:
     @property
     def points(self) -> float | None:
         """Expected score on the rubric's scale, or the score where none is told; None if failed."""
-        if isinstance(self.outcome, Failure):
-            return None
-        expected = self.outcome.expected
-        return float(self.outcome.score) if expected is None else expected
+        return None if isinstance(self.outcome, Failure) else reading(self.outcome)
 
     @property
     def share(self) -> float | None:
