@@ -59,7 +59,7 @@ def value(call, *arrays):
 
 @pytest.mark.parametrize("name", OF_TWO)
 @given(items=ITEMS)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_weights_are_repetition(name, items):
     x, y, w = (np.array(column, np.float64) for column in zip(*items, strict=True))
     times = w.astype(int)

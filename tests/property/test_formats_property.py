@@ -33,7 +33,7 @@ def readings(draw, case):
 
 
 @given(st.data(), cases)
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 def test_read_gives_back_what_target_wrote(data, case):
     task = case.task("a text")
     said = data.draw(readings(case))
@@ -97,7 +97,7 @@ PIECES = st.sampled_from(
 
 
 @given(cases, st.one_of(st.text(), st.lists(PIECES, max_size=30).map("".join)))
-@settings(deadline=None, max_examples=1_000)
+@settings(max_examples=1_000)
 @example(CASES["nano-score-first"], "Score: 1\nQuotes:\n- \nReason: x")
 @example(CASES["glider"], "<highlight>[{[]: 1}]</highlight><score>4</score>")
 def test_any_text_is_read_or_refused(case, text):
@@ -105,7 +105,7 @@ def test_any_text_is_read_or_refused(case, text):
 
 
 @given(st.data(), cases)
-@settings(deadline=None, max_examples=600)
+@settings(max_examples=600)
 def test_a_damaged_answer_is_read_or_refused(data, case):
     answer = case.format.target(data.draw(readings(case)), case.task("a text"))
     start, end = sorted(data.draw(st.tuples(*[st.integers(0, len(answer))] * 2)))
@@ -113,7 +113,6 @@ def test_a_damaged_answer_is_read_or_refused(data, case):
 
 
 @given(cases, st.data())
-@settings(deadline=None)
 def test_a_cut_answer_never_gains_another_score(case, data):
     task = case.task("a text")
     score = data.draw(st.sampled_from(task.criterion.rubric.scores))
@@ -126,7 +125,7 @@ def test_a_cut_answer_never_gains_another_score(case, data):
 @given(
     cases, st.lists(st.one_of(st.text(), st.sampled_from(list(HOSTILE.values())[:14])), max_size=6)
 )
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_text_stays_inside_its_tag(case, pieces):
     text = "".join(pieces)
     task = case.task(text)

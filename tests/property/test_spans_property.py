@@ -28,7 +28,7 @@ def in_order(places, text):
 
 
 @given(ANY, ANY)
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_exact_places_hold_the_phrase(text, phrase):
     places = locate(text, phrase)
     assert all(text[start:end] == phrase for start, end in places)
@@ -37,7 +37,7 @@ def test_exact_places_hold_the_phrase(text, phrase):
 
 
 @given(ODD, ODD)
-@settings(deadline=None, max_examples=2_000)
+@settings(max_examples=2_000)
 @example("sß", "ss")
 @example("e\u0301", "e")
 @example("a  b", "A B")
@@ -48,7 +48,7 @@ def test_folded_places_fold_to_the_phrase(text, phrase):
 
 
 @given(ANY, st.data())
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_whole_words_in_other_case_and_spacing_are_found(text, data):
     words = text.split()
     assume(words)
@@ -59,7 +59,7 @@ def test_whole_words_in_other_case_and_spacing_are_found(text, data):
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), ANY), max_size=3, unique_by=lambda f: f[0]), ANY)
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_place_never_lies(fields, phrase):
     found = place(phrase, fields)
     texts = dict(fields)

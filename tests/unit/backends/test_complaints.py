@@ -369,7 +369,7 @@ REPLIES = st.recursive(
 
 
 @given(st.sampled_from([200, 302, 400, 402, 403, 404, 422, 429, 500]), REPLIES, st.booleans())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_whatever_an_endpoint_sends_is_an_answer_or_one_error(status, value, streams):
     data = json.dumps(value).encode()
     found = read_reply(status, b"data: " + data + b"\n\ndata: [DONE]\n" if streams else data)
@@ -384,7 +384,7 @@ def test_whatever_an_endpoint_sends_is_an_answer_or_one_error(status, value, str
 
 
 @given(st.sampled_from([200, 400, 502]), st.binary(max_size=200))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_whatever_bytes_come_are_one_error(status, data):
     found = read_reply(status, data)
     assert isinstance(found, dict) or isinstance(error_of(found), BackendError)

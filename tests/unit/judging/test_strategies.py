@@ -606,7 +606,7 @@ class Metered(ScriptedBackend):
 NAMES = sorted(set(STRATEGIES.names()) - {"mean"})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     names=st.lists(st.sampled_from(NAMES), unique=True, max_size=3),
     n=st.integers(0, 90),
