@@ -1,5 +1,7 @@
 """Clusters: rows that are not independent, because they share input and context, or a column.
 
+Rows without input and context belong together if all their texts are the same.
+
 Answers to one prompt, or summaries of one document, are alike, so they tell less than as many
 independent ones. Every interval over rows, of a run, a calibration or a file of labels, asks here
 what belongs together.
@@ -70,4 +72,4 @@ def cluster_key(sample: Sample, asked: str | None) -> str:
             value = value_at(sample.metadata, asked)
             return "" if value is None else content_hash(str(value))
     shared = [field.text for field in sample.fields if field.role in ("input", "context")]
-    return content_hash(shared) if shared else ""
+    return content_hash(shared or [field.text for field in sample.fields])

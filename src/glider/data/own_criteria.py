@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from glider.core.base import first_problem
 from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import CriterionError, RubricError
 from glider.data.labels import scale_of
@@ -18,8 +19,9 @@ _PROMETHEUS_LEVEL = re.compile(r"^Score (\d+):", re.MULTILINE)
 def criterion_of(row: Row) -> Criterion | None:
     """The criterion a row of the presets `record` or `prometheus` brings; None without one.
 
-    The rubric is the row's own. Without one, an integer scale of at most 11 levels gives levels
-    that say only where they stand between the lowest and the highest.
+    It is written as in a criterion file (`name`, `question`, `rubric`), or with `description` for
+    the question and the rubric in a column of its own. Without a rubric, an integer scale of at
+    most 11 levels gives levels that say only where they stand between the lowest and the highest.
 
     Raises:
         CriterionError: the row has a question and no levels to answer with.
@@ -31,18 +33,18 @@ def criterion_of(row: Row) -> Criterion | None:
         if isinstance(rubric, str):
             return _from_prometheus(rubric)
         if not isinstance(named, Mapping):
-            raise CriterionError("a row's criterion is an object with name and description")
+            raise CriterionError("a row's criterion is an object with name and question")
+        rubric = rubric or named.get("rubric")
         levels = _own_levels(rubric) if rubric else _generic_levels(row.data.get("scale"))
         return Criterion(
             name=named.get("name", ""),
-            question=named.get("description", ""),
+            question=named.get("description") or named.get("question") or "",
             rubric=Rubric(levels=levels),
         )
     except (CriterionError, RubricError) as exc:
         raise CriterionError(f"{row.path}:{row.line}: {exc.message}", hint=exc.hint) from exc
     except ValidationError as exc:
-        problem = exc.errors()[0]["msg"].removeprefix("Value error, ")
-        raise CriterionError(f"{row.path}:{row.line}: {problem}") from exc
+        raise CriterionError(f"{row.path}:{row.line}: {first_problem(exc).what}") from exc
 
 
 def _own_levels(rubric: Any) -> dict[Any, Any]:

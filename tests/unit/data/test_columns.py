@@ -466,6 +466,13 @@ def test_a_rubric_of_its_own():
     assert dict(criterion.rubric.levels) == {1: "bad", 3: "so", 5: "good"}
 
 
+def test_a_criterion_as_a_criterion_file_writes_it():
+    whole = {"name": "open", "question": "Are we open?", "rubric": {"0": "no", "1": "yes"}}
+    criterion = criterion_of(row({"output": "a", "criterion": whole}))
+    assert criterion.question == "Are we open?"
+    assert dict(criterion.rubric.levels) == {0: "no", 1: "yes"}
+
+
 @pytest.mark.parametrize(
     ("scale", "scores"),
     [([0, 1], 2), ([1, 5], 5), ([-2, 2], 5), ([0, 10], 11), ([1.0, decimal.Decimal("5.00")], 5)],
@@ -500,7 +507,7 @@ def test_rows_without_a_criterion():
         ({"criterion": NAMED, "rubric": {"1": "a", "x": "b"}}, "level 'x' is not a whole number"),
         ({"criterion": NAMED, "rubric": ["a", "b"]}, "maps scores to descriptions"),
         ({"criterion": {"name": "x"}, "scale": [0, 1]}, "a criterion needs a question"),
-        ({"criterion": "fluency"}, "an object with name and description"),
+        ({"criterion": "fluency"}, "an object with name and question"),
         ({"rubric": "be nice"}, "lines of 'Score N: ...'"),
         ({"rubric": "Score 1: a\nScore 2: b"}, "lines of 'Score N: ...'"),
     ],
