@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from glider.audit.measure import effect
-from glider.audit.probe import Effect, Probe, Rng, Subject, Trial, first_share
+from glider.audit.probe import Effect, Probe, Rng, Subject, Trial
 from glider.audit.shapes import compare, pairs
 from glider.core.judgments import Comparison, Judgment
+from glider.judging.pairs import p_shown_first
 
 _NOTHING = "no two outputs to compare: supply rows with `outputs`, or texts of some length"
 _MADE = " The pairs were made here: each output beside its own first half."
@@ -65,7 +66,7 @@ def _slots(trial: Trial) -> list[float] | None:
     judged = [order for order in outcome.orders if isinstance(order, Judgment)]
     if len(judged) < 2:
         return None
-    shares = [first_share(order) for order in judged]
+    shares = [p_shown_first(order) for order in judged]
     return [0.5 if share == 0.5 else float(share > 0.5) for share in shares]
 
 

@@ -127,15 +127,7 @@ def place(judgment: Judgment, rubric: Rubric) -> float:
     if judgment.score_probs is not None:
         probs = [judgment.score_probs[score] for score in rubric.scores]
         return float(np.dot(probs, places))
-    value = judgment.expected if judgment.expected is not None else judgment.score
-    return float(np.interp(value, rubric.scores, places))
-
-
-def first_share(shown: Judgment) -> float:
-    """Probability that the output shown first is better, from one order of a comparison."""
-    if shown.score_probs is not None:
-        return shown.score_probs[0]
-    return 1 - (shown.expected if shown.expected is not None else shown.score)
+    return float(np.interp(judgment.expected_or_score, rubric.scores, places))
 
 
 @dataclass(frozen=True, kw_only=True)

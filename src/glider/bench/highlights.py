@@ -211,8 +211,7 @@ def _share(
 def place_on_rubric(outcome: Outcome | None, item: Item) -> float:
     """Return the score in 0..1 of the rubric."""
     assert isinstance(outcome, Judgment)
-    score = outcome.score if outcome.expected is None else outcome.expected
-    return item.criterion.rubric.normalize(score)
+    return item.criterion.rubric.normalize(outcome.expected_or_score)
 
 
 # ---- MR-Ben

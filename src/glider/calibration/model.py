@@ -21,7 +21,7 @@ from glider.calibration.figures import Finding, ReliabilityRow, RiskRow
 from glider.calibration.labelled import Kind, LabelledRun
 from glider.calibration.maps import Maps, Method, best, pass_score, predicted
 from glider.calibration.truth import truth
-from glider.core.base import Frozen
+from glider.core.base import Frozen, first_problem
 from glider.core.errors import DataError, SetupError, UnknownName, UnknownSchemaVersion
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.samples import Sample
@@ -402,9 +402,7 @@ class Calibration(Frozen):
         try:
             return cls.model_validate(data)
         except ValidationError as exc:
-            first = exc.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise DataError(f"is no calibration: {where}: {first['msg']}", path=str(path)) from exc
+            raise DataError(f"is no calibration: {first_problem(exc)}", path=str(path)) from exc
 
 
 def _decided(

@@ -8,6 +8,7 @@ import typer
 from glider.calibration.settings import LabelSettings
 from glider.cli.flags import from_flags
 from glider.cli.show import print_json, say
+from glider.core.base import first_problem
 from glider.core.errors import MissingExtra, SetupError
 from glider.store.atomic import write_whole
 from glider.store.targets import check_target, run_files
@@ -82,9 +83,9 @@ def calibrate(
             }
         )
     except ValidationError as exc:
-        first = exc.errors()[0]
-        flag = str(first["loc"][0]).replace("_", "-")
-        raise SetupError(f"--{flag}: {first['msg']}") from exc
+        problem = first_problem(exc)
+        flag = problem.where.partition(".")[0].replace("_", "-")
+        raise SetupError(f"--{flag}: {problem.what}") from exc
     found = run_calibrate(run, labels=labels, settings=settings)
     target = out or run / _named(labels.criterion)
     found.save(target)

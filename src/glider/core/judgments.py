@@ -176,6 +176,11 @@ class Judgment(_Outcome):
     }  # fmt: skip
 
     @property
+    def expected_or_score(self) -> float:
+        """The expected score; the written one where nothing is known of the other levels."""
+        return float(self.score) if self.expected is None else self.expected
+
+    @property
     def doubt(self) -> float | None:
         """Entropy of the level probabilities in 0..1: 0 is certain, 1 is uniform."""
         if self.score_probs is None:

@@ -14,7 +14,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import ValidationError, model_validator
 
-from glider.core.base import Frozen
+from glider.core.base import Frozen, first_problem
 from glider.core.criteria import Criterion
 from glider.core.errors import DataError, UnknownSchemaVersion
 from glider.core.samples import Sample
@@ -232,8 +232,5 @@ def _parsed(kind: type[T], data: object, path: Path, line: int) -> T:
     try:
         return kind.model_validate(data)
     except ValidationError as exc:
-        first = exc.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(
-            f"no {_NAMES[kind]}: {where}: {first['msg']}", path=str(path), line=line
-        ) from exc
+        said = f"no {_NAMES[kind]}: {first_problem(exc)}"
+        raise DataError(said, path=str(path), line=line) from exc

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from glider.core.base import first_problem
 from glider.core.errors import SetupError
 from glider.core.settings import Flag
 
@@ -93,9 +94,7 @@ class DataSettings:
         try:
             return Mixture.model_validate({**written, **given})
         except ValidationError as exc:
-            first = exc.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise SetupError(f"{recipe or 'flags'}: {where}: {first['msg']}") from exc
+            raise SetupError(f"{recipe or 'flags'}: {first_problem(exc)}") from exc
 
     def folder(self) -> Path | None:
         """Return the folder of the sets' data: the one given, else $GLIDER_DATA."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from glider.core.base import content_hash
+from glider.core.base import content_hash, first_problem
 from glider.core.errors import BadRecord
 from glider.core.samples import Field, Role, Sample
 from glider.data.conversations import is_talk, talk_of, written
@@ -77,8 +77,7 @@ def sample_from(row: Row, columns: Columns) -> Sample:
     except Unfit as exc:
         raise BadRecord(str(exc), path=row.path, line=row.line) from exc
     except ValidationError as exc:
-        problem = exc.errors()[0]["msg"].removeprefix("Value error, ")
-        raise BadRecord(problem, path=row.path, line=row.line) from exc
+        raise BadRecord(first_problem(exc).what, path=row.path, line=row.line) from exc
 
 
 def _sample(data: Mapping[str, Any], columns: Columns) -> Sample:

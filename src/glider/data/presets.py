@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from glider.core.base import first_problem
 from glider.core.errors import SetupError, UnknownName
 from glider.core.samples import Field
 from glider.data import foreign_shapes as shapes
@@ -299,4 +300,4 @@ def _check_name(name: str) -> None:
     try:
         Field(name=name, text="")
     except ValidationError as exc:
-        raise SetupError(exc.errors()[0]["msg"].removeprefix("Value error, ")) from exc
+        raise SetupError(first_problem(exc).what) from exc

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from glider.bench.results import Figure, Results, estimate_of
+from glider.core.base import first_problem
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.gate.checks import Check, CheckFigure
 from glider.gate.outcomes import count
@@ -33,9 +34,8 @@ class ResultsFigures:
         except OSError as exc:
             raise DataError(f"cannot be read: {exc.strerror}", path=str(path)) from exc
         except ValidationError as exc:
-            raise DataError(
-                f"no results of a bench: {exc.errors()[0]['msg']}", path=str(path)
-            ) from exc
+            said = f"no results of a bench: {first_problem(exc).what}"
+            raise DataError(said, path=str(path)) from exc
         systems = sorted({figure.system for figure in results.figures})
         if system is not None and system not in systems:
             raise UnknownName("system", system, systems)

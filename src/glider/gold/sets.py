@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from glider.core.base import Frozen
+from glider.core.base import Frozen, first_problem
 from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import DataError, RubricError, SetupError, UnknownName
 from glider.core.plugins import Registry
@@ -230,6 +230,4 @@ def _parsed(text: str, path: str) -> LabelledSet:
     except RubricError as exc:
         raise RubricError(f"{path}: {exc.message}", hint=exc.hint) from exc
     except ValidationError as exc:
-        first = exc.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise SetupError(f"{path}: {where}: {first['msg']}") from exc
+        raise SetupError(f"{path}: {first_problem(exc)}") from exc

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from glider.core.base import first_problem
 from glider.core.criteria import Criterion, LiteralCriterion, Rubric, names_a_field
 from glider.core.errors import DataError, MissingExtra, RubricError, SetupError
 from glider.core.samples import Field, Role, Sample
@@ -131,7 +132,7 @@ def taken_apart(prompt: str, *, sample_id: str, name: str) -> tuple[Sample, Crit
     except RubricError as exc:
         raise Unfit(f"a rubric that cannot be used: {exc.message}") from exc
     except ValidationError as exc:
-        problem = exc.errors()[0]["msg"].removeprefix("Value error, ")
+        problem = first_problem(exc).what
         raise Unfit(f"fields or criteria that cannot be used: {problem:.80}") from exc
     if names_a_field(question):
         raise Unfit("pass criteria with braces that would be filled in")

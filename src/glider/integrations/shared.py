@@ -26,7 +26,6 @@ from glider.data.presets import columns_for
 from glider.data.rows import Row
 from glider.judging.judge import Judge
 from glider.judging.settings import JudgeSettings
-from glider.judging.strategies.parts import reading
 
 Criteria = str | Criterion | Sequence[str | Criterion]
 """Names of shipped criteria, YAML files, or criteria."""
@@ -49,7 +48,7 @@ class Reply:
     @property
     def points(self) -> float | None:
         """Expected score on the rubric's scale, or the score where none is told; None if failed."""
-        return None if isinstance(self.outcome, Failure) else reading(self.outcome)
+        return None if isinstance(self.outcome, Failure) else self.outcome.expected_or_score
 
     @property
     def share(self) -> float | None:

@@ -51,11 +51,7 @@ class PairTask:
             names = (self.second, self.first) if swapped else (self.first, self.second)
             named.append(_renamed(outcome, dict(zip(COMPARED, names, strict=True))))
             if isinstance(outcome, Judgment):
-                shown_first = (
-                    outcome.score_probs[0]
-                    if outcome.score_probs is not None
-                    else 1 - (outcome.expected if outcome.expected is not None else outcome.score)
-                )
+                shown_first = p_shown_first(outcome)
                 shares.append(1 - shown_first if swapped else shown_first)
         p_first = sum(shares) / len(shares) if shares else None
         preferred = None
@@ -73,6 +69,11 @@ class PairTask:
             flipped=opposed(*shares) if len(shares) == 2 else None,
             orders=tuple(named),
         )
+
+
+def p_shown_first(order: Judgment) -> float:
+    """Probability that the output shown first is better, from one order of a comparison."""
+    return 1 - order.expected_or_score if order.score_probs is None else order.score_probs[0]
 
 
 def opposed(one: float, other: float) -> bool:

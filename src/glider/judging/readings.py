@@ -59,7 +59,7 @@ class Readings:
                 given = {0: outcome.p_first, 1: second}
             else:
                 score = outcome.score
-                mean = float(score) if outcome.expected is None else outcome.expected
+                mean = outcome.expected_or_score
                 given = dict(outcome.score_probs or {})
             if score not in places:
                 raise SetupError(f"a judgment has the score {score}; the levels are {levels}")

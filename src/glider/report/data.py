@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, Self
 from markupsafe import Markup
 from pydantic import ValidationError
 
+from glider.core.base import first_problem
 from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import BadRecord
 from glider.core.judgments import Comparison, Failure, Judgment, outcome_from
@@ -149,7 +150,7 @@ class PageData:
             outcome = outcome_from(data)
         except ValidationError as exc:
             raise BadRecord(
-                f"row {row} has an outcome that cannot be read: {exc.errors()[0]['msg']}",
+                f"row {row} has an outcome that cannot be read: {first_problem(exc).what}",
                 path=str(journal),
                 hint="was it written by a newer Glider?",
             ) from exc

@@ -167,9 +167,7 @@ def _judged_fault(
 
 
 def _expected(judgment: Judgment | None) -> float | None:
-    if judgment is None:
-        return None
-    return float(judgment.score) if judgment.expected is None else judgment.expected
+    return None if judgment is None else judgment.expected_or_score
 
 
 def _faults(run: Path) -> list[PlantedFault]:

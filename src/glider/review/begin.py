@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 
 from pydantic import ValidationError
 
+from glider.core.base import first_problem
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.data import yaml_files
 from glider.review.items import ReviewItem, draw, run_items
@@ -173,10 +174,8 @@ def _questions(path: Path) -> tuple[Question, ...]:
         try:
             found.append(Question.model_validate(one))
         except ValidationError as exc:
-            first = exc.errors()[0]
-            where = ".".join(map(str, first["loc"]))
             raise SetupError(
-                f"{path}: question {number}: {where}: {first['msg']}",
+                f"{path}: question {number}: {first_problem(exc)}",
                 hint="YAML reads yes and no as true and false: put them in quotes",
             ) from exc
     keys = [question.key for question in found]

@@ -21,6 +21,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import ValidationError
 
+from glider.core.base import first_problem
 from glider.core.errors import GliderError, RunError, SetupError
 from glider.core.judgments import Comparison, Judgment
 from glider.review.answers import Answer, AnswerBook, Person, Stage, misfit
@@ -374,9 +375,7 @@ class _Review:
                 }
             )
         except ValidationError as exc:
-            first = exc.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise web.HTTPUnprocessableEntity(reason=_line(f"{where}: {first['msg']}")) from exc
+            raise web.HTTPUnprocessableEntity(reason=_line(str(first_problem(exc)))) from exc
         wrong = self._wrong_in(answer, item, self._own_stage(person))
         if wrong:
             raise web.HTTPUnprocessableEntity(reason=_line(wrong))

@@ -153,7 +153,7 @@ class BoundCheck:
             if not applied.keep or applied.p_pass is None:
                 return "abstained"
             return "passed" if applied.p_pass >= 0.5 else "blocked"
-        return _placed(_expected(outcome), self.block_below, self.check.pass_from)
+        return _placed(outcome.expected_or_score, self.block_below, self.check.pass_from)
 
     def p_block(self, outcome: Outcome) -> float | None:
         """Return the probability that the text should be blocked; None if unknown."""
@@ -241,10 +241,6 @@ def _chosen(
         )
     promise = Promise(criterion.name, check.blocks_at_most, found.n, found.hits)
     return found.block_below, promise
-
-
-def _expected(outcome: Judgment) -> float:
-    return outcome.expected if outcome.expected is not None else float(outcome.score)
 
 
 def _placed(value: float, block_below: float | None, pass_from: float | None) -> Found:
@@ -347,7 +343,7 @@ class BoundPolicy:
                 return "error"
             weights = [check.check.weight for check in self.checks]
             scores = [
-                check.criterion.rubric.normalize(_expected(one))
+                check.criterion.rubric.normalize(one.expected_or_score)
                 for check, one in zip(self.checks, graded, strict=True)
             ]
             mean = sum(map(lambda w, s: w * s, weights, scores)) / sum(weights)

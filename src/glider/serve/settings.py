@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from glider.core.base import Frozen
+from glider.core.base import Frozen, first_problem
 from glider.core.criteria import Criterion
 from glider.core.errors import SetupError
 from glider.core.settings import Flag
@@ -157,10 +157,7 @@ class Config(Frozen):
         try:
             return cls.model_validate(data)
         except ValidationError as exc:
-            first = exc.errors(include_url=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            message = first["msg"].removeprefix("Value error, ")
-            raise SetupError(f"{path}: {where}: {message}") from exc
+            raise SetupError(f"{path}: {first_problem(exc)}") from exc
 
 
 def _beside(path: Path, entry: Any) -> Any:

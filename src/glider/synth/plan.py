@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from glider.core.base import Frozen
+from glider.core.base import Frozen, first_problem
 from glider.core.errors import RecipeError
 from glider.data import yaml_files
 from glider.synth.families import families
@@ -139,7 +139,4 @@ def parse_plan(text: str, path: str) -> Plan:
     try:
         return Plan.model_validate(data)
     except ValidationError as exc:
-        first = exc.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        raise RecipeError(f"{path}: {where + ': ' if where else ''}{said}") from exc
+        raise RecipeError(f"{path}: {first_problem(exc)}") from exc

@@ -16,7 +16,6 @@ from glider.core.judgments import Judgment, Step
 from glider.core.tasks import JudgeTask
 from glider.judging.judge import Work
 from glider.judging.strategies.base import Plan, Result, Strategy, changed
-from glider.judging.strategies.parts import reading
 
 _BANDS = {
     10: "0 to 20: it is not met at all.",
@@ -67,7 +66,7 @@ def _on_own_scale(rubric: Rubric, outcomes: Sequence[Result]) -> Result:
     def carried(hundredths: float) -> float:
         return rubric.low + (rubric.high - rubric.low) * hundredths / 100
 
-    integrated = reading(outcome)
+    integrated = outcome.expected_or_score
     expected = carried(integrated)
     score = min(rubric.scores, key=lambda level: abs(level - expected))
     probs = outcome.score_probs or {}

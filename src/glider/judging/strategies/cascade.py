@@ -199,7 +199,7 @@ def _score(outcome: Result) -> float | None:
         return None
     if isinstance(outcome, Comparison):
         return outcome.p_first
-    return outcome.score if outcome.expected is None else outcome.expected
+    return outcome.expected_or_score
 
 
 def _told(judge: Judge, outcome: Result, sure: float | None, least: float) -> str:

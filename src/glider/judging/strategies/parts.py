@@ -78,13 +78,8 @@ def summed(work: Work, parts: Sequence[ScoredPart], outcomes: Sequence[Result]) 
 
 def part_step(part: ScoredPart, outcome: Judgment | Comparison) -> Step:
     """What a part came to."""
-    score = outcome.p_first if isinstance(outcome, Comparison) else reading(outcome)
+    score = outcome.p_first if isinstance(outcome, Comparison) else outcome.expected_or_score
     return Step(name=part.name, weight=part.share, score=score)
-
-
-def reading(judgment: Judgment) -> float:
-    """The expected score; the written one where nothing is known of the others."""
-    return float(judgment.score) if judgment.expected is None else judgment.expected
 
 
 def together(
@@ -106,7 +101,7 @@ def _one_judgment(
     rubric: Rubric, parts: Sequence[ScoredPart], judgments: Sequence[Judgment], *, mixed: bool
 ) -> Judgment:
     pairs = list(zip(parts, judgments, strict=True))
-    expected = sum(part.share * reading(judgment) for part, judgment in pairs)
+    expected = sum(part.share * judgment.expected_or_score for part, judgment in pairs)
     score = min(rubric.scores, key=lambda level: abs(level - expected))
     known = [j.score_probs for j in judgments if j.score_probs is not None]
     probs: dict[int, float] | None = None
@@ -161,7 +156,7 @@ def _one_comparison(
             rubric, parts, [o for o in in_order if isinstance(o, Judgment)], mixed=True
         )
         orders.append(judgment)
-        second_shown = _even(reading(judgment))
+        second_shown = _even(judgment.expected_or_score)
         shares.append(second_shown if number else 1 - second_shown)
     preferred = None
     if p_first != 0.5:

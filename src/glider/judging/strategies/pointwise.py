@@ -15,7 +15,6 @@ from glider.core.tasks import COMPARED, JudgeTask
 from glider.judging.judge import Work
 from glider.judging.pairs import PairTask
 from glider.judging.strategies.base import Plan, Result, Strategy
-from glider.judging.strategies.parts import reading
 
 _ALONE = "output"
 
@@ -48,7 +47,7 @@ def share_of_first(first: Judgment, second: Judgment) -> float:
     are compared, and the answer is 0, 0.5 or 1.
     """
     if first.score_probs is None or second.score_probs is None:
-        a, b = reading(first), reading(second)
+        a, b = first.expected_or_score, second.expected_or_score
         return 0.5 if a == b else float(a > b)
     return sum(
         p * q * (1.0 if a > b else 0.5 if a == b else 0.0)
@@ -66,7 +65,7 @@ def _compared(work: PairTask, outcomes: Sequence[Result]) -> Result:
             return work.fold([told] * len(work.tasks))
     first, second = (outcome for outcome in outcomes if isinstance(outcome, Judgment))
     steps = tuple(
-        Step(name=name, score=reading(judgment))
+        Step(name=name, score=judgment.expected_or_score)
         for name, judgment in zip(names, (first, second), strict=True)
     )
     shown = [_order(work, first, second), _order(work, second, first)][: len(work.tasks)]

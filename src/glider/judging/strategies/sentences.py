@@ -16,7 +16,6 @@ from glider.core.samples import Field, Sample
 from glider.core.tasks import JudgeTask
 from glider.judging.judge import Work
 from glider.judging.strategies.base import Plan, Result, Strategy, changed
-from glider.judging.strategies.parts import reading
 from glider.text.sentences import sentence_places
 
 MOST = 32
@@ -75,15 +74,17 @@ def _worst(
         judged.append((place, outcome))
     rubric = work.criterion.rubric
     middle = (rubric.low + rubric.high) / 2
-    worst_place, worst = min(judged, key=lambda one: reading(one[1]))
+    worst_place, worst = min(judged, key=lambda one: one[1].expected_or_score)
     steps = tuple(
-        Step(name=f"sentence {number}", text=field.text[start:end], score=reading(judgment))
+        Step(
+            name=f"sentence {number}", text=field.text[start:end], score=judgment.expected_or_score
+        )
         for number, ((start, end), judgment) in enumerate(judged, start=1)
     )
     highlights = tuple(
         highlight
         for place, judgment in judged
-        if place == worst_place or reading(judgment) < middle
+        if place == worst_place or judgment.expected_or_score < middle
         for highlight in _marks(judgment, field, place)
     )
     return worst.model_copy(

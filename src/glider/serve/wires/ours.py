@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
-from glider.core.base import Frozen
+from glider.core.base import Frozen, first_problem
 from glider.core.criteria import Criterion
 from glider.core.errors import GliderError
 from glider.core.judgments import Comparison, Failure, Judgment
@@ -57,7 +57,7 @@ class Asked(Frozen):
                 **others,
             )
         except ValidationError as exc:
-            raise WireError(f"fields: {exc.errors()[0]['msg']}", param="fields") from exc
+            raise WireError(f"fields: {first_problem(exc).what}", param="fields") from exc
 
 
 class JudgeRequest(Asked):
@@ -159,10 +159,8 @@ def parsed(kind: type[R], body: Mapping[str, Any]) -> R:
     try:
         return kind.model_validate(body)
     except ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
-        raise WireError(f"{where}: {message}" if where else message, param=where) from exc
+        problem = first_problem(exc)
+        raise WireError(str(problem), param=problem.where) from exc
 
 
 def criterion_of(asked: str | Mapping[str, Any], load: Load, *, param: str) -> Criterion:
@@ -176,10 +174,9 @@ def criterion_of(asked: str | Mapping[str, Any], load: Load, *, param: str) -> C
     try:
         return Criterion.model_validate(asked)
     except ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        where = ".".join([param, *map(str, first["loc"])])
-        message = first["msg"].removeprefix("Value error, ")
-        raise WireError(f"{where}: {message}", param=where, code="criterion") from exc
+        problem = first_problem(exc)
+        where = f"{param}.{problem.where}" if problem.where else param
+        raise WireError(f"{where}: {problem.what}", param=where, code="criterion") from exc
     except GliderError as exc:
         raise WireError(f"{param}: {exc}", param=param, code=exc.code) from exc
 

@@ -23,7 +23,7 @@ from random import Random
 
 from pydantic import Field, ValidationError, field_validator
 
-from glider.core.base import Frozen
+from glider.core.base import Frozen, first_problem
 from glider.core.criteria import Criterion
 from glider.core.errors import RecipeError
 from glider.data import yaml_files
@@ -134,10 +134,7 @@ def _parse(text: str, path: str) -> Profile:
     try:
         profile = Profile.model_validate(data)
     except ValidationError as exc:
-        first = exc.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        said = first["msg"].removeprefix("Value error, ")
-        raise RecipeError(f"{path}: {where + ': ' if where else ''}{said}") from exc
+        raise RecipeError(f"{path}: {first_problem(exc)}") from exc
     if profile.scores not in SCALES:
         raise RecipeError(f"{path}: scores: {profile.scores!r} is none of {', '.join(SCALES)}")
     return profile
