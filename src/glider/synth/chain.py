@@ -186,9 +186,9 @@ class _Record:
         return sample
 
     def _judged(
-        self, prefix: str, sample: Sample, aspect: Aspect, *, wrong: bool = True
+        self, prefix: str, sample: Sample, aspect: Aspect
     ) -> Generator[Call, CallRecord, Text]:
-        """Read a text blind, then have the right and, if requested, a wrong judgment written."""
+        """Read a text blind, then have the right and a wrong judgment written."""
         draw, criterion, target = self.draw, aspect.criterion, aspect.target
         stepwise = self.plan.writing == "stepwise"
         checks = yield from self._read_blind(prefix, sample, aspect)
@@ -201,25 +201,20 @@ class _Record:
         )
         right = self._written(answer, sample)
         self._refuse(check_written(right, sample))
-        bad: Judged | None = None
-        if wrong:
-            wrong_score = aspect.wrong if aspect.wrong != score else target
-            answer = yield from self._call(
-                f"{prefix}wrong",
-                ask_reason(draw, sample, criterion, wrong_score, wrong=True)
-                if stepwise
-                else ask_wrong(draw, sample, criterion, wrong_score),
-            )
-            written = self._written(answer, sample)
-            self._refuse(check_written(written, sample, right))
-            bad = Judged(
-                score=wrong_score, reasoning=written.reasoning, highlights=written.highlights
-            )
+        wrong_score = aspect.wrong if aspect.wrong != score else target
+        answer = yield from self._call(
+            f"{prefix}wrong",
+            ask_reason(draw, sample, criterion, wrong_score, wrong=True)
+            if stepwise
+            else ask_wrong(draw, sample, criterion, wrong_score),
+        )
+        wrong = self._written(answer, sample)
+        self._refuse(check_written(wrong, sample, right))
         return Text(
             material={field.name: field.text for field in sample.fields},
             target=target,
-            right=Judged(score=score, reasoning=right.reasoning, highlights=right.highlights),
-            wrong=bad,
+            right=_judged_as(score, right),
+            wrong=_judged_as(wrong_score, wrong),
             checks=tuple(checks),
             rewritten=rewritten,
         )
@@ -307,7 +302,7 @@ class _Record:
             fields=tuple(changed if f.name == field.name else f for f in sample.fields),
         )
         flipped = Aspect(criterion=criterion, target=draw.second, wrong=draw.target)
-        other = yield from self._judged("twin-", twin, flipped, wrong=False)
+        other = yield from self._judged("twin-", twin, flipped)
         return (
             _marked(text, field.name, old, start),
             _marked(other, field.name, new, start),
@@ -392,6 +387,10 @@ def _verdict(score: int | None, aspect: Aspect) -> Verdict:
     scores = aspect.criterion.rubric.scores
     apart = abs(scores.index(score) - scores.index(aspect.target))
     return "off by one" if apart == 1 and len(scores) > 2 else "contradicts"
+
+
+def _judged_as(score: int, written: Written) -> Judged:
+    return Judged(score=score, reasoning=written.reasoning, highlights=written.highlights)
 
 
 def _marked(text: Text, field: str, phrase: str, start: int) -> Text:

@@ -105,15 +105,9 @@ def export_synthesis(
                 except (Unclear, TaskError) as exc:
                     unpaired[str(exc)] += 1
                     continue
-                if pair is not None:
-                    _write(
-                        preferences,
-                        {
-                            **pair,
-                            "id": f"{manifest.run_id}-{record.number}" + _suffix(record, place),
-                        },
-                    )
-                    counts["pairs"] += 1
+                pair["id"] = f"{manifest.run_id}-{record.number}" + _suffix(record, place)
+                _write(preferences, pair)
+                counts["pairs"] += 1
             if record.number in checked:
                 _write(check, to_check(record))
         stack.close()
@@ -226,15 +220,13 @@ def _suffix(record: SynthRecord, place: int) -> str:
     return "-twin" if place else ""
 
 
-def preference(record: SynthRecord, text: Text, format: Format) -> dict[str, Any] | None:
-    """Return prompt, chosen and rejected answer; None if the text has no wrong judgment.
+def preference(record: SynthRecord, text: Text, format: Format) -> dict[str, Any]:
+    """Return prompt, chosen and rejected answer.
 
     Raises:
         Unclear: a reason has no sentence that is allowed in an answer of this format.
         TaskError: the format cannot ask this task.
     """
-    if text.wrong is None:
-        return None
     task = task_of(record, text)
     prompt = format.render(task)
     chosen, rejected = (
@@ -283,11 +275,9 @@ def to_check(record: SynthRecord) -> dict[str, Any]:
     """
     draw, text = record.draw, record.texts[0]
     task = task_of(record, text)
-    asked = (*SYNTH_QUESTIONS, *(REJECTED_QUESTIONS if text.wrong else ()))
+    asked = (*SYNTH_QUESTIONS, *REJECTED_QUESTIONS)
 
-    def shown(judged: Judged | None) -> dict[str, Any] | None:
-        if judged is None:
-            return None
+    def shown(judged: Judged) -> dict[str, Any]:
         return {
             "score": judged.score,
             "reason": judged.reasoning,

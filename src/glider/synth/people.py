@@ -87,8 +87,6 @@ def people_run(run: Path) -> Path:
 
 
 def _rejected(text: Text) -> tuple[Step, ...]:
-    if text.wrong is None:
-        return ()
     quotes = "".join(f"\n“{mark.phrase}”" for mark in text.wrong.highlights)
     said = f"Score {text.wrong.score}. {text.wrong.reasoning}{quotes}"
     return (Step(name=REJECTED, text=said, score=float(text.wrong.score)),)

@@ -62,7 +62,7 @@ class Text(Frozen):
     target: int
     """The score the text was written to earn."""
     right: Judged
-    wrong: Judged | None = None
+    wrong: Judged
     criterion: Criterion | None = None
     """Of a profile, which criterion the scores are under; otherwise it is the record's."""
     checks: tuple[Check, ...] = ()

@@ -87,13 +87,12 @@ def test_what_was_kept_is_taken_by_data_bench_and_preferences(made, server):
         for span in record["meta"]["spans"]:
             assert record["output"][span["start"] : span["end"]].strip()
         assert record["licence"] == "Apache-2.0"
-    twins = [r for r in labelled if r["id"].endswith("-twin")]
     two = lines(folder / "out/labelled-pairs.jsonl.gz")
     assert {r["kind"] for r in two} == {"pairwise"}
     assert len(labelled) + len(two) == sum(len(r.texts) for r in kept)
     pairs = lines(folder / "out/preferences.jsonl.gz")
     lost = json.loads(done.stdout)["unpaired"]
-    assert len(pairs) + sum(lost.values()) == len(labelled) + len(two) - len(twins)
+    assert len(pairs) + sum(lost.values()) == len(labelled) + len(two)
     assert len(pairs) > len(kept) / 2
     assert all(p["chosen"] != p["rejected"] and p["prompt"][-1]["role"] == "user" for p in pairs)
     assert all(p["chosen"][0]["content"].startswith("Score: ") for p in pairs)

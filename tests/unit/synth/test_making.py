@@ -71,6 +71,7 @@ def test_a_good_teachers_records_are_kept_with_all_that_they_need(tmp_path):
             assert one[: a.start] == two[: b.start]
             assert one[a.end :] == two[b.end :]
             assert record.texts[1].right.score == draw.second
+            assert record.texts[1].wrong.score == draw.target
     # Every call is in the journal, with what it used.
     calls = [json.loads(line) for line in (tmp_path / "run/calls.jsonl").read_text().splitlines()]
     assert len(calls) == len(backend.requests) + sum(
