@@ -231,7 +231,7 @@ def test_a_client_that_is_gone_ends_the_work_in_the_engine(path):
 
 
 def test_what_cannot_be_done_in_time_is_refused_at_once_with_both_numbers():
-    engine = Engine(seconds=0.3)
+    engine = Engine(seconds=0.3, slow=30)
 
     async def told():
         async with serving(engine) as client:
@@ -241,19 +241,19 @@ def test_what_cannot_be_done_in_time_is_refused_at_once_with_both_numbers():
             took = time.monotonic() - before
             in_time = await client.post("/v1/judge", ASKED | {"deadline_ms": 20_000})
             late = await client.post(
-                "/v1/judge", ASKED | {"criterion": CRITERION, "output": "SLOW", "deadline_ms": 900}
+                "/v1/judge", ASKED | {"criterion": CRITERION, "output": "SLOW", "deadline_ms": 2500}
             )
             return status, body["error"], headers, took, engine.begun - begun, in_time[0], late
 
     status, error, headers, took, begun, in_time, late = run(told())
     assert (status, error["code"], error["begun"]) == (503, "deadline", False)
     assert error["estimate_ms"] > error["left_ms"] and int(headers["Retry-After"]) >= 1
-    assert took < 2 and begun == 2 and in_time == 200
+    assert took < 10 and begun == 2 and in_time == 200
     assert late[0] == 503 and late[1]["error"]["begun"]
 
 
 def test_long_answers_do_not_hold_up_bare_scores():
-    engine = Engine(slow=5)
+    engine = Engine(slow=20)
 
     async def told():
         async with serving(engine) as client:
@@ -267,7 +267,7 @@ def test_long_answers_do_not_hold_up_bare_scores():
             return status, time.monotonic() - before
 
     status, took = run(told())
-    assert status == 200 and took < 2
+    assert status == 200 and took < 15
 
 
 def test_scores_now_and_reasons_later():

