@@ -26,7 +26,7 @@ from glider.core.judgments import Usage
 from glider.store.folder import locked_folder
 from glider.store.journal import Journal
 from glider.synth.chain import TEACHER, Call, Verifier, answer_of, chain
-from glider.synth.draw import Drawer
+from glider.synth.drawer import Drawer
 from glider.synth.duplicates import TextIndex
 from glider.synth.funnel import Funnel
 from glider.synth.plan import Plan

@@ -11,7 +11,7 @@ from glider.judging.settings import Progress
 from glider.store.folder import refuse_begun
 from glider.store.journal import read_journal
 from glider.synth.curation import Curation, curate
-from glider.synth.draw import Drawer
+from glider.synth.drawer import Drawer
 from glider.synth.funnel import Funnel
 from glider.synth.making import Made, make_records
 from glider.synth.plan import Plan, parse_plan

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from glider.synth.checks import check_edit, check_material, check_written
-from glider.synth.draw import Drawer
+from glider.synth.drawer import Drawer
 from glider.synth.duplicates import TextIndex
 from glider.synth.languages import code_of, other_language
 from glider.synth.plan import Plan

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from glider.core.errors import DataError, RecipeError
-from glider.synth.draw import COMBINATIONS, TAGS, Drawer
+from glider.synth.draw import COMBINATIONS, TAGS
+from glider.synth.drawer import Drawer
 from glider.synth.families import families
 from glider.synth.plan import Plan, parse_plan
 from glider.synth.profiles import shipped_profiles

@@ -15,7 +15,7 @@ from glider.core.errors import AccessRefused, BudgetSpent, ManifestMismatch, Una
 from glider.core.generation import Generation
 from glider.formats import make_format
 from glider.synth.chain import Verifier
-from glider.synth.draw import Drawer
+from glider.synth.drawer import Drawer
 from glider.synth.duplicates import TextIndex
 from glider.synth.export import export_synthesis
 from glider.synth.funnel import Funnel

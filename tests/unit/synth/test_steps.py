@@ -7,7 +7,7 @@ from synth_teacher import follow
 from glider.core.criteria import pairwise
 from glider.core.errors import MissingPart
 from glider.formats.grammar import QUOTE_CHARS
-from glider.synth.draw import Drawer
+from glider.synth.drawer import Drawer
 from glider.synth.plan import Plan
 from glider.synth.steps import (
     ask_edit,
