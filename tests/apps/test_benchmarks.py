@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from labelled_data import with_data
 
 from glider.models.catalog import DEFAULT, cache_dir
 
@@ -59,6 +60,16 @@ def test_serve_load(tmp_path):
     # Nothing is faster than connections / delay.
     assert all(r["per_s"] < 3 / 0.005 and r["p50_ms"] >= 5 for r in runs)
     assert len(result["soak"]) == 10
+
+
+@pytest.mark.slow
+@with_data
+def test_serve_deadlines(tmp_path):
+    result = bench("serve_deadlines", tmp_path, "--reps=1", "--seconds=3")
+    whole, half, double = result["runs"]
+    assert whole["per_s"] > 1 and whole["failed"] == half["failed"] == double["failed"] == 0
+    assert half["kept"] <= half["admitted"] <= half["asked"]
+    assert double["scored"] + double["refused"] <= double["asked"]
 
 
 def test_report_cost(tmp_path):
