@@ -58,7 +58,7 @@ _CUT_OFF = ("length", "max_tokens", "model_length")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class WireAnswer:
     """What a reply says; the fields are those of a `Generation`."""
 
     text: str
@@ -145,7 +145,7 @@ class Wire:
 
     def answer(
         self, reply: Mapping[str, Any], request: GenerationRequest, sent: Mapping[str, Any]
-    ) -> Answer:
+    ) -> WireAnswer:
         """Read a reply.
 
         Raises:
@@ -186,7 +186,7 @@ class Wire:
         constrained = any(field in sent for field in _GRAMMAR_FIELDS)
         if not constrained and self._kind == "vllm" and self._is_read_bare(request) and labels:
             text = request.opening + max(labels, key=labels.__getitem__)
-        return Answer(
+        return WireAnswer(
             text=text,
             finish="length" if cut_off else "stop",
             label_logprobs=labels,

@@ -64,7 +64,7 @@ class DerivedPairs(Frozen):
     lengthened: Derived | None = None
 
 
-class Made(NamedTuple):
+class DerivedPair(NamedTuple):
     """A pair and the set its outputs come from."""
 
     set: str
@@ -77,14 +77,14 @@ def derived_pairs(
     *,
     seed: int,
     fits: Callable[[Item], bool] = lambda _item: True,
-) -> list[Made]:
+) -> list[DerivedPair]:
     """Make the pairs.
 
     Args:
         pools: usable items of each set.
         fits: whether a pair can be used; pairs that do not fit are skipped.
     """
-    found: list[Made] = []
+    found: list[DerivedPair] = []
     for kind, make in _KINDS.items():
         wanted: Derived | None = getattr(settings, kind)
         if wanted is None:
@@ -108,11 +108,11 @@ def of_two(criterion: Criterion) -> Criterion:
     return criterion.model_copy(update={"question": question})
 
 
-def _of_set(name: str, items: Iterator[Item]) -> Iterator[Made]:
-    return (Made(name, item) for item in items)
+def _of_set(name: str, items: Iterator[Item]) -> Iterator[DerivedPair]:
+    return (DerivedPair(name, item) for item in items)
 
 
-def _in_turn(streams: Sequence[Iterator[Made]]) -> Iterator[Made]:
+def _in_turn(streams: Sequence[Iterator[DerivedPair]]) -> Iterator[DerivedPair]:
     for row in zip_longest(*streams):
         yield from (made for made in row if made is not None)
 

@@ -62,7 +62,7 @@ class CheckFigure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class CheckedFigure:
     """A check with its result."""
 
     check: Check

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from glider.core.errors import RunError, SetupError
-from glider.gate.checks import Answer, Check, parse_check, parse_checks
+from glider.gate.checks import Check, CheckedFigure, parse_check, parse_checks
 from glider.gate.results import ResultsFigures
 from glider.gate.runs import RunFigures
 
@@ -16,7 +16,7 @@ class GateAnswer:
 
     name: str
     """Name of the run or the bench."""
-    answers: tuple[Answer, ...]
+    answers: tuple[CheckedFigure, ...]
 
     def passes(self, *, lenient: bool = False) -> bool:
         """Whether every check holds by its whole interval; `lenient`: none is broken.
@@ -51,7 +51,7 @@ def gate_run(
     """
     asked = [parse_check(c) if isinstance(c, str) else c for c in checks] or parse_checks(())
     figures = _figures(Path(path), None if baseline is None else Path(baseline), cluster, system)
-    answers = [Answer(check=check, measured=figures.measure(check)) for check in asked]
+    answers = [CheckedFigure(check=check, measured=figures.measure(check)) for check in asked]
     return GateAnswer(figures.name, tuple(answers))
 
 

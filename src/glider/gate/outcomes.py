@@ -14,7 +14,7 @@ from glider.core.criteria import Criterion
 from glider.core.errors import SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.data.clusters import Clusters
-from glider.gate.checks import Answer, Check, CheckFigure, Shown, parse_checks
+from glider.gate.checks import Check, CheckedFigure, CheckFigure, Shown, parse_checks
 from glider.pages.words import brief
 from glider.report.summary import Tallies, Tally, failure_of
 from glider.stats.estimates import Estimate, Undefined
@@ -205,7 +205,7 @@ def count(failed: int, asked: int) -> Estimate | Undefined:
 
 def assert_gate(
     outcomes: Iterable[Outcome], *checks: str, clusters: Sequence[Hashable] | None = None
-) -> list[Answer]:
+) -> list[CheckedFigure]:
     """Assert that checks hold over outcomes, by their whole interval.
 
     Args:
@@ -218,7 +218,7 @@ def assert_gate(
         SetupError: invalid syntax, or the numbers of clusters and outcomes differ.
     """
     figures = OutcomeFigures.at_hand(outcomes, clusters)
-    answers = [Answer(check=c, measured=figures.measure(c)) for c in parse_checks(checks)]
+    answers = [CheckedFigure(check=c, measured=figures.measure(c)) for c in parse_checks(checks)]
     lost = [answer for answer in answers if not answer.passes()]
     if lost:
         from glider.gate.render import explained

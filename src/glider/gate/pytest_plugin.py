@@ -50,14 +50,16 @@ class Gate:
         """
         # Lines of this function would hide the message.
         __tracebackhide__ = True
-        from glider.gate.checks import Answer, parse_checks
+        from glider.gate.checks import CheckedFigure, parse_checks
         from glider.gate.outcomes import OutcomeFigures
         from glider.gate.render import explained, line
 
         name = outcomes if isinstance(outcomes, str) else ""
         gathered = self._collected.get(name, []) if isinstance(outcomes, str) else outcomes
         figures = OutcomeFigures.at_hand(gathered, clusters)
-        answers = [Answer(check=c, measured=figures.measure(c)) for c in parse_checks(checks)]
+        answers = [
+            CheckedFigure(check=c, measured=figures.measure(c)) for c in parse_checks(checks)
+        ]
         self._told += [(name, line(answer)) for answer in answers]
         lost = [explained(answer) for answer in answers if not answer.passes()]
         if lost:

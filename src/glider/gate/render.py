@@ -4,13 +4,13 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from glider.gate.checks import Answer
+from glider.gate.checks import CheckedFigure
 from glider.stats.estimates import Estimate
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def table(answers: Sequence[Answer], *, lenient: bool = False) -> str:
+def table(answers: Sequence[CheckedFigure], *, lenient: bool = False) -> str:
     """Plain text: one line per check, then why the failing ones fail."""
     head = ("", "check", "answer", "figure", "95 % interval", "n")
     lines = [head, *(_cells(answer, lenient) for answer in answers)]
@@ -25,7 +25,7 @@ def table(answers: Sequence[Answer], *, lenient: bool = False) -> str:
     return "\n".join((*said, "", _verdict(answers, lenient)))
 
 
-def markdown(name: str, answers: Sequence[Answer], *, lenient: bool = False) -> str:
+def markdown(name: str, answers: Sequence[CheckedFigure], *, lenient: bool = False) -> str:
     """A table for a CI step summary or a pull request."""
     lines = [
         f"### Gate: {_cell(name)}",
@@ -46,7 +46,7 @@ def markdown(name: str, answers: Sequence[Answer], *, lenient: bool = False) -> 
     return "\n".join((*lines, "", _verdict(answers, lenient), ""))
 
 
-def junit(name: str, answers: Sequence[Answer], *, lenient: bool = False) -> str:
+def junit(name: str, answers: Sequence[CheckedFigure], *, lenient: bool = False) -> str:
     """JUnit XML: one test case a check, as CI servers read it."""
     lost = sum(not answer.passes(lenient=lenient) for answer in answers)
     counts = {"tests": str(len(answers)), "failures": str(lost), "errors": "0", "skipped": "0"}
@@ -76,17 +76,17 @@ def junit(name: str, answers: Sequence[Answer], *, lenient: bool = False) -> str
     )
 
 
-def explained(answer: Answer) -> str:
+def explained(answer: CheckedFigure) -> str:
     """Return everything about one check: figure, reason, samples to look at."""
     return "\n".join((f"{answer.check.text}: {_figure(answer)}", *_explained(answer)[1:]))
 
 
-def line(answer: Answer) -> str:
+def line(answer: CheckedFigure) -> str:
     """Return one check as a line."""
     return f"{'pass' if answer.passes() else 'FAIL'}  {answer.check.text}: {_figure(answer)}"
 
 
-def _explained(answer: Answer) -> list[str]:
+def _explained(answer: CheckedFigure) -> list[str]:
     return [
         f"{answer.check.text}",
         *([f"  {answer.why}"] if answer.why else []),
@@ -95,7 +95,7 @@ def _explained(answer: Answer) -> list[str]:
     ]
 
 
-def _worst(answer: Answer) -> list[str]:
+def _worst(answer: CheckedFigure) -> list[str]:
     if answer.finding == "holds":
         return []
     return [
@@ -104,14 +104,14 @@ def _worst(answer: Answer) -> list[str]:
     ]
 
 
-def _figure(answer: Answer) -> str:
+def _figure(answer: CheckedFigure) -> str:
     figure = answer.measured.figure
     if not isinstance(figure, Estimate):
         return str(figure)
     return f"{answer.in_words}, {figure}; {figure.method}"
 
 
-def _cells(answer: Answer, lenient: bool) -> tuple[str, ...]:
+def _cells(answer: CheckedFigure, lenient: bool) -> tuple[str, ...]:
     figure = answer.measured.figure
     passed = "pass" if answer.passes(lenient=lenient) else "FAIL"
     if not isinstance(figure, Estimate):
@@ -124,7 +124,7 @@ def _cells(answer: Answer, lenient: bool) -> tuple[str, ...]:
     return passed, answer.check.text, answer.in_words, value, reach, f"{figure.n:,}"
 
 
-def _verdict(answers: Sequence[Answer], lenient: bool) -> str:
+def _verdict(answers: Sequence[CheckedFigure], lenient: bool) -> str:
     good = sum(answer.passes(lenient=lenient) for answer in answers)
     rule = (
         "lenient: a check fails only if its whole interval is beyond the bound"

@@ -20,7 +20,15 @@ from glider.formats.base import Format, Prompt
 from glider.synth.checks import Rejected, check_edit, check_material, check_written
 from glider.synth.draw import Aspect, Draw
 from glider.synth.plan import Plan
-from glider.synth.records import CallRecord, Check, Judged, LostPart, SynthRecord, Text, Verdict
+from glider.synth.records import (
+    BlindReading,
+    CallRecord,
+    Judged,
+    LostPart,
+    SynthRecord,
+    Text,
+    Verdict,
+)
 from glider.synth.steps import (
     Written,
     ask_edit,
@@ -89,7 +97,7 @@ class _Record:
         self.writer = Random(f"{plan.seed}:{draw.number}:writer").choice([TEACHER, *writers])
         self.draw, self.plan, self.verifiers, self.claim = draw, plan, verifiers, claim
         self.usage = Usage()
-        self.checks: list[tuple[int, Check]] = []
+        self.checks: list[tuple[int, BlindReading]] = []
         self.texts: list[Text] = []
         self.lost_parts: list[LostPart] = []
 
@@ -221,9 +229,9 @@ class _Record:
 
     def _read_blind(
         self, prefix: str, sample: Sample, aspect: Aspect
-    ) -> Generator[Call, CallRecord, list[Check]]:
+    ) -> Generator[Call, CallRecord, list[BlindReading]]:
         draw, target = self.draw, aspect.target
-        checks: list[Check] = []
+        checks: list[BlindReading] = []
         for place, verifier in enumerate(self.verifiers):
             if draw.kind == "pair":
                 orders = [COMPARED, COMPARED[::-1]]
@@ -236,7 +244,7 @@ class _Record:
                 score = yield from self._blind_score(step, verifier, task)
                 scores.append(score if not order or score is None else 1 - score)
             agreed = scores[0] if len(set(scores)) == 1 else None
-            check = Check(by=verifier.id, score=agreed, verdict=_verdict(agreed, aspect))
+            check = BlindReading(by=verifier.id, score=agreed, verdict=_verdict(agreed, aspect))
             checks.append(check)
             self.checks.append((target, check))
         return checks
@@ -256,7 +264,7 @@ class _Record:
         except ReadError:
             return None
 
-    def _settled(self, checks: Sequence[Check], target: int) -> tuple[int, bool]:
+    def _settled(self, checks: Sequence[BlindReading], target: int) -> tuple[int, bool]:
         """Return the score of the right judgment, or end the record."""
         for check in checks:
             if check.verdict == "contradicts":

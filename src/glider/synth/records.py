@@ -44,7 +44,7 @@ class Judged(Frozen):
     highlights: tuple[Highlight, ...]
 
 
-class Check(Frozen):
+class BlindReading(Frozen):
     """A blind reading."""
 
     by: str
@@ -65,7 +65,7 @@ class Text(Frozen):
     wrong: Judged
     criterion: Criterion | None = None
     """Of a profile, which criterion the scores are under; otherwise it is the record's."""
-    checks: tuple[Check, ...] = ()
+    checks: tuple[BlindReading, ...] = ()
     rewritten: bool = False
     """Whether the score comes from the blind reading rather than the target."""
 
@@ -93,7 +93,7 @@ class SynthRecord(Frozen):
     lost_parts: tuple[LostPart, ...] = ()
     writer: str = ""
     """The model that wrote the texts; empty if it is the teacher."""
-    checks: tuple[tuple[int, Check], ...] = ()
+    checks: tuple[tuple[int, BlindReading], ...] = ()
     """Target and blind reading of every text that was read blind, kept or not."""
     usage: Usage = Usage()
     """Usage of all the record's calls."""

@@ -16,7 +16,15 @@ from glider.core.errors import GliderError, SetupError, UnknownName
 from glider.core.judgments import Comparison, Failure, Judgment
 from glider.core.samples import Sample
 from glider.gate import assert_gate
-from glider.gate.checks import Answer, Check, CheckFigure, Shown, finding, parse_check, rows_needed
+from glider.gate.checks import (
+    Check,
+    CheckedFigure,
+    CheckFigure,
+    Shown,
+    finding,
+    parse_check,
+    rows_needed,
+)
 from glider.gate.outcomes import OutcomeFigures
 from glider.gate.render import junit, markdown, table
 from glider.gate.runs import RunFigures
@@ -178,7 +186,7 @@ def test_who_passes(found):
         "unclear": Estimate(2, 1, 3, 10, 0, "m"), "undefined": Undefined("none", 1, 0),
     }  # fmt: skip
     check = Check(text="x >= 2", metric="x", op=">=", bound=2)
-    answer = Answer(check=check, measured=CheckFigure(figure=figures[found]))
+    answer = CheckedFigure(check=check, measured=CheckFigure(figure=figures[found]))
     assert answer.finding == found
     assert answer.passes() == (found == "holds")
     assert answer.passes(lenient=True) == (found in ("holds", "unclear"))  # undefined never
@@ -553,7 +561,7 @@ def answers():
     ]
     worst = (Shown(HOSTILE, "1", HOSTILE),)
     return [
-        Answer(check=check, measured=CheckFigure(figure=f, worst=worst, notes=("n",)))
+        CheckedFigure(check=check, measured=CheckFigure(figure=f, worst=worst, notes=("n",)))
         for f in figures
     ]
 

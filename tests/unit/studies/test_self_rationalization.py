@@ -28,7 +28,7 @@ from glider.corpus.from_items import example_of, task_of
 from glider.formats import make_format
 from glider.store.folder import locked_folder
 from glider.store.manifest import Manifest
-from glider.studies.rationalizing.asking import Answers, ask, questions
+from glider.studies.rationalizing.asking import SampledAnswers, ask, questions
 from glider.studies.rationalizing.pairing import ReadAnswer, majority, paired, right_levels
 from glider.studies.rationalizing.preferences import Pairing, write_pairs
 
@@ -154,7 +154,7 @@ def run(data, out, script, *, resume=False, samples=2, limit=None, temperature=1
     backend = ScriptedBackend(script)
     with (
         locked_folder(out, manifest(temperature=temperature), resume=resume),
-        Answers(out) as answers,
+        SampledAnswers(out) as answers,
     ):
         lost = ask(backend, every, answers, samples=samples, temperature=temperature, seed=0)
         result = write_pairs(out, asked, answers, FORM, Pairing(samples=samples, **how),
@@ -228,7 +228,7 @@ def test_a_killed_run_goes_on_and_asks_nothing_twice(data, tmp_path):
     # The kill came in the middle of a line.
     with (out / "answers.jsonl").open("ab") as file:
         file.write(b'{"example":"x","num')
-    with Answers(out) as answers:
+    with SampledAnswers(out) as answers:
         every = [q.example.id for p in questions(data, FORM, limit=None, seed=0).values()
                  for q in p.questions]  # fmt: skip
         kept = [one for example in every for one in answers.of(example, 2)]

@@ -23,7 +23,7 @@ from glider.judging.judge import Judge, Work
 from glider.judging.strategies.base import Result, attributed, costing, spent_on
 
 
-class Certified(BaseModel):
+class CalibratedThreshold(BaseModel):
     """What a calibration file says of its threshold; its other keys are passed over.
 
     The bounds of what is kept are promised for this judge under this criterion alone.
@@ -57,7 +57,7 @@ class SureEnough:
 
     least: float
     """0..1."""
-    certified: Certified | None = None
+    certified: CalibratedThreshold | None = None
     """Of a calibration file; the probability of the likeliest level counts if not given."""
 
     @classmethod
@@ -79,7 +79,7 @@ class SureEnough:
     @classmethod
     def _from_file(cls, path: Path) -> "SureEnough":
         try:
-            found = Certified.model_validate(json.loads(path.read_text("utf-8")))
+            found = CalibratedThreshold.model_validate(json.loads(path.read_text("utf-8")))
         except OSError as exc:
             raise DataError(
                 f"cannot be read: {exc.strerror}",

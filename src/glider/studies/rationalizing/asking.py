@@ -34,7 +34,7 @@ _SPLITS = ("train", "dev")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class AskedExample:
     """An example, asked in the format to be trained."""
 
     example: Example
@@ -46,7 +46,7 @@ class Question:
 class Prompts:
     """The prompts of one split."""
 
-    questions: list[Question]
+    questions: list[AskedExample]
     unaskable: Counter[str]
     """Number of prompts left out, by reason."""
     there: int
@@ -96,12 +96,12 @@ def questions(data: Path, format: Format, *, limit: int | None, seed: int) -> di
             except (TaskError, SetupError) as exc:
                 asked.unaskable[exc.code] += 1
             else:
-                asked.questions.append(Question(example, tasks[example.id], prompt))
+                asked.questions.append(AskedExample(example, tasks[example.id], prompt))
         found[split] = asked
     return found
 
 
-class Answer(Frozen):
+class SampledAnswer(Frozen):
     """One answer, or the reason why there is none."""
 
     example: str
@@ -114,7 +114,7 @@ class Answer(Frozen):
     """Error code of a failure caused by the prompt."""
 
 
-class Answers(Journal[Answer]):
+class SampledAnswers(Journal[SampledAnswer]):
     """The answers collected so far, backed by a journal file."""
 
     def __init__(self, folder: Path) -> None:
@@ -124,12 +124,12 @@ class Answers(Journal[Answer]):
             RunError: the folder cannot be written.
             DataError: the journal is damaged.
         """
-        super().__init__(folder / "answers.jsonl", Answer)
-        self._of: dict[str, dict[int, Answer]] = {}
+        super().__init__(folder / "answers.jsonl", SampledAnswer)
+        self._of: dict[str, dict[int, SampledAnswer]] = {}
         for answer in self.before:
             self._of.setdefault(answer.example, {})[answer.number] = answer
 
-    def add(self, record: Answer) -> None:
+    def add(self, record: SampledAnswer) -> None:
         super().add(record)
         self._of.setdefault(record.example, {})[record.number] = record
 
@@ -137,7 +137,7 @@ class Answers(Journal[Answer]):
         """Whether this answer has been collected."""
         return number in self._of.get(example, ())
 
-    def of(self, example: str, samples: int) -> list[Answer]:
+    def of(self, example: str, samples: int) -> list[SampledAnswer]:
         """Return the first `samples` answers to a prompt, in order of their numbers."""
         known = self._of.get(example, {})
         return [known[number] for number in range(samples) if number in known]
@@ -145,8 +145,8 @@ class Answers(Journal[Answer]):
 
 def ask(
     backend: Backend,
-    asked: Iterable[Question],
-    answers: Answers,
+    asked: Iterable[AskedExample],
+    answers: SampledAnswers,
     *,
     samples: int,
     temperature: float,
@@ -169,7 +169,7 @@ def ask(
     """
     todo = ((q, n) for q in asked for n in range(samples) if not answers.has(q.example.id, n))
 
-    def submit(item: tuple[Question, int]) -> "Future[Generation]":
+    def submit(item: tuple[AskedExample, int]) -> "Future[Generation]":
         question, number = item
         return backend.submit(
             GenerationRequest(
@@ -191,14 +191,14 @@ def ask(
         try:
             said = future.result()
         except (PromptTooLong, Filtered) as error:
-            answers.add(Answer(example=example, number=number, error=error.code))
+            answers.add(SampledAnswer(example=example, number=number, error=error.code))
         except Refused:
             raise
         except BackendError as error:
             lost[error.code] += 1
         else:
             answers.add(
-                Answer(
+                SampledAnswer(
                     example=example,
                     number=number,
                     text=said.text,
@@ -210,7 +210,7 @@ def ask(
     return lost
 
 
-def read_answer(answer: Answer, question: Question, format: Format) -> ReadAnswer:
+def read_answer(answer: SampledAnswer, question: AskedExample, format: Format) -> ReadAnswer:
     """Read one answer with its format's strict reader.
 
     Raises:

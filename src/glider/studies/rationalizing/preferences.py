@@ -12,7 +12,7 @@ from glider.core.errors import EmptySplit, ReadError
 from glider.corpus.examples import Preference, Turn, write_lines
 from glider.formats.base import Format
 from glider.store.atomic import write_json, write_whole
-from glider.studies.rationalizing.asking import Answers, Prompts, Question, read_answer
+from glider.studies.rationalizing.asking import AskedExample, Prompts, SampledAnswers, read_answer
 from glider.studies.rationalizing.pairing import (
     STEPS,
     ReadAnswer,
@@ -72,7 +72,7 @@ class PairFigures(Frozen):
 
 
 def preferences(
-    asked: Prompts, answers: Answers, format: Format, pairing: Pairing
+    asked: Prompts, answers: SampledAnswers, format: Format, pairing: Pairing
 ) -> tuple[list[Preference], PairFigures]:
     """Return the pairs of one split, in the order of its prompts, and their statistics."""
     made: list[Preference] = []
@@ -138,7 +138,7 @@ def preferences(
 
 
 def _preference(
-    question: Question, number: int, chosen: ReadAnswer, rejected: ReadAnswer
+    question: AskedExample, number: int, chosen: ReadAnswer, rejected: ReadAnswer
 ) -> Preference:
     example, prompt = question.example, question.prompt
     labels = prompt.labels
@@ -177,7 +177,7 @@ class Rationalized(Frozen):
 def write_pairs(
     folder: Path,
     asked: Mapping[str, Prompts],
-    answers: Answers,
+    answers: SampledAnswers,
     format: Format,
     pairing: Pairing,
     *,

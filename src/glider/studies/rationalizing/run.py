@@ -23,7 +23,7 @@ from glider.corpus.examples import hash_of, required_format
 from glider.judging.settings import JudgeSettings, Progress
 from glider.store.folder import locked_folder, refuse_begun
 from glider.store.manifest import Manifest
-from glider.studies.rationalizing.asking import Answers, ask, questions
+from glider.studies.rationalizing.asking import SampledAnswers, ask, questions
 from glider.studies.rationalizing.preferences import Pairing, Rationalized, write_pairs
 from glider.studies.rationalizing.settings import AnswererSettings, RationalizationSettings
 
@@ -106,7 +106,7 @@ def rationalize(
             input_path=data.resolve().name,
             input_sha256=hash_of(data),
         )
-        with locked_folder(out, manifest, resume=resume), Answers(out) as answers:
+        with locked_folder(out, manifest, resume=resume), SampledAnswers(out) as answers:
             if not judge.format.reasons_before_score:
                 notify(
                     "the reason follows the score, so pairs teach the score and how to explain it; "

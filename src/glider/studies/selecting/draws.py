@@ -1,4 +1,4 @@
-"""Selection rules: IFD, an approximation of D3, and the random baseline.
+"""ChosenExamples rules: IFD, an approximation of D3, and the random baseline.
 
 This module loads no model. Losses come from a callable, so that the arithmetic can be tested on a
 table; `losses.TorchLosses` is the callable for a torch model.
@@ -47,7 +47,7 @@ class Losses(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class ChosenExamples:
     """The result of a selection."""
 
     chosen: list[int]
@@ -58,12 +58,12 @@ class Draw:
     """Number of examples excluded from selection, by reason."""
 
 
-def random_selection(examples: Sequence[Example], size: int, *, seed: int = 0) -> Draw:
+def random_selection(examples: Sequence[Example], size: int, *, seed: int = 0) -> ChosenExamples:
     """Select `size` examples at random, the baseline for every other selection."""
     _check(size)
     numbers = range(len(examples))
     chosen = sorted(Random(f"{seed}:selection").sample(numbers, min(size, len(examples))))
-    return Draw(chosen, [1.0] * len(examples))
+    return ChosenExamples(chosen, [1.0] * len(examples))
 
 
 # Instruction-following difficulty
@@ -93,7 +93,7 @@ def by_ifd(
     size: int,
     *,
     most_deviations: float = MOST_DEVIATIONS,
-) -> Draw:
+) -> ChosenExamples:
     """Select the `size` examples with the highest IFD, excluding those above 1 and outliers.
 
     Args:
@@ -122,7 +122,7 @@ def by_ifd(
             else:
                 kept.append(number)
     kept.sort(key=lambda n: (-values[n], n))
-    return Draw(kept[:size], list(values), dropped)
+    return ChosenExamples(kept[:size], list(values), dropped)
 
 
 # Difficulty, diversity, dependability
@@ -156,7 +156,9 @@ def dependability(example: Example) -> float:
     return max(example.soft)
 
 
-def d3(difficulty: Sequence[float], embeddings: Floats, trust: Sequence[float], size: int) -> Draw:
+def d3(
+    difficulty: Sequence[float], embeddings: Floats, trust: Sequence[float], size: int
+) -> ChosenExamples:
     """Greedy k-centre: maximize distance to the selected examples times difficulty times trust.
 
     Args:
@@ -185,7 +187,7 @@ def d3(difficulty: Sequence[float], embeddings: Floats, trust: Sequence[float], 
         # 1 - cosine; the first example is selected on merit alone.
         distance = np.minimum(distance, np.maximum(0.0, 1 - unit @ unit[best]))
         distance[best] = 0.0
-    return Draw(chosen, merit.tolist())
+    return ChosenExamples(chosen, merit.tolist())
 
 
 def _check(size: int) -> None:

@@ -35,7 +35,7 @@ from glider.store.folder import locked_folder, refuse_begun
 from glider.store.journal import Journal
 from glider.store.manifest import Manifest
 from glider.studies.selecting.draws import (
-    Draw,
+    ChosenExamples,
     Floats,
     by_ifd,
     d3,
@@ -215,7 +215,9 @@ def _written(embedding: Floats | None) -> str:
     return base64.b64encode(embedding.astype("<f2").tobytes()).decode()
 
 
-def _drawn(measures: dict[str, Measure], examples: Sequence[Example], by: By, size: int) -> Draw:
+def _drawn(
+    measures: dict[str, Measure], examples: Sequence[Example], by: By, size: int
+) -> ChosenExamples:
     mine = [measures[example.id] for example in examples]
     values = [np.nan if one.value is None else one.value for one in mine]
     if by == "ifd":
@@ -226,7 +228,7 @@ def _drawn(measures: dict[str, Measure], examples: Sequence[Example], by: By, si
 
 
 def _counted(
-    chosen: Sequence[Example], every: Sequence[Example], drawn: Draw, by: By, model: str
+    chosen: Sequence[Example], every: Sequence[Example], drawn: ChosenExamples, by: By, model: str
 ) -> Selection:
     def beside(kind: Callable[[Example], str]) -> dict[str, tuple[int, int]]:
         taken, there = Counter(map(kind, chosen)), Counter(map(kind, every))

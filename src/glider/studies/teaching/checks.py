@@ -10,7 +10,7 @@ from glider.core.tasks import JudgeTask
 from glider.corpus.examples import Example
 from glider.corpus.rationales import About, Unclear, cleaned
 from glider.formats.base import Format, Reading
-from glider.studies.rationalizing.asking import Answer
+from glider.studies.rationalizing.asking import SampledAnswer
 from glider.text.spans import place
 from glider.text.words import words
 
@@ -23,7 +23,7 @@ class Dropped(Exception):
     """A rejected reason; the message is the category to count."""
 
 
-def checked(answer: Answer, example: Example, task: JudgeTask, format: Format) -> Reading:
+def checked(answer: SampledAnswer, example: Example, task: JudgeTask, format: Format) -> Reading:
     """Return a teacher's answer as a reading to train on.
 
     Raises:

@@ -42,7 +42,7 @@ from glider.store.atomic import write_json, write_whole
 from glider.store.folder import locked_folder, refuse_begun
 from glider.store.journal import Journal
 from glider.store.manifest import Manifest
-from glider.studies.rationalizing.asking import Answers, Question, ask, questions
+from glider.studies.rationalizing.asking import AskedExample, SampledAnswers, ask, questions
 from glider.studies.teaching.checks import Dropped, checked, within_one_level
 from glider.studies.teaching.settings import TeacherSettings, TeachingSettings
 
@@ -149,7 +149,7 @@ def teach_with(
     )
     with (
         locked_folder(out, manifest, resume=resume),
-        Answers(out) as answers,
+        SampledAnswers(out) as answers,
         Journal(out / "readings.jsonl", SecondReading) as readings,
     ):
         lost = _reasons(backend, chosen, answers, settings, progress)
@@ -168,21 +168,21 @@ def teach_with(
     return TaughtExamples(out, figures, dict(lost))
 
 
-def _unexplained(question: Question) -> bool:
+def _unexplained(question: AskedExample) -> bool:
     example = question.example
     return not example.whole and example.score is not None and len(question.task.sample.judged) == 1
 
 
-def _given(question: Question, format: NanoFormat) -> Question:
+def _given(question: AskedExample, format: NanoFormat) -> AskedExample:
     score = question.example.score
     assert score is not None
-    return Question(question.example, question.task, format.given(question.task, score))
+    return AskedExample(question.example, question.task, format.given(question.task, score))
 
 
 def _reasons(
     backend: Backend,
-    chosen: Sequence[Question],
-    answers: Answers,
+    chosen: Sequence[AskedExample],
+    answers: SampledAnswers,
     settings: TeachingSettings,
     progress: Callable[[str, int, int], None],
 ) -> Counter[str]:
@@ -205,8 +205,8 @@ def _reasons(
 
 
 def _usable(
-    chosen: Sequence[Question], answers: Answers, format: NanoFormat
-) -> tuple[list[tuple[Question, Reading]], Counter[str]]:
+    chosen: Sequence[AskedExample], answers: SampledAnswers, format: NanoFormat
+) -> tuple[list[tuple[AskedExample, Reading]], Counter[str]]:
     """Return the reasons that pass the model-free checks, and count why the others fail."""
     usable, dropped = [], Counter[str]()
     for question in chosen:
@@ -220,7 +220,7 @@ def _usable(
 
 def _second_readings(
     backend: Backend,
-    usable: Sequence[tuple[Question, Reading]],
+    usable: Sequence[tuple[AskedExample, Reading]],
     format: NanoFormat,
     readings: Journal[SecondReading],
     known: dict[str, SecondReading],
@@ -230,7 +230,7 @@ def _second_readings(
     reason_first = NanoFormat(order="reason-first", layout=format.layout)
     todo = [one for one in usable if one[0].example.id not in known]
 
-    def submit(item: tuple[Question, Reading]) -> "Future[Generation]":
+    def submit(item: tuple[AskedExample, Reading]) -> "Future[Generation]":
         question, reading = item
         prompt = reason_first.render(question.task)
         written = reason_first.target(reading, question.task)
@@ -262,7 +262,7 @@ def _second_readings(
     return lost
 
 
-def _expected(said: Generation, question: Question) -> float | None:
+def _expected(said: Generation, question: AskedExample) -> float | None:
     """Return the score that was read; None if the answer has none."""
     scores = question.task.criterion.rubric.scores
     if said.label_logprobs:
@@ -273,7 +273,7 @@ def _expected(said: Generation, question: Question) -> float | None:
     return float(word[0]) if word and word[0] in map(str, scores) else None
 
 
-def _leads_back(found: SecondReading, question: Question) -> bool:
+def _leads_back(found: SecondReading, question: AskedExample) -> bool:
     score = question.example.score
     levels = question.task.criterion.rubric.scores
     return (
@@ -283,14 +283,14 @@ def _leads_back(found: SecondReading, question: Question) -> bool:
     )
 
 
-def _explained(question: Question, reading: Reading, format: NanoFormat) -> Example:
+def _explained(question: AskedExample, reading: Reading, format: NanoFormat) -> Example:
     example = question.example
     answer = format.target(reading, question.task).removeprefix(example.opening)
     return example.model_copy(update={"completion": answer, "whole": True})
 
 
 def _figures(
-    model: str, chosen: Sequence[Question], kept: Mapping[str, Example], dropped: Counter[str]
+    model: str, chosen: Sequence[AskedExample], kept: Mapping[str, Example], dropped: Counter[str]
 ) -> Taught:
     asked = Counter(one.example.set for one in chosen)
     learnt = Counter(one.set for one in kept.values())
