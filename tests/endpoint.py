@@ -54,11 +54,11 @@ class Endpoint:
         self.url = f"http://127.0.0.1:{self.port}/v1"
 
     def __enter__(self):
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True)
         self.thread.start()
         return self
 
     def __exit__(self, *_):
         self.server.shutdown()
-        self.thread.join()
+        self.thread.join(30)
         self.server.server_close()

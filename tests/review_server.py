@@ -12,6 +12,7 @@ import uuid
 from contextlib import contextmanager
 
 from aiohttp import web
+from bounded import first_line
 
 from glider.review.answers import AnswerBook
 from glider.review.server import links, make_app
@@ -53,9 +54,8 @@ def process(run, *flags, port):
     started = subprocess.Popen(
         [*command, *map(str, flags)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    first = started.stdout.readline()
     try:
-        yield started, first
+        yield started, first_line(started)
     finally:
         started.kill()
         started.wait(30)

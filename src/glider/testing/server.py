@@ -222,7 +222,7 @@ class FakeServer:
         if self._thread is None or self._stop is None or self._desk is None:
             return None
         self._stop()
-        self._thread.join()
+        self._thread.join(_START_S)
         self._final = self._desk.stats()
         crash = self._desk.crash
         self._desk = self._thread = self._stop = None

@@ -157,12 +157,12 @@ def test_plain_http_behind_https_is_refused():
                 connection.recv(9)
                 connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-        thread = threading.Thread(target=answer)
+        thread = threading.Thread(target=answer, daemon=True)
         thread.start()
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/v1"
         with OpenAIBackend("m", base_url=url) as backend:
             assert isinstance(outcome(backend), Refused)
-        thread.join()
+        thread.join(30)
 
 
 def test_a_redirect_is_not_followed_with_the_key():

@@ -335,7 +335,7 @@ def test_a_set_is_fetched_into_the_data_folder(tmp_path):
     lines = "".join(json.dumps(row) + "\n" for row in rows("a", "b", score=5))
     hub = type("OneSet", (Hub,), {"files": {"data/train-00000-of-00001.jsonl": lines.encode()}})
     server = ThreadingHTTPServer(("127.0.0.1", 0), hub)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
         endpoint = f"http://127.0.0.1:{server.server_port}"

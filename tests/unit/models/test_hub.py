@@ -31,7 +31,7 @@ def broken(monkeypatch):
                 with connection:
                     asked.append(connection.recv(4096).split(b"\r\n")[0])
 
-        thread = threading.Thread(target=hang_up)
+        thread = threading.Thread(target=hang_up, daemon=True)
         thread.start()
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -40,7 +40,7 @@ def broken(monkeypatch):
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         yield asked
         listening.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        thread.join(30)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from bounded import first_line
 from timed_engine import install
 
 from glider import Criterion, Sample
@@ -83,7 +84,7 @@ def test_an_actor_ends_when_another_session_goes_on_with_its_run(tmp_path):
         process = subprocess.Popen(
             [sys.executable, "-c", program, *about], stdout=subprocess.PIPE, text=True
         )
-        shard = Path(process.stdout.readline().strip())
+        shard = Path(first_line(process).strip())
         take_over([shard], 0.0)
         assert process.wait(60) == 1
         process.stdout.close()

@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 
 import pytest
+from served import run
 
 from glider import Sample
 from glider.core.errors import Unavailable
@@ -76,7 +77,7 @@ def test_what_waits_waits_shortest_first():
             await desk.end(number)
         return [len(one.task.sample["output"]) for one in desk.begun], lane.idle
 
-    assert asyncio.run(told()) == ([5, 5, 200, 2500], False)
+    assert run(told()) == ([5, 5, 200, 2500], False)
 
 
 def test_a_long_text_does_not_wait_for_ever():
@@ -89,7 +90,7 @@ def test_a_long_text_does_not_wait_for_ever():
             await desk.end(number, after=1.0)
         return any(len(one.task.sample["output"]) == 1000 for one in desk.begun)
 
-    assert asyncio.run(told())
+    assert run(told())
 
 
 def test_whoever_leaves_ends_the_work():
@@ -103,7 +104,7 @@ def test_whoever_leaves_ends_the_work():
         return desk.begun[0].future.cancelled(), len(desk.begun), lane.idle, lane.pace.per_s
 
     # What was cancelled measures nothing: no speed of zero.
-    assert asyncio.run(told()) == (True, 1, True, None)
+    assert run(told()) == (True, 1, True, None)
 
 
 def test_those_who_left_are_not_kept():
@@ -116,7 +117,7 @@ def test_those_who_left_are_not_kept():
         await settled()
         return lane.waiting, len(lane._queue)
 
-    waiting, held = asyncio.run(told())
+    waiting, held = run(told())
     assert waiting == 0 and held <= 16
 
 
@@ -129,7 +130,7 @@ def test_more_than_may_wait_is_refused():
         with pytest.raises(QueueFull):
             await tasks[3]
 
-    asyncio.run(told())
+    run(told())
 
 
 async def paced(desk, lane, seconds):
@@ -157,7 +158,7 @@ def test_what_cannot_be_done_in_time_is_refused_before_the_engine_is_asked(n, le
         assert late.value.retry_after_s >= 1 and len(desk.begun) == 1
         return None
 
-    asyncio.run(told())
+    run(told())
 
 
 def test_the_estimate_counts_those_before():
@@ -172,7 +173,7 @@ def test_the_estimate_counts_those_before():
             tokens_of(work("long ", 400)),
         )
 
-    short, long, cost = asyncio.run(told())
+    short, long, cost = run(told())
     assert short == pytest.approx(4.5)
     assert long == pytest.approx(3.5 + cost / tokens_of(work()))
 
@@ -192,7 +193,7 @@ def test_requests_that_overlap_are_measured_together_and_each():
             lane.pace.alone_s,
         )
 
-    per_s, beside, alone = asyncio.run(told())
+    per_s, beside, alone = run(told())
     assert per_s == pytest.approx(2.0) and beside == pytest.approx(2.0) and alone is None
 
 
@@ -205,7 +206,7 @@ def test_a_failure_before_the_engine_measures_nothing():
         await task
         return lane.pace.per_s, lane.estimate(work())
 
-    assert asyncio.run(told()) == (None, None)
+    assert run(told()) == (None, None)
 
 
 def test_an_idle_lane_measures_anew_before_it_refuses_for_ever():
@@ -232,7 +233,7 @@ def test_an_idle_lane_measures_anew_before_it_refuses_for_ever():
             assert isinstance(task.exception(), TooLate)
         return False
 
-    assert asyncio.run(told())
+    assert run(told())
 
 
 def test_a_deadline_that_passes_ends_the_work():
@@ -244,7 +245,7 @@ def test_a_deadline_that_passes_ends_the_work():
         await settled()
         return late.value.admitted, desk.begun[0].future.cancelled()
 
-    assert asyncio.run(told()) == (True, True)
+    assert run(told()) == (True, True)
 
 
 @pytest.mark.parametrize("how", ["raises", "is cancelled"])
@@ -264,4 +265,4 @@ def test_an_engine_that_drops_work_is_an_error_and_not_a_hang(how):
             await lane.judged(work())
         return lane.idle
 
-    assert asyncio.run(told())
+    assert run(told())

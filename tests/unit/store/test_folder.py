@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from bounded import first_line
 
 from glider.core.errors import ManifestMismatch, RunError
 from glider.store.folder import locked_folder
@@ -75,7 +76,7 @@ def test_one_process_at_a_time_and_a_killed_one_lets_go(tmp_path):
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(tmp_path / "out")], stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout.readline() == "held\n"
+        assert first_line(process) == "held\n"
         with pytest.raises(RunError, match="in use by another process"):
             keep(tmp_path / "out", Recipe(steps=3), resume=True)
         process.send_signal(signal.SIGKILL)

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from bounded import first_line, until
 
 from glider import Criterion, Sample
 from glider.batch.outcomes import write_outcomes
@@ -71,7 +72,7 @@ def begun(path, rows=0):
 def writer(run, first, last, pause=0.0):
     words = [sys.executable, "-c", WRITER, run, first, last, pause]
     process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "ready\n"
+    assert first_line(process) == "ready\n"
     return process
 
 
@@ -130,7 +131,7 @@ def test_processes_that_are_killed_lose_nothing_they_wrote(tmp_path):
             for process in processes:
                 if pause:
                     process.send_signal(signal.SIGKILL)
-                process.wait()
+                process.wait(60)
                 process.stdout.close()
     found = outcomes(run)
     assert sorted(row for row, _ in found) == list(range(n))
@@ -162,8 +163,7 @@ def test_who_still_writes_a_shard_is_told_to_end(tmp_path, monkeypatch):
     begun(tmp_path, 4).close()
     process = writer(tmp_path, 0, 4, 30.0)
     (journal,) = journals(tmp_path)[1:]
-    while not journal.stat().st_size:
-        time.sleep(0.01)
+    until(lambda: journal.stat().st_size)
     assert not is_let_go(journal)
     monkeypatch.setattr(store, "_WAIT_S", 0.2)
     with RunFolder.resume(tmp_path, MANIFEST) as run:
@@ -172,7 +172,7 @@ def test_who_still_writes_a_shard_is_told_to_end(tmp_path, monkeypatch):
         with Shard(tmp_path) as mine:
             assert not mine.is_taken_over
     process.kill()
-    process.wait()
+    process.wait(60)
     process.stdout.close()
 
 

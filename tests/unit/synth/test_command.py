@@ -377,7 +377,7 @@ def test_killed_at_random_moments_it_loses_nothing_and_pays_again_only_what_was_
                     kills += 1
                     break
                 time.sleep(0.005)
-            process.communicate()
+            process.communicate(timeout=120)
             if process.returncode == 0:
                 break
     assert process.returncode == 0
