@@ -13,6 +13,7 @@ import time
 
 import aiohttp
 import pytest
+from bounded import killed_after
 from in_process import glider
 from served import Engine, run, serving
 
@@ -206,6 +207,45 @@ def test_a_key_that_asks_too_much_is_told_to_wait_and_counted_by_name():
     # Its reasons that came later count as well.
     assert 'glider_key_outcomes_total{key="b",kind="judgment"} 3.0' in page
     assert 'glider_key_tokens_total{direction="input",key="b"}' in page
+
+
+def _questions(n):
+    return [{"type": "predicate", "instructions": f"Is it {k}?"} for k in range(n)]
+
+
+@pytest.mark.parametrize(
+    ("path", "of"),
+    [
+        ("/v1/judge", lambda n: {"criteria": [CRITERION | {"name": f"c{k}"} for k in range(n)], "output": "b"}),
+        ("/v1/decisions", lambda n: {"input": "x", "questions": _questions(n)}),
+        ("/v1/compare", lambda n: {"criterion": CRITERION, "outputs": ["a"] * n}),
+        ("/v1/moderations", lambda n: {"input": ["x"] * n}),
+        ("/beta/litellm_basic_guardrail_api", lambda n: {"input_type": "request", "texts": ["x"] * n}),
+    ],
+)  # fmt: skip
+def test_one_request_with_many_texts_is_not_one_text(path, of, tmp_path):
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        "limits: {a: {texts_per_minute: 3}}\n"
+        "policies: {p: {checks: [{criterion: helpfulness, block_below: 1}],\n"
+        "  on_block: block, on_abstain: ask, on_deadline: ask, on_error: ask}}\n"
+    )
+    config = Config.load(file, ModelSettings())
+
+    async def told():
+        engine = Engine()
+        async with serving(engine, config=config, keys={"a": "key-of-a-1"}) as client:
+            headers = {"Authorization": "Bearer key-of-a-1"}
+            few = await client.post(path, of(2), headers=headers)
+            begun = engine.begun
+            more = await client.post(path, of(2), headers=headers)
+            return few, more, engine.begun - begun
+
+    few, more, begun = run(told())
+    assert few[0] == 200, few
+    assert (more[0], more[1]["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert int(more[2]["Retry-After"]) >= 1
+    assert begun == 0
 
 
 @pytest.mark.parametrize("path", ["/v1/judge", "/v1/decisions"])
@@ -544,12 +584,13 @@ def test_the_command_serves_the_real_model_reloads_and_stops(tmp_path):
 
 
 def _said(process, word):
-    for line in process.stderr:
-        if "cannot fetch" in line:
-            pytest.skip("the model cannot be had here")
-        if word in line:
-            return line
-    raise AssertionError(f"ended before it said {word!r}: {process.wait()}")
+    with killed_after(process, 250):
+        for line in process.stderr:
+            if "cannot fetch" in line:
+                pytest.skip("the model cannot be had here")
+            if word in line:
+                return line
+    raise AssertionError(f"ended before it said {word!r}: {process.wait(10)}")
 
 
 @pytest.mark.parametrize(
@@ -689,7 +730,7 @@ def test_tls_by_files(tmp_path):
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj",
          "/CN=localhost", "-keyout", key, "-out", cert],
-        check=True, capture_output=True,
+        check=True, capture_output=True, timeout=120,
     )  # fmt: skip
 
     async def told():

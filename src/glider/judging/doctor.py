@@ -37,6 +37,8 @@ _EXTRAS = {
     "train": ("trl", "train, tune, select, tail-patch"),
     "hub": ("huggingface_hub", "bench --fetch, models of the hub"),
     "ray": ("ray", "judge --on ray"),
+    "serve": ("prometheus-client", "/metrics of serve"),
+    "otel": ("opentelemetry-distro", "serve --traces"),
 }
 """Extra to a package that only it installs, and its purpose."""
 _NEEDED_BYTES = 600e6

@@ -24,7 +24,7 @@ from glider.core.judgments import Comparison, Failure, Judgment, Outcome, Usage,
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
 from glider.judging.judge import Work
-from glider.judging.pairs import ranking
+from glider.judging.pairs import PairTask, ranking
 from glider.serve.bodies import read_body
 from glider.serve.keys import Keys
 from glider.serve.lanes import Lane, QueueFull, TooLate
@@ -34,6 +34,7 @@ from glider.serve.openapi import document
 from glider.serve.policies import BoundPolicy
 from glider.serve.service import Laters, ServedJudge, Serving, decide, judge_all
 from glider.serve.streams import opening, stream
+from glider.serve.traces import RequestSpan, Traces
 from glider.serve.verdict_log import VerdictLog
 from glider.serve.wires import chat, decisions, guardrails, ours, systemone
 from glider.serve.wires.base import Question, WireError
@@ -51,9 +52,13 @@ _LONGEST_DEADLINE_MS = 86_400_000
 class Service:
     """The server state that handlers share."""
 
-    def __init__(self, serving: Serving) -> None:
-        """Create the state for what is served."""
-        self.serving = serving
+    def __init__(self, serving: Serving, traces: Traces | None = None) -> None:
+        """Create the state for what is served.
+
+        Args:
+            traces: makes a span of each request.
+        """
+        self.serving, self.traces = serving, traces
         self.stopping = False
         self.limiter = Limiter()
         self.silent: set[Any] = set()
@@ -96,6 +101,7 @@ class _Asking:
     """The serving state when the request arrived."""
     owner: str | None = None
     """Owner of the request's key."""
+    span: RequestSpan | None = None
 
 
 SERVICE = web.AppKey("service", Service)
@@ -144,7 +150,9 @@ async def _guarded(request: web.Request, handler: _Handler) -> web.StreamRespons
     service.asking.append(asking)
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "(none)"
-    limited = False
+    limited, status = False, None
+    if service.traces is not None:
+        asking.span = service.traces.begin(request.method, route, request.headers)
     try:
         asking.owner = _owner(request, service, asking.serving.keys)
         if service.stopping and route not in _OPEN:
@@ -154,13 +162,17 @@ async def _guarded(request: web.Request, handler: _Handler) -> web.StreamRespons
             service.limiter.enter(asking.owner, asking.serving.config.limits)
             limited = True
         response = await handler(request)
+        status = response.status
     except asyncio.CancelledError:
         service.metrics.refused("gone")
         raise
     except Exception as error:  # noqa: BLE001 - every error reaches the client in our format
         response = _told(error, service)
+        status = response.status
     finally:
         service.asking.remove(asking)
+        if asking.span is not None:
+            asking.span.end(status)
         if limited:
             service.limiter.leave(asking.owner)
     took = time.monotonic() - asking.began
@@ -258,16 +270,35 @@ def _left(request: web.Request, asked_ms: Any = None) -> float | None:
 async def _outcomes(
     request: web.Request, lane: Lane, works: Sequence[Work], left_s: float | None
 ) -> list[Outcome]:
+    texts = (len(work.tasks) if isinstance(work, PairTask) else 1 for work in works)
+    _take_texts(request.app[SERVICE], sum(texts))
     outcomes = await judge_all(lane, works, left_s)
     _counted(request, works, outcomes)
     return outcomes
 
 
+def _take_texts(service: Service, n: int) -> None:
+    """Count texts against the limit of the request's key.
+
+    Raises:
+        OverLimit: they are too many.
+    """
+    asking = _ASKING.get()
+    service.limiter.take_texts(asking.owner, asking.serving.config.limits, n)
+
+
 def _counted(request: web.Request, works: Sequence[Work], outcomes: Sequence[Outcome]) -> None:
-    asking, metrics = _ASKING.get(), request.app[SERVICE].metrics
     for work, outcome in zip(works, outcomes, strict=True):
-        known = asking.serving.serves(work.criterion)
-        metrics.judged(outcome, known=known, owner=asking.owner)
+        known = _ASKING.get().serving.serves(work.criterion)
+        _judged(request.app[SERVICE], outcome, known=known)
+
+
+def _judged(service: Service, outcome: Outcome, *, known: bool) -> None:
+    """Count an outcome, of a configured criterion or of one from the request."""
+    asking = _ASKING.get()
+    service.metrics.judged(outcome, known=known, owner=asking.owner)
+    if asking.span is not None:
+        asking.span.judged(outcome, known=known)
 
 
 def _begin_later(request: web.Request, lane: Lane, works: Sequence[Work]) -> str:
@@ -337,6 +368,7 @@ async def _decided(
     why: bool,
 ) -> list[guardrails.Judged]:
     serving = _ASKING.get().serving
+    _take_texts(request.app[SERVICE], len(samples) * len(policy.checks))
     decided = await asyncio.gather(
         *(decide(serving, policy, sample, left, why=why) for sample in samples)
     )
@@ -359,10 +391,12 @@ def _recorded(
     """Return the verdict once it is logged and counted."""
     verdict = _logged(service, policy, sample, decision, outcomes)
     service.metrics.decided(policy.name, verdict.verdict, verdict.because)
+    if (span := _ASKING.get().span) is not None:
+        span.decided(policy.name, verdict.verdict, verdict.because)
     for check in decision.checks:
         service.metrics.checked(policy.name, check["criterion"], check["found"])
     for outcome in outcomes:
-        service.metrics.judged(outcome, known=True, owner=_ASKING.get().owner)
+        _judged(service, outcome, known=True)
     return verdict
 
 
@@ -404,6 +438,7 @@ async def _stream(request: web.Request) -> web.StreamResponse:
         try:
             asked = await opening(socket, bounds)
             policy = serving.policy(asked.policy)
+            _take_texts(service, len(policy.checks))
             left = None if asked.deadline_ms is None else asked.deadline_ms / 1000
 
             async def judged(text: str, whole: bool) -> guardrails.Judged:

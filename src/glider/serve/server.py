@@ -61,13 +61,19 @@ class Server:
         """Check everything that can be checked without a model.
 
         Raises:
-            SetupError: settings, configuration, keys or TLS files are invalid.
+            SetupError: settings, configuration, keys or TLS files are invalid, or nobody takes the
+                traces.
         """
         self.settings, self.models = settings, models
         self._notify, self._progress = notify or (lambda said: None), progress
         self._config, self._keys = self._read()
         settings.check(has_keys=bool(self._keys))
         self._tls = _tls(settings)
+        self._traces = None
+        if settings.traces:
+            from glider.serve.traces import Traces
+
+            self._traces = Traces()
         self.port = settings.port
         self.service: Service | None = None
         self._serving: Serving | None = None
@@ -122,7 +128,7 @@ class Server:
                 Serving.open, self._config, self._keys, None, self._progress
             )
         self._serving = serving
-        self.service = Service(serving)
+        self.service = Service(serving, self._traces)
         for judge in serving.judges.values():
             await self._measure(judge)
         self._runner = web.AppRunner(

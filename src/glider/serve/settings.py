@@ -37,6 +37,13 @@ class ServeSettings:
             "Seconds for open requests to end when it stops.", _SERVE, ("--stop-within",), min=0.0
         ),
     ] = 10.0
+    traces: Annotated[
+        bool,
+        Flag(
+            "Make an OpenTelemetry span of each request, without its texts; needs the extra otel.",
+            _SERVE,
+        ),
+    ] = False
     keys: Annotated[
         Path | None, Flag("File of keys, one `NAME KEY` a line [$GLIDER_SERVE_KEYS].", _SAFE)
     ] = None

@@ -48,6 +48,24 @@ def test_only_so_many_at_once():
     limiter.enter("a", limits)
 
 
+def test_texts_are_counted_all_or_none():
+    time = Time()
+    limiter, limits = Limiter(time), {"default": KeyLimit(texts_per_minute=10)}
+    limiter.take_texts("a", limits, 8)
+    with pytest.raises(OverLimit, match="10 texts a minute judged, and this request has 3") as over:
+        limiter.take_texts("a", limits, 3)
+    assert over.value.retry_after_s == 6
+    limiter.take_texts("a", limits, 2)
+    limiter.take_texts("b", limits, 10)
+    time.now += 6
+    limiter.take_texts("a", limits, 1)
+    time.now += 3600
+    with pytest.raises(OverLimit):
+        limiter.take_texts("a", limits, 11)  # it never has so many
+    limiter.take_texts("a", limits, 10)
+    assert used(limiter, "a", limits, 100) == 100  # requests have no limit
+
+
 def test_a_limit_of_nobody_is_refused():
     check_limits({"default": KeyLimit(), "a": KeyLimit()}, ("a",))
     with pytest.raises(SetupError, match="no key is called 'b'"):
