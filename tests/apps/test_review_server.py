@@ -217,6 +217,33 @@ def test_a_queue_gives_each_item_to_whoever_is_free_until_it_has_enough(tmp_path
     assert sorted(given) == sorted(drawn.id for drawn in review.plan.items)
 
 
+def test_a_killed_server_knows_whose_item_it_was(tmp_path):
+    run, port = graded_run(tmp_path / "run", 6), free_port()
+    flags = ("--annotators", "ana,ben", "--mode", "label", "--each", "1", "--queue")
+    had = []
+    for _ in range(2):
+        with process(run, *flags, port=port):
+            secrets = json.loads((run / "review/links.json").read_text())
+            link = {name: f"http://127.0.0.1:{port}/#{token}" for name, token in secrets.items()}
+            # The second time ben comes first, and is not given what ana has.
+            had.append(
+                {name: visits_of(link[name])[-1]["id"] for name in sorted(link, reverse=bool(had))}
+            )
+            if len(had) == 1:
+                assert blind(link["ben"], had[0]["ben"])[0] == 200
+    assert had[1]["ana"] == had[0]["ana"]
+    assert len({had[0]["ana"], had[0]["ben"], had[1]["ben"]}) == 3
+    leases = run / "review/leases.jsonl"
+    with leases.open("a") as file:
+        file.write('{"person": "ana", "it')  # cut by a kill
+    review = begun(run)
+    with serving(review) as links:
+        assert visits_of(links["ana"])[-1]["id"] == had[0]["ana"]
+    leases.write_text("[]\n")
+    ended = glider("review", run, "--port", 0, cwd=tmp_path)
+    assert ended.returncode == 3 and "leases.jsonl:1: damaged line" in ended.stderr
+
+
 # The command ------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from glider.cli.commands import STYLE, Command
 from glider.cli.flags import from_flags
 from glider.cli.show import print_json, say
+from glider.data.settings import RowSettings
 from glider.review.settings import ReviewSettings, ServerSettings
 from glider.store.targets import check_target, run_files
 
@@ -77,6 +78,24 @@ def start(run: Path = _RUN, *, settings: ReviewSettings, server: ServerSettings)
 
 
 @review.command(cls=Command)
+@from_flags
+def texts(
+    file: Path = typer.Argument(..., metavar="FILE", help="Texts, as `glider judge` reads them."),
+    *,
+    run: Path = typer.Option(..., help="Folder to make."),
+    criterion: list[str] = typer.Option(
+        ..., "--criterion", "-c", help="Name or YAML file; record: each row's own. Repeatable."
+    ),
+    rows: RowSettings,
+) -> None:
+    """Make a run without a judge: texts for people to label, or that people have labelled."""
+    from glider.review.texts import texts_run
+
+    n = texts_run(file, criterion, run, rows)
+    say(f"{n} texts in {run}; glider review {run} --annotators ana,ben serves the page")
+
+
+@review.command(cls=Command)
 def report(
     run: Path = _RUN,
     *,
@@ -94,6 +113,8 @@ def report(
     as_json: bool = typer.Option(False, "--json", help="Print the report as JSON."),
 ) -> None:
     """What people say of the judge, and the judge beside one more person; with intervals.
+
+    Without a judge (`glider review texts`), how people agree with one another.
 
     Writes one page, Markdown, and JSON with every answer by item, so that anybody can recompute it.
     """

@@ -24,6 +24,11 @@ class JudgeTask:
         return content_hash([self.sample.content_id, self.criterion.content_id])
 
 
+def pair_id(sample: Sample, criterion: Criterion, first: str, second: str) -> str:
+    """Hash of the texts, the criterion and which two judged fields are compared."""
+    return content_hash([sample.content_id, criterion.content_id, first, second])
+
+
 def compared(sample: Sample, criterion: Criterion, first: str, second: str) -> JudgeTask:
     """Two judged fields against each other, in this order, under a pointwise criterion.
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
 
-from glider.core.base import content_hash
 from glider.core.criteria import Criterion
 from glider.core.judgments import Comparison, Cut, Failure, Highlight, Judgment, Span
 from glider.core.samples import Sample
-from glider.core.tasks import COMPARED, JudgeTask, compared
+from glider.core.tasks import COMPARED, JudgeTask, compared, pair_id
 
 
 @dataclass(frozen=True)
@@ -30,9 +29,7 @@ class PairTask:
     @cached_property
     def id(self) -> str:
         """Hash of the texts, the criterion and the pair."""
-        return content_hash(
-            [self.sample.content_id, self.criterion.content_id, self.first, self.second]
-        )
+        return pair_id(self.sample, self.criterion, self.first, self.second)
 
     @cached_property
     def tasks(self) -> tuple[JudgeTask, ...]:

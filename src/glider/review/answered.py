@@ -40,8 +40,10 @@ class AnsweredItem:
 
     @property
     def judge_value(self) -> float:
-        """The judge's answer, as `value` returns it."""
+        """The judge's answer, as `value` returns it; NaN without a judge."""
         outcome = self.item.outcome
+        if outcome is None:
+            return np.nan
         if isinstance(outcome, Judgment):
             return float(outcome.score)
         return pair_value(outcome.preferred or "", self.item)

@@ -83,7 +83,7 @@ def value_of(answer: Answer, item: ReviewItem) -> float:
 
 def pair_value(preferred: str, item: ReviewItem) -> float:
     """Return the label of a pair whose better output has this name; none if it is a tie."""
-    return 0.5 if not preferred else float(preferred != item.outcome.first)  # type: ignore[union-attr]
+    return 0.5 if not preferred or item.pair is None else float(preferred != item.pair[0])
 
 
 def misfit(answer: Answer, item: ReviewItem) -> str:
@@ -150,6 +150,7 @@ class AnswerBook:
             RunError: another process has them open, or they cannot be written.
             DataError: a line is damaged; the message gives its file and number.
         """
+        self.folder = run / FOLDER
         folder = run / FOLDER / "answers"
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 """Start or resume a review: turn settings and a run into a plan and its items."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from glider.core.base import first_problem
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.data import yaml_files
-from glider.review.items import ReviewItem, draw, run_items
+from glider.review.items import NO_JUDGE, ReviewItem, draw, run_items
 from glider.review.plan import (
     FOLDER,
     REJECTED_QUESTIONS,
@@ -94,6 +94,8 @@ def begin(run: Path, settings: ReviewSettings) -> Review:
     if settings.by not in (None, *_STRATA):
         raise UnknownName("stratum", str(settings.by), list(_STRATA))
     items = _wanted(run, settings)
+    if manifest.judge == NO_JUDGE:
+        settings = _without_judge(settings)
     mode = _mode(settings, items)
     pairs = mode == "compare" or all(item.is_pair for _, item in items)
     kind = "comparisons" if pairs else "judgments"
@@ -116,6 +118,7 @@ def begin(run: Path, settings: ReviewSettings) -> Review:
         mode=mode,
         adjudicators=settings.adjudicators,
         apart=settings.apart or 1,
+        marks_below=settings.marks_below or None,
         each=settings.each,
         queue=settings.queue,
         repeat=_repeat(settings.repeat),
@@ -130,6 +133,19 @@ def begin(run: Path, settings: ReviewSettings) -> Review:
         {item.id: item for _, item in items if item.id in drawn},
         {item.id: row for row, item in items if item.id in drawn},
     )
+
+
+def _without_judge(settings: ReviewSettings) -> ReviewSettings:
+    if settings.mode in ("verify", "compare", "synth"):
+        raise SetupError(
+            f"--mode {settings.mode} shows a judge's answer, and this run has no judge",
+            hint="--mode label; `glider judge` makes a run with a judge",
+        )
+    if settings.by not in (None, "criterion") or settings.holdout:
+        what = "--holdout" if settings.holdout else f"--by {settings.by}"
+        raise SetupError(f"{what} needs a judge's answers, and this run has no judge")
+    form = settings.mode is None and settings.form is not None
+    return replace(settings, mode="form" if form else settings.mode or "label")
 
 
 def _repeat(written: str | None) -> float:
@@ -217,6 +233,9 @@ def _go_on(run: Path, settings: ReviewSettings) -> Review:
             "people": people,
             "adjudicators": adjudicators,
             "apart": settings.apart or plan.apart,
+            "marks_below": plan.marks_below
+            if settings.marks_below is None
+            else settings.marks_below or None,
         }
     )
     if changed == plan:

@@ -72,7 +72,7 @@ def _label_studio(answered: Answered, path: Path) -> None:
                 "predictions": [
                     {"model_version": item.item.outcome.judge, **said,
                      "result": _ls_marks(item, item.judge_spans)}
-                ],
+                ] if item.item.outcome is not None else [],
                 "annotations": [
                     {
                         "completed_by": {"id": names.index(name) + 1, "first_name": name},
@@ -132,6 +132,10 @@ def _w3c(answered: Answered, path: Path) -> None:
                 "creator": {"type": "Person", "nickname": name},
                 "created": answer.at,
             }
+            settled = [
+                {"type": "TextualBody", "purpose": "classifying", "value": answer.stage}
+                for _ in range(answer.stage == "adjudicated")
+            ]
             said = answer.score if answer.preferred is None else answer.preferred or "neither"
             yield {
                 **shared,
@@ -141,8 +145,7 @@ def _w3c(answered: Answered, path: Path) -> None:
                     {"type": "TextualBody", "purpose": "assessing", "value": str(said)},
                     *([{"type": "TextualBody", "purpose": "commenting", "value": answer.note}]
                       if answer.note else []),
-                    *([{"type": "TextualBody", "purpose": "classifying", "value": "adjudicated"}]
-                      if answer.stage == "adjudicated" else []),
+                    *settled,
                 ],
                 "target": source,
             }  # fmt: skip
@@ -152,6 +155,7 @@ def _w3c(answered: Answered, path: Path) -> None:
                     **shared,
                     "id": f"urn:glider:answer:{answer.id}:{number}",
                     "motivation": "highlighting",
+                    **({"body": settled} if settled else {}),
                     "target": {
                         "source": f"{source}#{span.field.replace(' ', '%20')}",
                         "selector": [

@@ -6,9 +6,10 @@ people share too few items, the figure is undefined and gives the reason.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from statistics import median
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +19,7 @@ from glider.core.judgments import Span
 from glider.review.alternative import EPSILON, alternative_annotator
 from glider.review.answered import Answered, AnsweredItem
 from glider.review.answers import Answer
+from glider.review.items import NO_JUDGE
 from glider.review.plan import is_held_out, visits
 from glider.review.results import (
     AgainstSettled,
@@ -29,7 +31,7 @@ from glider.review.results import (
     ReviewReport,
     Verdicts,
 )
-from glider.review.spans import boundary_counts, word_counts
+from glider.review.spans import alignment_cost, boundary_counts, word_counts
 from glider.stats.agreement import (
     cohen_kappa,
     krippendorff_alpha,
@@ -39,6 +41,7 @@ from glider.stats.agreement import (
 from glider.stats.clustered import clustered_mean, two_way_mean
 from glider.stats.correlation import pearson
 from glider.stats.estimates import Degenerate, Estimate, Undefined
+from glider.stats.gamma import gamma
 from glider.stats.overlap import f1
 from glider.stats.resampling import bootstrap, paired_difference
 from glider.stats.statistic import SHARE, Floats, Ints, Prepared, average, ratio_of
@@ -48,7 +51,8 @@ VERDICTS = (("reason_right", "reason"), ("marks_right", "marks"), ("score_right"
 _CODES = {"yes": 2.0, "partly": 1.0, "no": 0.0}
 _FEWEST_SHARED = 5
 """Minimum number of shared items for a comparison of two annotators."""
-_JUDGE = -1
+_JUDGE, _SETTLED = -1, -2
+"""In the place of a person's number: the judge, and the adjudicated answers."""
 
 
 def review_report(answered: Answered, *, epsilon: float = EPSILON, seed: int = 0) -> ReviewReport:
@@ -63,13 +67,14 @@ def review_report(answered: Answered, *, epsilon: float = EPSILON, seed: int = 0
         RunError: the run's manifest is gone or damaged.
     """
     judge = load_manifest(answered.review.run).judge
-    return _Figures(answered, epsilon, seed).report(judge)
+    return _Figures(answered, epsilon, seed, has_judge=judge != NO_JUDGE).report(judge)
 
 
 class _Figures:
     """The tables behind the figures. Rows are items, columns are people, in the plan's order."""
 
-    def __init__(self, answered: Answered, epsilon: float, seed: int) -> None:
+    def __init__(self, answered: Answered, epsilon: float, seed: int, *, has_judge: bool) -> None:
+        self.has_judge = has_judge
         self.answered, self.items, self.names = answered, answered.items, answered.names
         self.plan = answered.review.plan
         self.epsilon, self.seed = epsilon, seed
@@ -123,6 +128,7 @@ class _Figures:
             glider=__version__,
             run_id=self.plan.run_id,
             judge=judge,
+            has_judge=self.has_judge,
             mode=self.plan.mode,
             people=tuple(self.names),
             drawn=len(self.plan.items),
@@ -249,7 +255,8 @@ class _Figures:
         def alpha_of_two(x: Floats, y: Floats) -> Prepared:
             return krippendorff_alpha.on(np.column_stack([x, y]))
 
-        levels = sorted({float(v) for v in (*self.judge, *self.scores[np.isfinite(self.scores)])})
+        values = np.concatenate([self.judge, self.scores.ravel()])
+        levels = sorted({float(value) for value in values[np.isfinite(values)]})
         found = [
             self._beside("same score", "higher", of_scores(percent_agreement.on)),
             self._beside(
@@ -272,10 +279,19 @@ class _Figures:
         def boundaries(a: int, b: int, rows: Ints) -> Prepared:
             return f1.on(self._boundaries(a, b, rows))
 
+        def aligned(a: int, b: int, rows: Ints) -> Prepared:
+            rng = self.rng()
+            costs = [
+                alignment_cost(self.items[r].item.sample, self._spans(a, r), self._spans(b, r), rng)
+                for r in rows
+            ]
+            return gamma.on(costs)
+
         return [
             self._beside("marks: word F1", "higher", lambda a, b, r: f1.on(self._words(a, b, r))),
             self._beside("marks: words in both of words in either (IoU)", "higher", iou),
             self._beside("marks: edges within one word, F1", "higher", boundaries),
+            self._beside("marks: gamma", "higher", aligned),
         ]
 
     def _column(self, who: int) -> Floats:
@@ -285,7 +301,7 @@ class _Figures:
         item = self.items[row]
         if who == _JUDGE:
             return item.judge_spans
-        answer = item.blind.get(self.names[who])
+        answer = item.settled if who == _SETTLED else item.blind.get(self.names[who])
         return answer.spans if answer is not None else ()
 
     def _words(self, a: int, b: int, rows: Ints) -> Floats:
@@ -319,7 +335,10 @@ class _Figures:
             for q in people
             if p < q
         ]
-        judge, against = self._averaged(of_judge, prepare), self._averaged(of_people, prepare)
+        judge: Prepared | Undefined = Undefined("there is no judge", 0, 0)
+        if self.has_judge:
+            judge = self._averaged(of_judge, prepare)
+        against = self._averaged(of_people, prepare)
         where = {"name": metric, "people": len(self.names)}
         difference: Estimate | Undefined
         if isinstance(judge, Prepared) and isinstance(against, Prepared):
@@ -364,8 +383,10 @@ class _Figures:
             "answer as their label; the figures of agreement are of the people's own answers."
         )
         right = self._mapped([item.label for item in self.items])
+        with_marks = any(self._spans(_SETTLED, row) for row in rows)
         found = []
-        for who, values in (("judge", self.judge), *zip(self.names, self.scores.T, strict=True)):
+        everybody = [(name, n, self.scores[:, n]) for n, name in enumerate(self.names)]
+        for who, number, values in [("judge", _JUDGE, self.judge)][: self.has_judge] + everybody:
             off = np.abs(values - right)[rows]
             known = np.isfinite(off)
             prompts = self.clusters[rows][known]
@@ -381,14 +402,26 @@ class _Figures:
                         clustered_mean(off[known], prompts, scale=(0, self.farthest)),
                         name="distance", **where
                     ),
+                    marks=ReviewFigure.made(
+                        self._settled_marks(number, np.array(rows)[known]),
+                        name="marks: word F1", **where,
+                    ) if with_marks else None,
                 )
             )  # fmt: skip
         return found
+
+    def _settled_marks(self, who: int, rows: Ints) -> Estimate | Undefined:
+        if not len(rows):
+            return Undefined("no adjudicated item is answered", 0, 0)
+        counts = self._words(who, _SETTLED, rows)
+        return bootstrap(f1.on(counts), self.clusters[rows], rng=self.rng())
 
     def alternative(self) -> AlternativeAnnotator:
         """Test whether the judge may replace one of these people."""
         if not self.plan.asks_score:
             return AlternativeAnnotator(epsilon=self.epsilon, undefined="no scores were asked for")
+        if not self.has_judge:
+            return AlternativeAnnotator(epsilon=self.epsilon, undefined="there is no judge")
         return alternative_annotator(
             self.names, self.scores, self.judge, self.clusters, epsilon=self.epsilon
         )
@@ -518,6 +551,13 @@ class _Figures:
             found = {name: item.value(answer) for name, answer in answers.items()}
             return {name: value for name, value in found.items() if np.isfinite(value)}
 
+        def marks(answers: Mapping[str, Answer]) -> dict[str, list[list[Any]]]:
+            return {
+                name: [[s.field, s.start, s.end] for s in answer.spans]
+                for name, answer in answers.items()
+                if answer.spans
+            }
+
         return AnsweredRecord(
             id=item.id,
             sample_id=item.item.sample.id,
@@ -525,16 +565,12 @@ class _Figures:
             criterion=item.item.criterion.name,
             cluster=item.cluster,
             weight=item.weight,
-            judge=item.judge_value,
+            judge=item.judge_value if self.has_judge else None,
             judge_marks=[[s.field, s.start, s.end] for s in item.judge_spans],
             scores=scores(dict(item.blind)),
             scores_again=scores(dict(item.again)),
             scores_after_reveal=scores(dict(item.reveal)),
-            marks={
-                name: [[s.field, s.start, s.end] for s in answer.spans]
-                for name, answer in item.blind.items()
-                if answer.spans
-            },
+            marks=marks(item.blind),
             verdicts={
                 name: {key: word for key, _ in VERDICTS if (word := getattr(answer, key))}
                 for name, answer in item.reveal.items()
@@ -542,9 +578,10 @@ class _Figures:
             questions={n: dict(a.questions) for n, a in item.blind.items() if a.questions},
             notes={n: a.note for n, a in item.blind.items() if a.note.strip()},
             adjudicated=scores(dict(item.adjudicated)),
+            adjudicated_marks=marks(item.adjudicated),
             label=None if np.isnan(item.label) else item.label,
             spread=float(np.ptp(given)) if len(given) > 1 else None,
-            off=float(abs(given.mean() - self.judge[n])) if len(given) else None,
+            off=float(abs(given.mean() - self.judge[n])) if self.has_judge and len(given) else None,
         )
 
 

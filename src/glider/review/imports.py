@@ -21,9 +21,10 @@ from glider.review.answers import (
 )
 from glider.review.begin import Review, begin, load_review
 from glider.review.foreign import given_answers
-from glider.review.items import ReviewItem
+from glider.review.items import NO_JUDGE, ReviewItem
 from glider.review.plan import FOLDER, Question, load_plan, save_plan
 from glider.review.settings import ReviewSettings
+from glider.store.run import load_manifest
 
 
 def import_answers(run: Path, file: Path) -> tuple[int, int, tuple[str, ...]]:
@@ -114,9 +115,11 @@ def _review_for(run: Path, given: list[dict[str, Any]]) -> Review:
     if not people and not settlers:
         raise DataError("it names no person", path=str(run))
     if not (run / FOLDER / "manifest.json").exists():
-        mode = "compare" if any("preferred" in row for row in given) else "label"
+        mode: str | None = "compare" if any("preferred" in row for row in given) else "label"
         if any("questions" in row for row in given):
             mode = "synth"
+        elif load_manifest(run).judge == NO_JUDGE:
+            mode = None
         named = ReviewSettings(annotators=tuple(people), adjudicators=tuple(settlers), mode=mode)
         return begin(run, named)
     plan = load_plan(run)

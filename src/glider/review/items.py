@@ -18,7 +18,11 @@ from glider.core.criteria import Criterion
 from glider.core.errors import DataError
 from glider.core.judgments import Comparison, Failure, Judgment, Step
 from glider.core.samples import Sample
-from glider.store.run import AskedCriteria, outcomes, samples
+from glider.core.tasks import JudgeTask, pair_id
+from glider.store.run import AskedCriteria, load_manifest, outcomes, samples
+
+NO_JUDGE = "no judge"
+"""What the manifest of a run calls its judge where there is none, only texts for people."""
 
 REJECTED = "rejected judgment"
 """Name of the step that holds a wrong judgment of the same text, where data was made with one."""
@@ -26,26 +30,39 @@ REJECTED = "rejected judgment"
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """One text (or pair) under one criterion, with the judge's answer."""
+    """One text (or pair) under one criterion, with the judge's answer if there is a judge."""
 
     sample: Sample
     criterion: Criterion
-    outcome: Judgment | Comparison
+    outcome: Judgment | Comparison | None
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The task's id, which is the same for the same texts and criterion in any run."""
-        return self.outcome.task_id
+        if self.outcome is not None:
+            return self.outcome.task_id
+        if self.pair:
+            return pair_id(self.sample, self.criterion, *self.pair)
+        return JudgeTask(self.sample, self.criterion).id
 
     @property
     def is_pair(self) -> bool:
         """Whether two outputs are compared."""
-        return isinstance(self.outcome, Comparison)
+        return self.pair is not None
+
+    @cached_property
+    def pair(self) -> tuple[str, str] | None:
+        """The names of the two outputs that are compared, in the order of their labels."""
+        if isinstance(self.outcome, Comparison):
+            return self.outcome.first, self.outcome.second
+        names = [field.name for field in self.sample.judged]
+        return (names[0], names[1]) if self.outcome is None and len(names) == 2 else None
 
     @property
     def rejected(self) -> Step | None:
         """A wrong judgment of the same text, where data was made with one."""
-        return next((step for step in self.outcome.steps if step.name == REJECTED), None)
+        steps = self.outcome.steps if self.outcome is not None else ()
+        return next((step for step in steps if step.name == REJECTED), None)
 
     @cached_property
     def content(self) -> str:
@@ -72,6 +89,7 @@ class Drawn(Frozen):
 def run_items(run: Path) -> Iterator[tuple[int, ReviewItem]]:
     """Yield row and item of every judgment and comparison of a run; failures are skipped.
 
+    Of a run without a judge (`texts.py`), every text under every criterion that was asked of it.
     The same texts under the same criterion are one item, however many rows contain them.
 
     Raises:
@@ -80,6 +98,14 @@ def run_items(run: Path) -> Iterator[tuple[int, ReviewItem]]:
     texts = dict(samples(run))
     asked = AskedCriteria(run)
     seen: set[str] = set()
+    if load_manifest(run).judge == NO_JUDGE:
+        for row, sample in texts.items():
+            for criterion in asked.at(row):
+                item = ReviewItem(sample, criterion, None)
+                if item.id not in seen:
+                    seen.add(item.id)
+                    yield row, item
+        return
     for row, outcome in outcomes(run):
         if isinstance(outcome, Failure) or row not in texts or outcome.task_id in seen:
             continue
@@ -94,6 +120,8 @@ def stratum_of(item: ReviewItem, by: str) -> str:
     outcome = item.outcome
     if by == "criterion":
         return item.criterion.heading
+    if outcome is None:
+        return ""
     if by == "score":
         return str(outcome.score) if isinstance(outcome, Judgment) else str(outcome.preferred)
     if by == "doubt":
@@ -183,8 +211,10 @@ def _scaled(wanted: Sequence[float], size: int) -> list[float]:
         sure |= more
 
 
-def _spread(outcome: Judgment | Comparison) -> float | None:
+def _spread(outcome: Judgment | Comparison | None) -> float | None:
     """Return the standard deviation of the judge's own distribution, as a share of the scale."""
+    if outcome is None:
+        return None
     if isinstance(outcome, Comparison):
         p = outcome.p_first
         return None if p is None else (p * (1 - p)) ** 0.5

@@ -6,7 +6,7 @@ from glider.pages.page import render
 from glider.pages.words import date
 from glider.review.begin import Review
 from glider.review.results import AnsweredRecord, ReviewReport
-from glider.review.words import figure_text, tables, worst_items
+from glider.review.words import figure_text, tables, worst_items, worst_title
 
 _MOST = 20
 
@@ -15,7 +15,7 @@ def page(report: ReviewReport, review: Review) -> str:
     """Return the whole page."""
     return render(
         "review/page.html",
-        title="What people say of this judge",
+        title="What people say of this judge" if report.has_judge else "What people say",
         facts={
             "Judge": report.judge,
             "Run": report.run_id,
@@ -27,6 +27,7 @@ def page(report: ReviewReport, review: Review) -> str:
         },
         report=report,
         tables=tables(report),
+        worst_title=worst_title(report),
         worst=[_shown(one, review) for one in worst_items(report, _MOST)],
     )
 
@@ -53,7 +54,11 @@ def _shown(one: AnsweredRecord, review: Review) -> dict[str, object]:
             "score": f"{value:g}",
             "note": "",
             "verdicts": {},
-            "texts": [],
+            "texts": [
+                (field.name, marked(field.text, field.name, _marks(one.adjudicated_marks[name])))
+                for field in item.sample.judged
+                if name in one.adjudicated_marks
+            ],
         }
         for name, value in one.adjudicated.items()
     ]
@@ -62,7 +67,8 @@ def _shown(one: AnsweredRecord, review: Review) -> dict[str, object]:
         "record": one,
         "question": item.criterion.heading,
         "told": [(field.name, field.text) for field in item.sample.told],
-        "judge": {
+        "judge": outcome
+        and {
             "score": f"{one.judge:g}",
             "reasoning": (outcome.reasoning or "") if isinstance(outcome, Judgment) else "",
             "texts": [

@@ -68,6 +68,8 @@ class ReviewPlan(AnyManifest):
     """People who settle what the others disagree on."""
     apart: int = Field(default=1, ge=1)
     """Steps between two people's scores from which they disagree."""
+    marks_below: float | None = Field(default=None, gt=0, le=1)
+    """Word F1 of two people's marks below which they disagree; None: marks are not compared."""
     each: int | None = None
     """Number of people per item; None for all of them."""
     queue: bool = False
@@ -119,6 +121,7 @@ def new_plan(
     mode: Mode = "verify",
     adjudicators: Sequence[str] = (),
     apart: int = 1,
+    marks_below: float | None = None,
     each: int | None = None,
     queue: bool = False,
     repeat: float = 0.0,
@@ -141,6 +144,7 @@ def new_plan(
         people=tuple(people),
         adjudicators=tuple(adjudicators),
         apart=apart,
+        marks_below=marks_below,
         each=each,
         queue=queue,
         repeat=repeat,

@@ -1,32 +1,66 @@
 """A queue: whoever is free gets the next item that still needs somebody.
 
 An item that somebody is looking at is theirs until they answer or skip it, or have not touched it
-for half an hour. That is kept in memory alone: after a restart it may go to another person too,
-and an item that one person too many answered has one more rating.
+for half an hour. Who has which is in `review/leases.jsonl`, which a server that is started again
+reads. If that file is lost, an item may go to one person too many, and has one more rating.
 """
 
 import time
+from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
+from glider.core.base import Frozen
+from glider.core.errors import RunError
 from glider.review.answers import Person
 from glider.review.plan import ReviewPlan, Visit, chance, is_held_out
+from glider.store.journal import Journal
 
+LEASES = "leases.jsonl"
 _LEASE_SECONDS = 1800.0
+_WRITTEN_SECONDS = 60.0
+"""A lease that goes on is written again after this time."""
+
+
+class Lease(Frozen):
+    """An item is somebody's."""
+
+    person: str
+    item: str
+    at: float
+    """Unix time of the person's last request."""
 
 
 class Queue:
     """The items of a plan, given out one at a time."""
 
-    def __init__(self, plan: ReviewPlan, people: Mapping[str, Person]) -> None:
+    def __init__(self, plan: ReviewPlan, people: Mapping[str, Person], folder: Path) -> None:
+        """Open the leases in `folder`.
+
+        Raises:
+            RunError: they cannot be written.
+            DataError: they are damaged.
+        """
         self._plan, self._people = plan, people
         # Not in the run's order: what is answered when people stop is then a random part.
         self._items = sorted(plan.items, key=lambda one: chance(plan, "queue", "", one.id))
-        self._held: dict[str, tuple[str, float]] = {}
-        """Person to item and the time of their last request."""
+        self._held: dict[str, Lease] = {}
+        self._written: dict[str, Lease] = {}
+        self._journal = Journal(folder / LEASES, Lease, keep=self._take)
+
+    def _take(self, lease: Lease) -> bool:
+        if lease.person in self._people:
+            self._held[lease.person] = lease
+        return False
+
+    def close(self) -> None:
+        """Close the file of leases."""
+        self._journal.__exit__(None, None, None)
 
     def visits(self, person: Person) -> list[Visit]:
         """Return what a person has answered or skipped, in order, and the item that is theirs."""
-        seen = {visit for visit, stage in person.current if stage in ("blind", "skip")}
+        seen = _seen(person)
         mine = self._now(person, seen)
         return [
             Visit(
@@ -39,27 +73,42 @@ class Queue:
         ]
 
     def _now(self, person: Person, seen: set[str]) -> str | None:
-        now = time.monotonic()
-        held, _ = self._held.get(person.name, (None, 0.0))
-        if held is None or held in seen:
-            held = self._next(person, seen, now)
-        if held is None:
+        now = time.time()
+        lease = self._held.get(person.name)
+        item = lease.item if lease is not None else None
+        if item is None or item in seen:
+            item = self._next(person, seen, now)
+        if item is None:
             self._held.pop(person.name, None)
         else:
-            self._held[person.name] = (held, now)
-        return held
+            self._hold(Lease(person=person.name, item=item, at=now))
+        return item
+
+    def _hold(self, lease: Lease) -> None:
+        self._held[lease.person] = lease
+        before = self._written.get(lease.person)
+        if before is None or before.item != lease.item or lease.at - before.at > _WRITTEN_SECONDS:
+            self._written[lease.person] = lease
+            with suppress(RunError):  # on a full disk an answer says so; a lease can be lost
+                self._journal.add(lease)
 
     def _next(self, person: Person, seen: set[str], now: float) -> str | None:
-        looked_at = [
-            item
-            for name, (item, at) in self._held.items()
-            if name != person.name and now - at < _LEASE_SECONDS
-        ]
+        looked_at = Counter(
+            lease.item
+            for name, lease in self._held.items()
+            if name != person.name
+            and now - lease.at < _LEASE_SECONDS
+            and self._people[name].blind(lease.item) is None
+        )
         each = self._plan.each or len(self._plan.people)
         for drawn in self._items:
             if drawn.id in seen:
                 continue
             given = sum(other.blind(drawn.id) is not None for other in self._people.values())
-            if given + looked_at.count(drawn.id) < each:
+            if given + looked_at[drawn.id] < each:
                 return drawn.id
         return None
+
+
+def _seen(person: Person) -> set[str]:
+    return {visit for visit, stage in person.current if stage in ("blind", "skip")}

@@ -62,9 +62,8 @@ def _record(item: AnsweredItem) -> dict[str, Any] | None:
     label = int(item.label) if item.label.is_integer() else item.label
     record: dict[str, Any] = {"id": sample.id}
     record |= {field.name: field.text for field in sample.told}
-    if item.item.is_pair:
-        outcome = item.item.outcome
-        record["outputs"] = [sample[outcome.first], sample[outcome.second]]  # type: ignore[union-attr]
+    if item.item.pair is not None:
+        record["outputs"] = [sample[name] for name in item.item.pair]
         record["label"], record["scale"] = label, [0, 1]
     else:
         (field,) = sample.judged

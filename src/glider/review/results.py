@@ -65,6 +65,8 @@ class AgainstSettled(Frozen):
     """Share of adjudicated items with the same answer."""
     distance: ReviewFigure
     """Mean absolute difference."""
+    marks: ReviewFigure | None = None
+    """Word F1 with the adjudicated marks; None where there are none."""
 
 
 class Replacement(Frozen):
@@ -123,7 +125,8 @@ class AnsweredRecord(Frozen):
     criterion: str
     cluster: int
     weight: float
-    judge: float
+    judge: float | None
+    """None where the run has no judge."""
     judge_marks: list[list[Any]]
     scores: dict[str, float]
     scores_again: dict[str, float]
@@ -134,6 +137,7 @@ class AnsweredRecord(Frozen):
     notes: dict[str, str]
     adjudicated: Mapping[str, float] = {}
     """The answers of adjudicators; the label is the latest."""
+    adjudicated_marks: Mapping[str, list[list[Any]]] = {}
     label: float | None = None
     """What counts as right; for exports and other commands."""
     spread: float | None
@@ -150,6 +154,8 @@ class ReviewReport(Frozen):
     glider: str
     run_id: str
     judge: str
+    has_judge: bool = True
+    """Without a judge, only figures of people and people have values."""
     mode: str
     people: tuple[str, ...]
     drawn: int

@@ -23,12 +23,12 @@ from pydantic import ValidationError
 
 from glider.core.base import first_problem
 from glider.core.errors import GliderError, RunError, SetupError
-from glider.core.judgments import Comparison, Judgment
+from glider.core.judgments import Judgment
 from glider.review.answers import Answer, AnswerBook, Person, Stage, misfit
-from glider.review.disputes import disputed
+from glider.review.disputes import Disputes
 from glider.review.items import ReviewItem
 from glider.review.plan import FOLDER, ReviewPlan, Visit, chance, shown_first, visits
-from glider.review.queue import Queue
+from glider.review.queue import LEASES, Queue
 from glider.store.atomic import write_json
 
 _LINKS = "links.json"
@@ -82,8 +82,8 @@ def links(run: Path, people: Sequence[str], *, renew: bool = False) -> dict[str,
     try:
         path.touch(0o600)
         path.chmod(0o600)
-        # Secrets and the lock must not be committed with the answers.
-        (run / FOLDER / ".gitignore").write_text(f"{_LINKS}\n.lock\n", "utf-8")
+        # Secrets, and what is of this server alone, must not be committed with the answers.
+        (run / FOLDER / ".gitignore").write_text(f"{_LINKS}\n{LEASES}\n.lock\n", "utf-8")
     except OSError as exc:
         raise RunError(f"cannot write {path}: {exc.strerror or exc}") from exc
     if found != known:
@@ -148,6 +148,7 @@ def make_app(
     for route, (name, kind) in _FILES.items():
         text = page.joinpath(name).read_text("utf-8")
         app.router.add_get(route, _static(text, kind))
+    app.on_cleanup.append(review.close)
     app.router.add_get("/api/state", review.state)
     app.router.add_get("/api/visit/{id}", review.visit)
     app.router.add_post("/api/answer", review.answer)
@@ -183,17 +184,20 @@ class _Review:
             if not plan.queue
         }
         self._everybody = {**book.gone, **book.people}
-        self._queue = Queue(plan, self._everybody)
+        self._disputes = Disputes(plan, items, self._everybody)
+        self._queue = Queue(plan, self._everybody, book.folder) if plan.queue else None
         self._wrong: dict[str, deque[float]] = defaultdict(deque)
+
+    async def close(self, app: web.Application) -> None:
+        """Close what is open when the server ends."""
+        if self._queue is not None:
+            self._queue.close()
 
     def _visits(self, person: Person) -> Mapping[str, Visit]:
         """Return what is on a person's list now, in order, by id."""
         if person.name in self._plan.adjudicators:
-            return {
-                id: Visit(item=id, shows_judgment=False)
-                for id in disputed(self._plan, self._items, self._everybody)
-            }
-        if self._plan.queue:
+            return {id: Visit(item=id, shows_judgment=False) for id in self._disputes.listed()}
+        if self._queue is not None:
             return {visit.id: visit for visit in self._queue.visits(person)}
         return self._fixed[person.name]
 
@@ -283,15 +287,13 @@ class _Review:
     def _material(self, person: Person, item: ReviewItem) -> dict[str, Any]:
         """Return the texts and the question, and nothing of the judge's answer."""
         judged = [field.name for field in item.sample.judged]
-        if isinstance(item.outcome, Comparison):
-            judged = shown_first(
-                self._plan, person.name, item.id, [item.outcome.first, item.outcome.second]
-            )
+        if item.pair is not None:
+            judged = shown_first(self._plan, person.name, item.id, item.pair)
         labels = {field.name: field.name for field in item.sample.fields}
         names = [*(field.name for field in item.sample.told), *judged]
         return {
             "content": item.content,
-            "pair": isinstance(item.outcome, Comparison),
+            "pair": item.is_pair,
             "title": item.criterion.heading,
             "question": item.criterion.question_for(item.sample, labels),
             "levels": [
@@ -327,9 +329,9 @@ class _Review:
         return visit.shows_judgment and own is not None and own.content == item.content
 
     def _judgment(self, person: Person, visit: Visit, item: ReviewItem) -> dict[str, Any] | None:
-        if not self._is_shown(person, visit, item):
-            return None
         outcome = item.outcome
+        if outcome is None or not self._is_shown(person, visit, item):
+            return None
         if isinstance(outcome, Judgment):
             return {
                 "score": outcome.score,

@@ -82,6 +82,16 @@ class ReviewSettings:
         int | None,
         Flag("Steps between two scores from which an item is adjudicated [1].", _PEOPLE, min=1),
     ] = None
+    marks_below: Annotated[
+        float | None,
+        Flag(
+            "Adjudicate an item, too, if the word F1 of two people's marks is below this, such as "
+            "0.5 [marks are not compared].",
+            _PEOPLE,
+            min=0,
+            max=1,
+        ),
+    ] = None
     repeat: Annotated[
         str | None,
         Flag("Share of a person's items that come twice, such as 10% [none].", _PEOPLE),

@@ -1,4 +1,4 @@
-"""Overlap of two people's marks on one sample, in words; spaces at the edges are ignored."""
+"""Overlap of two people's marks on one sample: in words, at their edges, and span by span."""
 
 from collections.abc import Iterable
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from glider.core.judgments import Span
 from glider.core.samples import Sample
+from glider.stats.gamma import alignment_costs
 from glider.stats.overlap import token_counts
 from glider.text.words import word_places
 
@@ -41,6 +42,17 @@ def boundary_counts(
                     right.remove(near)
                     both += 1
     return both, n_a, n_b
+
+
+def alignment_cost(
+    sample: Sample, a: Iterable[Span], b: Iterable[Span], rng: np.random.Generator
+) -> tuple[float, float]:
+    """Cost of aligning the marks of two people, observed and by chance; see `stats/gamma.py`."""
+    costs = np.zeros(2)
+    for field in sample.judged:
+        a_here, b_here = _places(a, field.name), _places(b, field.name)
+        costs += alignment_costs(len(field.text), a_here, b_here, rng=rng)
+    return float(costs[0]), float(costs[1])
 
 
 def _places(spans: Iterable[Span], field: str) -> list[tuple[int, int]]:

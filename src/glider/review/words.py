@@ -52,39 +52,24 @@ def _tables(report: ReviewReport) -> Iterable[tuple[str, str, list[str], list[li
         ["right?", "yes", "yes or partly", "… any people", "alpha", "n", "people", "cannot tell"],
         rows,
     )
-    yield (
-        "The judge beside one more person",
-        "On the same items: the judge against each person, and people against one another, "
-        "averaged over pairs. The difference has the interval of the same resamples; where it "
-        "holds 0, the judge cannot be told from one more person by this measure.",
-        ["measure", "judge and people", "people and people", "judge less people", "items"],
-        [
-            [
-                f"{one.metric} ({one.better} is better)",
-                figure_text(one.judge),
-                figure_text(one.people),
-                figure_text(one.difference),
-                str(max(one.judge.n, one.people.n)),
-            ]
-            for one in report.beside
-        ],
-    )
+    yield _beside(report)
     yield (
         "Against the adjudicated answers",
         "Of the adjudicated items alone, which are those that people disagreed on.",
-        ["", "same answer", "distance", "items"],
+        ["", "same answer", "distance", "marks: word F1", "items"],
         [
             [
                 one.who,
                 figure_text(one.same, percent=True),
                 figure_text(one.distance),
+                figure_text(one.marks),
                 str(one.same.n),
             ]
             for one in report.settled
         ],
     )
     found = report.alternative
-    if report.beside:
+    if report.beside and report.has_judge:
         said = f"Not made: {found.undefined}."
         if found.winning_rate is not None and found.advantage is not None:
             passed = "passed" if found.winning_rate >= 0.5 else "not passed"
@@ -141,6 +126,37 @@ def _tables(report: ReviewReport) -> Iterable[tuple[str, str, list[str], list[li
     )  # fmt: skip
 
 
+def _beside(report: ReviewReport) -> tuple[str, str, list[str], list[list[str]]]:
+    if not report.has_judge:
+        return (
+            "People beside one another",
+            "Averaged over pairs of people, on the items that both answered.",
+            ["measure", "people and people", "items"],
+            [
+                [f"{one.metric} ({one.better} is better)", figure_text(one.people),
+                 str(one.people.n)]
+                for one in report.beside
+            ],
+        )  # fmt: skip
+    return (
+        "The judge beside one more person",
+        "On the same items: the judge against each person, and people against one another, "
+        "averaged over pairs. The difference has the interval of the same resamples; where it "
+        "holds 0, the judge cannot be told from one more person by this measure.",
+        ["measure", "judge and people", "people and people", "judge less people", "items"],
+        [
+            [
+                f"{one.metric} ({one.better} is better)",
+                figure_text(one.judge),
+                figure_text(one.people),
+                figure_text(one.difference),
+                str(max(one.judge.n, one.people.n)),
+            ]
+            for one in report.beside
+        ],
+    )
+
+
 def markdown(report: ReviewReport, *, brief: bool = False) -> str:
     """Format the whole report; `brief` leaves out the items."""
     blocks = [
@@ -161,13 +177,13 @@ def markdown(report: ReviewReport, *, brief: bool = False) -> str:
         worst = worst_items(report)
         if worst:
             blocks += [
-                "## Where people and judge differ most",
+                f"## {worst_title(report)}",
                 table(
                     ["item", "judge", "people", "spread"],
                     [
                         [
                             one.sample_id,
-                            f"{one.judge:g}",
+                            "–" if one.judge is None else f"{one.judge:g}",
                             ", ".join(f"{n} {v:g}" for n, v in one.scores.items()),
                             "–" if one.spread is None else f"{one.spread:g}",
                         ]
@@ -178,6 +194,11 @@ def markdown(report: ReviewReport, *, brief: bool = False) -> str:
     if report.notes:
         blocks += ["## To know", "\n".join(f"- {note}" for note in report.notes)]
     return "\n\n".join(blocks) + "\n"
+
+
+def worst_title(report: ReviewReport) -> str:
+    """Name the list of `worst_items`."""
+    return "Where people and judge differ most" if report.has_judge else "Where people differ most"
 
 
 def worst_items(report: ReviewReport, most: int = _MOST_ITEMS) -> list[AnsweredRecord]:

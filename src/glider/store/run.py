@@ -221,7 +221,7 @@ class AskedCriteria:
             raise RunError(f"cannot read {file}: {exc.strerror or exc}") from exc
         except (ValueError, TypeError, GliderError) as exc:  # pydantic's error is a ValueError
             raise RunError(f"{file} is damaged") from exc
-        self._path, self._own = path, dict(_own_criteria(path))
+        self._path, self._own, self._asked = path, dict(_own_criteria(path)), asked
         self.criteria = list({c.content_id: c for c in (*asked, *self._own.values())}.values())
         self._by_name: dict[str, list[Criterion]] = {}
         for criterion in self.criteria:
@@ -231,6 +231,10 @@ class AskedCriteria:
     def _only_first(self) -> bool:
         """Glider 0.1 kept the first criterion of each name, and not which row it came with."""
         return not self._own and set(load_manifest(self._path).criteria) == {"(record)"}
+
+    def at(self, row: int) -> list[Criterion]:
+        """The criteria of a row: its own, or those that every row was to be asked under."""
+        return [self._own[row]] if row in self._own else self._asked
 
     def of(self, row: int, outcome: Judgment | Failure | Comparison) -> Criterion | None:
         """The criterion behind an outcome; None where the run does not tell."""

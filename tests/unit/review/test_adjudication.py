@@ -11,7 +11,7 @@ from glider.core.judgments import Span
 from glider.review.answered import read_answered
 from glider.review.answers import read_people
 from glider.review.begin import begin
-from glider.review.disputes import disputed
+from glider.review.disputes import Disputes
 from glider.review.export import export_answers
 from glider.review.figures import review_report
 from glider.review.imports import import_answers
@@ -41,11 +41,15 @@ def test_what_people_disagree_on_is_listed_widest_first_and_what_is_settled_stay
     run, review = settled
     ids = [drawn.id for drawn in review.plan.items]
     people = read_people(run)
-    assert disputed(review.plan, review.items, people) == [ids[4], ids[7], ids[1]]
+    assert Disputes(review.plan, review.items, people).listed() == [ids[4], ids[7], ids[1]]
     far = review.plan.model_copy(update={"apart": 2})
-    assert disputed(far, review.items, people) == [ids[4], ids[7], ids[1]]  # settled already
+    assert Disputes(far, review.items, people).listed() == [
+        ids[4],
+        ids[7],
+        ids[1],
+    ]  # settled already
     del people["dora"]
-    assert disputed(far, review.items, people) == [ids[4], ids[7]]
+    assert Disputes(far, review.items, people).listed() == [ids[4], ids[7]]
 
 
 def test_the_label_is_the_adjudicated_answer_and_ratings_stay(settled):
@@ -92,7 +96,7 @@ def test_other_tools_are_told(settled, tmp_path):
     tasks = json.loads(export_answers(run, "label-studio", tmp_path / "l").read_text())
     truths = [a["ground_truth"] for task in tasks for a in task["annotations"]]
     assert truths.count(True) == 2
-    assert export_answers(run, "w3c", tmp_path / "w").read_text().count('"adjudicated"') == 2
+    assert export_answers(run, "w3c", tmp_path / "w").read_text().count('"adjudicated"') == 4
 
 
 def test_pairs_are_disputed_wherever_two_prefer_different_outputs(tmp_path):
@@ -102,8 +106,47 @@ def test_pairs_are_disputed_wherever_two_prefer_different_outputs(tmp_path):
         answered(run, "ana", drawn, preferred="output 1")
         answered(run, "ben", drawn, preferred=other)
     _, wide, narrow = [drawn.id for drawn in review.plan.items]
-    assert disputed(review.plan, review.items, read_people(run)) == [wide, narrow]
+    assert Disputes(review.plan, review.items, read_people(run)).listed() == [wide, narrow]
     assert [row.data["label"] for row in labelled_rows(run)] == [0, 0.5, 0.5]
+
+
+def test_marks_that_differ_are_settled_too_and_are_a_label_of_their_own(tmp_path):
+    run = graded_run(tmp_path / "run", 12, per_prompt=1)
+    review = begun(run, mode="label", adjudicators=("dora",), marks_below=0.5)
+    items = review.plan.items
+
+    def words(start, end):  # "text number N of some length"
+        return (Span(field="output", start=start, end=end),)
+
+    for n, drawn in enumerate(items):
+        answered(run, "ana", drawn, score=3, spans=words(0, 4) if n else ())
+        other = {1: words(5, 11), 2: words(0, 11), 3: ()}.get(n, words(0, 4) if n else ())
+        answered(run, "ben", drawn, score=5 if n == 2 else 3, spans=other)
+    ids = [drawn.id for drawn in items]
+
+    def listed(plan=review.plan):
+        return Disputes(plan, review.items, read_people(run)).listed()
+
+    # Scores first; then marks: none in common, and of one person only. F1 of item 2 is 0.67.
+    assert listed() == [ids[2], ids[1], ids[3]]
+    assert listed(review.plan.model_copy(update={"marks_below": None})) == [ids[2]]
+    answered(run, "dora", items[1], stage="adjudicated", score=3, spans=words(0, 11))
+    answered(run, "dora", items[3], stage="adjudicated", score=3)
+    records = {row.data["id"]: row.data for row in labelled_rows(run)}
+    assert records["s1"]["meta"]["spans"] == [{"start": 0, "end": 11}]
+    assert records["s3"]["meta"]["spans"] == []  # settled: nothing decides it
+    assert [records[s]["label_source"] for s in ("s1", "s3", "s4")] == [
+        "adjudicated", "adjudicated", "people"
+    ]  # fmt: skip
+    report = review_report(read_answered(run))
+    found = {one.who: one.marks for one in report.settled}
+    # In item 1 one word of two each, in item 3 none of ana's; ben agrees that it has none.
+    assert found["ana"].value == pytest.approx(2 * 1 / (1 + 2 + 1))
+    assert "without one of its 2 items" in found["ben"].undefined
+    record = next(one for one in report.items if one.sample_id == "s1")
+    assert record.adjudicated_marks == {"dora": [["output", 0, 11]]}
+    assert begin(run, ReviewSettings(marks_below=0.9)).plan.marks_below == 0.9
+    assert begin(run, ReviewSettings()).plan.marks_below == 0.9
 
 
 def test_who_settles_is_nobody_who_answers(tmp_path):
