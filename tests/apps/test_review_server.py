@@ -4,17 +4,22 @@ import concurrent.futures
 import json
 import re
 import signal
+import sys
 import time
 import urllib.error
 import urllib.request
 import uuid
+from pathlib import Path
 
 import pytest
 from in_process import glider
-from review_runs import HOSTILE, begun, graded_run, pair_run
+from review_runs import HOSTILE, answered, begun, graded_run, pair_run
 from review_server import ask, blind, free_port, process, serving
 
+from glider.review.answered import read_answered
 from glider.review.answers import read_people
+from glider.review.plan import load_plan
+from glider.review.server import links as make_links
 
 
 @pytest.fixture
@@ -109,6 +114,18 @@ def test_tokens(served):
     assert ask(links["ana"], "api/state")[0] == 200  # a right link still opens
     assert (review.run / "review/links.json").stat().st_mode & 0o077 == 0
     assert "links.json" in (review.run / "review/.gitignore").read_text()
+
+
+def test_new_links_make_the_old_ones_worthless(tmp_path):
+    review = begun(graded_run(tmp_path / "run", 2), "ana")
+    old = make_links(review.run, ["ana"])["ana"]
+    assert make_links(review.run, ["ana"])["ana"] == old
+    renewed = make_links(review.run, ["ana"], renew=True)["ana"]
+    with serving(review) as links:
+        address, _, token = links["ana"].partition("#")
+        assert token == renewed and ask(links["ana"], "api/state")[0] == 200
+        status, said = ask(f"{address}#{old}", "api/state")
+        assert status == 401 and "ask for a new one" in said["error"]
 
 
 def test_headers_and_what_is_not_served(served):
@@ -280,13 +297,12 @@ def test_a_port_in_use_and_a_clean_end(tmp_path):
         assert "Traceback" not in told and "answers are in" in told
 
 
-def _until_kept(link, visit, id):
+def _until_kept(link, visit, content, id):
     """As the page does: send until the server says that it is kept."""
-    content, end = None, time.monotonic() + 200
+    body = {"id": id, "visit": visit, "content": content, "stage": "blind", "score": 3}
+    end = time.monotonic() + 200
     while time.monotonic() < end:
         try:
-            content = content or ask(link, f"api/visit/{visit}")[1]["content"]
-            body = {"id": id, "visit": visit, "content": content, "stage": "blind", "score": 3}
             status, said = ask(link, "api/answer", body)
             assert status == 200, said
             return said["saved"]
@@ -304,9 +320,13 @@ def _under_kills(tmp_path, *, n_items, names, pauses):
             links = json.loads((run / "review/links.json").read_text())
             links = {n: f"http://127.0.0.1:{port}/#{token}" for n, token in links.items()}
             lists = {name: [v["id"] for v in visits_of(link)] for name, link in links.items()}
+            contents = {drawn.id: drawn.content for drawn in load_plan(run).items}
 
             def work(name):
-                return [_until_kept(links[name], v, uuid.uuid4().hex) for v in lists[name]]
+                return [
+                    _until_kept(links[name], visit, contents[visit], uuid.uuid4().hex)
+                    for visit in lists[name]
+                ]
 
             working = [pool.submit(work, name) for name in names]
             time.sleep(pauses[0])
@@ -315,7 +335,7 @@ def _under_kills(tmp_path, *, n_items, names, pauses):
                 if pause is not None:
                     time.sleep(pause)
                 else:
-                    kept = [done.result(280) for done in working]
+                    kept = [done.result(900) for done in working]
     people = read_people(run)
     for name, ids in zip(names, kept, strict=True):
         assert people[name].ids == set(ids)
@@ -329,9 +349,81 @@ def test_a_killed_server_loses_nothing_and_doubles_nothing(tmp_path):
 
 
 @pytest.mark.slow
-def test_many_people_and_many_kills(tmp_path):
+@pytest.mark.timeout(1200)
+def test_twenty_people_on_a_thousand_items_and_twenty_kills(tmp_path):
     names = [f"person-{n}" for n in range(20)]
-    _under_kills(tmp_path, n_items=100, names=names, pauses=[0.4] * 20)
+    _under_kills(tmp_path, n_items=1000, names=names, pauses=[1.0] * 20)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_memory_hardly_grows_with_answers(tmp_path):
+    run, port = graded_run(tmp_path / "run", 50), free_port()
+    with process(run, "--annotators", "ana", "--mode", "label", port=port) as (started, first):
+        link = first.split("\t")[1].strip()
+        plan = load_plan(run)
+
+        def held_after(n):
+            for k in range(n):
+                drawn = plan.items[k % len(plan.items)]
+                _until_kept(link, drawn.id, drawn.content, uuid.uuid4().hex)
+                visits_of(link) if k % 20 == 0 else None
+            status = Path(f"/proc/{started.pid}/status").read_text()
+            return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+        before, after = held_after(2_000), held_after(10_000)
+    assert after - before < 8  # MB: what is kept of an answer that was changed is its id
+
+
+def test_a_full_disk_keeps_nothing_and_what_is_sent_again_is_kept(tmp_path):
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("no limits of other processes here")
+    run, port = graded_run(tmp_path / "run", 3), free_port()
+    with process(run, "--annotators", "ana", "--mode", "label", port=port) as (started, first):
+        link = first.split("\t")[1].strip()
+        one, two = (visit["id"] for visit in visits_of(link)[:2])
+        assert blind(link, one)[0] == 200
+        file = run / "review/answers/ana.jsonl"
+        before = file.read_bytes()
+        # No file of that process may grow beyond this: half a line fits.
+        most = resource.prlimit(started.pid, resource.RLIMIT_FSIZE, (len(before) + 60, -1))
+        for _ in range(2):
+            status, said = blind(link, two, id="sent twice")
+            assert status == 507 and "cannot write" in said["error"]
+            assert file.read_bytes() == before
+        assert blind(link, one, id="same")[0] == 507
+        resource.prlimit(started.pid, resource.RLIMIT_FSIZE, most)
+        assert blind(link, two, id="sent twice")[0] == 200
+    assert len(read_people(run)["ana"].current) == 2
+
+
+@pytest.mark.parametrize("mode", ["all", "queue"])
+def test_a_text_or_rubric_that_changed_is_asked_again(tmp_path, mode):
+    run = graded_run(tmp_path / "run", 4, per_prompt=1)
+    options = {"mode": "label"} | ({"each": 1, "queue": True} if mode == "queue" else {})
+    review = begun(run, "ana", **options)
+    for drawn in review.plan.items:
+        answered(run, "ana", drawn, score=2)
+    for file, old, new, stays in (
+        ("samples.jsonl", "text number 2", "another text 2", 3),
+        ("criteria.json", "level 5", "a new level 5", 0),
+    ):
+        (run / file).write_text((run / file).read_text().replace(old, new))
+        changed = begun(run, "ana")
+        assert len(changed.changed) == 4 - stays
+        with serving(changed) as links:
+            states = [visit["state"] for visit in visits_of(links["ana"])]
+            assert states.count("done") == stays and "open" in states
+            open_ = next(v["id"] for v in visits_of(links["ana"]) if v["state"] == "open")
+            seen = ask(links["ana"], f"api/visit/{open_}")[1]
+            assert seen["changed"] and seen["answers"]["blind"]["score"] == 2
+            old = next(d.content for d in review.plan.items if d.id == open_)
+            assert blind(links["ana"], open_, content=old)[0] == 409  # a page that is still open
+    with serving(begun(run, "ana")) as links:
+        assert blind(links["ana"], open_, score=4)[1]["state"] == "done"
+    answered_now = read_answered(run)
+    assert answered_now.outdated == 3 and len([i for i in answered_now.items if i.blind]) == 1
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from pathlib import Path
 from glider.core.base import Frozen
 from glider.core.errors import RunError
 from glider.review.answers import Person
+from glider.review.items import ReviewItem
 from glider.review.plan import ReviewPlan, Visit, chance, is_held_out
 from glider.store.journal import Journal
 
@@ -35,7 +36,13 @@ class Lease(Frozen):
 class Queue:
     """The items of a plan, given out one at a time."""
 
-    def __init__(self, plan: ReviewPlan, people: Mapping[str, Person], folder: Path) -> None:
+    def __init__(
+        self,
+        plan: ReviewPlan,
+        items: Mapping[str, ReviewItem],
+        people: Mapping[str, Person],
+        folder: Path,
+    ) -> None:
         """Open the leases in `folder`.
 
         Raises:
@@ -43,6 +50,7 @@ class Queue:
             DataError: they are damaged.
         """
         self._plan, self._people = plan, people
+        self._content = {id: item.content for id, item in items.items()}
         # Not in the run's order: what is answered when people stop is then a random part.
         self._items = sorted(plan.items, key=lambda one: chance(plan, "queue", "", one.id))
         self._held: dict[str, Lease] = {}
@@ -60,7 +68,11 @@ class Queue:
 
     def visits(self, person: Person) -> list[Visit]:
         """Return what a person has answered or skipped, in order, and the item that is theirs."""
-        seen = _seen(person)
+        seen = {
+            visit
+            for visit, stage in person.current
+            if stage == "skip" or (stage == "blind" and self._answered(person, visit))
+        }
         mine = self._now(person, seen)
         return [
             Visit(
@@ -98,17 +110,18 @@ class Queue:
             for name, lease in self._held.items()
             if name != person.name
             and now - lease.at < _LEASE_SECONDS
-            and self._people[name].blind(lease.item) is None
+            and not self._answered(self._people[name], lease.item)
         )
         each = self._plan.each or len(self._plan.people)
         for drawn in self._items:
             if drawn.id in seen:
                 continue
-            given = sum(other.blind(drawn.id) is not None for other in self._people.values())
+            given = sum(self._answered(other, drawn.id) for other in self._people.values())
             if given + looked_at[drawn.id] < each:
                 return drawn.id
         return None
 
-
-def _seen(person: Person) -> set[str]:
-    return {visit for visit, stage in person.current if stage in ("blind", "skip")}
+    def _answered(self, person: Person, item: str) -> bool:
+        """Whether a person has answered the item's text as it is now."""
+        answer = person.blind(item)
+        return answer is not None and answer.content == self._content.get(item)

@@ -185,7 +185,7 @@ class _Review:
         }
         self._everybody = {**book.gone, **book.people}
         self._disputes = Disputes(plan, items, self._everybody)
-        self._queue = Queue(plan, self._everybody, book.folder) if plan.queue else None
+        self._queue = Queue(plan, items, self._everybody, book.folder) if plan.queue else None
         self._wrong: dict[str, deque[float]] = defaultdict(deque)
 
     async def close(self, app: web.Application) -> None:
@@ -394,8 +394,12 @@ class _Review:
         return _answered({"saved": id, "state": state, "judgment": shown})
 
     def _state(self, person: Person, visit: Visit) -> str:
-        """`open`, `half` (own answer given, verdict missing), `done` or `skipped`."""
-        if self._own(person, visit) is not None:
+        """`open`, `half` (own answer given, verdict missing), `done` or `skipped`.
+
+        An answer to a text that has changed since leaves the item open.
+        """
+        own, item = self._own(person, visit), self._items.get(visit.item)
+        if own is not None and (item is None or own.content == item.content):
             wants_more = self._plan.shows == "after" and visit.shows_judgment
             return "half" if wants_more and person.reveal(visit.id) is None else "done"
         return "skipped" if (visit.id, "skip") in person.current else "open"
