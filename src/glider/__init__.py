@@ -52,6 +52,11 @@ if TYPE_CHECKING:
     from glider.release.exporting import export as export
     from glider.release.settings import ExportSettings as ExportSettings
     from glider.report.write import write_report as write_report
+    from glider.review.answered import read_answered as read_answered
+    from glider.review.export import export_answers as export_answers
+    from glider.review.figures import review_report as review_report
+    from glider.review.imports import import_answers as import_answers
+    from glider.review.texts import texts_run as texts_run
     from glider.studies.rationalizing.run import rationalize as rationalize
     from glider.studies.rationalizing.settings import AnswererSettings as AnswererSettings
     from glider.studies.rationalizing.settings import (
@@ -121,14 +126,19 @@ _HOMES = {
     "bench_sets": "glider.bench.bench",
     "calibrate": "glider.calibration.calibrate",
     "export": "glider.release.exporting",
+    "export_answers": "glider.review.export",
     "export_synthesis": "glider.synth.export",
     "gate_run": "glider.gate.gate",
+    "import_answers": "glider.review.imports",
     "judge_file": "glider.batch.file",
     "load_criterion": "glider.data.library",
     "load_recipe": "glider.training.recipe",
     "make_data": "glider.corpus.make",
     "open_backend": "glider.backends",
     "plan_labels": "glider.calibration.calibrate",
+    "read_answered": "glider.review.answered",
+    "review_report": "glider.review.figures",
+    "texts_run": "glider.review.texts",
     "rationalize": "glider.studies.rationalizing.run",
     "select": "glider.studies.selecting.select",
     "tail_patch": "glider.studies.tail_patching.run",

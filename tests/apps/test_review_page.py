@@ -291,6 +291,39 @@ def test_by_touch_on_a_phone_nothing_is_wider_than_the_screen(tab, tmp_path):
     assert len(read_people(run)["ana"].current) == 2
 
 
+def test_marking_by_touch(tab, tmp_path):
+    """A long press selects a word, as a finger does on a phone; the button marks it."""
+    run = graded_run(tmp_path / "run", 1)
+    review = begun(run, "ana", mode="label")
+    size = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+    with serving(review) as links:
+        page = tab(links["ana"], **size)
+        fingers = page.context.new_cdp_session(page)
+        box = page.evaluate("""() => {
+            const range = new Range();
+            const node = document.querySelector(".judged .text").firstChild;
+            range.setStart(node, 5);
+            range.setEnd(node, 11);
+            const { x, y, width, height } = range.getBoundingClientRect();
+            return { x: x + width / 2, y: y + height / 2 };
+        }""")
+        point = {"x": box["x"], "y": box["y"]}
+        fingers.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
+        page.wait_for_function("!document.getElementById('mark').disabled", timeout=5000)
+        fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        page.tap("#mark")
+        sync_api.expect(page.locator("#marks q")).to_have_text("number")
+        page.tap("#marks button")  # taken back, and marked anew
+        sync_api.expect(page.locator("#marks q")).to_have_count(0)
+        page.evaluate(SELECT, [0, 4])
+        page.tap("#mark")
+        page.tap("#scores label:nth-of-type(4)")
+        page.tap("#save")
+        page.wait_for_selector("#end:not([hidden])")
+    (given,) = read_people(run)["ana"].current.values()
+    assert given.score == 4 and given.spans == (Span(field="output", start=0, end=4),)
+
+
 def test_adjudicating(tab, tmp_path):
     run = graded_run(tmp_path / "run", 3)
     review = begun(run, adjudicators=("dora",))
@@ -316,6 +349,75 @@ def test_adjudicating(tab, tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
+def test_the_first_of_ten_thousand_items_is_there_within_a_second(tab, tmp_path):
+    run = graded_run(tmp_path / "run", 10_000)
+    with serving(begun(run, "ana")) as links:
+        tab(links["ana"])  # the browser has started
+        page = tab(links["ana"])
+        took = page.evaluate("performance.now()")
+        assert took < 1000
+        page.keyboard.press("/")
+        page.keyboard.insert_text("number 9999")
+        sync_api.expect(page.locator("#visits li")).to_have_count(1)
+
+
+def told_by_axe(found):
+    """What axe-core found, one line for each broken node."""
+    return "\n".join(
+        f"{state}: {broken['id']}: {node['html'][:120]}"
+        for state, result in found.items()
+        for broken in result.response["violations"]
+        for node in broken["nodes"]
+    )
+
+
+def test_every_other_state_passes_axe(tab, tmp_path):
+    """Of each mode the page as it is opened; an empty list; a link that opens nothing."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe().run
+    form = tmp_path / "form.yaml"
+    form.write_text('questions: [{key: clear, text: "Is it clear?", choices: ["yes", "no"]}]\n')
+    modes = {
+        "queue": {"mode": "label", "each": 1, "queue": True},
+        "form": {"form": form},
+        "synth": {"mode": "synth"},
+        "adjudication": {"adjudicators": ("dora",)},
+    }
+    found = {}
+    for name, options in modes.items():
+        run = graded_run(tmp_path / name, 2)
+        review = begun(run, "ana", "ben", **options)
+        if name == "adjudication":
+            span = Span(field="output", start=0, end=4)
+            answered(run, "ana", review.plan.items[0], score=1, note="short", spans=(span,))
+            answered(run, "ben", review.plan.items[0], score=5)
+        with serving(review) as links:
+            page = tab(links["dora" if name == "adjudication" else "ana"], bypass_csp=True)
+            found[name] = axe(page)
+            if name == "adjudication":
+                page.keyboard.press("3")
+                page.keyboard.press("Control+Enter")
+                page.wait_for_selector("#end:not([hidden])")
+                found["nothing left"] = axe(page)
+                # An answer that cannot be sent, and a link that opens nothing.
+                page.context.set_offline(True)
+                page.keyboard.press("p")
+                page.wait_for_selector("#message:not([hidden])")
+                found["offline"] = axe(page)
+                page.context.set_offline(False)
+                page.goto(links["ana"][:-3] + "AAA")
+                page.reload()
+                page.wait_for_selector("#message:not([hidden])")
+                found["no such link"] = axe(page)
+    with serving(begun(pair_run(tmp_path / "pairs", 2), "ana")) as links:
+        page = tab(links["ana"], bypass_csp=True, color_scheme="dark")
+        page.keyboard.press("1")
+        page.keyboard.press("Control+Enter")
+        page.wait_for_selector("#reveal:not([hidden])")
+        found["compare"] = axe(page)
+    assert len(found) == 8 and told_by_axe(found) == ""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_state_passes_axe(tab, tmp_path, scheme):
     """Contrast, names, roles, order: axe-core finds nothing, on the page or in the report."""
@@ -338,10 +440,4 @@ def test_every_state_passes_axe(tab, tmp_path, scheme):
     page = page.context.new_page()
     page.goto((run / "review/report.html").as_uri())
     found["report"] = axe(page)
-    told = [
-        f"{state}: {broken['id']}: {node['html'][:120]}"
-        for state, result in found.items()
-        for broken in result.response["violations"]
-        for node in broken["nodes"]
-    ]
-    assert "\n".join(told) == ""
+    assert told_by_axe(found) == ""

@@ -59,7 +59,7 @@ def test_the_snippets_run(tmp_path, monkeypatch, model, capsys):
     told = capsys.readouterr().out
     assert "0 of 8 failed" in told
     assert "did you mean 'conciseness'" in told
-    assert sorted(p.name for p in Path("runs").iterdir()) == ["audit", "labelled", "monday"]
+    assert sorted(p.name for p in Path("runs").iterdir()) == ["audit", "gold", "labelled", "monday"]
 
 
 def test_every_public_name_is_on_the_page():

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 from in_process import glider
 from review_runs import CRITERION, answered, begun
 from review_server import ask, blind, serving
@@ -31,7 +32,10 @@ def labelled(tmp_path):
         tmp_path / "texts.jsonl",
         [{"id": f"t{n}", "input": f"q{n // 2}", "output": f"one two {n}"} for n in range(30)],
     )
-    assert texts_run(texts, CRITERION, tmp_path / "run") == 30
+    criterion = tmp_path / "quality.yaml"
+    criterion.write_text(yaml.safe_dump(CRITERION.model_dump(mode="json"), sort_keys=False))
+    made = glider("review", "texts", texts, "-c", criterion, "--run", "run", cwd=tmp_path)
+    assert (made.returncode, made.stdout) == (0, "") and "30 texts in run" in made.stderr
     scores = np.random.default_rng(2).integers(1, 6, (30, 3))
     lines = ["sample_id,person,score,spans"]
     for (n, p), score in np.ndenumerate(scores):

@@ -378,9 +378,12 @@ function moveWord(box, step, extend) {
   selection.addRange(range);
 }
 
+let pressed = null; // what was selected when a finger came down: some browsers drop it then
+
 function markSelection() {
-  const found = shut() ? null : selected();
-  if (!found) return;
+  const found = shut() ? null : selected() || pressed;
+  pressed = null;
+  if (!found || !found.box.isConnected) return;
   const span = snapped(found);
   if (!has(own.spans, span)) own.spans.push(span);
   document.getSelection().removeAllRanges();
@@ -572,6 +575,7 @@ $("form").addEventListener("submit", (event) => { event.preventDefault(); save()
 $("save-verdict").addEventListener("click", saveVerdict);
 $("mark").addEventListener("click", markSelection);
 $("mark").addEventListener("mousedown", (event) => event.preventDefault()); // keeps the selection
+$("mark").addEventListener("pointerdown", () => { pressed = selected(); });
 $("undo").addEventListener("click", undo);
 $("skip").addEventListener("click", skip);
 $("flag").addEventListener("click", flag);
