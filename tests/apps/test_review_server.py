@@ -367,7 +367,8 @@ def test_memory_hardly_grows_with_answers(tmp_path):
             for k in range(n):
                 drawn = plan.items[k % len(plan.items)]
                 _until_kept(link, drawn.id, drawn.content, uuid.uuid4().hex)
-                visits_of(link) if k % 20 == 0 else None
+                if k % 20 == 0:
+                    visits_of(link)
             status = Path(f"/proc/{started.pid}/status").read_text()
             return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
 

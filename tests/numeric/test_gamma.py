@@ -11,6 +11,7 @@ import pytest
 
 from glider.stats.estimates import Degenerate
 from glider.stats.gamma import alignment_costs, gamma
+from glider.stats.resampling import bootstrap
 
 CASES = {
     "alike": (60, [(0, 10), (30, 42)], [(0, 10), (30, 42)]),
@@ -111,3 +112,30 @@ def test_texts_weigh_by_their_spans_and_unmarked_ones_add_nothing():
     for nothing, why in (([(0, 0), (0, 0)], "nothing was marked"), ([], "no items")):
         with pytest.raises(Degenerate, match=why):
             gamma(nothing)
+
+
+def panel(n, rng):
+    """Costs of texts that two people mark: mostly the same place, a little moved."""
+    costs = []
+    for _ in range(n):
+        starts = rng.integers(0, 150, rng.integers(0, 3))
+        a = [(int(s), int(s) + int(rng.integers(5, 25))) for s in starts]
+        b = [
+            (s + int(m), e + int(m))
+            for s, e in a
+            if rng.random() < 0.8
+            for m in [rng.integers(0, 4) if rng.random() < 0.7 else rng.integers(0, 40)]
+        ]
+        costs.append(alignment_costs(220, a, b, rng=rng))
+    return costs
+
+
+@pytest.mark.slow
+def test_intervals_hold_the_truth_about_95_times_in_100():
+    rng = np.random.default_rng(11)
+    truth = gamma(panel(20_000, rng))
+    held = 0
+    for _ in range(400):
+        found = bootstrap(gamma.on(panel(60, rng)), np.arange(60), rng=rng, n_resamples=399)
+        held += found.low <= truth <= found.high
+    assert 0.92 <= held / 400 <= 0.98
