@@ -42,6 +42,18 @@ _PARTS = {
         "Harness overhead: a server that answers after 50 ms",
         "What a judgment costs beside the model, on two cores shared by client and server.",
     ),
+    "serve_load": (
+        "`glider serve`: load on a scripted engine of 5 ms",
+        "What the server costs beside the model: bare scores, server and client on the same two "
+        "cores; each connection asks again as soon as it is answered. `fastapi` is the same judge "
+        "behind FastAPI, without deadlines, bounds and metrics.",
+    ),
+    "serve_deadlines": (
+        "`glider serve`: deadlines on the real model",
+        "Bare scores of real texts by glider-nano, at random moments at half and at twice the rate "
+        "that the server can keep up with. What cannot be done in time is refused; the share is of "
+        "admitted requests, with a 95 % interval that takes them as independent.",
+    ),
     "faults": (
         "A bad day: eleven faults, kills, a full disk",
         "Every input must end as exactly one Judgment or one typed Failure.",

@@ -3,7 +3,7 @@
     python benchmarks/serve_deadlines.py --data DATA
 
 `glider serve` runs as a program of its own with the default model; this script is the client and
-asks for bare scores of real texts (short answers and summaries), all different. First 8 connections
+asks for bare scores of real texts, all different. First 8 connections
 ask without a pause: the server's capacity. Then requests come at random moments (a Poisson
 process), each with a deadline, at half of that capacity and at twice it. What is admitted must be
 answered within its deadline, seen from the client; what cannot be must be refused at once.
@@ -43,13 +43,13 @@ from common import (
 from glider.core.tasks import JudgeTask
 from glider.stats.estimates import proportion
 
-_SETS = ("saf_short_answers", "summeval")
 _AT_ONCE = 8
 
 
 def main() -> None:
     made = parser(__doc__)
     with_data(made)
+    made.add_argument("--sets", nargs="+", default=["saf_short_answers", "semeval2013_answers"])
     made.add_argument("--seconds", type=float, default=30.0, help="of load, each time")
     made.add_argument("--deadline-ms", type=int, default=1000)
     made.add_argument("--llama", action="store_true", help="llama.cpp's server beside it")
@@ -66,7 +66,7 @@ def main() -> None:
 
 async def measured(args: argparse.Namespace, rep: int) -> list[dict[str, Any]]:
     """Measure one repetition, with texts of its own."""
-    texts = bodies(args.data, seed=args.seed + rep)
+    texts = bodies(args.data, args.sets, seed=args.seed + rep)
     runs = []
     async with served() as url:
         capacity = await closed_loop(f"{url}/v1/judge", texts, args.seconds)
@@ -83,9 +83,9 @@ async def measured(args: argparse.Namespace, rep: int) -> list[dict[str, Any]]:
     return runs
 
 
-def bodies(data: Path, seed: int, n: int = 1_000) -> list[dict[str, Any]]:
-    """Return requests for bare scores, half of each set, in random order."""
-    tasks = [task for name in _SETS for task in drawn_tasks(data, name, n // len(_SETS), seed)]
+def bodies(data: Path, sets: list[str], seed: int, n: int = 1_000) -> list[dict[str, Any]]:
+    """Return requests for bare scores, as many of each set, in random order."""
+    tasks = [task for name in sets for task in drawn_tasks(data, name, n // len(sets), seed)]
     random.Random(seed).shuffle(tasks)
     return [asked(task) for task in tasks]
 

@@ -5,6 +5,7 @@ one it started with, so none is dropped.
 """
 
 import asyncio
+import itertools
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -27,13 +28,12 @@ from glider.serve.wires.ours import Verdict
 
 _WRITTEN_TOKENS = 250.0
 """Cost of an answer with reasons beyond reading the text, in input tokens."""
-_MEASURED = Sample.of(
-    "We open at nine in the morning and close at five, every day but Sunday.",
-    input="When do you open?",
-    context="Opening hours: 8:00 to 17:00, Monday to Saturday.",
-    reference="At eight.",
-    id="pace",
-)
+_MEASURED = {
+    "input": "When do you open?",
+    "context": "Opening hours: 8:00 to 17:00, Monday to Saturday.",
+    "reference": "At eight.",
+    "output": "We open at nine in the morning and close at five, every day but Sunday.",
+}
 _AT_ONCE_TO_MEASURE = 2
 
 
@@ -56,7 +56,12 @@ class ServedJudge:
             scores = Judge(judge.backend, format=bare, truncate=judge.truncate, seed=judge.seed)
             # One more than the batch size, so that the next request is already at hand.
             width = limits.scores_at_once and limits.scores_at_once + 1
-            self.scores = Lane(scores, width=width, max_waiting=bounds.waiting)
+            self.scores = Lane(
+                scores,
+                width=width,
+                serial=limits.scores_at_once == 1,
+                max_waiting=bounds.waiting,
+            )
 
     @classmethod
     def open(
@@ -93,10 +98,15 @@ class ServedJudge:
         Raises:
             AccessRefused: the endpoint rejects our access.
         """
+        numbers = itertools.count(1)
+
+        def sample() -> JudgeTask:
+            # Numbers make the texts differ from their first words on, so that no cache has them.
+            texts = {name: f"{next(numbers)}. {text}" for name, text in _MEASURED.items()}
+            return JudgeTask(Sample.of(**texts, id="pace"), criterion)
+
         for lane in self.lanes.values():
-            outcome = await lane.measure(
-                JudgeTask(_MEASURED, criterion), at_once=min(lane.width, _AT_ONCE_TO_MEASURE)
-            )
+            outcome = await lane.measure(sample, at_once=min(lane.width, _AT_ONCE_TO_MEASURE))
             if isinstance(outcome, Failure):
                 return outcome
         return None

@@ -12,7 +12,7 @@ from glider.core.errors import Unavailable
 from glider.core.judgments import Failure, Judgment
 from glider.core.tasks import JudgeTask
 from glider.data.library import load_criterion
-from glider.serve.lanes import Lane, QueueFull, TooLate, tokens_of
+from glider.serve.lanes import Lane, Margin, QueueFull, TooLate, tokens_of
 
 CRITERION = load_criterion("helpfulness")
 
@@ -141,7 +141,7 @@ async def paced(desk, lane, seconds):
 
 
 @pytest.mark.parametrize(
-    ("n", "left_s", "refused"), [(1, 2.1, False), (1, 1.9, True), (1000, 3.0, True)]
+    ("n", "left_s", "refused"), [(1, 3.1, False), (1, 2.9, True), (1000, 5.0, True)]
 )
 def test_what_cannot_be_done_in_time_is_refused_before_the_engine_is_asked(n, left_s, refused):
     async def told():
@@ -176,6 +176,69 @@ def test_the_estimate_counts_those_before():
     short, long, cost = run(told())
     assert short == pytest.approx(4.5)
     assert long == pytest.approx(3.5 + cost / tokens_of(work()))
+
+
+def test_a_serial_lane_counts_what_is_left_of_the_work_in_progress():
+    async def told():
+        desk = Desk()
+        lane = desk.lane(width=2, serial=True)
+        await paced(desk, lane, 2.0)
+        await asked(lane, *[work()] * 3)  # one runs, one is at hand, one waits
+        desk.now += 0.5
+        first = lane.estimate(work())
+        await desk.end(1, after=1.5)
+        desk.now += 5.0  # the second takes longer than it should
+        return first, lane.estimate(work())
+
+    # 1.5 of 2 seconds are left, then three more; later none of the first, then two more.
+    assert run(told()) == (pytest.approx(7.5), pytest.approx(4.0))
+
+
+def test_a_margin_is_what_99_of_100_did_not_exceed():
+    margin = Margin()
+    assert margin.factor(0.0) == 1.5
+    margin.ended(1.0, 4.0, now=0.0)
+    assert margin.factor(1.0) == 4.0
+    for n in range(1, 200):
+        margin.ended(10.0, n / 10, now=10.0)
+    assert margin.factor(10.0) == pytest.approx(1.99)  # the largest but one
+    assert margin.factor(1000.0) == 1.5
+
+
+def test_what_took_longer_than_estimated_narrows_what_is_admitted():
+    async def told():
+        desk = Desk()
+        lane = desk.lane(width=1)
+        await paced(desk, lane, 1.0)
+        (slow,) = await asked(lane, work())
+        await desk.end(1, after=3.0)
+        await slow
+        before = lane.estimate(work())
+        (task,) = await asked(lane, work(), left_s=2.9 * before)
+        with pytest.raises(TooLate) as late:
+            await task
+        return late.value.estimate_s / before
+
+    assert run(told()) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize(("left_s", "first"), [(7.0, "a long text"), (20.0, "a short one")])
+def test_nobody_goes_before_a_request_that_would_then_be_late(left_s, first):
+    async def told():
+        desk = Desk()
+        lane = desk.lane(width=1, serial=True)
+        await paced(desk, lane, 1.0)
+        unit = tokens_of(work())
+        await asked(lane, work())
+        long = work("fine", 2 * round(unit * 3.6 / 4))  # about three times as long
+        (pressed,) = await asked(lane, long, left_s=left_s)
+        assert not pressed.done()
+        await asked(lane, *[work()] * 4)
+        await desk.end(1)
+        pressed.cancel()
+        return "a long text" if desk.begun[2].task is long else "a short one"
+
+    assert run(told()) == first
 
 
 def test_requests_that_overlap_are_measured_together_and_each():
@@ -213,7 +276,7 @@ def test_an_idle_lane_measures_anew_before_it_refuses_for_ever():
     async def told():
         desk = Desk()
         lane = desk.lane(width=1)
-        measuring = asyncio.ensure_future(lane.measure(work(), at_once=1))
+        measuring = asyncio.ensure_future(lane.measure(work, at_once=1))
         await settled()
         await desk.end(0)
         await desk.end(1, after=60.0)  # the machine slept
