@@ -1,8 +1,19 @@
 import asyncio
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
 
 import litellm
 import pytest
 import yaml
+from bounded import until
 from conftest import block
 from litellm.proxy.guardrails.guardrail_hooks.generic_guardrail_api import GenericGuardrailAPI
 from litellm.types.guardrails import LitellmParams
@@ -12,10 +23,13 @@ from glider.core.criteria import Criterion, Rubric
 from glider.core.errors import Unavailable
 from glider.serve.policies import Policy
 from glider.serve.settings import Config, ServedModel
+from glider.testing.server import FakeServer
 
 KIND = Criterion(
     name="kind", question="Is {output} kind?", rubric=Rubric(levels={0: "no", 1: "yes"})
 )
+KEY = f"sk-{secrets.token_hex(32)}"
+"""Of the proxy, which refuses to start without one."""
 FOLLOWS = {"on_block": "block", "on_abstain": "ask", "on_deadline": "block", "on_error": "block"}
 
 
@@ -88,6 +102,94 @@ def test_it_asks_both_judge_apis(served):
         questions={"time": {"type": "noul", "instructions": "It names a time of day."}},
     )  # fmt: skip
     assert found.answers["time"].noul == pytest.approx(1 / 3)
+
+
+@contextmanager
+def proxy(folder, policy, glider, model):
+    """LiteLLM's own proxy as a process, with the page's block; the address of its chat route."""
+    settings = yaml.safe_load(block("LiteLLM", "yaml"))
+    (guardrail,) = settings["guardrails"]
+    guardrail["litellm_params"] |= {
+        "api_base": glider, "additional_provider_specific_params": {"policy": policy},
+    }  # fmt: skip
+    upstream = {"model": "openai/anything", "api_base": model, "api_key": "none"}
+    settings["model_list"] = [{"model_name": "chat", "litellm_params": upstream}]
+    settings["litellm_settings"] = {"telemetry": False, "num_retries": 0}
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    nowhere = "http://127.0.0.1:9"  # whatever it asks elsewhere is refused at once
+    environment = os.environ | {
+        "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "NO_PROXY": "127.0.0.1,localhost",
+        "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MASTER_KEY": KEY,
+    }  # fmt: skip
+    command = Path(sys.executable).parent / "litellm"
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [command, "--config", folder / "config.yaml", "--host", "127.0.0.1", "--port", str(port)],
+            env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder,
+        )  # fmt: skip
+        address = f"http://127.0.0.1:{port}"
+
+        def alive():
+            if process.poll() is not None:
+                pytest.fail((folder / "log").read_text()[-3000:])
+            try:
+                with urllib.request.urlopen(f"{address}/health/liveliness", timeout=5):
+                    return True
+            except OSError:
+                return False
+
+        try:
+            until(alive, 250)
+            yield f"{address}/v1/chat/completions"
+        finally:
+            process.kill()
+            process.wait(30)
+
+
+def chatted(address, text):
+    """Status and body of a chat through the proxy."""
+    body = {"model": "chat", "messages": [{"role": "user", "content": text}]}
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {KEY}"}
+    request = urllib.request.Request(address, data=json.dumps(body).encode(), headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answered:
+            return answered.status, answered.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_its_proxy_lets_through_what_the_policy_allows_and_nothing_when_it_cannot_tell(
+    policies, tmp_path
+):
+    url, engine = policies
+    with (
+        FakeServer(answer="We open at nine.") as model,
+        proxy(tmp_path, "lax", url, model.url) as address,
+    ):
+        status, body = chatted(address, "When do you open?")
+        assert status == 200, body
+        assert json.loads(body)["choices"][0]["message"]["content"] == "We open at nine."
+        asked = model.stats()["requests"]
+        engine.error = Unavailable("the engine is down")
+        try:
+            status, body = chatted(address, "When do you open?")
+        finally:
+            engine.error = None
+        assert status >= 400 and "lax: error" in body
+        assert model.stats()["requests"] == asked  # the model was not asked
+
+
+def test_its_proxy_blocks_what_the_policy_blocks_before_the_model_is_asked(policies, tmp_path):
+    url, _ = policies
+    with FakeServer(answer="We open at nine.") as model:
+        with proxy(tmp_path, "strict", url, model.url) as address:
+            status, body = chatted(address, "When do you open?")
+        assert status >= 400 and "strict: blocked" in body
+        assert model.stats()["requests"] == 0
 
 
 def test_the_recipe_is_what_litellms_proxy_reads(shown):

@@ -9,7 +9,7 @@ from typing import Any
 from any_guardrail import Guardrail, GuardrailOutput, GuardrailUsage, SpanResult
 
 from glider.core.criteria import Criterion
-from glider.integrations.shared import CriteriaJudge, JudgeLike
+from glider.integrations.shared import JudgeLike, PassingScore
 
 
 class GliderGuardrail(Guardrail):
@@ -30,8 +30,7 @@ class GliderGuardrail(Guardrail):
         Args:
             pass_from: least score that is valid, on the rubric's scale.
         """
-        self._asked = CriteriaJudge(criterion, judge, maps=maps)
-        self._pass_from = pass_from
+        self._passing = PassingScore(criterion, pass_from, judge, maps)
 
     def validate(self, output: str, **texts: Any) -> GuardrailOutput:
         """Judge a text.
@@ -42,25 +41,21 @@ class GliderGuardrail(Guardrail):
         Raises:
             JudgmentFailed: there is no judgment.
         """
-        (reply,) = self._asked.ask({**texts, "output": output})
-        judgment = reply.outcome.or_raise()
-        assert reply.points is not None
-        assert reply.share is not None
-        spans = [
-            SpanResult(start=s.start, end=s.end, text=highlight.phrase, label=judgment.criterion)
-            for highlight in judgment.highlights
-            for s in highlight.spans
-        ]
+        checked = self._passing.check({**texts, "output": output})
+        judgment = checked.judgment
         return GuardrailOutput(
-            valid=reply.points >= self._pass_from,
+            valid=checked.passes,
             explanation=judgment.reasoning,
-            score=1 - reply.share,
-            spans=spans,
+            score=1 - checked.share,
+            spans=[
+                SpanResult(start=span.start, end=span.end, text=phrase, label=judgment.criterion)
+                for phrase, span in checked.spans
+            ],
             usage=GuardrailUsage(
                 model_id=judgment.judge,
                 latency_ms=1000 * judgment.usage.seconds,
                 prompt_tokens=judgment.usage.prompt_tokens,
                 completion_tokens=judgment.usage.completion_tokens,
             ),
-            extra={"glider": reply.record},
+            extra={"glider": checked.reply.record},
         )

@@ -11,7 +11,7 @@ from guardrails.validator_base import Validator, register_validator
 from guardrails_ai.types import ErrorSpan, FailResult, PassResult, ValidationResult
 
 from glider.core.criteria import Criterion
-from glider.integrations.shared import CriteriaJudge, JudgeLike
+from glider.integrations.shared import JudgeLike, PassingScore
 
 
 @register_validator(name="glider/judge", data_type="string")
@@ -35,8 +35,7 @@ class GliderValidator(Validator):
             on_fail: what Guardrails does with a text that does not pass; by default it raises.
         """
         super().__init__(on_fail=on_fail)
-        self._asked = CriteriaJudge(criterion, judge, maps=maps)
-        self._pass_from = pass_from
+        self._passing = PassingScore(criterion, pass_from, judge, maps)
 
     def _validate(self, value: Any, metadata: dict[str, Any]) -> ValidationResult:
         """Judge one text.
@@ -44,17 +43,15 @@ class GliderValidator(Validator):
         Raises:
             JudgmentFailed: there is no judgment.
         """
-        (reply,) = self._asked.ask({**metadata, "output": value})
-        judgment = reply.outcome.or_raise()
-        assert reply.points is not None
-        told = {"glider": reply.record}
-        if reply.points >= self._pass_from:
+        checked = self._passing.check({**metadata, "output": value})
+        told = {"glider": checked.reply.record}
+        if checked.passes:
             return PassResult(metadata=told)
-        name = reply.criterion.name
+        name = self._passing.criterion.name
         spans = [
-            ErrorSpan(start=span.start, end=span.end, reason=name)
-            for highlight in judgment.highlights
-            for span in highlight.spans
+            ErrorSpan(start=span.start, end=span.end, reason=name) for _, span in checked.spans
         ]
-        said = f"{name}: {reply.points:.2f} is below {self._pass_from:g}. {reply.said}"
-        return FailResult(error_message=said, error_spans=spans, metadata=told)
+        below = f"{name}: {checked.points:.2f} is below {self._passing.pass_from:g}."
+        return FailResult(
+            error_message=f"{below} {checked.reply.said}", error_spans=spans, metadata=told
+        )

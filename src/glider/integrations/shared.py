@@ -17,7 +17,7 @@ from typing import Any
 from glider.core.base import content_hash
 from glider.core.criteria import Criterion
 from glider.core.errors import BadRecord, SetupError
-from glider.core.judgments import Comparison, Failure, Judgment, as_record
+from glider.core.judgments import Comparison, Failure, Judgment, Span, as_record
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask
 from glider.data.columns import Columns, sample_from
@@ -178,6 +178,64 @@ class CriteriaJudge:
             code=error.code,
             message=str(error),
         )
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A text that was judged, and whether it passes."""
+
+    reply: Reply
+    judgment: Judgment
+    points: float
+    """Expected score on the rubric's scale."""
+    share: float
+    """The same from 0 (lowest level) to 1 (highest)."""
+    passes: bool
+
+    @property
+    def spans(self) -> list[tuple[str, Span]]:
+        """Each quoted phrase with a place where it stands; a phrase may stand in several."""
+        return [(quote.phrase, span) for quote in self.judgment.highlights for span in quote.spans]
+
+
+class PassingScore:
+    """One criterion, and the score from which on a text passes: what guardrails ask."""
+
+    def __init__(
+        self,
+        criterion: str | Criterion,
+        pass_from: float,
+        judge: JudgeLike = "embedded",
+        maps: Mapping[str, str] | None = None,
+    ) -> None:
+        """Check both; the model loads with the first text.
+
+        Args:
+            pass_from: least expected score that passes, on the rubric's scale.
+
+        Raises:
+            SetupError: each text would pass, or none would.
+        """
+        self._asked = CriteriaJudge(criterion, judge, maps=maps)
+        (asked,) = self._asked.criteria
+        self.criterion, self.pass_from = asked, pass_from
+        if not asked.rubric.low < pass_from <= asked.rubric.high:
+            raise SetupError(
+                f"pass_from is above {asked.rubric.low} and at most {asked.rubric.high}, the scale "
+                f"of {asked.name}; got {pass_from:g}"
+            )
+
+    def check(self, texts: Texts) -> Checked:
+        """Judge a text.
+
+        Raises:
+            JudgmentFailed: there is no judgment, so it neither passes nor fails.
+        """
+        (reply,) = self._asked.ask(texts)
+        judgment = reply.outcome.or_raise()
+        assert reply.points is not None
+        assert reply.share is not None
+        return Checked(reply, judgment, reply.points, reply.share, reply.points >= self.pass_from)
 
 
 def opened(judge: JudgeLike) -> Judge:

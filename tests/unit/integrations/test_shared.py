@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from glider import Judge, JudgeSettings, SetupError
+from glider import Judge, JudgeSettings, JudgmentFailed, SetupError
 from glider.backends.scripted import ScriptedBackend
 from glider.core.errors import AccessRefused, TimedOut
 from glider.core.judgments import Judgment, outcome_from
 from glider.integrations import shared
-from glider.integrations.shared import CriteriaJudge, opened
+from glider.integrations.shared import CriteriaJudge, PassingScore, opened
 
 TEXT = "🦩🦩 We open at nine."
 ANSWER = 'Score: 4\nQuotes:\n- "nine"\nReason: It says nine.'
@@ -46,6 +46,26 @@ def test_points_are_expected_where_the_engine_tells_probabilities():
     asked, _ = judging(label_logprobs=even)
     (reply,) = asked.ask({"output": TEXT, "context": "Open."})
     assert reply.points == pytest.approx(3.0) and reply.share == pytest.approx(0.5)
+
+
+def test_a_text_passes_from_a_score_on_and_a_failure_neither_passes_nor_fails():
+    judge = Judge(ScriptedBackend([ANSWER, ANSWER.replace("4", "3"), TimedOut("no answer")]))
+    passing = PassingScore("conciseness", 4, judge)
+    good, bad = passing.check({"output": TEXT}), passing.check({"output": TEXT})
+    assert [(c.passes, c.points, c.share) for c in (good, bad)] == [
+        (True, 4, 0.75),
+        (False, 3, 0.5),
+    ]
+    ((phrase, span),) = bad.spans
+    assert TEXT[span.start : span.end] == phrase == "nine"
+    with pytest.raises(JudgmentFailed, match="generate/timeout"):
+        passing.check({"output": TEXT})
+
+
+@pytest.mark.parametrize("pass_from", [1, 0, 5.5])
+def test_a_score_that_every_text_or_none_reaches_is_refused(pass_from):
+    with pytest.raises(SetupError, match="above 1 and at most 5, the scale of conciseness"):
+        PassingScore("conciseness", pass_from)
 
 
 UNFIT = [
@@ -142,7 +162,7 @@ def test_concurrent_tasks_wait_in_one_queue_and_cancelling_one_ends_its_work():
         tasks[0].cancel()
         return await asyncio.gather(*tasks, return_exceptions=True)
 
-    found = asyncio.run(many())
+    found = asyncio.run(asyncio.wait_for(many(), 120))
     assert engine.begun == 32 and engine.cancelled == 1
     assert isinstance(found[0], asyncio.CancelledError)
     assert all(replies[0].points is not None for replies in found[1:])
@@ -154,5 +174,7 @@ def test_no_host_is_imported_before_its_adapter():
         "hosts = 'inspect_ai deepeval trl langsmith mlflow phoenix lm_eval guardrails'.split()\n"
         "print([name for name in [*hosts, 'numpy', 'torch'] if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120
+    )
     assert done.stdout.strip() == "[]", done.stderr
