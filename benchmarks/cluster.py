@@ -30,7 +30,7 @@ from common import facts, machine, parser, save, settings, span, table
 
 from glider.batch.file import judge_file
 from glider.judging.settings import JudgeSettings
-from glider.scale.settings import ClusterSettings
+from glider.scale.settings import SharedRunSettings
 from glider.store.run import outcomes
 from glider.store.shards import journals
 
@@ -98,7 +98,7 @@ def _timed(rep: int, actors: int, n: int) -> dict[str, Any]:
     judge_file(
         rows, "c.yaml", Path(f"speed-{rep}-{actors}"),
         settings=JudgeSettings(model=f"timed/{_MS}"),
-        cluster=ClusterSettings(on="ray", actors=actors) if actors else None,
+        cluster=SharedRunSettings(on="ray", actors=actors) if actors else None,
         on_outcome=lambda row, outcome: times.append(time.monotonic()),
     )  # fmt: skip
     seconds = times[-1] - times[0]
@@ -143,7 +143,7 @@ def memory(args: argparse.Namespace) -> dict[str, Any]:
     began = time.monotonic()
     judge_file(
         _rows(rows), "c.yaml", Path("memory"), settings=JudgeSettings(model="timed/1"),
-        cluster=ClusterSettings(on="ray", actors=2), on_outcome=look,
+        cluster=SharedRunSettings(on="ray", actors=2), on_outcome=look,
     )  # fmt: skip
     return {
         "rows": rows,

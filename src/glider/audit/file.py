@@ -17,7 +17,8 @@ from glider.data.settings import RowSettings
 from glider.data.table import OWN_CRITERION, open_table
 from glider.judging.settings import JudgeSettings, Progress
 from glider.report.summary import summarise
-from glider.store.atomic import write_whole
+from glider.scale.settings import ClusterSettings
+from glider.store.atomic import refuse_address, write_whole
 from glider.store.folder import claim_folder
 from glider.store.manifest import Manifest
 from glider.store.run import RunFolder, write_summary
@@ -57,6 +58,7 @@ def audit_file(
     *,
     settings: JudgeSettings | None = None,
     rows: RowSettings | None = None,
+    processes: ClusterSettings | None = None,
     probes: Sequence[str] = (),
     bounds: Mapping[str, float] | None = None,
     writers: str = "writers",
@@ -78,6 +80,7 @@ def audit_file(
         settings: the judge.
         rows: which rows (default: 50 at random), and how their columns are named; its seed also
             draws the variants and the intervals.
+        processes: run the judge's model in several processes.
         probes: names; all probes if none is given. See `glider.audit.probe.known_probes`.
         bounds: how far from an unbiased judge's value an interval may lie, by `PROBE` or
             `PROBE.NUMBER`; there are defaults.
@@ -85,7 +88,7 @@ def audit_file(
         own: names of the judge's own model in that column; by default derived from the model.
         resume: resume the run in `run`.
         retry_failures: with `resume`, retry failures that may succeed.
-        notify: called with a sentence about unused columns, if any.
+        notify: called with a sentence about unused columns, or about the processes.
         on_start: called with the open run, the number of planned judgments, and of texts.
         on_outcome: called with the row and each new outcome once it is on disk.
         progress: called with the progress of a model download.
@@ -104,6 +107,8 @@ def audit_file(
     probes = list(probes) or known_probes()
     if resume and run is None:
         raise SetupError("resume needs the folder of the run to resume")
+    if run is not None:
+        refuse_address(Path(run))
     if data == "-":
         raise SetupError("an audit reads a file, not standard input, so that it can be resumed")
     if "swap" in settings.strategies:
@@ -123,7 +128,8 @@ def audit_file(
         raise DataError("no row holds a sample to audit", path=name)
     auditor = Auditor(found, probes, seed=rows.seed or 0)
     recorded = {"probes": list(probes), "writers": writers, "own": own}
-    with settings.open(progress) as judge:
+    where = processes or ClusterSettings()
+    with where.opener(settings, notify) as opener, settings.open(progress, opener) as judge:
         folder = Path(run) if run is not None else claim_folder("runs/audit-")
         manifest = Manifest.of(
             run_id=folder.name,

@@ -22,6 +22,10 @@ BACKENDS: Registry[type[Backend]] = Registry(
 )
 
 
+OpenBackend = Callable[..., Backend]
+"""`open_backend`, or what opens a backend of the same name and options somewhere else."""
+
+
 def open_backend(name: str, **options: Any) -> Backend:
     """Open a backend by `provider/model`, or by the name of a model on this machine.
 

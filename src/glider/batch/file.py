@@ -18,7 +18,8 @@ from glider.judging.judge import Judge
 from glider.judging.settings import JudgeSettings, Progress
 from glider.report.summary import summarise
 from glider.scale.cluster import Cluster
-from glider.scale.settings import ClusterSettings
+from glider.scale.settings import SharedRunSettings
+from glider.store.atomic import refuse_address
 from glider.store.folder import claim_folder
 from glider.store.manifest import Manifest
 from glider.store.run import RunFolder, outcomes, write_summary
@@ -57,7 +58,7 @@ def judge_file(
     *,
     settings: JudgeSettings | None = None,
     rows: RowSettings | None = None,
-    cluster: ClusterSettings | None = None,
+    cluster: SharedRunSettings | None = None,
     both_orders: bool = True,
     resume: bool = False,
     retry_failures: bool = False,
@@ -95,10 +96,12 @@ def judge_file(
         BackendError: the model cannot be used at all. An error on one row is a Failure.
     """
     settings, how = settings or JudgeSettings(), rows or RowSettings()
-    cluster = cluster or ClusterSettings()
+    cluster = cluster or SharedRunSettings()
     cluster.check()
     if resume and run is None:
         raise SetupError("resume needs the folder of the run to resume")
+    if run is not None:
+        refuse_address(Path(run))
     if retry_failures and not resume:
         raise SetupError("retry_failures goes with resume")
     data = str(data)

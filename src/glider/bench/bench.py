@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from glider.backends import OpenBackend
 from glider.batch.run import OnOutcome
 from glider.bench.benchmark import FigureSettings
 from glider.bench.choose import Chosen, choose
@@ -32,7 +33,8 @@ from glider.data.library import load_criterion
 from glider.gold import suite
 from glider.judging.judge import Judge
 from glider.judging.settings import JudgeSettings, Progress
-from glider.store.atomic import write_json, write_whole
+from glider.scale.settings import ClusterSettings
+from glider.store.atomic import refuse_address, write_json, write_whole
 from glider.store.folder import claim_folder
 
 Notify = Callable[[str], None]
@@ -86,6 +88,7 @@ def bench_sets(
     *,
     settings: JudgeSettings | None = None,
     how: BenchSettings | None = None,
+    processes: ClusterSettings | None = None,
     criterion: str | Criterion | None = None,
     fetch: bool = False,
     resume: bool = False,
@@ -102,10 +105,11 @@ def bench_sets(
         out: folder of the runs; `bench/TIME` if not given.
         settings: the judge; its seed also draws items and resamples.
         how: which items, and how figures are computed.
+        processes: run the judge's model in several processes.
         criterion: criterion of your own labels, if their records do not name one.
         fetch: first download sets from the Hugging Face hub into the data folder.
         resume: resume the bench in `out`.
-        notify: called with a sentence about what is fetched or left out.
+        notify: called with a sentence about what is fetched or left out, or about processes.
         on_folder: called with the folder of the runs before anything is judged.
         on_start: called with each set's name and number of items before it is judged; returns a
             function that is called with each new outcome once it is on disk.
@@ -132,10 +136,11 @@ def bench_sets(
     folder = Path(out) if out is not None else claim_folder("bench/")
     if on_folder is not None:
         on_folder(folder)
-    judge_sets(
-        chosen, folder, settings=settings, system=system, how=how, held_out=held_out,
-        resume=resume, on_start=on_start, progress=progress,
-    )  # fmt: skip
+    with (processes or ClusterSettings()).opener(settings, notify) as opener:
+        judge_sets(
+            chosen, folder, settings=settings, system=system, how=how, held_out=held_out,
+            resume=resume, on_start=on_start, progress=progress, opener=opener,
+        )  # fmt: skip
     results = figures_of(folder, how, seed=settings.seed)
     return Benched(folder, results, system, tuple(each.labelled.name for each in chosen))
 
@@ -273,6 +278,7 @@ def judge_sets(
     readings: Sequence[Reading] | None = None,
     on_start: Callable[[str, int], OnOutcome] | None = None,
     progress: Progress | None = None,
+    opener: OpenBackend | None = None,
 ) -> None:
     """Open the judge once and judge every set, each into a run folder below `out`.
 
@@ -280,7 +286,8 @@ def judge_sets(
         system: the judge's name in tables.
         readings: ways to read a distribution over levels; by default all, and for several
             sampled answers the mean alone.
-        on_start: see `bench`.
+        on_start: see `bench_sets`.
+        opener: opens backends somewhere else than in this process.
 
     Raises:
         SetupError: there are no highlights to delete.
@@ -290,7 +297,7 @@ def judge_sets(
     how = how or BenchSettings()
     _check_folder(out, system, chosen, held_out, resume)
     readings = readings or (("expected",) if settings.samples > 1 else READINGS)
-    with settings.open(progress) as judge:
+    with settings.open(progress, opener) as judge:
         if how.deletion and not judge.format.explains:
             raise SetupError("--deletion needs highlights", hint="--explain asks for them")
         if how.reader is not None and not judge.format.explains:
@@ -323,7 +330,7 @@ def judge_sets(
             settings, model=how.reader, format=None, order=None, samples=1, explain=None,
             strategies=(), aspects=(), jury=(), cascade=None, cascade_until=None,
         )  # fmt: skip
-        with bare.open(progress) as reader:
+        with bare.open(progress, opener) as reader:
             for each in chosen:
                 folder = run_folder(out, system, each.labelled.name)
                 judge_reasons(reader, folder, seed=settings.seed)
@@ -332,6 +339,7 @@ def judge_sets(
 def _check_folder(
     out: Path, system: str, chosen: Sequence[Chosen], held_out: HeldOut | None, resume: bool
 ) -> None:
+    refuse_address(out)
     if not (out / "runs").is_dir():
         for name in ("results.json", "report.md", "report.html"):
             if (out / name).exists():

@@ -15,6 +15,7 @@ from glider.core.errors import GliderError, SetupError
 from glider.core.settings import Flag
 from glider.data.settings import RowSettings
 from glider.judging.settings import JudgeSettings
+from glider.scale.settings import ClusterSettings
 from glider.store.targets import check_target, run_files
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def audit(
         rich_help_panel=options.DATA,
     ),
     settings: AuditedJudge,
+    processes: ClusterSettings,
     run: options.RunFolderPath = None,
     resume: options.Resume = False,
     retry_failures: options.RetryFailures = False,
@@ -129,6 +131,7 @@ def audit(
     bounds = parse_bounds(fail_above or [])
     if (data is None) is not demo:
         raise SetupError("give a data file, or --demo", hint="glider audit --help")
+    processes.check()
     options.check_resume(run, resume, retry_failures)
     if out is not None:
         reads = options.what_is_read(data, criterion or (), settings.models)
@@ -150,13 +153,14 @@ def audit(
                 run,
                 settings=settings,
                 rows=rows,
+                processes=processes,
                 probes=probe or (),
                 bounds=bounds,
                 writers=writers,
                 own=own or (),
                 resume=resume,
                 retry_failures=retry_failures,
-                notify=lambda text: say("columns", text),
+                notify=lambda text: say("note", text),
                 on_start=on_start,
                 on_outcome=lambda _, outcome: bar.add(outcome),
                 progress=download,

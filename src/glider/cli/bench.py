@@ -14,6 +14,7 @@ from glider.cli.show import RunProgress, downloading, print_json, say
 from glider.core.errors import GliderError, SetupError
 from glider.core.settings import Flag
 from glider.judging.settings import JudgeSettings
+from glider.scale.settings import ClusterSettings
 
 if TYPE_CHECKING:
     from glider.batch.run import OnOutcome
@@ -62,6 +63,7 @@ def bench(
     *,
     how: BenchSettings,
     settings: BenchedJudge,
+    processes: ClusterSettings,
     out: Path = typer.Option(
         None,
         "--out",
@@ -88,7 +90,10 @@ def bench(
         raise SetupError("name a set", hint="`glider bench --list` lists them")
     from glider.bench.bench import Benched, bench_sets, figures_of
 
+    processes.check()
     if not names:
+        if processes.on is not None:
+            raise SetupError("--on is for judging; figures are computed here", hint="name a set")
         _show(Benched(out, figures_of(out, how, seed=settings.seed)), as_json)
         return
     bars = _Bars()
@@ -99,6 +104,7 @@ def bench(
                 out,
                 settings=settings,
                 how=how,
+                processes=processes,
                 criterion=criterion,
                 fetch=fetch,
                 resume=resume,

@@ -16,7 +16,7 @@ from glider.cli.streams import output_is_lost
 from glider.core.errors import GliderError, RunError, SetupError
 from glider.data.settings import RowSettings
 from glider.judging.settings import JudgeSettings
-from glider.scale.settings import ClusterSettings
+from glider.scale.settings import SharedRunSettings
 from glider.store.targets import check_target
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def judge(
         rich_help_panel=options.DATA,
     ),
     settings: JudgeSettings,
-    cluster: ClusterSettings,
+    cluster: SharedRunSettings,
     run: options.RunFolderPath = None,
     resume: options.Resume = False,
     retry_failures: options.RetryFailures = False,
@@ -180,7 +180,7 @@ def judge_with_progress(
     settings: JudgeSettings,
     rows: RowSettings,
     *,
-    cluster: ClusterSettings | None = None,
+    cluster: SharedRunSettings | None = None,
     on_outcome: "Callable[[int, Judgment | Failure | Comparison], None] | None" = None,
     both_orders: bool = True,
     resume: bool = False,

@@ -12,6 +12,7 @@ from glider.cli.commands import STYLE, Command
 from glider.cli.flags import from_flags
 from glider.cli.options import Resume, RunFolderPath, check_resume, resume_line
 from glider.cli.show import downloading, print_json, say
+from glider.scale.settings import ClusterSettings
 from glider.synth.settings import (
     CurationSettings,
     SynthExportSettings,
@@ -60,6 +61,7 @@ def make(
     teacher: TeacherSettings,
     settings: SynthSettings,
     curation: CurationSettings,
+    processes: ClusterSettings,
     run: RunFolderPath = None,
     resume: Resume = False,
     as_json: bool = typer.Option(
@@ -87,6 +89,7 @@ def make(
     from glider.synth.page import write_page
     from glider.synth.synthesize import synthesize
 
+    processes.check()
     check_resume(run, resume, retry_failures=False)
     folder = run if run is not None else claim_folder(f"runs/{plan.stem}-")
     try:
@@ -97,6 +100,7 @@ def make(
                 teacher,
                 settings,
                 curation=curation,
+                processes=processes,
                 resume=resume,
                 progress=_Progress(),
                 notify=lambda text: say("", text),

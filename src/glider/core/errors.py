@@ -13,6 +13,7 @@ GliderError                     every error Glider raises; .hint says what to do
 │   └── MissingField                .field
 ├── BackendError                  .retryable
 │   ├── Unavailable                 retryable: not reachable, overloaded, connection lost
+│   ├── ClusterLost                 stops a run: the processes of a cluster end one after the other
 │   ├── TimedOut                    retryable: no complete answer before the deadline
 │   ├── RateLimited                 retryable; .retry_after_s
 │   ├── BadResponse                 retryable: an answer that violates the protocol
@@ -201,6 +202,13 @@ class Unavailable(BackendError):
 
     code = "unavailable"
     retryable = True
+
+
+class ClusterLost(BackendError):
+    """The processes of a cluster end one after the other, or none can begin."""
+
+    code = "cluster_lost"
+    stops_run = True
 
 
 class TimedOut(BackendError):

@@ -36,7 +36,7 @@ _EXTRAS = {
     "torch": ("torch", "--model hf/... and fast/..."),
     "train": ("trl", "train, tune, select, tail-patch"),
     "hub": ("huggingface_hub", "bench --fetch, models of the hub"),
-    "ray": ("ray", "judge --on ray"),
+    "ray": ("ray", "judge, bench, audit, synth --on ray"),
     "serve": ("prometheus-client", "/metrics of serve"),
     "otel": ("opentelemetry-distro", "serve --traces"),
 }

@@ -10,6 +10,7 @@ from glider.core.errors import SetupError
 from glider.core.settings import Flag, flags_of
 
 if TYPE_CHECKING:
+    from glider.backends import OpenBackend
     from glider.backends.base import Backend
     from glider.formats.base import Format
     from glider.judging.judge import Judge
@@ -68,8 +69,13 @@ class ModelSettings:
         """Names of all models in use."""
         return (self.model,)
 
-    def open_backend(self, progress: Progress | None = None) -> "Backend":
+    def open_backend(
+        self, progress: Progress | None = None, opener: "OpenBackend | None" = None
+    ) -> "Backend":
         """Load the model, or set up the endpoint client.
+
+        Args:
+            opener: opens backends somewhere else than in this process.
 
         Raises:
             SetupError: settings that contradict each other or the model.
@@ -78,7 +84,7 @@ class ModelSettings:
         from glider.backends import open_backend
 
         self._refuse_unused()
-        return open_backend(self.model, **self._backend_options(progress))
+        return (opener or open_backend)(self.model, **self._backend_options(progress))
 
     def endpoint(self) -> str | None:
         """Address of the endpoint, without passwords; None for a model in this process."""
@@ -237,8 +243,13 @@ class JudgeSettings(ModelSettings):
     def _until(self) -> str:
         return self.cascade_until or _SURE_ENOUGH
 
-    def open(self, progress: Progress | None = None) -> "Judge":
+    def open(
+        self, progress: Progress | None = None, opener: "OpenBackend | None" = None
+    ) -> "Judge":
         """Load the model, or the models of a jury or cascade, and make the judge.
+
+        Args:
+            opener: opens backends somewhere else than in this process.
 
         Raises:
             SetupError: settings that contradict each other or the model.
@@ -248,7 +259,7 @@ class JudgeSettings(ModelSettings):
         if self.cascade_until is not None and self.cascade is None:
             raise SetupError("--cascade-until is for --cascade MODEL")
         if len(self.models) == 1:
-            return self._open_one(strategies, progress)
+            return self._open_one(strategies, progress, opener)
         several = "jury" if self.jury else "cascade"
         if self.jury and self.cascade:
             raise SetupError("--jury asks every model, --cascade one after the other: choose one")
@@ -263,7 +274,7 @@ class JudgeSettings(ModelSettings):
         until = None if self.cascade is None else SureEnough.of(self._until)
         with ExitStack() as opened:
             judges = [
-                opened.enter_context(self._only(model)._open_one(strategies, progress))
+                opened.enter_context(self._only(model)._open_one(strategies, progress, opener))
                 for model in self.models
             ]
             judge = Jury(judges) if until is None else Cascade(judges[0], judges[1], until)
@@ -287,13 +298,16 @@ class JudgeSettings(ModelSettings):
         return [own.get(name, name) for name in self.strategies]
 
     def _open_one(
-        self, strategies: "Sequence[str | Strategy]", progress: Progress | None
+        self,
+        strategies: "Sequence[str | Strategy]",
+        progress: Progress | None,
+        opener: "OpenBackend | None",
     ) -> "Judge":
         from glider.backends import open_backend
         from glider.judging.judge import Judge, default_format
         from glider.judging.strategies import with_strategies
 
-        backend = open_backend(self.model, **self._backend_options(progress))
+        backend = (opener or open_backend)(self.model, **self._backend_options(progress))
         try:
             judge = Judge(
                 backend,

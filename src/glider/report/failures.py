@@ -50,6 +50,11 @@ FAILURE_HELP: Mapping[str, tuple[str, str, str]] = {
         "The endpoint refuses every request: wrong key, no credit, or no such model.",
         "Check the key, the account and the name of the model, then resume the run.",
     ),
+    "cluster_lost": (
+        "Cluster lost",
+        "The processes of the cluster ended one after the other.",
+        "Ray's logs say why, often too little memory for the model; then resume the run.",
+    ),
     "no_answer": (
         "Only reasoning, no answer",
         "The model wrote only its reasoning, which the server returns separately.",

@@ -6,26 +6,25 @@ what counts is on disk. So an actor that dies loses only the answers it was writ
 for again in the one that takes its place.
 """
 
-import logging
 import os
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from math import ceil
 from pathlib import Path
 from typing import Any, Self
 
-from glider.core.errors import BackendError, GliderError, MissingExtra, RunError, SetupError
+from glider.core.errors import BackendError, GliderError, RunError, SetupError
 from glider.core.judgments import Comparison, Failure, Judgment, outcome_from
 from glider.core.tasks import JudgeTask
 from glider.judging.judge import Work
 from glider.judging.settings import JudgeSettings
 from glider.scale.chunks import Chunk, Chunks, Item, place_of
-from glider.scale.settings import ClusterSettings
+from glider.scale.connection import cluster_lost, connect, lost_after
+from glider.scale.settings import SharedRunSettings
 from glider.scale.worker import About, Worker, Written
 from glider.store.manifest import code_sha256
+from glider.store.parts import PartStore, StoreFollower
 from glider.store.run import RunFolder
 from glider.store.shards import Follower, take_over
 
@@ -43,8 +42,6 @@ _SEEN_WITHIN_S = 90.0
 """How long a network disk may take to show what another machine wrote."""
 _ENDS_WITHIN_S = 10.0
 """How long a process that was killed may take to let go of its shard."""
-_OBJECT_STORE = 256 * 1024 * 1024
-"""Bytes, of a cluster that is started here: only tasks pass through it."""
 
 
 class _Actor:
@@ -67,11 +64,11 @@ class Cluster:
     """Judges in several processes; use it as a context manager, and for one run."""
 
     def __init__(
-        self, settings: JudgeSettings, how: ClusterSettings, notify: Callable[[str], None]
+        self, settings: JudgeSettings, how: SharedRunSettings, notify: Callable[[str], None]
     ) -> None:
-        """Use `ClusterSettings.open`."""
+        """Use `SharedRunSettings.open`."""
         self._settings, self._how, self._notify = settings, how, notify
-        self._ray, self._started_ray = _connect(how)
+        self._ray, self._started_ray = connect(how)
         self._asked: dict[Any, tuple[_Actor, Callable[[_Actor, Any], None]]] = {}
         """Who was asked for what, and what to do with the answer."""
         self._actors: list[_Actor] = []
@@ -81,6 +78,8 @@ class Cluster:
         self._dead_in_a_row = 0
         self._about: About | None = None
         self._run: RunFolder | None = None
+        self._store: PartStore | None = None
+        """Where shards come from, if there is no shared disk."""
         self._chunks: Chunks | None = None
         self._fresh: deque[tuple[int, Outcome]] = deque()
         self._stop: GliderError | None = None
@@ -116,11 +115,15 @@ class Cluster:
         """
         assert self._about is not None
         self._run = run
+        if self._how.shards is not None:
+            self._store = PartStore.of(self._how.shards, run.manifest)
+            self._collect()
         self._chunks = Chunks(items, max(self._about.in_flight, _FEWEST))
         for actor in self._actors:
             if actor.opened:
                 self._join(actor)
         try:
+            yield from self._come()
             while self._give() or any(actor.chunks for actor in self._actors):
                 self._attend(_LOOK_S)
                 yield from self._come()
@@ -131,8 +134,11 @@ class Cluster:
             self._ray.wait(closed, num_returns=len(closed), timeout=_ENDS_WITHIN_S)
         finally:
             self.close()
-            for actor in self._actors:
-                self._look(actor)
+            # What a store does not give now is collected when the run is resumed.
+            with suppress(RunError):
+                for actor in self._actors:
+                    self._look(actor)
+                self._collect()
 
     def _come(self) -> Iterator[tuple[int, Outcome]]:
         """What is new on disk."""
@@ -180,16 +186,21 @@ class Cluster:
 
     def _join(self, actor: _Actor) -> None:
         assert self._run is not None
-        manifest = self._run.manifest
-        joined = actor.handle.join.remote(
-            str(self._run.path.resolve()), manifest.run_id, manifest.created_at
-        )
+        of = self._run.manifest.run_id, self._run.manifest.created_at
+        if self._how.shards is None:
+            joined = actor.handle.join.remote(str(self._run.path.resolve()), *of)
+        else:
+            joined = actor.handle.join_through.remote(self._how.shards, *of)
         self._asked[joined] = actor, self._joined
 
     def _joined(self, actor: _Actor, shard: str | GliderError) -> None:
         if isinstance(shard, GliderError):
-            shard.hint = shard.hint or "the run's folder must be on a disk that all nodes share"
+            if self._store is None:
+                shard.hint = shard.hint or "the run's folder must be on a disk that all nodes share"
             self._drop(actor, shard)
+        elif self._store is not None:
+            assert self._run is not None
+            actor.shard = StoreFollower(self._store, shard, self._run.path)
         else:
             actor.shard = Follower(Path(shard))
 
@@ -223,11 +234,8 @@ class Cluster:
         if self._stop is None and not self._actors:
             assert self._unable is not None
             raise self._unable
-        if self._dead_in_a_row > 2 * self._how.actors + 4:
-            raise BackendError(
-                "actors die one after the other, and nothing is judged in between",
-                hint="Ray's logs say why, for example too little memory for the model",
-            )
+        if self._dead_in_a_row > lost_after(self._how):
+            raise cluster_lost()
 
     def _tell(self, text: str) -> None:
         if text not in self._told:
@@ -262,9 +270,10 @@ class Cluster:
         self._look(actor)
         while actor.shard.read < written.size:
             if time.monotonic() > until:
+                place = "--shards" if self._store is not None else "the run's folder"
                 raise RunError(
                     f"{actor.shard.path} does not show here what an actor wrote",
-                    hint="the run's folder must be on a disk that all nodes share",
+                    hint=f"{place} must be a place that all nodes share",
                 )
             time.sleep(0.2)
             self._look(actor)
@@ -273,11 +282,21 @@ class Cluster:
 
     def _look(self, actor: _Actor) -> None:
         """Read what an actor has written since the last look."""
-        assert self._run is not None
         if actor.shard is not None:
-            for row, outcome in actor.shard.lines():
-                if self._run.mark(row, outcome):
-                    self._fresh.append((row, outcome_from(outcome)))
+            self._read(actor.shard)
+
+    def _collect(self) -> None:
+        """Read whatever is in the store that nobody here has read."""
+        assert self._run is not None
+        if self._store is not None:
+            for name in self._store.names():
+                self._read(StoreFollower(self._store, name, self._run.path))
+
+    def _read(self, shard: Follower) -> None:
+        assert self._run is not None
+        for row, outcome in shard.lines():
+            if self._run.mark(row, outcome):
+                self._fresh.append((row, outcome_from(outcome)))
 
     def _is_done(self, item: Item) -> bool:
         assert self._run is not None
@@ -328,41 +347,6 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _connect(how: ClusterSettings) -> tuple[Any, bool]:
-    """Connect to a cluster; (ray, whether the connection is ours to end)."""
-    # Ray reports its use over the network unless it is told not to.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError:
-        raise MissingExtra("--on ray", "ray") from None
-    if ray.is_initialized():
-        return ray, False
-    logging.getLogger("ray").setLevel(logging.ERROR)
-    quiet: dict[str, Any] = {"configure_logging": False, "log_to_driver": False}
-    here: dict[str, Any] = {
-        "num_cpus": max(os.cpu_count() or 1, ceil(how.actors * how.actor_cpus)),
-        "include_dashboard": False,
-        "object_store_memory": _OBJECT_STORE,
-    }
-    try:
-        if how.on != "ray":
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # it says again what it raises
-                ray.init(how.on, **quiet)
-        elif "RAY_ADDRESS" in os.environ:
-            ray.init(**quiet)
-        else:
-            ray.init("local", **here, **quiet)
-    except Exception as exc:  # Ray raises the bare class if a node is slow to start
-        where = "" if how.on == "ray" else f" at {how.on}"
-        raise SetupError(
-            f"no Ray cluster{where}: {exc}",
-            hint="one that asks for a token needs RAY_AUTH_MODE=token and RAY_AUTH_TOKEN here too",
-        ) from exc
-    return ray, True
 
 
 def _killed(work: Work, judge: str) -> Failure | Comparison:

@@ -17,6 +17,7 @@ from glider.core.errors import GliderError, RunError
 from glider.judging.settings import JudgeSettings
 from glider.scale.chunks import Item
 from glider.store.manifest import code_sha256
+from glider.store.parts import PartStore, StoredShard
 from glider.store.run import load_manifest
 from glider.store.shards import Shard
 
@@ -59,7 +60,7 @@ class Worker:
         """
         self._ends_with_run = ends_with_run
         self._judge: Judge | None = None
-        self._shard: Shard | None = None
+        self._shard: Shard | StoredShard | None = None
 
     def open(
         self, settings: JudgeSettings, folder: str, endpoint: Mapping[str, str]
@@ -87,17 +88,23 @@ class Worker:
             found = load_manifest(Path(run))
             if (found.run_id, found.created_at) != (run_id, created_at):
                 raise RunError(f"{run} is another run on this machine")
-            self._shard = Shard(Path(run))
+            shard = self._shard = Shard(Path(run))
             if self._ends_with_run:
-                threading.Thread(
-                    target=_end_when_taken_over, args=[self._shard], daemon=True
-                ).start()
+                threading.Thread(target=_end_when_taken_over, args=[shard], daemon=True).start()
         except GliderError as error:
             return error
-        return str(self._shard.path)
+        return str(shard.path)
+
+    def join_through(self, url: str, run_id: str, created_at: str) -> str | GliderError:
+        """Begin a shard in an object store, and return its name."""
+        try:
+            self._shard = StoredShard(PartStore(url, run_id, created_at))
+        except GliderError as error:
+            return error
+        return self._shard.name
 
     def judge(self, items: Sequence[Item]) -> Written:
-        """Judge a chunk; each outcome is on disk before the next is taken."""
+        """Judge a chunk; all of it is on disk or in the store at the end."""
         assert self._judge is not None
         assert self._shard is not None
         error: GliderError | None = None
@@ -106,6 +113,10 @@ class Worker:
                 self._shard.record(row, outcome)
         except GliderError as exc:
             error = exc
+        try:
+            self._shard.flush()
+        except GliderError as exc:
+            error = error or exc
         return Written(self._shard.size, error)
 
     def close(self) -> None:

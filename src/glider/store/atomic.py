@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         RunError: the disk is full or cannot be written; what stood there before still does.
     """
+    refuse_address(path)
     try:
         real = path.resolve()
         real.parent.mkdir(parents=True, exist_ok=True)
@@ -85,12 +87,27 @@ def is_unfinished(path: Path) -> bool:
     return path.name.startswith(".") and path.suffix == _UNFINISHED
 
 
+def refuse_address(path: Path) -> None:
+    """Say that a result goes to a disk.
+
+    Raises:
+        RunError: `path` is an address, such as s3://BUCKET/FOLDER.
+    """
+    if path.parts and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]+:", path.parts[0]):
+        scheme, *rest = path.parts
+        raise RunError(
+            f"{scheme}//{'/'.join(rest)} is an address, and Glider writes to folders",
+            hint="name a folder, and copy it there; with --on ray, --shards takes an address",
+        )
+
+
 def refuse_filled(path: Path) -> None:
     """Say that a folder cannot be made there, before the work that it is made for.
 
     Raises:
         RunError: there is something already.
     """
+    refuse_address(path)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{path} exists and is not empty", hint="name another folder")
 

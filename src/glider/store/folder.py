@@ -14,7 +14,7 @@ from typing import Any
 
 from glider.core.errors import ManifestMismatch, RunError
 from glider.core.locks import lock
-from glider.store.atomic import is_unfinished, write_json
+from glider.store.atomic import is_unfinished, refuse_address, write_json
 from glider.store.manifest import AnyManifest, read_manifest
 
 
@@ -27,6 +27,7 @@ def refuse_begun(folder: Path, first: Iterable[str] = ()) -> None:
     Raises:
         RunError: there is, or it cannot be read.
     """
+    refuse_address(folder)
     begun = {".lock", *first}
     try:
         there = list(folder.iterdir()) if folder.is_dir() else []
@@ -62,6 +63,7 @@ def lock_folder(
         ManifestMismatch: what differs, key by key.
     """
     first = first or {}
+    refuse_address(folder)
     try:
         if resume:
             different = read_manifest(folder, type(manifest), kind).differences(manifest)

@@ -35,6 +35,17 @@ def journals(run: Path) -> list[Path]:
     return [run / "journal.jsonl", *sorted((run / _FOLDER).glob("*.jsonl"))]
 
 
+def shard_name() -> str:
+    """A name for a shard that this process begins; never used twice."""
+    # The machine and process are named for people; the time keeps a name from being used twice.
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{socket.gethostname()}-{os.getpid()}"
+
+
+def shard_path(run: Path, name: str) -> Path:
+    """Where a shard of this name lies."""
+    return run / _FOLDER / f"{name}.jsonl"
+
+
 def is_shard(path: Path) -> bool:
     """Whether a file of this name would be a shard of a run that is there."""
     return path.parent.name == _FOLDER and (path.parent.parent / "manifest.json").exists()
@@ -79,16 +90,12 @@ class Shard:
         Raises:
             RunError: it cannot be written.
         """
-        folder = run / _FOLDER
-        now = datetime.now(UTC)
-        # The machine and process are named for people; the time keeps a name from being used twice.
-        name = f"{now:%Y%m%d-%H%M%S-%f}-{socket.gethostname()}-{os.getpid()}"
-        self.path, self._run = folder / f"{name}.jsonl", run
+        self.path, self._run = shard_path(run, shard_name()), run
         self._lock = self.path.with_suffix(".lock")
         self._writing = Lock()
         self._held = self._file = -1
         try:
-            folder.mkdir(exist_ok=True)
+            self.path.parent.mkdir(exist_ok=True)
             self._held = lock(self._lock)
             self._file = append_only(self.path)
         except OSError as exc:
@@ -114,6 +121,9 @@ class Shard:
     def size(self) -> int:
         """Number of bytes written."""
         return os.fstat(self._file).st_size
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
     def close(self) -> None:
         """Put everything on disk; safe to call twice."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from glider.core.errors import SetupError
+from glider.store.atomic import refuse_address
 from glider.store.shards import is_shard, journals
 
 RUN_FILES = (
@@ -44,9 +45,11 @@ def check_target(
 
     Raises:
         SetupError: with what is wrong with it; no file was touched.
+        RunError: it is an address.
     """
     if path is None:
         return
+    refuse_address(path)
     if suffixes and path.suffix.lower() not in suffixes:
         raise SetupError(f"{flag} writes {' or '.join(suffixes)}, not {path.name!r}")
     try:

@@ -11,6 +11,7 @@ from glider.core.settings import Flag
 from glider.judging.settings import JudgeSettings, ModelSettings, Progress
 
 if TYPE_CHECKING:
+    from glider.backends import OpenBackend
     from glider.backends.base import Backend
     from glider.formats.base import Format
     from glider.synth.chain import Verifier
@@ -65,11 +66,14 @@ class TeacherSettings(ModelSettings):
 
     @contextmanager
     def open(
-        self, fetching: Progress | None = None
+        self, fetching: Progress | None = None, opener: "OpenBackend | None" = None
     ) -> "Iterator[tuple[Backend, Sequence[Backend], Sequence[Verifier]]]":
         """Open teacher, writers and verifiers for the duration of the block.
 
         A model that is the teacher and a verifier loads once.
+
+        Args:
+            opener: opens backends somewhere else than in this process.
 
         Raises:
             SetupError: the settings contradict each other or a model.
@@ -95,9 +99,9 @@ class TeacherSettings(ModelSettings):
             )
         self._refuse_unused()
         with ExitStack() as stack:
-            teacher = stack.enter_context(self._only(self.model).open_backend(fetching))
+            teacher = stack.enter_context(self._only(self.model).open_backend(fetching, opener))
             writers = [
-                stack.enter_context(self._only(model).open_backend(fetching))
+                stack.enter_context(self._only(model).open_backend(fetching, opener))
                 for model in self.writers
             ]
             verifiers = []
@@ -105,7 +109,7 @@ class TeacherSettings(ModelSettings):
                 if model == self.model:
                     verifiers.append(Verifier(teacher, _format_of(teacher)))
                 else:
-                    judge = stack.enter_context(self._judge(model).open(fetching))
+                    judge = stack.enter_context(self._judge(model).open(fetching, opener))
                     verifiers.append(Verifier(judge.backend, judge.format))
             yield teacher, writers, verifiers
 

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 
 from glider.core.errors import RecipeError
 from glider.judging.settings import Progress
+from glider.scale.settings import ClusterSettings
 from glider.store.folder import refuse_begun
 from glider.store.journal import read_journal
 from glider.synth.curation import Curation, curate
@@ -34,6 +35,7 @@ def synthesize(
     settings: SynthSettings | None = None,
     *,
     curation: CurationSettings | None = None,
+    processes: ClusterSettings | None = None,
     resume: bool = False,
     progress: Callable[[int, int, int], None] = lambda _ended, _kept, _size: None,
     notify: Callable[[str], None] = lambda _text: None,
@@ -46,10 +48,11 @@ def synthesize(
         folder: where calls, records and the funnel are stored.
         curation: which kept records the funnel leaves out again; none by default. Nothing is
             deleted.
+        processes: run each model in several processes.
         resume: continue the run in the folder; answered calls are not repeated, and the
             budget includes earlier spending.
         progress: called with the numbers of ended, kept and requested records.
-        notify: receives a line on what the records were compared with.
+        notify: receives a line on what the records were compared with, or on the processes.
         fetching: called with the progress of a model download.
 
     Raises:
@@ -67,7 +70,11 @@ def synthesize(
         refuse_begun(folder)
     elif teacher.max_cost is not None:
         teacher = replace(teacher, max_cost=max(0.0, teacher.max_cost - _spent(folder)))
-    with teacher.open(fetching) as (backend, writers, verifiers):
+    where = processes or ClusterSettings()
+    with (
+        where.opener(teacher, notify) as opener,
+        teacher.open(fetching, opener) as (backend, writers, verifiers),
+    ):
         made = make_records(
             drawer,
             size=settings.size,

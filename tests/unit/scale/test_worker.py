@@ -10,11 +10,12 @@ from bounded import first_line
 from timed_engine import install
 
 from glider import Criterion, Sample
-from glider.core.errors import RunError, UnknownName
+from glider.core.errors import RunError, SetupError, UnknownName
 from glider.core.tasks import JudgeTask
 from glider.judging.settings import JudgeSettings
 from glider.scale.worker import About, Worker
 from glider.store.manifest import Manifest, code_sha256
+from glider.store.parts import PartStore, StoreFollower
 from glider.store.run import RunFolder, outcomes
 from glider.store.shards import is_let_go, take_over
 
@@ -56,6 +57,30 @@ def test_a_worker_fills_a_shard(tmp_path, timed, monkeypatch):
     with RunFolder.resume(run.path, run.manifest) as run:
         assert run.n_done == 20
     shutil.rmtree(run.path)
+
+
+def test_a_worker_fills_a_shard_in_a_store(tmp_path, timed, monkeypatch):
+    pytest.importorskip("fsspec")
+    monkeypatch.chdir(tmp_path)
+    worker, about = opened(timed, tmp_path)
+    url = (tmp_path / "bucket").as_uri()
+    with begun(tmp_path / "run", about.judge) as run:
+        of = run.manifest.run_id, run.manifest.created_at
+        assert isinstance(worker.join_through("sun://x", *of), SetupError)
+        follower = StoreFollower(
+            PartStore.of(url, run.manifest), worker.join_through(url, *of), run.path
+        )
+        work = [(row, JudgeTask(Sample.of(f"text {row}"), CRITERION)) for row in range(20)]
+        written = worker.judge(work)
+        assert sorted(row for row, _ in follower.lines()) == list(range(20))
+        assert (written.error, written.size) == (None, follower.read)
+        assert sorted(row for row, _ in outcomes(run.path)) == list(range(20))
+        # A store that is gone is an answer, too, and says that nothing was put.
+        shutil.rmtree(tmp_path / "bucket")
+        (tmp_path / "bucket").write_text("no folder")
+        lost = worker.judge([(20, JudgeTask(Sample.of("late"), CRITERION))])
+        assert isinstance(lost.error, RunError)
+        assert lost.size == written.size
 
 
 def test_a_judge_that_cannot_be_loaded_is_an_answer(tmp_path, monkeypatch):
