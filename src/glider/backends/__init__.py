@@ -18,6 +18,7 @@ BACKENDS: Registry[type[Backend]] = Registry(
         "fast": "glider.backends.fast:FastBackend",
         "hf": "glider.backends.transformers:TransformersBackend",
         "scripted": "glider.backends.scripted:ScriptedBackend",
+        "vllm": "glider.backends.vllm:VllmBackend",
     },
 )
 

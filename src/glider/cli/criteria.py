@@ -57,3 +57,4 @@ def models(
     print("openai/MODEL        any OpenAI-compatible endpoint (--base-url)")
     print("hf/ORG/NAME         a Hugging Face model or folder (extra: torch)")
     print("fast/NAME           scores without reasons, in batches (extra: torch)")
+    print("vllm/NAME           a model in vLLM's engine, for GPUs (extra: vllm)")

@@ -37,6 +37,7 @@ _EXTRAS = {
     "train": ("trl", "train, tune, select, tail-patch"),
     "hub": ("huggingface_hub", "bench --fetch, models of the hub"),
     "ray": ("ray", "judge, bench, audit, synth --on ray"),
+    "vllm": ("vllm", "--model vllm/..."),
     "serve": ("prometheus-client", "/metrics of serve"),
     "otel": ("opentelemetry-distro", "serve --traces"),
 }

@@ -7,8 +7,8 @@
     runs/mine                  a finished training or tuning: what it ended with
     hf/ORG/NAME[@REVISION]     a model of the Hugging Face hub
 
-A prefix `embedded/`, `hf/` or `fast/` only selects the engine. Resolving a name looks at this
-machine only; weights are fetched and prepared on first use.
+A prefix `embedded/`, `hf/`, `fast/` or `vllm/` only selects the engine. Resolving a name looks at
+this machine only; weights are fetched and prepared on first use.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from glider.models.fetch import Progress
 
 Kind = Literal["catalogue", "gguf", "adapter", "folder", "hub"]
 
-ENGINES = ("embedded", "hf", "fast")
+ENGINES = ("embedded", "hf", "fast", "vllm")
 """Engines that run a model in this process; other providers have their own model names."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+(@[\w./-]+)?")
 _WEIGHTS = (".safetensors", ".bin", ".json", ".jinja", ".model")

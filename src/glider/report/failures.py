@@ -55,6 +55,11 @@ FAILURE_HELP: Mapping[str, tuple[str, str, str]] = {
         "The processes of the cluster ended one after the other.",
         "Ray's logs say why, often too little memory for the model; then resume the run.",
     ),
+    "engine_died": (
+        "Engine ended",
+        "The model's engine ended and answers nothing more.",
+        "Its log on standard error says why; then resume the run.",
+    ),
     "no_answer": (
         "Only reasoning, no answer",
         "The model wrote only its reasoning, which the server returns separately.",
