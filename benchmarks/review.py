@@ -176,7 +176,11 @@ def replayed(one: ReplayedSet, work: Path, args: Any) -> tuple[ReviewReport, lis
     texts.write_text("".join(json.dumps(row) + "\n" for row in rows_of(one, chosen)), "utf-8")
     if one.judged:
         words = ["judge", texts, "-c", "record", "--run", run, "-m", args.model]
-        subprocess.run([sys.executable, "-m", "glider.cli.main", *map(str, words)], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "glider.cli.main", *map(str, words)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         kept = args.out / "runs" / f"review-{one.file}"
         kept.mkdir(parents=True, exist_ok=True)
         for name in ("manifest.json", "summary.json"):

@@ -291,32 +291,36 @@ def test_by_touch_on_a_phone_nothing_is_wider_than_the_screen(tab, tmp_path):
     assert len(read_people(run)["ana"].current) == 2
 
 
+WHERE = """([start, end]) => {
+    const node = document.querySelector(".judged .text").firstChild;
+    const range = new Range();
+    range.setStart(node, start);
+    range.setEnd(node, end);
+    const { x, y, width, height } = range.getBoundingClientRect();
+    return [x + width / 2, y + height / 2];
+}"""
+"""The middle of some words, in pixels."""
+
+
 def test_marking_by_touch(tab, tmp_path):
-    """A long press selects a word, as a finger does on a phone; the button marks it."""
-    run = graded_run(tmp_path / "run", 1)
+    run = graded_run(tmp_path / "run", 1)  # "text number 0 of some length"
     review = begun(run, "ana", mode="label")
     size = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
     with serving(review) as links:
         page = tab(links["ana"], **size)
-        fingers = page.context.new_cdp_session(page)
-        box = page.evaluate("""() => {
-            const range = new Range();
-            const node = document.querySelector(".judged .text").firstChild;
-            range.setStart(node, 5);
-            range.setEnd(node, 11);
-            const { x, y, width, height } = range.getBoundingClientRect();
-            return { x: x + width / 2, y: y + height / 2 };
-        }""")
-        point = {"x": box["x"], "y": box["y"]}
-        fingers.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [point]})
-        page.wait_for_function("!document.getElementById('mark').disabled", timeout=5000)
-        fingers.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        text, number, some = (page.evaluate(WHERE, place) for place in ([0, 4], [5, 11], [17, 21]))
+        page.touchscreen.tap(*number)
+        assert page.evaluate("getSelection().toString()") == "number"
+        page.touchscreen.tap(*number)
+        sync_api.expect(page.locator("#mark")).to_be_disabled()  # let go
+        page.touchscreen.tap(*some)
+        page.touchscreen.tap(*number)
+        page.tap("#mark")  # it is in reach, wherever the page is
+        sync_api.expect(page.locator("#marks q")).to_have_text("number 0 of some")
+        page.touchscreen.tap(*text)
         page.tap("#mark")
-        sync_api.expect(page.locator("#marks q")).to_have_text("number")
-        page.tap("#marks button")  # taken back, and marked anew
-        sync_api.expect(page.locator("#marks q")).to_have_count(0)
-        page.evaluate(SELECT, [0, 4])
-        page.tap("#mark")
+        sync_api.expect(page.locator("#marks q")).to_have_count(2)
+        page.tap("#marks li:first-child button")
         page.tap("#scores label:nth-of-type(4)")
         page.tap("#save")
         page.wait_for_selector("#end:not([hidden])")
@@ -342,7 +346,7 @@ def test_adjudicating(tab, tmp_path):
         sync_api.expect(page.locator("#count")).to_contain_text("1 of 2 done · item 2")
         page.keyboard.press("2")
         page.keyboard.press("Control+Enter")
-        sync_api.expect(page.locator("#end")).to_contain_text("Nothing else waits")
+        sync_api.expect(page.locator("#end")).to_contain_text("Nothing waits for you now")
     given = read_people(run)["dora"].current.values()
     assert sorted((a.stage, a.score, len(a.spans)) for a in given) == [
         ("adjudicated", 2, 0), ("adjudicated", 4, 1)

@@ -168,6 +168,10 @@ def test_of_a_pair_each_person_sees_an_order_and_both_occur(tmp_path):
         }
         assert all(len(set(seen)) == 2 for seen in orders.values())
         assert orders["ana"] != orders["ben"]
+        assert (
+            ask(links["ana"], f"api/visit/{review.plan.items[0].id}")[1]["question"]
+            == "Is it good?"
+        )
         status, said = blind(
             links["ana"], review.plan.items[0].id, score=None, preferred="output 2"
         )

@@ -57,6 +57,7 @@ def test_disorders_are_those_of_pygamma(name):
     assert expected == pytest.approx(its_expected, abs=4 * error + 0.01)
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_live():
     pygamma = pytest.importorskip("pygamma_agreement")
     segment = pytest.importorskip("pyannote.core").Segment

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from glider.core.base import first_problem
 from glider.core.errors import GliderError, RunError, SetupError
 from glider.core.judgments import Judgment
+from glider.core.samples import Field, Sample
 from glider.review.answers import Answer, AnswerBook, Person, Stage, misfit
 from glider.review.disputes import Disputes
 from glider.review.items import ReviewItem
@@ -289,13 +290,18 @@ class _Review:
         judged = [field.name for field in item.sample.judged]
         if item.pair is not None:
             judged = shown_first(self._plan, person.name, item.id, item.pair)
-        labels = {field.name: field.name for field in item.sample.fields}
+        # Of a pair the question is asked of each output: "Is the output ...?"
+        asked = item.sample
+        if item.pair is not None and "output" not in {field.name for field in asked.told}:
+            one = Field(name="output", text="", role="judged")
+            asked = Sample(id=asked.id, fields=(*asked.told, one))
+        labels = {field.name: field.name for field in asked.fields}
         names = [*(field.name for field in item.sample.told), *judged]
         return {
             "content": item.content,
             "pair": item.is_pair,
             "title": item.criterion.heading,
-            "question": item.criterion.question_for(item.sample, labels),
+            "question": item.criterion.question_for(asked, labels),
             "levels": [
                 {"score": score, "text": text}
                 for score, text in item.criterion.rubric.levels.items()

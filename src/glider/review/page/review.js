@@ -25,6 +25,7 @@ let typedAt = 0;
 
 const SAID = ["yes", "partly", "no", "cannot tell"];
 const ASKED = [["reason_right", "Is the reason right?"], ["marks_right", "Are the marks right?"], ["score_right", "Is the score right?"]];
+const ASKED_OF_PAIR = [...ASKED.slice(0, 2), ["score_right", "Is the choice right?"]];
 
 function emptyAnswer() {
   return { score: null, preferred: null, spans: [], note: "", questions: {} };
@@ -122,6 +123,7 @@ function tell(text, waiting) {
 }
 
 function say(text) {
+  isMissing = false;
   $("message").textContent = text.charAt(0).toUpperCase() + text.slice(1);
   $("message").hidden = !text;
 }
@@ -131,6 +133,7 @@ const newId = () => crypto.randomUUID ? crypto.randomUUID() : Array.from(crypto.
 // ---- drafts: what is not yet saved survives a reload
 
 function keepDraft() {
+  if (isMissing) say("");
   if (item) keep("draft-" + item.visit, { content: item.content, own, verdict });
 }
 
@@ -167,7 +170,7 @@ async function open(number) {
   typed = "";
   wait(false);
   $("end").hidden = true;
-  $("item").hidden = false;
+  $("item").hidden = $("to-text").hidden = false;
   if (item.changed) say("The text has changed since you answered; your earlier answer is kept as history.");
   showMaterial();
   showForm();
@@ -185,11 +188,12 @@ function showMaterial() {
     const text = make("div", { className: "text", tabIndex: field.judged ? 0 : -1, dir: "auto" });
     text.append(document.createTextNode(field.text));
     text.dataset.field = field.name;
+    if (field.judged) text.addEventListener("click", tapWord);
     const section = make("section", { className: "field" + (field.judged ? " judged" : "") });
     if (!field.judged && field.text.length > 1200) {
       section.append(make("details", {}, make("summary", { textContent: field.name + " (" + field.text.length.toLocaleString() + " characters)" }), text));
     } else {
-      section.append(make("h2", { textContent: field.judged && state.asks_score ? field.name + " — judge this" : field.name }), text);
+      section.append(make("h2", { textContent: field.name + (field.judged && state.asks_score ? (item.pair ? " · compare" : " · judge this") : "") }), text);
     }
     if (field.judged && !item.fields.slice(0, n).some((f) => f.judged)) section.id = "judged";
     return section;
@@ -298,9 +302,9 @@ function showReveal(judgment) {
   const what = item.pair ? "preferred" : "score";
   const before = item.pair ? own.preferred : own.score;
   $("verdicts").replaceChildren(
-    ...ASKED.map(([name, text]) => make("fieldset", {}, make("legend", { textContent: text }), make("div", { className: "verdict" },
+    ...(item.pair ? ASKED_OF_PAIR : ASKED).map(([name, text]) => make("fieldset", {}, make("legend", { textContent: text }), make("div", { className: "verdict" },
       ...SAID.map((s) => choice(name, s, "", s, verdict[name] === s, (v) => { verdict[name] = v; }))))),
-    make("fieldset", {}, make("legend", { textContent: "Having read it, your score would be" }), make("div", { className: "verdict" },
+    make("fieldset", {}, make("legend", { textContent: item.pair ? "Having read it, you would choose" : "Having read it, your score would be" }), make("div", { className: "verdict" },
       ...now.map(([value, label]) => choice("now", String(value), label, value === before ? "(as before)" : "", verdict[what] === value, () => { verdict[what] = value; })))));
   paint();
 }
@@ -322,6 +326,8 @@ function paint() {
   const both = own.spans.flatMap((a) => said.filter((b) => a.field === b.field)
     .map((b) => ({ field: a.field, start: Math.max(a.start, b.start), end: Math.min(a.end, b.end) }))
     .filter((span) => span.start < span.end));
+  for (const legend of document.querySelectorAll(".legend")) legend.hidden = !said.length;
+  for (const mark of document.querySelectorAll(".legend .own, .legend .both")) mark.hidden = !own.spans.length;
   CSS.highlights.set("said", new Highlight(...ranges(said)));
   CSS.highlights.set("own", new Highlight(...ranges(own.spans)));
   CSS.highlights.set("both", new Highlight(...ranges(both)));
@@ -378,11 +384,39 @@ function moveWord(box, step, extend) {
   selection.addRange(range);
 }
 
+// A finger: a tap selects a word, the next tap reaches to another one, a third on a single word lets go.
+// Where a long press selects, that works too.
+let tapped = null;
+
+function tapWord(event) {
+  if (event.pointerType !== "touch" || shut()) return;
+  const box = event.currentTarget;
+  const found = document.caretPositionFromPoint
+    ? document.caretPositionFromPoint(event.clientX, event.clientY)
+    : document.caretRangeFromPoint(event.clientX, event.clientY);
+  const node = found && (found.offsetNode || found.startContainer);
+  if (node !== box.firstChild) return;
+  const at = Math.min(found.offset ?? found.startOffset, node.data.length - 1);
+  const word = [...new Intl.Segmenter(undefined, { granularity: "word" }).segment(node.data)].find((w) => at < w.index + w.segment.length);
+  if (!word || !word.isWordLike) return;
+  const here = { box, start: word.index, end: word.index + word.segment.length };
+  const from = tapped && tapped.box === box ? tapped : here;
+  const again = from !== here && from.start === here.start;
+  tapped = again ? null : from;
+  const selection = document.getSelection();
+  selection.removeAllRanges();
+  if (again) return;
+  const range = new Range();
+  range.setStart(node, Math.min(from.start, here.start));
+  range.setEnd(node, Math.max(from.end, here.end));
+  selection.addRange(range);
+}
+
 let pressed = null; // what was selected when a finger came down: some browsers drop it then
 
 function markSelection() {
   const found = shut() ? null : selected() || pressed;
-  pressed = null;
+  pressed = tapped = null;
   if (!found || !found.box.isConnected) return;
   const span = snapped(found);
   if (!has(own.spans, span)) own.spans.push(span);
@@ -445,7 +479,9 @@ async function saveVerdict() {
   if (item && item.visit === visit) await goOn();
 }
 
-function missing(text) { say(text); $("message").scrollIntoView({ block: "center" }); }
+let isMissing = false; // the message asks for something; it goes when anything is given
+
+function missing(text) { say(text); isMissing = true; $("message").scrollIntoView({ block: "center" }); }
 
 // A list that grows is asked for anew: of a queue, or of what people have come to disagree on.
 async function goOn() {
@@ -479,7 +515,7 @@ function showProgress() {
   $("who").textContent = state.person + (state.own_stage === "adjudicated" ? " (adjudicator)" : "");
   $("progress").max = state.visits.length || 1;
   $("progress").value = done;
-  $("count").textContent = done + " of " + state.visits.length + " done" + (at >= 0 ? " · item " + (at + 1) : "");
+  $("count").textContent = done + " of " + state.visits.length + " done" + (item ? " · item " + (at + 1) : "");
   $("back").disabled = at <= 0;
   $("next").disabled = at < 0 || at >= state.visits.length - 1;
   if (!$("items").hidden) showList();
@@ -508,11 +544,14 @@ function toggle(button, panel) {
 function showEnd() {
   $("item").hidden = true;
   $("end").hidden = false;
+  $("to-text").hidden = true;
+  $("end-title").textContent = state.grows ? "Nothing waits for you now" : "Thank you";
   $("end-text").textContent = state.grows
-    ? "Nothing else waits for you now. Load the page again to see whether there is more."
-    : "Every item has your answer. You can go back to any of them.";
+    ? "The next item comes by itself when there is one; this page asks every 20 seconds."
+    : "You have been through every item. You can go back to any of them.";
   at = state.visits.length;
   item = null;
+  if (state.grows) setTimeout(() => { if (!item) goOn(); }, 20000);
   wait(false);
   showProgress();
 }
@@ -586,6 +625,7 @@ $("list").addEventListener("click", () => { toggle($("list"), $("items")); if (!
 $("search").addEventListener("input", showList);
 $("note").addEventListener("input", () => { own.note = $("note").value; keepDraft(); });
 document.addEventListener("keydown", press);
+document.addEventListener("pointerdown", (event) => { if (!event.target.closest(".judged .text, #mark")) tapped = null; });
 document.addEventListener("selectionchange", () => { $("mark").disabled = !item || shut() || !selected(); });
 document.addEventListener("visibilitychange", () => {
   if (document.hidden) visible += performance.now() - opened; else opened = performance.now();
@@ -593,16 +633,21 @@ document.addEventListener("visibilitychange", () => {
 window.addEventListener("online", () => { if (state) send(); });
 setInterval(() => { if (state && unsent().length) send(); }, 5000);
 
+function sayClosed(text) {
+  $("closed").hidden = false;
+  say(text);
+}
+
 (async () => {
-  if (!token) return say("This link is not whole: it ends with # and a long word.");
+  if (!token) return sayClosed("This link is not whole: it ends with # and a long word.");
   try {
     state = await ask("api/state");
   } catch (error) {
-    say(error.status ? error.message : "The server cannot be reached. Is glider review still running?");
+    sayClosed(error.status ? error.message : "The server cannot be reached. Is glider review still running?");
     if (!error.status) setTimeout(() => location.reload(), 5000);
     return;
   }
-  $("nav").hidden = false;
+  $("nav").hidden = $("progress").hidden = false;
   await send();
   const first = state.visits.findIndex((visit) => visit.state === "open" || visit.state === "half");
   await open(first >= 0 ? first : state.visits.length);
