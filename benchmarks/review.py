@@ -1,7 +1,7 @@
 """`glider review` on labels that people gave elsewhere: people beside one another, and the judge.
 
-    python benchmarks/review.py --data FOLDER --work NEW_FOLDER
-    python benchmarks/review.py --data FOLDER --work NEW_FOLDER --model MODEL --items 300 --sets mqm
+    python benchmarks/review.py --data FOLDER --work FOLDER2     # again: goes on where it stopped
+    python benchmarks/review.py --data FOLDER --work FOLDER2 --model MODEL --items 300 --sets mqm
 
 GLIDER's paper had people score, mark and explain, and measured the judge against them. Here the
 people are those of published sets: their scores, marks and notes are taken in by `glider review
@@ -21,7 +21,6 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +68,8 @@ def seats(record: Record) -> list[Said]:
 
 
 def one_rater(record: Record) -> list[Said]:
-    spans = [(span["start"], span["end"]) for span in record["meta"].get("spans") or ()]
+    marked = record["meta"].get("spans") or ()  # an omission has no place in the text
+    spans = [(s["start"], s["end"]) for s in marked if None not in (s["start"], s["end"])]
     return [Said("rater", int(record["label"]), spans, record["rationale"] or "")]
 
 
@@ -148,21 +148,17 @@ def main() -> None:
     made.add_argument("--items", type=int, default=120, help="texts of each set")
     made.add_argument("--sets", nargs="*", default=[], help="parts of names [all]")
     args = made.parse_args()
-    args.work.mkdir(parents=True)
     names = [n for n in SETS if not args.sets or any(s.lower() in n.lower() for s in args.sets)]
     results: dict[str, Any] = {}
     reports: dict[str, ReviewReport] = {}
     for name in names:
-        started = time.monotonic()
         reports[name], left = replayed(SETS[name], args.work / SETS[name].file, args)
-        seconds = round(time.monotonic() - started, 1)
         whole = reports[name].model_dump(
             mode="json", exclude={"items", "each_person", "alternative"}
         )
-        results[name] = {"file": SETS[name].file, "seconds": seconds, "left_out": left,
-                         "report": whole}  # fmt: skip
-        print(f"{name}: {reports[name].answered} texts, {reports[name].answers} answers, "
-              f"{seconds} s {left or ''}", file=sys.stderr)  # fmt: skip
+        results[name] = {"file": SETS[name].file, "left_out": left, "report": whole}
+        print(f"{name}: {reports[name].answered} texts, {reports[name].answers} answers "
+              f"{left or ''}", file=sys.stderr)  # fmt: skip
     print(*tables(reports), sep="\n")
     print(save(args.out, "review", {"facts": facts(), "settings": settings(args), "sets": results}))
 
@@ -171,21 +167,25 @@ def replayed(one: ReplayedSet, work: Path, args: Any) -> tuple[ReviewReport, lis
     """Judge a draw of a set, take people's answers in, and report."""
     found = [record for record in records(args.data, one.file) if one.wanted(record)]
     chosen = random.Random(args.seed).sample(found, min(args.items, len(found)))
-    work.mkdir()
+    work.mkdir(parents=True, exist_ok=True)
     texts, run = work / "texts.jsonl", work / "run"
     texts.write_text("".join(json.dumps(row) + "\n" for row in rows_of(one, chosen)), "utf-8")
     if one.judged:
         words = ["judge", texts, "-c", "record", "--run", run, "-m", args.model]
-        subprocess.run(
-            [sys.executable, "-m", "glider.cli.main", *map(str, words)],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        words += ["--resume"] if run.exists() else []
+        if not (run / "summary.json").exists():
+            subprocess.run(
+                [sys.executable, "-m", "glider.cli.main", *map(str, words)],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
         kept = args.out / "runs" / f"review-{one.file}"
         kept.mkdir(parents=True, exist_ok=True)
-        for name in ("manifest.json", "summary.json"):
-            shutil.copy(run / name, kept / name)
-    else:
+        shutil.copy(run / "summary.json", kept)
+        manifest = json.loads((run / "manifest.json").read_text("utf-8"))
+        manifest["input_path"] = texts.name  # folders are the reader's own business
+        (kept / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
+    elif not run.exists():
         texts_run(texts, "record", run)
     _, _, left = import_answers(run, labels(one, chosen, work / "labels.csv"))
     return review_report(read_answered(run)), list(left)

@@ -315,33 +315,37 @@ def _until_kept(link, visit, content, id):
     raise AssertionError("the server did not come back")
 
 
-def _under_kills(tmp_path, *, n_items, names, pauses):
-    """People post all their answers while the server is killed after each of the pauses."""
+def _under_kills(tmp_path, *, n_items, names, kills):
+    """People post all their answers; the server is killed each time a share of them is kept."""
     run, port = graded_run(tmp_path / "run", n_items), free_port()
     flags = ("--annotators", ",".join(names), "--mode", "label")
+    kept = {name: [] for name in names}
+    working = []
+
+    def work(name, link, contents):
+        for visit in visits_of(link):
+            id = uuid.uuid4().hex
+            kept[name].append(_until_kept(link, visit["id"], contents[visit["id"]], id))
+
     with concurrent.futures.ThreadPoolExecutor(len(names)) as pool:
-        with process(run, *flags, port=port):
-            links = json.loads((run / "review/links.json").read_text())
-            links = {n: f"http://127.0.0.1:{port}/#{token}" for n, token in links.items()}
-            lists = {name: [v["id"] for v in visits_of(link)] for name, link in links.items()}
-            contents = {drawn.id: drawn.content for drawn in load_plan(run).items}
-
-            def work(name):
-                return [
-                    _until_kept(links[name], visit, contents[visit], uuid.uuid4().hex)
-                    for visit in lists[name]
-                ]
-
-            working = [pool.submit(work, name) for name in names]
-            time.sleep(pauses[0])
-        for pause in (*pauses[1:], None):  # the block's end kills it
+        for kill in range(1, kills + 2):  # the block's end kills it
             with process(run, *flags, port=port):
-                if pause is not None:
-                    time.sleep(pause)
-                else:
-                    kept = [done.result(900) for done in working]
+                if not working:
+                    tokens = json.loads((run / "review/links.json").read_text())
+                    contents = {drawn.id: drawn.content for drawn in load_plan(run).items}
+                    working = [
+                        pool.submit(work, name, f"http://127.0.0.1:{port}/#{token}", contents)
+                        for name, token in tokens.items()
+                    ]
+                wanted = len(names) * n_items * kill / (kills + 1)
+                end = time.monotonic() + 280
+                while sum(map(len, kept.values())) < wanted:
+                    assert time.monotonic() < end
+                    time.sleep(0.005)
+        for done in working:
+            done.result(30)
     people = read_people(run)
-    for name, ids in zip(names, kept, strict=True):
+    for name, ids in kept.items():
         assert people[name].ids == set(ids)
         assert set(people[name].history.values()) == {1}
         lines = (run / f"review/answers/{name}.jsonl").read_text().splitlines()
@@ -349,14 +353,14 @@ def _under_kills(tmp_path, *, n_items, names, pauses):
 
 
 def test_a_killed_server_loses_nothing_and_doubles_nothing(tmp_path):
-    _under_kills(tmp_path, n_items=40, names=["ana", "ben", "cem", "dora"], pauses=[0.15, 0.2])
+    _under_kills(tmp_path, n_items=40, names=["ana", "ben", "cem", "dora"], kills=2)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_twenty_people_on_a_thousand_items_and_twenty_kills(tmp_path):
     names = [f"person-{n}" for n in range(20)]
-    _under_kills(tmp_path, n_items=1000, names=names, pauses=[1.0] * 20)
+    _under_kills(tmp_path, n_items=1000, names=names, kills=20)
 
 
 @pytest.mark.slow

@@ -109,10 +109,9 @@ def run_items(run: Path) -> Iterator[tuple[int, ReviewItem]]:
     for row, outcome in outcomes(run):
         if isinstance(outcome, Failure) or row not in texts or outcome.task_id in seen:
             continue
-        criterion = asked.of(row, outcome)
-        if criterion is not None:
+        if (known := asked.of(row, outcome)) is not None:
             seen.add(outcome.task_id)
-            yield row, ReviewItem(texts[row], criterion, outcome)
+            yield row, ReviewItem(texts[row], known, outcome)
 
 
 def stratum_of(item: ReviewItem, by: str) -> str:

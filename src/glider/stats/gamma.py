@@ -19,7 +19,7 @@ that nobody marked adds nothing.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -131,12 +131,12 @@ def _costs(first: Floats, second: Floats) -> Floats:
     tied = (pairs.sum(axis=1) > 1).any(axis=1) | (pairs.sum(axis=2) > 1).any(axis=1)
     for text in np.flatnonzero(tied):
         total[text] = _best(saved[text])
-    return alone - total
+    costs: Floats = alone - total
+    return costs
 
 
 def _best(saved: Floats) -> float:
     from scipy.optimize import linear_sum_assignment
 
-    rows: Sequence[int]
     rows, columns = linear_sum_assignment(saved, maximize=True)
     return float(saved[rows, columns].sum())

@@ -265,7 +265,7 @@ const shut = () => Boolean(item && item.judgment && state.asks_score);
 
 function lock() {
   for (const input of document.querySelectorAll("#scores input, #more input, #note, #marks button")) input.disabled = shut();
-  for (const id of ["save", "mark", "how", "skip"]) $(id).hidden = shut();
+  for (const id of ["save", "mark", "undo", "how", "skip"]) $(id).hidden = shut();
   $("undo").disabled = !own.spans.length || shut();
 }
 
@@ -304,8 +304,8 @@ function showReveal(judgment) {
   $("verdicts").replaceChildren(
     ...(item.pair ? ASKED_OF_PAIR : ASKED).map(([name, text]) => make("fieldset", {}, make("legend", { textContent: text }), make("div", { className: "verdict" },
       ...SAID.map((s) => choice(name, s, "", s, verdict[name] === s, (v) => { verdict[name] = v; }))))),
-    make("fieldset", {}, make("legend", { textContent: item.pair ? "Having read it, you would choose" : "Having read it, your score would be" }), make("div", { className: "verdict" },
-      ...now.map(([value, label]) => choice("now", String(value), label, value === before ? "(as before)" : "", verdict[what] === value, () => { verdict[what] = value; })))));
+    make("fieldset", {}, make("legend", { textContent: (item.pair ? "Having read it, you would choose" : "Having read it, your score would be") + " (it was " + (before === "" ? "neither" : before) + ")" }), make("div", { className: "verdict" },
+      ...now.map(([value, label]) => choice("now", String(value), label, "", verdict[what] === value, () => { verdict[what] = value; })))));
   paint();
 }
 
