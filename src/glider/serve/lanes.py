@@ -274,6 +274,7 @@ class Lane:
         if self.waiting >= self.max_waiting:
             raise QueueFull
         ready: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._put_off(cost, place)
         due = None if left_s is None else now + left_s
         entry = _Waiting(place, next(self._numbers), cost, work, ready, now, estimate, due)
         heapq.heappush(self._queue, entry)
@@ -281,8 +282,8 @@ class Lane:
         try:
             return await asyncio.wait_for(ready, left_s)
         except TimeoutError as exc:
-            if estimate is not None:
-                self.margin.ended(estimate, self._clock() - now, self._clock())
+            if entry.estimate_s is not None:
+                self.margin.ended(entry.estimate_s, self._clock() - now, self._clock())
             raise TooLate(needed or left_s or 0.0, left_s or 0.0, admitted=True) from exc
         finally:
             if len(self._queue) > 2 * self.waiting + 16:
@@ -336,6 +337,14 @@ class Lane:
                     place = one.place
             before += one.cost
         return place
+
+    def _put_off(self, cost: float, place: float) -> None:
+        """Correct the estimates of those before which work of such a cost goes."""
+        if self.pace.per_s is None:
+            return
+        for one in self._queue:
+            if one.place > place and one.estimate_s is not None:
+                one.estimate_s += cost / self.pace.per_s
 
     def _start(self) -> None:
         """Send the judge as much as it can handle."""

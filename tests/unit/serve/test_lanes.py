@@ -222,6 +222,20 @@ def test_what_took_longer_than_estimated_narrows_what_is_admitted():
     assert run(told()) == pytest.approx(3.0)
 
 
+def test_to_be_overtaken_is_not_to_be_slow():
+    async def told():
+        desk = Desk()
+        lane = desk.lane(width=1, serial=True)
+        await paced(desk, lane, 1.0)
+        await asked(lane, work(), work("long ", 100))
+        for number in range(1, 6):
+            await asked(lane, work())
+            await desk.end(number, after=1.0)
+        return lane.margin.factor(desk.now)
+
+    assert run(told()) == 1.5
+
+
 @pytest.mark.parametrize(("left_s", "first"), [(7.0, "a long text"), (20.0, "a short one")])
 def test_nobody_goes_before_a_request_that_would_then_be_late(left_s, first):
     async def told():
