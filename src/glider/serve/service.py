@@ -28,12 +28,10 @@ from glider.serve.wires.ours import Verdict
 
 _WRITTEN_TOKENS = 250.0
 """Cost of an answer with reasons beyond reading the text, in input tokens."""
-_MEASURED = {
-    "input": "When do you open?",
-    "context": "Opening hours: 8:00 to 17:00, Monday to Saturday.",
-    "reference": "At eight.",
-    "output": "We open at nine in the morning and close at five, every day but Sunday.",
-}
+_INPUT = "When do you open?"
+_CONTEXT = "Opening hours: 8:00 to 17:00, Monday to Saturday."
+_REFERENCE = "At eight."
+_OUTPUT = "We open at nine in the morning and close at five, every day but Sunday."
 _AT_ONCE_TO_MEASURE = 2
 
 
@@ -101,9 +99,18 @@ class ServedJudge:
         numbers = itertools.count(1)
 
         def sample() -> JudgeTask:
-            # Numbers make the texts differ from their first words on, so that no cache has them.
-            texts = {name: f"{next(numbers)}. {text}" for name, text in _MEASURED.items()}
-            return JudgeTask(Sample.of(**texts, id="pace"), criterion)
+            def differing(text: str) -> str:
+                """Make a text differ from its first word on, so that no cache has it."""
+                return f"{next(numbers)}. {text}"
+
+            asked = Sample.of(
+                differing(_OUTPUT),
+                input=differing(_INPUT),
+                context=differing(_CONTEXT),
+                reference=differing(_REFERENCE),
+                id="pace",
+            )
+            return JudgeTask(asked, criterion)
 
         for lane in self.lanes.values():
             outcome = await lane.measure(sample, at_once=min(lane.width, _AT_ONCE_TO_MEASURE))
