@@ -17,6 +17,7 @@ from glider.gate.outcomes import N_SHOWN, Entry, OutcomeFigures
 from glider.report.summary import stored_summary
 from glider.stats.clustered import clustered_mean
 from glider.stats.estimates import Undefined
+from glider.store.manifest import NO_JUDGE
 from glider.store.run import AskedCriteria, load_manifest, outcomes, samples
 
 _PAIRED = ("mean_score", "normalized_mean", "pass_rate")
@@ -55,6 +56,11 @@ class RunFigures:
 class _Run:
     def __init__(self, path: Path, cluster: str | None = None) -> None:
         manifest = load_manifest(path)
+        if manifest.judge == NO_JUDGE:
+            raise RunError(
+                f"{path} has no judge, so no outcomes to check",
+                hint=f"glider review report {path} shows what people say",
+            )
         if not stored_summary(path).get("finished"):
             raise RunError(
                 f"{path} is incomplete: its figures would not cover the whole run",

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from glider.core.base import first_problem
 from glider.core.errors import DataError, SetupError, UnknownName
 from glider.data import yaml_files
-from glider.review.items import NO_JUDGE, ReviewItem, draw, run_items
+from glider.review.items import ReviewItem, draw, run_items
 from glider.review.plan import (
     FOLDER,
     REJECTED_QUESTIONS,
@@ -25,6 +25,7 @@ from glider.review.plan import (
     save_plan,
 )
 from glider.review.settings import ReviewSettings, share_of
+from glider.store.manifest import NO_JUDGE
 from glider.store.run import load_manifest
 
 _STRATA = ("score", "criterion", "doubt", "worth")

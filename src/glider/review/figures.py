@@ -15,12 +15,12 @@ from glider.review.alternative import EPSILON
 from glider.review.answered import Answered
 from glider.review.answers import Answer
 from glider.review.beside import alternative, beside, settled
-from glider.review.items import NO_JUDGE
 from glider.review.panel import Panel, ends_of
 from glider.review.persons import person_report
 from glider.review.pull import pull
 from glider.review.results import AnsweredRecord, ReviewFigure, ReviewReport
 from glider.review.verdicts import VERDICTS, mean_agreement, questions, verdicts
+from glider.store.manifest import NO_JUDGE
 from glider.store.run import load_manifest
 
 

@@ -21,9 +21,10 @@ from glider.review.answers import (
 )
 from glider.review.begin import Review, begin, load_review
 from glider.review.foreign import given_answers
-from glider.review.items import NO_JUDGE, ReviewItem
+from glider.review.items import ReviewItem
 from glider.review.plan import FOLDER, Question, load_plan, save_plan
 from glider.review.settings import ReviewSettings
+from glider.store.manifest import NO_JUDGE
 from glider.store.run import load_manifest
 
 

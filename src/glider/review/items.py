@@ -19,10 +19,8 @@ from glider.core.errors import DataError
 from glider.core.judgments import Comparison, Failure, Judgment, Step
 from glider.core.samples import Sample
 from glider.core.tasks import JudgeTask, pair_id
+from glider.store.manifest import NO_JUDGE
 from glider.store.run import AskedCriteria, load_manifest, outcomes, samples
-
-NO_JUDGE = "no judge"
-"""What the manifest of a run calls its judge where there is none, only texts for people."""
 
 REJECTED = "rejected judgment"
 """Name of the step that holds a wrong judgment of the same text, where data was made with one."""

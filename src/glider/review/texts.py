@@ -16,8 +16,7 @@ from glider.data.own_criteria import criterion_of
 from glider.data.rows import BadRow, content_hash_of, sampled
 from glider.data.settings import RowSettings
 from glider.data.table import OWN_CRITERION, open_table
-from glider.review.items import NO_JUDGE
-from glider.store.manifest import Manifest
+from glider.store.manifest import NO_JUDGE, Manifest
 from glider.store.run import RunFolder
 
 

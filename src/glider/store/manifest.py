@@ -16,6 +16,8 @@ from glider._version import __version__
 from glider.core.base import Frozen
 from glider.core.errors import RunError, UnknownSchemaVersion
 
+NO_JUDGE = "no judge"
+"""Judge of a run of texts that people are to label."""
 _LIBRARIES = ("xllamacpp", "llguidance", "torch", "transformers", "aiohttp", "pydantic")
 _WHERE_AND_WHEN = {"run_id", "created_at", "input_path", "libraries", "python"}
 """Keys that may differ between a run and its continuation."""

@@ -143,6 +143,9 @@ def test_what_does_not_go_without_a_judge(tmp_path):
             begun(tmp_path / "run", **settings)
     with pytest.raises(RunError, match="not empty"):
         texts_run(texts, CRITERION, tmp_path / "run")
+    gate = glider("gate", "run", "--check", "mean_score >= 1", cwd=tmp_path)
+    assert gate.returncode == 3
+    assert "run has no judge" in gate.stderr and "glider review report run" in gate.stderr
     texts.write_text('{"output": "a"}\n{"outp')
     with pytest.raises(BadRecord, match="jsonl:2"):
         texts_run(texts, CRITERION, tmp_path / "other")
