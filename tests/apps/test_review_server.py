@@ -288,7 +288,9 @@ def test_the_command_says_what_is_wrong_in_one_message(tmp_path):
 
 def test_a_port_in_use_and_a_clean_end(tmp_path):
     run, port = graded_run(tmp_path / "run", 3), free_port()
-    with process(run, "--annotators", "ana,ben", port=port) as (started, first):
+    given = tmp_path / "labels.csv"
+    given.write_text("sample_id,person,score\ns1,ana,2\ns2,cem,4\n")
+    with process(run, "--annotators", "ana,ben", "--from", given, port=port) as (started, first):
         assert first.startswith(f"ana\thttp://127.0.0.1:{port}/#")
         other = graded_run(tmp_path / "other", 3)
         ended = glider("review", other, "--annotators", "a", "--port", port, cwd=tmp_path)
@@ -299,6 +301,10 @@ def test_a_port_in_use_and_a_clean_end(tmp_path):
         assert started.wait(20) == 0
         told = started.stderr.read()
         assert "Traceback" not in told and "answers are in" in told
+        assert "2 answers taken" in told
+    answers = run / "review/answers"
+    assert '"score":2' in (answers / "ana.jsonl").read_text()
+    assert '"score":4' in (answers / "cem.jsonl").read_text()
 
 
 def _until_kept(link, visit, content, id):

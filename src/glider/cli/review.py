@@ -48,7 +48,15 @@ def _group() -> None:
 
 @review.command(cls=Command)
 @from_flags
-def start(run: Path = _RUN, *, settings: ReviewSettings, server: ServerSettings) -> None:
+def start(
+    run: Path = _RUN,
+    *,
+    given: Path = typer.Option(
+        None, "--from", metavar="FILE", help="Take answers of this file first, as `import` does."
+    ),
+    settings: ReviewSettings,
+    server: ServerSettings,
+) -> None:
     """Serve a page on which people judge, blind, and then say what they think of the judge.
 
     Prints one link for each person. Ctrl-C ends it; the same command goes on. Of a folder of
@@ -63,6 +71,8 @@ def start(run: Path = _RUN, *, settings: ReviewSettings, server: ServerSettings)
     reviewed = reviewable(run)
     if reviewed != run and settings.mode is None:
         settings = replace(settings, mode="synth")
+    if given is not None:
+        _take(reviewed, given)
     found = begin(reviewed, settings)
     for note in found.notes:
         say("note:", note)
@@ -174,10 +184,15 @@ def import_(
     ),
 ) -> None:
     """Take answers that were given elsewhere; a review is begun with them if there is none."""
-    from glider.review.imports import import_answers
     from glider.synth.people import reviewable
 
-    taken, known, left = import_answers(reviewable(run), file)
+    _take(reviewable(run), file)
+
+
+def _take(run: Path, file: Path) -> None:
+    from glider.review.imports import import_answers
+
+    taken, known, left = import_answers(run, file)
     say(f"{taken} answers taken, {known} were there already")
     for line in left:
         say("note:", line)
