@@ -51,7 +51,7 @@ def main() -> None:
     with_data(made)
     made.add_argument("--sets", nargs="+", default=["saf_short_answers", "semeval2013_answers"])
     made.add_argument("--seconds", type=float, default=30.0, help="of load, each time")
-    made.add_argument("--deadline-ms", type=int, default=1000)
+    made.add_argument("--deadline-ms", type=int, default=2000)
     made.add_argument("--llama", action="store_true", help="llama.cpp's server beside it")
     args = made.parse_args()
     runs = [run for rep in range(args.reps) for run in asyncio.run(measured(args, rep))]
