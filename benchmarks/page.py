@@ -105,6 +105,8 @@ def _runs() -> str:
         "|---|---|--:|--:|--:|--:|--:|",
     ]
     for folder in sorted((RESULTS / "runs").iterdir()):
+        if folder.name.startswith("review-"):
+            continue  # of docs/review.md: their speed was not the question
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
         summary = json.loads((folder / "summary.json").read_text("utf-8"))
         placed: dict[str, int] = {}
