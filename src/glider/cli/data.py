@@ -78,7 +78,7 @@ def _preferences(
     from glider.corpus.own_preferences import make_preferences
 
     others = [one.name for one in fields(settings) if one.name not in _OF_PREFERENCES]
-    if recipe or any(getattr(settings, name) for name in others):
+    if recipe or any(getattr(settings, name) not in (None, ()) for name in others):
         raise SetupError(
             "--preferences makes a folder of its own; only --format, --order, --dev and --seed go "
             "with it",

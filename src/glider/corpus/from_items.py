@@ -93,6 +93,7 @@ def example_of(
     copy: int = 0,
     soft: bool = True,
     marks: bool = False,
+    highlights: bool = True,
 ) -> Example:
     """Make the example for an item.
 
@@ -105,6 +106,8 @@ def example_of(
         soft: keep the distribution over levels; False keeps only the nearest level.
         marks: if people highlighted passages but wrote no usable reason, give score and quotes and
             leave the answer open after them; for formats that put the reason last.
+        highlights: False writes no quotes, and changes nothing else: an example that needs a quote
+            to have its reason still needs one.
 
     Raises:
         Unusable: no example can be made of the item.
@@ -125,7 +128,13 @@ def example_of(
         except Unclear as exc:
             if format.bare() is None:
                 raise Unusable(f"its reason {exc}") from None
-    only_marks = marks and reason is None and bool(item.spans) and not format.reasons_before_score
+    only_marks = (
+        highlights
+        and marks
+        and reason is None
+        and bool(item.spans)
+        and not format.reasons_before_score
+    )
     used = format if reason is not None or only_marks else format.bare()
     if used is None:
         raise Unusable(f"no reason, which the format {format.name} always writes")
@@ -133,7 +142,7 @@ def example_of(
         prompt = used.render(task)
     except (TaskError, SetupError) as exc:
         raise Unusable(f"cannot be asked in the format {format.name} ({exc.code})") from exc
-    phrases = phrases_of(item, task, used) if used.explains else ()
+    phrases = phrases_of(item, task, used) if highlights and used.explains else ()
     written = _UNWRITTEN if only_marks else reason
     target = used.target(Reading(score=score, reasoning=written, phrases=phrases), task)
     # Cut before the space: it belongs to the word that would follow.

@@ -168,6 +168,7 @@ def _examples(
                     copy=one.copy,
                     soft=settings.soft,
                     marks=settings.marks,
+                    highlights=settings.highlights,
                 )
                 for swapped in orders
             ]

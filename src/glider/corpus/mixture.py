@@ -56,6 +56,9 @@ class Mixture(Frozen):
     """Maximum uses of one reason within a set; further items get a bare score."""
     marks: bool = False
     """Train on score and quotes if people highlighted passages but wrote no usable reason."""
+    highlights: bool = True
+    """False: the same examples, their answers without quotes, as in GLIDER's ablation. A format
+    whose grammar requires quotes still serves them; compare scores."""
     derived: DerivedPairs = DerivedPairs()
     """Training pairs made from single outputs, in addition to the limits of shares and sizes."""
     both_orders: bool = True

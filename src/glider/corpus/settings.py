@@ -58,6 +58,9 @@ class DataSettings:
         Flag("Prompt format: nano, glider, prometheus, flow-judge, chat-json [nano].", _MADE),
     ] = None
     order: Annotated[str | None, Flag("score-first or reason-first (nano only).", _MADE)] = None
+    highlights: Annotated[
+        bool | None, Flag("Write quotes in the answers; off: the same answers without.", _MADE)
+    ] = None
     size: Annotated[int | None, Flag("Training items in total.", _MADE, min=1)] = None
     max_prompt_tokens: Annotated[int | None, Flag("Longest prompt, in tokens.", _MADE, min=64)] = (
         None
@@ -89,7 +92,7 @@ class DataSettings:
 
         recipe = self.recipe
         written = mapping(read_text(recipe), str(recipe)) if recipe else {}
-        keys = ("format", "order", "size", "max_prompt_tokens", "dev", "seed")
+        keys = ("format", "order", "highlights", "size", "max_prompt_tokens", "dev", "seed")
         given = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
         try:
             return Mixture.model_validate({**written, **given})

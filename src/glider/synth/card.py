@@ -32,7 +32,7 @@ def data_card(manifest: Mapping[str, Any], funnel: Funnel, said: ReviewReport | 
         f"- Read blind by: {', '.join(made['verifiers']) or 'nobody'}",
         f"- Made: {made['created_at']} by Glider {made['glider']}; seed {made['plan'].get('seed')}",
         f"- {manifest['labelled']} labelled records; {manifest['pairs']} pairs in the format "
-        f"{manifest['format']}",
+        f"{manifest['format']}{'' if manifest['highlights'] else ', without quotes'}",
         f"- {len(funnel.domains)} domains, {len(funnel.criteria)} criteria; {tokens} tokens for "
         "each kept record",
         f"- Verdicts of people: {who_looked(said) if said else 'none yet'}",

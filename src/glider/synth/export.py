@@ -101,7 +101,7 @@ def export_synthesis(
                 _write(file, labelled_record(record, place, manifest))
                 counts["of pairs" if record.draw.kind == "pair" else "of one"] += 1
                 try:
-                    pair = preference(record, text, format)
+                    pair = preference(record, text, format, highlights=settings.highlights)
                 except (Unclear, TaskError) as exc:
                     unpaired[str(exc)] += 1
                     continue
@@ -119,6 +119,7 @@ def export_synthesis(
             "version": 1,
             "synthesis": manifest.model_dump(mode="json"),
             "format": format.id,
+            "highlights": settings.highlights,
             "labelled": counts["labelled"],
             "pairs": counts["pairs"],
             "left_out": dict(left_out),
@@ -220,8 +221,13 @@ def _suffix(record: SynthRecord, place: int) -> str:
     return "-twin" if place else ""
 
 
-def preference(record: SynthRecord, text: Text, format: Format) -> dict[str, Any]:
+def preference(
+    record: SynthRecord, text: Text, format: Format, *, highlights: bool = True
+) -> dict[str, Any]:
     """Return prompt, chosen and rejected answer.
+
+    Args:
+        highlights: False writes no quotes into the answers, and changes nothing else.
 
     Raises:
         Unclear: a reason has no sentence that is allowed in an answer of this format.
@@ -230,7 +236,8 @@ def preference(record: SynthRecord, text: Text, format: Format) -> dict[str, Any
     task = task_of(record, text)
     prompt = format.render(task)
     chosen, rejected = (
-        _answer(judged, task, record, format) for judged in (text.right, text.wrong)
+        _answer(judged, task, record, format, highlights=highlights)
+        for judged in (text.right, text.wrong)
     )
     return {
         "prompt": [{"role": m.role, "content": m.content} for m in prompt.messages],
@@ -244,7 +251,9 @@ def preference(record: SynthRecord, text: Text, format: Format) -> dict[str, Any
     }
 
 
-def _answer(judged: Judged, task: JudgeTask, record: SynthRecord, format: Format) -> str:
+def _answer(
+    judged: Judged, task: JudgeTask, record: SynthRecord, format: Format, *, highlights: bool
+) -> str:
     rubric = task.criterion.rubric
     shown = format.shown(task)
     quotes = [
@@ -264,7 +273,8 @@ def _answer(judged: Judged, task: JudgeTask, record: SynthRecord, format: Format
             words=format.reason_words,
         ),
     )
-    reading = Reading(score=judged.score, reasoning=reason, phrases=tuple(phrases[:MAX_QUOTES]))
+    written = tuple(phrases[:MAX_QUOTES]) if highlights else ()
+    reading = Reading(score=judged.score, reasoning=reason, phrases=written)
     return format.target(reading, task)
 
 

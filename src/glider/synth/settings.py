@@ -194,5 +194,8 @@ class SynthExportSettings(CurationSettings):
         str, Flag("Of the pairs to train on: nano, glider, prometheus, ...", _PAIRS)
     ] = "nano"
     order: Annotated[str | None, Flag("score-first or reason-first (nano).", _PAIRS)] = None
+    highlights: Annotated[
+        bool, Flag("Write quotes in the pairs; off: the same pairs without.", _PAIRS)
+    ] = True
     people: Annotated[int, Flag("Records for people to check, drawn.", _KEPT, min=0)] = 100
     seed: Annotated[int, Flag("Of every draw.", _KEPT)] = 0

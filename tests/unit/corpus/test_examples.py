@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 from unit.corpus.cases import CRITERION, item, labelled, pair
@@ -167,6 +168,24 @@ def test_marked_places_alone_leave_the_answer_open():
     made = example_of(one, NANO, SET, marks=True)
     assert made.completion == "2\nQuotes:\n- in Rome, Italy, near\nReason:" and not made.whole
     assert example_of(one, NANO, SET).completion == "2"
+
+
+@pytest.mark.parametrize("name", ["nano", "glider", "prometheus", "flow-judge", "chat-json"])
+def test_without_highlights_nothing_but_the_quotes_is_gone(name):
+    form, one = make_format(name), item(2, reason=REASON)
+    full, without = (example_of(one, form, SET, highlights=h) for h in (True, False))
+    task = task_of(one)
+    readings = [form.read(made.opening + made.completion, task) for made in (full, without)]
+    assert readings[1] == replace(readings[0], phrases=())
+    assert without == full.model_copy(update={"completion": without.completion})
+    if form.bare() is not None:
+        mute = item(2, reason=REASON, output="Rain is water that falls. " * 9)
+        assert example_of(mute, form, SET, highlights=False) == example_of(mute, form, SET)
+        marked = item(2, output=OUTPUT, spans=[(46, 50)])
+        assert (
+            example_of(marked, form, SET, marks=True, highlights=False).completion.count("Rome")
+            == 0
+        )
 
 
 def test_a_reason_about_a_hidden_text_is_not_used():

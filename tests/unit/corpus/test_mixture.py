@@ -204,6 +204,23 @@ def test_reasons_are_limited_in_share_and_repetition(tmp_path):
     assert sum(e.whole for e in few.train) == 10
 
 
+def test_without_highlights_the_files_hold_the_same_examples(tmp_path):
+    reason = lambda n: f'It says "{text(n)[:30]}" of {WORDS[n % 10]} and no more.'  # noqa: E731
+    chosen = [
+        source(tmp_path, "one", rows(60, rationale=reason)),
+        source(tmp_path, "two", pairs(20)),
+    ]
+    full, without = (
+        made(chosen, augment=Augment(paraphrase=0.5), highlights=h) for h in (True, False)
+    )
+    for ours, theirs in zip((*full.train, *full.dev), (*without.train, *without.dev), strict=True):
+        assert ours.model_copy(update={"completion": ""}) == theirs.model_copy(
+            update={"completion": ""}
+        )
+    quoted = [sum("\n- " in e.completion for e in mixed.train) for mixed in (full, without)]
+    assert quoted[0] > 30 and quoted[1] == 0
+
+
 def test_long_prompts_are_left_out(tmp_path):
     records = rows(40, context=lambda n: "long " * 900 if n < 10 else "short")
     found = made([source(tmp_path, "one", records)], dev=0, max_prompt_tokens=400)

@@ -96,6 +96,17 @@ def test_what_was_kept_is_taken_by_data_bench_and_preferences(made, server):
     assert len(pairs) > len(kept) / 2
     assert all(p["chosen"] != p["rejected"] and p["prompt"][-1]["role"] == "user" for p in pairs)
     assert all(p["chosen"][0]["content"].startswith("Score: ") for p in pairs)
+    words = ("--people", 5, "--no-highlights", "--json")
+    plain = glider("synth", "export", "run", "--out", "plain", *words, cwd=folder)
+    assert plain.returncode == 0, plain.stderr
+    without = lines(folder / "plain/preferences.jsonl.gz")
+    assert [p["prompt"] for p in without] == [p["prompt"] for p in pairs]
+    for one, full in zip(without, pairs, strict=True):
+        for answer in ("chosen", "rejected"):
+            bare, quoting = (each[answer][0]["content"] for each in (one, full))
+            assert "\n- " in quoting
+            assert bare == re.sub(r"Quotes:\n(- .*\n)+", "Quotes: none\n", quoting)
+    assert "without quotes" in (folder / "plain/card.md").read_text()
     people = lines(folder / "out/check.jsonl")
     assert len(people) == 5
     assert set(people[0]["verdicts"].values()) == {None}
