@@ -92,11 +92,11 @@ def test_of_requests_of_which_three_in_ten_are_bad_each_ends_once(tmp_path, n):
             await asyncio.gather(*(ask() for _ in range(48)))
             service = client.server.service
             for _ in range(200):
-                if not service.asking:
+                if not service.in_progress:
                     break
                 await asyncio.sleep(0.02)
             lanes = service.serving.lanes.values()
-            left = (len(service.asking), [lane.idle for lane in lanes])
+            left = (len(service.in_progress), [lane.idle for lane in lanes])
             return found, verdicts, left, (await client.get("/metrics", headers=KEY))[1]
 
     found, verdicts, (asking, idle), page = run(told())
@@ -172,7 +172,7 @@ def test_clients_that_go_at_any_stage_leave_nothing_behind():
                     await asyncio.sleep(0.05)
                     writer.transport.abort() if how == "abort" else writer.close()
             for _ in range(400):
-                left = (len(service.asking), service.streams, len(service.silent))
+                left = (len(service.in_progress), service.streams, len(service.silent))
                 idle = all(lane.idle for lane in service.serving.lanes.values())
                 if left == (0, 0, 0) and idle:
                     break

@@ -12,9 +12,10 @@ from aiohttp import web
 from glider.core.errors import GliderError, RunError, SetupError
 from glider.data.library import load_criterion
 from glider.judging.settings import ModelSettings, Progress
-from glider.serve.app import Service, make_app
+from glider.serve.app import make_app
 from glider.serve.keys import Keys
 from glider.serve.limits import check_limits
+from glider.serve.requests import Service
 from glider.serve.service import ServedJudge, Serving
 from glider.serve.settings import Config, ServeSettings
 

@@ -1,0 +1,1 @@
+"""Handlers: `judging` in our own shapes, `foreign` in those of other tools, `stream`, `state`."""
