@@ -4,22 +4,23 @@ RewardBench, RewardBench 2 and M-RewardBench: `prompt`, `chosen` and `rejected` 
 lists; each rejected text is paired with the first chosen one), `subset` or `category`.
 JudgeBench: `question`, `response_A`, `response_B`, `label` (A>B or B>A). LLM-AggreFact: `doc`,
 `claim`, `label` (1: supported). HaluBench: `passage`, `question`, `answer`, `label` (PASS or FAIL).
+HHH: `input`, `targets` with two `choices` and `labels` (1: the better). AlpacaFarm: `instruction`,
+`input`, `output_1`, `output_2`, `preference` (1 or 2). Summaries with human feedback: `info` with a
+`post` or an `article`, `summary` with `text` and `axes` (1 to 7 each), `worker`; one rating of one
+person is one item.
 
 If the better text always comes first, a hash of the pair's id decides the order, so that a judge
 does not profit from position bias.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glider.core.base import content_hash
-from glider.core.errors import DataError
-from glider.data.rows import BadRow, Row, open_rows
 from glider.gold.items import LoadedSet
-from glider.gold.records import read
+from glider.gold.records import read, rows_of_files
 
 if TYPE_CHECKING:
     from glider.gold.sets import LabelledSet
@@ -47,25 +48,25 @@ def read_halubench(labelled: "LabelledSet", path: Path) -> LoadedSet:
     return _read(labelled, path, _halubench)
 
 
+def read_hhh(labelled: "LabelledSet", path: Path) -> LoadedSet:
+    """Read the pairs of HHH alignment."""
+    return _read(labelled, path, _hhh)
+
+
+def read_alpacafarm(labelled: "LabelledSet", path: Path) -> LoadedSet:
+    """Read AlpacaFarm's pairs."""
+    return _read(labelled, path, _alpacafarm)
+
+
+def read_summary_axes(labelled: "LabelledSet", path: Path) -> LoadedSet:
+    """Read the ratings of summaries with human feedback."""
+    return _read(labelled, path, _summary_axes)
+
+
 def _read(
     labelled: "LabelledSet", path: Path, shape: Callable[[Mapping[str, Any]], list[Record]]
 ) -> LoadedSet:
-    return read(labelled, path, shape=shape, rows=_rows(labelled, path))
-
-
-def _rows(labelled: "LabelledSet", folder: Path) -> Iterable[Row | BadRow]:
-    """Return the rows of all files of the set.
-
-    Raises:
-        DataError: none of the files exists.
-    """
-    files = sorted({file for pattern in labelled.files for file in folder.glob(pattern)})
-    if not files:
-        raise DataError(
-            f"set {labelled.name!r}: the folder has no {' or '.join(labelled.files)}",
-            path=str(folder),
-        )
-    return chain.from_iterable(map(open_rows, files))
+    return read(labelled, path, shape=shape, rows=rows_of_files(labelled, path))
 
 
 def _preferences(labelled: "LabelledSet", row: Mapping[str, Any]) -> list[Record]:
@@ -121,6 +122,47 @@ def _halubench(row: Mapping[str, Any]) -> list[Record]:
     ]  # fmt: skip
 
 
+def _hhh(row: Mapping[str, Any]) -> list[Record]:
+    targets = row.get("targets")
+    match targets:
+        case {"choices": [a, b], "labels": [1, 0]}:
+            better, worse = a, b
+        case {"choices": [a, b], "labels": [0, 1]}:
+            better, worse = b, a
+        case _:
+            return []
+    # The split that a row is of is told by its folder alone, and the texts are of one split.
+    name = content_hash([row.get("input"), better, worse])
+    return [_pair(name, row.get("input"), better, worse)]
+
+
+def _alpacafarm(row: Mapping[str, Any]) -> list[Record]:
+    asked = [str(row.get(key) or "").strip() for key in ("instruction", "input")]
+    outputs = [row.get("output_1"), row.get("output_2")]
+    label = {"1": 0, "2": 1}.get(str(row.get("preference")).strip())
+    prompt = "\n\n".join(text for text in asked if text)
+    return [
+        {"id": content_hash([prompt, *outputs]), "input": prompt, "outputs": outputs,
+         "label": label}
+    ]  # fmt: skip
+
+
+def _summary_axes(row: Mapping[str, Any]) -> list[Record]:
+    info, summary = row.get("info") or {}, row.get("summary") or {}
+    told = (info.get("title"), info.get("post") or info.get("article"))
+    shown = {
+        "context": "\n\n".join(text for text in told if text), "output": summary.get("text"),
+    }  # fmt: skip
+    name = content_hash([*shown.values(), row.get("worker")])
+    return [
+        {**shown, "id": name, "criterion": {"name": axis, "description": axis}, "label": label,
+         "scale": [1, 7]}
+        for axis, label in (summary.get("axes") or {}).items()
+        if axis in _AXES and label is not None
+    ]  # fmt: skip
+
+
+_AXES = ("overall", "accuracy", "coverage", "coherence")
 _SHORT = {
     "arb": "ar", "ces": "cs", "deu": "de", "ell": "el", "eng": "en", "fra": "fr", "heb": "he",
     "hin": "hi", "ind": "id", "ita": "it", "jpn": "ja", "kor": "ko", "nld": "nl", "pes": "fa",

@@ -28,7 +28,7 @@ from glider.core.base import content_hash
 from glider.core.errors import DataError, UnknownName
 from glider.data.rows import open_rows, peeked
 from glider.gold.items import LoadedSet
-from glider.gold.records import read
+from glider.gold.records import read, rows_of_files
 from glider.gold.sets import OWN, LabelledSet, own_name
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ def read_helpsteer(labelled: LabelledSet, path: Path) -> LoadedSet:
 
 
 def _read(labelled: LabelledSet, path: Path, shape: "Shape") -> LoadedSet:
-    return read(labelled, path, shape=shape)
+    rows = rows_of_files(labelled, path) if labelled.files else None
+    return read(labelled, path, shape=shape, rows=rows)
 
 
 def _value(row: Mapping[str, Any], name: str) -> Any:

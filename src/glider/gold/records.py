@@ -15,12 +15,13 @@ A user's own file may use the column names of other tools for its texts (`data.p
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glider.core.base import content_hash
 from glider.core.criteria import Criterion
-from glider.core.errors import BadRecord, CriterionError, SetupError
+from glider.core.errors import BadRecord, CriterionError, DataError, SetupError
 from glider.core.judgments import Span
 from glider.core.samples import Sample
 from glider.data.clusters import ALONE, Clusters
@@ -28,7 +29,7 @@ from glider.data.columns import Columns, sample_from, start_of, value_at
 from glider.data.labels import label_of, scale_of
 from glider.data.own_criteria import criterion_of
 from glider.data.presets import PRESETS, columns_for, use_of
-from glider.data.rows import BadRow, Row, peeked
+from glider.data.rows import BadRow, Row, open_rows, peeked
 from glider.data.values import Unfit
 from glider.gold.items import OWN, Item, LoadedSet, Notes
 from glider.gold.source import open_labels
@@ -105,6 +106,21 @@ def read(
         items, note = _clustered(items, labelled.cluster)
         told = (*told, note) if note else told
     return LoadedSet(_apart_by_scale(items), told)
+
+
+def rows_of_files(labelled: "LabelledSet", folder: Path) -> Iterable[Row | BadRow]:
+    """Return the rows of all files of a set that names them.
+
+    Raises:
+        DataError: none of the files exists.
+    """
+    files = sorted({file for pattern in labelled.files for file in folder.glob(pattern)})
+    if not files:
+        raise DataError(
+            f"set {labelled.name!r}: the folder has no {' or '.join(labelled.files)}",
+            path=str(folder),
+        )
+    return chain.from_iterable(map(open_rows, files))
 
 
 def _own_columns(first: Row | None, labelled: "LabelledSet") -> tuple[Columns, str]:

@@ -39,6 +39,9 @@ READERS: Registry[Callable[["LabelledSet", Path], LoadedSet]] = Registry(
         "judgebench": "glider.gold.field:read_judgebench",
         "aggrefact": "glider.gold.field:read_aggrefact",
         "halubench": "glider.gold.field:read_halubench",
+        "hhh": "glider.gold.field:read_hhh",
+        "alpacafarm": "glider.gold.field:read_alpacafarm",
+        "summary-axes": "glider.gold.field:read_summary_axes",
     },
 )
 
@@ -60,6 +63,8 @@ class LabelledSet(Frozen):
     """Name of a file (or, for a hub data set, folder or `folder::split`) in the data folder."""
     hub: str = ""
     """Hugging Face data set to fetch it from: `owner/name`."""
+    revision: str = ""
+    """Branch of the hub data set; default: its main one."""
     files: tuple[str, ...] = ()
     """Patterns of the files to fetch and read from a hub data set; default: all."""
     collection: str = ""
@@ -134,8 +139,9 @@ class LabelledSet(Frozen):
         if not (folder / name).exists():
             hint = f"the data folder has no {name}"
             if self.hub:
+                branch = f"--revision {shlex.quote(self.revision)} " if self.revision else ""
                 hint += (
-                    f"; fetch it there with: hf download {self.hub} --repo-type dataset "
+                    f"; fetch it there with: hf download {self.hub} --repo-type dataset {branch}"
                     f"--local-dir {shlex.quote(str(folder / name))}"
                 )
             raise DataError(f"set {self.name!r}: its data is not there", hint=hint)

@@ -97,6 +97,7 @@ def fetch(labelled: "LabelledSet", folder: Path) -> Path:
         snapshot_download(
             labelled.hub,
             repo_type="dataset",
+            revision=labelled.revision or None,
             local_dir=target,
             allow_patterns=list(labelled.files) or None,
         )

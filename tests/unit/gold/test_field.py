@@ -1,5 +1,6 @@
 """The field's tables as they lie on the hub: columns, files, order, and what is left out."""
 
+import gzip
 import json
 
 import pyarrow as pa
@@ -113,10 +114,64 @@ def test_claims_and_answers_are_classes_by_document(tmp_path, name, row, labels)
     assert len({i.cluster for i in items}) == 1
 
 
+def test_hhh_names_the_better_choice_by_its_label(tmp_path):
+    one = load_set("hhh_alignment_hub")
+    for n, (split, labels) in enumerate({"harmless": [1, 0], "honest": [0, 1]}.items()):
+        choices = [f"right {n}", f"wrong {n}"] if labels[0] else [f"wrong {n}", f"right {n}"]
+        row = {"input": f"Ask {n}?", "targets": {"choices": choices, "labels": labels}}
+        parquet(tmp_path / one.data / split / "test/0000.parquet", [row])
+    items = one.load(tmp_path).items
+    assert [better(i) for i in items] == ["right 0", "right 1"]
+    assert len({i.cluster for i in items}) == 2 and {i.part for i in items} == {one.name}
+
+
+def test_alpacafarm_is_the_instruction_with_its_input_and_the_preferred_output(tmp_path):
+    one = load_set("alpacafarm")
+    row = {"instruction": "Shorten.", "output_1": "a", "output_2": "b", "raw_preference": 4}
+    rows = [row | {"input": "A text.", "preference": 2}, row | {"input": "", "preference": 1}]
+    file = tmp_path / one.data / "alpaca_human_preference.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(rows))
+    (file.parent / "alpaca_gpt4_preference.json").write_text(json.dumps(rows * 2))
+    first, second = one.load(tmp_path).items
+    assert (first.sample["input"], better(first)) == ("Shorten.\n\nA text.", "b")
+    assert (second.sample["input"], better(second)) == ("Shorten.", "a")
+
+
+def test_helpsteer_is_its_validation_split_alone(tmp_path):
+    one = load_set("helpsteer")
+    row = {"prompt": "Ask?", "response": "Reply.", "helpfulness": 3, "correctness": 4,
+           "coherence": 4, "complexity": 2, "verbosity": 0}  # fmt: skip
+    for split, told in (("validation", row), ("train", row | {"response": "Other."})):
+        path = tmp_path / one.data / f"{split}.jsonl.gz"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(gzip.compress(json.dumps(told).encode() + b"\n"))
+    items = one.load(tmp_path).items
+    assert {i.part: i.gold for i in items} == {k: row[k] for k in one.questions}
+    assert {i.sample.judged[0].text for i in items} == {"Reply."}
+
+
+def test_each_rating_of_a_summary_is_an_item_by_text(tmp_path):
+    one = load_set("summary_feedback")
+    axes = {"overall": 6, "accuracy": 7, "coverage": 5, "coherence": None, "compatible": True}
+    post = {"info": {"id": "t3", "title": "Title", "post": "Post.", "article": None},
+            "summary": {"text": "Short.", "policy": "sup4", "note": None, "axes": axes}}  # fmt: skip
+    news = {"info": {"id": "n1", "title": None, "post": None, "article": "Article."},
+            "summary": post["summary"]}  # fmt: skip
+    parquet(tmp_path / one.data / "axis/validation/0000.parquet", [post | {"worker": "w1"}])
+    parquet(tmp_path / one.data / "axis/test/0000.parquet",
+            [post | {"worker": "w2"}, news | {"worker": "w1"}])  # fmt: skip
+    items = one.load(tmp_path).items
+    assert len(items) == 9 and {i.part for i in items} == {"overall", "accuracy", "coverage"}
+    assert {i.sample["context"] for i in items} == {"Title\n\nPost.", "Article."}
+    assert len({i.cluster for i in items}) == 2 and {i.scale for i in items} == {(1.0, 7.0)}
+
+
 @pytest.mark.parametrize("name", FIELD)
 def test_a_folder_without_the_sets_files_says_which_are_missing(tmp_path, name):
     one = load_set(name)
     (tmp_path / one.data).mkdir()
     with pytest.raises(DataError, match="has no "):
         one.load(tmp_path)
-    assert one.hub and one.files and one.use == "unseen" and one.questions["*"].title
+    assert one.hub and one.files and one.use == "unseen"
+    assert all(question.title for question in one.questions.values())

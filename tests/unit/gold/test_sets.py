@@ -210,7 +210,7 @@ def test_data_that_is_not_there_is_told_and_how_to_fetch_it(tmp_path):
 
 
 def test_shipped_names_are_the_files():
-    assert len(shipped()) == 67
+    assert len(shipped()) == 71
     assert [load_set(name).name for name in shipped()] == shipped()
 
 
