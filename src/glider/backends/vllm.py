@@ -86,6 +86,7 @@ class VllmBackend(Backend):
             from transformers import AutoTokenizer
             from vllm import SamplingParams
             from vllm.engine.arg_utils import AsyncEngineArgs
+            from vllm.platforms import current_platform
         except ImportError as exc:
             raise MissingExtra("the vllm backend", "vllm") from exc
         weights = resolve(str(model), revision).torch()
@@ -108,6 +109,9 @@ class VllmBackend(Backend):
         }
         self._sampling: Any = SamplingParams
         self._exact = hasattr(SamplingParams, "logprob_token_ids")
+        # A seed of one request's own ends vLLM's engine on a CPU as soon as a prompt is read in
+        # pieces: it turns the generator back, and torch's CPU generator cannot be turned back.
+        self._takes_seeds = not current_platform.is_cpu()
         self.id = f"vllm/{weights.name}@{weights.revision}"
         self.trained_format = weights.trained_format
         self._numbers, self._tasks = count(), set[asyncio.Task[None]]()
@@ -187,7 +191,8 @@ class VllmBackend(Backend):
     async def _generation(self, request: GenerationRequest) -> Generation:
         began = time.perf_counter()
         ids = self._prompt(request)
-        limit = (self.limits.context_tokens or 0) - request.decoding.max_tokens
+        decoding = request.decoding
+        limit = (self.limits.context_tokens or 0) - decoding.max_tokens
         if len(ids) > limit:
             raise PromptTooLong(len(ids), limit)
         bare = is_bare_label(request)
@@ -207,6 +212,7 @@ class VllmBackend(Backend):
             label_logprobs=found,
             constrained=constrained,
             masked=constrained,
+            adjusted=("seed",) if decoding.temperature and not self._takes_seeds else (),
             usage=Usage(
                 prompt_tokens=len(ids),
                 completion_tokens=len(written),
@@ -234,7 +240,7 @@ class VllmBackend(Backend):
             "temperature": decoding.temperature,
             "top_p": decoding.top_p,
             "max_tokens": decoding.max_tokens,
-            "seed": decoding.seed if decoding.temperature else None,
+            "seed": decoding.seed if decoding.temperature and self._takes_seeds else None,
         }
         if request.labels is not None:
             given |= self._of_labels(request.labels.texts, "")

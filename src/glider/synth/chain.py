@@ -17,7 +17,7 @@ from glider.core.judgments import Highlight, Span, Usage
 from glider.core.samples import Field, Sample
 from glider.core.tasks import COMPARED, JudgeTask, compared
 from glider.formats.base import Format, Prompt
-from glider.synth.checks import Rejected, check_edit, check_material, check_written
+from glider.synth.checks import RecordLost, Rejected, check_edit, check_material, check_written
 from glider.synth.draw import Aspect, Draw
 from glider.synth.plan import Plan
 from glider.synth.records import (
@@ -74,14 +74,6 @@ class Verifier:
 _Chain = Generator[Call, CallRecord, SynthRecord]
 
 
-class _RecordLost(Exception):
-    """The record is rejected early."""
-
-    def __init__(self, rejected: Rejected) -> None:
-        super().__init__(rejected.reason)
-        self.rejected = rejected
-
-
 class _Record:
     """The state of one chain."""
 
@@ -104,7 +96,7 @@ class _Record:
     def run(self) -> _Chain:
         try:
             yield from self._all()
-        except _RecordLost as lost:
+        except RecordLost as lost:
             rejected = lost.rejected
             return self._end(rejected.stage, rejected.reason, rejected.seen)
         return self._end("kept")
@@ -143,11 +135,11 @@ class _Record:
 
     def _aspects(self, sample: Sample) -> Generator[Call, CallRecord, None]:
         """Judge a document under each of its criteria; it is lost if none of them remains."""
-        first: _RecordLost | None = None
+        first: RecordLost | None = None
         for place, aspect in enumerate(self.draw.aspects):
             try:
                 text = yield from self._judged(f"{place}-", sample, aspect)
-            except _RecordLost as lost:
+            except RecordLost as lost:
                 first = first or lost
                 rejected = lost.rejected
                 self.lost_parts.append(
@@ -167,7 +159,7 @@ class _Record:
         for attempt in range(self.plan.candidates):
             try:
                 return (yield from self._candidate(attempt))
-            except _RecordLost:
+            except RecordLost:
                 if attempt == self.plan.candidates - 1:
                     raise
         raise AssertionError("a plan has at least one candidate")
@@ -184,11 +176,11 @@ class _Record:
         except ReadError as error:
             why = "the answer is not the texts that were asked for"
             seen = f"{error}: {error.raw_text or ''}"[:200]
-            raise _RecordLost(Rejected("written", why, seen)) from error
+            raise RecordLost(Rejected("written", why, seen)) from error
         self._refuse(check_material(draw, material, self.plan))
         sample = sample_of(draw, material, id=f"{draw.number}")
         if not self.claim([field.text for field in sample.judged]):
-            raise _RecordLost(
+            raise RecordLost(
                 Rejected("distinct", "near duplicate of another text", sample.judged[0].text[:200])
             )
         return sample
@@ -268,16 +260,16 @@ class _Record:
         """Return the score of the right judgment, or end the record."""
         for check in checks:
             if check.verdict == "contradicts":
-                raise _RecordLost(
+                raise RecordLost(
                     Rejected("verified", "contradicts", f"target {target}, read as {check.score}")
                 )
             if check.verdict == "cannot tell":
-                raise _RecordLost(Rejected("verified", "cannot tell", f"target {target}"))
+                raise RecordLost(Rejected("verified", "cannot tell", f"target {target}"))
             if check.verdict == "off by one":
                 if self.plan.rewrite and check.score is not None and self.draw.kind == "single":
                     return check.score, True
                 if not self.plan.keep_off_by_one:
-                    raise _RecordLost(
+                    raise RecordLost(
                         Rejected(
                             "verified", "off by one", f"target {target}, read as {check.score}"
                         )
@@ -292,14 +284,14 @@ class _Record:
         assert draw.second is not None
         span = longest_highlight(text.right.highlights)
         if span is None:
-            raise _RecordLost(Rejected("verbatim", "no quote stands in one place only"))
+            raise RecordLost(Rejected("verbatim", "no quote stands in one place only"))
         (field,) = sample.judged
         start, end = span
         answer = yield from self._call("edit", ask_edit(draw, sample, criterion, span))
         try:
             new = read_edit(self._text(answer, "verbatim"))
         except ReadError as error:
-            raise _RecordLost(Rejected("verbatim", str(error), answer.text[:200])) from error
+            raise RecordLost(Rejected("verbatim", str(error), answer.text[:200])) from error
         old = field.text[start:end]
         self._refuse(check_edit(old, new))
         changed = Field(
@@ -337,21 +329,21 @@ class _Record:
 
     def _text(self, answer: CallRecord, stage: str) -> str:
         if answer.error is not None:
-            raise _RecordLost(Rejected(stage, f"the teacher's call failed: {answer.error}"))
+            raise RecordLost(Rejected(stage, f"the teacher's call failed: {answer.error}"))
         if answer.finish == "length":
-            raise _RecordLost(Rejected(stage, Truncated.code, answer.text[-200:]))
+            raise RecordLost(Rejected(stage, Truncated.code, answer.text[-200:]))
         return answer.text
 
     def _written(self, answer: CallRecord, sample: Sample) -> Written:
         try:
             return read_written(self._text(answer, "verbatim"), sample)
         except ReadError as error:
-            raise _RecordLost(Rejected("verbatim", str(error), answer.text[:200])) from error
+            raise RecordLost(Rejected("verbatim", str(error), answer.text[:200])) from error
 
     @staticmethod
     def _refuse(rejected: Rejected | None) -> None:
         if rejected is not None:
-            raise _RecordLost(rejected)
+            raise RecordLost(rejected)
 
 
 def chain(

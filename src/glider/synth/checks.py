@@ -4,16 +4,15 @@ A check returns None, or the reason for rejection: a short label that is counted
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from glider.core.samples import Sample
-from glider.core.tasks import COMPARED
 from glider.synth.draw import Draw
 from glider.synth.duplicates import jaccard
 from glider.synth.languages import other_language
 from glider.synth.plan import Plan
-from glider.synth.steps import Written, most_characters, question_of
+from glider.synth.steps import Written, is_cut_off, question_of
 from glider.text.words import words
 
 _ELISION = re.compile(
@@ -58,6 +57,14 @@ class Rejected:
     """What triggered the rejection, shortened."""
 
 
+class RecordLost(Exception):
+    """A record ends here."""
+
+    def __init__(self, rejected: Rejected) -> None:
+        super().__init__(rejected.reason)
+        self.rejected = rejected
+
+
 def check_material(
     draw: Draw, material: Mapping[str, str], plan: Plan = _ANY_PLAN
 ) -> Rejected | None:
@@ -84,7 +91,7 @@ def check_material(
         rewritten = plan.writing == "stepwise" and name in draw.judged_names
         if rewritten and (found := _OF_ITSELF.search(text)):
             return Rejected("legal", "speaks of itself", _around(text, found))
-        if len(text) >= most_characters(draw) - 2:
+        if is_cut_off(text, draw):
             return Rejected("legal", "cut off at the greatest length", text[-80:])
         if draw.original is not None and any(
             jaccard(text, real) >= plan.duplicates for real in draw.original.texts.values()
@@ -101,12 +108,16 @@ def check_material(
                     "legal", "not of the length asked for", f"{n} words, {draw.words} asked"
                 )
     texts = list(material.values())
-    if len(set(texts)) < len(texts):
-        return Rejected("legal", "two fields are the same text", texts[0][:120])
-    if draw.kind == "pair":
-        one, two = (material[name] for name in COMPARED)
-        if words(one) == words(two):
-            return Rejected("legal", "both outputs are the same", one[:120])
+    for place, text in enumerate(texts):
+        if same := check_new(text, texts[:place]):
+            return same
+    return None
+
+
+def check_new(text: str, others: Iterable[str]) -> Rejected | None:
+    """Check that a text of a record is none of its other texts."""
+    if any(words(text) == words(other) for other in others):
+        return Rejected("legal", "two fields are the same text", text[:120])
     return None
 
 

@@ -6,18 +6,15 @@ Tag names, combinations of fields and scales follow the draws of the GLIDER pape
 
 import re
 from collections.abc import Mapping
-from itertools import combinations
-from typing import Literal, get_args
+from typing import Literal
 
 from glider.core.base import Frozen
 from glider.core.criteria import Criterion
 from glider.core.tasks import COMPARED
-from glider.synth.plan import Kind
+from glider.synth.plan import Kind, Role
 
-Role = Literal["input", "output", "context", "reference"]
 Fault = Literal["too kind", "too harsh", "invented", "beside the point", "contradicts itself"]
 
-ROLES: tuple[Role, ...] = get_args(Role)
 FAULTS: Mapping[Fault, str] = {
     "too kind": "passes over what is wrong and gives too high a score",
     "too harsh": "makes much of trifles and gives too low a score",
@@ -48,12 +45,6 @@ TAGS: Mapping[Role, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """Fifteen names for each role."""
-COMBINATIONS: tuple[tuple[Role, ...], ...] = tuple(
-    roles for n in range(1, 5) for roles in combinations(ROLES, n)
-)
-"""The fifteen ways to combine one to four of the fields."""
-
-
 BRACED = re.compile(r"\{(input|context|reference)\}")
 
 

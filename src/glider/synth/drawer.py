@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from glider.core.base import content_hash
 from glider.core.criteria import Criterion, Rubric, merged
 from glider.core.errors import RecipeError
-from glider.synth.draw import BRACED, COMBINATIONS, ROLES, TAGS, Aspect, Draw, Fault, Quiz, Role
+from glider.synth.draw import BRACED, TAGS, Aspect, Draw, Fault, Quiz
 from glider.synth.families import families
-from glider.synth.plan import SCALES, Kind, Plan, Weights
+from glider.synth.plan import COMBINATIONS, ROLES, SCALES, Kind, Plan, Role, Weights
 from glider.synth.profiles import load_profile, shipped_profiles
 from glider.synth.sources import OWN, passages, real_texts, with_own
 from glider.synth.taxonomy import (
@@ -105,7 +105,7 @@ class Drawer:
         # A separate generator, so that plans without scenarios keep their draws.
         asked = Random(f"{plan.seed}:{number}:scenario")
         scenario = self._scenario(asked, code)
-        tags, judged = _fields(rng, kind, criterion, order, scenario)
+        tags, judged = _fields(rng, kind, criterion, order, scenario, plan.fields)
         target = _target(rng, scores, plan.targets)
         second = level = None
         if kind == "pair":
@@ -337,7 +337,12 @@ def _instruction(rng: Random, scenario: Scenario | None) -> dict[str, Any]:
 
 
 def _fields(
-    rng: Random, kind: Kind, criterion: Criterion, order: float, scenario: Scenario | None
+    rng: Random,
+    kind: Kind,
+    criterion: Criterion,
+    order: float,
+    scenario: Scenario | None,
+    weights: Weights,
 ) -> tuple[dict[Role, str], Role]:
     """Draw the fields, the tag of each, and which one is judged."""
     needed = set(BRACED.findall(criterion.question))
@@ -349,7 +354,11 @@ def _fields(
         fitting = [roles for roles in COMBINATIONS if needed | {"input", "output"} <= set(roles)]
     else:
         fitting = [roles for roles in COMBINATIONS if needed < set(roles)]
-    roles = rng.choice(fitting)
+    weighted = {"+".join(r): weights.get("+".join(r), 0) for r in fitting}
+    if any(weighted.values()):
+        roles = fitting[list(weighted).index(_weighted(rng, weighted))]
+    else:
+        roles = rng.choice(fitting)
     free = [role for role in roles if role not in needed]
     # The judged text is nearly always an answer; the paper judges any of the fields.
     judged: Role = "output" if "output" in free and (answered or order < 0.8) else rng.choice(free)

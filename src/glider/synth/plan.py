@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
+from itertools import combinations
 from typing import Literal, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -13,6 +14,12 @@ from glider.synth.families import families
 from glider.synth.taxonomy import scenarios
 
 Kind = Literal["single", "pair", "several", "minimal", "profile", "crafted", "adapted"]
+Role = Literal["input", "output", "context", "reference"]
+ROLES: tuple[Role, ...] = get_args(Role)
+COMBINATIONS: tuple[tuple[Role, ...], ...] = tuple(
+    roles for n in range(1, 5) for roles in combinations(ROLES, n)
+)
+"""The fifteen ways to combine one to four of the fields."""
 Writing = Literal["together", "stepwise"]
 SCALES: Mapping[str, tuple[int, ...]] = {
     "0-1": (0, 1),
@@ -49,6 +56,9 @@ class Plan(Frozen):
     """Groups and names of the taxonomy; the whole taxonomy if empty."""
     scenarios: Weights = Field(default_factory=dict)
     """Weight of each assistant use case (Themis); if empty, the teacher is given none."""
+    fields: Weights = Field(default_factory=dict)
+    """Weight of each combination of fields, such as `input+output`, among those that have what the
+    criterion speaks of; uniform if empty or if none of them has."""
     own_domains: tuple[str, ...] = ()
     """Your own subjects, drawn as an additional group."""
     own_criteria: tuple[str, ...] = ()
@@ -89,7 +99,7 @@ class Plan(Frozen):
     similar: float | None = Field(default=None, gt=0, le=1)
     """Cosine of word vectors from which it is one, too (`embedding` extra); None compares none."""
 
-    @field_validator("kinds", "scales", "targets", "languages", "scenarios", "families")
+    @field_validator("kinds", "scales", "targets", "languages", "scenarios", "families", "fields")
     @classmethod
     def _positive(cls, weights: Weights) -> Weights:
         if any(weight < 0 for weight in weights.values()) or (
@@ -106,6 +116,7 @@ class Plan(Frozen):
             ("targets", self.targets, ("low", "middle", "high")),
             ("scenarios", self.scenarios, tuple(scenarios())),
             ("families", self.families, tuple(families())),
+            ("fields", self.fields, tuple("+".join(roles) for roles in COMBINATIONS)),
         ]:
             for name in given:
                 if name not in known:

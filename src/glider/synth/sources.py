@@ -8,8 +8,8 @@ from glider.core.samples import Sample
 from glider.data.library import load_criteria
 from glider.data.rows import BadRow, open_rows
 from glider.gold.own import own_labels
-from glider.synth.draw import ROLES, Original, Role
-from glider.synth.plan import Plan
+from glider.synth.draw import Original
+from glider.synth.plan import ROLES, Plan, Role
 from glider.synth.taxonomy import CriterionOutline, Domain, Taxonomy
 
 OWN = "your own"

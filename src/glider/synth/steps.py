@@ -17,7 +17,8 @@ from glider.core.samples import Field, Sample
 from glider.core.tasks import COMPARED
 from glider.formats.base import Prompt
 from glider.formats.grammar import literal, quote_rules
-from glider.synth.draw import FAULTS, Draw, Role
+from glider.synth.draw import FAULTS, Draw
+from glider.synth.plan import Role
 from glider.synth.taxonomy import scenarios
 from glider.text.defuse import defuse
 from glider.text.spans import place
@@ -68,6 +69,11 @@ def tags_of(draw: Draw) -> dict[str, str]:
 def most_characters(draw: Draw) -> int:
     """The longest text the grammar allows; a text this long was cut off."""
     return max(400, 12 * draw.words)
+
+
+def is_cut_off(text: str, draw: Draw) -> bool:
+    """Whether a text is as long as the grammar allows, so that it was cut off."""
+    return len(text) >= most_characters(draw) - 2
 
 
 def ask_material(draw: Draw) -> Prompt:

@@ -18,7 +18,8 @@ from glider.core.generation import Grammar, Message
 from glider.core.samples import Sample
 from glider.formats.base import Prompt
 from glider.formats.grammar import literal, quote_rules
-from glider.synth.draw import BRACED, FAULTS, Draw, Role
+from glider.synth.draw import BRACED, FAULTS, Draw
+from glider.synth.plan import Role
 from glider.synth.steps import QUOTES, REASON_CHARS, most_characters
 from glider.synth.taxonomy import read_yaml
 from glider.text.defuse import defuse

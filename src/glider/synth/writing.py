@@ -3,15 +3,16 @@
 Generators of questions and answers, without I/O; the chain makes and journals the calls.
 """
 
+import re
 from collections.abc import Callable, Generator
 from typing import Any
 
-from glider.core.errors import MissingPart
 from glider.core.tasks import COMPARED
 from glider.formats.base import Prompt
-from glider.synth.draw import Draw, Role
-from glider.synth.plan import Plan
-from glider.synth.steps import ask_material, named, read_material
+from glider.synth.checks import RecordLost, Rejected, check_new
+from glider.synth.draw import Draw
+from glider.synth.plan import Plan, Role
+from glider.synth.steps import ask_material, is_cut_off, named, read_material
 from glider.synth.stepwise import (
     ORDER,
     ask_adapted,
@@ -24,6 +25,7 @@ from glider.synth.stepwise import (
 )
 from glider.text.words import words
 
+_SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’»)]*(?=\s|$)")
 Ask = Callable[[str, Prompt], Generator[Any, Any, str]]
 """Asks the teacher in a named step and returns its answer."""
 Material = Generator[Any, Any, dict[str, str]]
@@ -34,6 +36,7 @@ def write_material(draw: Draw, plan: Plan, ask: Ask) -> Material:
 
     Raises:
         ReadError: an answer is not what was asked for.
+        RecordLost: a text is a copy of another.
     """
     if plan.writing == "together":
         text = yield from ask("material", ask_material(draw))
@@ -56,12 +59,23 @@ def _stepwise(draw: Draw, ask: Ask) -> Material:
             prompt = ask_text(draw, role, facts, written)
         else:
             prompt = ask_adapted(draw, role, written)
-        text = read_text((yield from ask(role, prompt)))
+        text = _whole(read_text((yield from ask(role, prompt))), draw)
+        # A small teacher that copies a text copies it in every step that is left.
+        if same := check_new(text, written.values()):
+            raise RecordLost(same)
         if role == draw.judged:
             judged = yield from _to_level(draw, text, dict(written), ask)
             text = next(iter(judged.values()))
         written[role] = text
     return named(draw, {**{draw.tags[role]: text for role, text in written.items()}, **judged})
+
+
+def _whole(text: str, draw: Draw) -> str:
+    """Return prose that was cut off without the sentence it broke off in."""
+    if draw.code or not is_cut_off(text, draw):
+        return text
+    ends = [found.end() for found in _SENTENCE_END.finditer(text)]
+    return text[: ends[-1]] if ends else text
 
 
 def _to_level(draw: Draw, base: str, beside: dict[Role, str], ask: Ask) -> Material:
@@ -72,14 +86,17 @@ def _to_level(draw: Draw, base: str, beside: dict[Role, str], ask: Ask) -> Mater
         judged = {}
         for place, level in ((draw.target, draw.level), (1 - draw.target, draw.second)):
             prompt = ask_level(draw, base, [(draw.criterion, level)], beside)
-            judged[COMPARED[place]] = read_text((yield from ask(f"level-{place}", prompt)))
+            judged[COMPARED[place]] = _whole(
+                read_text((yield from ask(f"level-{place}", prompt))), draw
+            )
         return {name: judged[name] for name in COMPARED}
     (name,) = draw.judged_names
     kept = draw.original is not None and draw.original.score == draw.target
     if draw.kind == "crafted" or kept:
         return {name: base}
     aspects = [(aspect.criterion, aspect.target) for aspect in draw.scored]
-    text = read_text((yield from ask("level", ask_level(draw, base, aspects, beside))))
+    answer = yield from ask("level", ask_level(draw, base, aspects, beside))
+    text = _whole(read_text(answer), draw)
     if is_low(aspects) and words(text) == words(base):
-        raise MissingPart("a change", raw_text=text)
+        raise RecordLost(Rejected("written", "the rewriting changes nothing", text[:120]))
     return {name: text}

@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from glider.core.errors import DataError, RecipeError
-from glider.synth.draw import COMBINATIONS, TAGS
+from glider.synth.draw import TAGS
 from glider.synth.drawer import Drawer
 from glider.synth.families import families
-from glider.synth.plan import Plan, parse_plan
+from glider.synth.plan import COMBINATIONS, Plan, parse_plan
 from glider.synth.profiles import shipped_profiles
 from glider.synth.steps import ask_material
 from glider.synth.synthesize import commented_plan, open_plan
@@ -130,6 +130,19 @@ def test_scenarios_make_instructions_with_demands_and_quizzes():
     assert all(d.scenario is None for d in bare)
 
 
+def test_combinations_of_fields_are_drawn_by_weight_and_every_criterion_has_what_it_speaks_of():
+    weights = {"input+output": 3, "output": 1, "output+context": 0}
+    found = draws(400, kinds={"single": 1}, code=0, fields=weights)
+    drawn = Counter("+".join(d.tags) for d in found)
+    assert "output+context" not in drawn or drawn["output+context"] < 0.1 * len(found)
+    assert drawn["input+output"] > 2 * drawn["output"] > 40
+    for d in found:
+        asked = set(re.findall(r"\{(input|context|reference)\}", d.criterion.question))
+        assert asked <= set(d.tags)
+        assert asked or "+".join(d.tags) in ("input+output", "output")
+    assert draws(50, fields={}) == draws(50)
+
+
 def test_scores_of_a_profile_are_near_one_another_and_even():
     found = draws(900, kinds={"profile": 1})
     assert {d.criterion_group for d in found} == set(shipped_profiles())
@@ -196,6 +209,7 @@ def test_a_profile_of_ones_own_is_one_file(tmp_path, change, said):
         ("targets: {top: 1}\n", "targets: 'top' is none of low"),
         ("kinds: {single: 0}\n", "one of them above 0"),
         ("scenarios: {riding: 1}\n", "scenarios: 'riding' is none of closed-questions"),
+        ("fields: {input+answer: 1}\n", "fields: 'input.answer' is none of input, output"),
         ("words: [100, 20]\n", "least length comes first"),
         ("code: 2\n", "code"),
         ("- 1\n", "plan.yaml"),
