@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -9,6 +10,9 @@ from glider.cli.flags import from_flags
 from glider.cli.options import interrupted
 from glider.cli.show import downloading, print_json, say
 from glider.studies.teaching.settings import TeacherSettings, TeachingSettings
+
+if TYPE_CHECKING:
+    from glider.studies.teaching.run import TaughtExamples
 
 _OUT = "Output"
 
@@ -45,23 +49,28 @@ def teach(
         with downloading() as download:
             made = explain(
                 data, out, teacher, settings,
-                resume=resume, progress=_Progress(), fetching=download,
+                resume=resume, progress=TeachingProgress(), fetching=download,
             )  # fmt: skip
     except KeyboardInterrupt:
         raise interrupted(out, "finished reasons are kept. To resume:") from None
-    figures = made.figures
     if as_json:
-        print_json(figures.model_dump(mode="json"), indent=1)
+        print_json(made.figures.model_dump(mode="json"), indent=1)
+    show_taught(made)
+
+
+def show_taught(made: "TaughtExamples") -> None:
+    """Print what came of a teacher's reasons."""
+    figures = made.figures
     for why, n in figures.dropped.items():
         say("left out:", f"{n} {why}")
     if figures.missing:
         codes = ", ".join(f"{n} {code}" for code, n in made.lost.items())
         say("[yellow]missing[/]", f"{figures.missing} ({codes}); --resume asks for them")
     say("[bold]made[/]", f"{figures.kept} reasons for {figures.asked} examples")
-    say("card:", str(out / "card.md"))
+    say("card:", str(made.folder / "card.md"))
 
 
-class _Progress:
+class TeachingProgress:
     """Prints progress every few seconds."""
 
     def __init__(self) -> None:

@@ -1,6 +1,7 @@
 """Settings of a mixture: which sets, how much of each, and how their items become prompts."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
@@ -54,6 +55,8 @@ class Mixture(Frozen):
     """Maximum uses of one item if `size` exceeds the supply; each use is worded differently."""
     repeats: int = Field(default=20, ge=1)
     """Maximum uses of one reason within a set; further items get a bare score."""
+    rationales: Literal["people", "teacher"] = "people"
+    """Whose reasons are learnt: people's alone, or a teacher model's where people wrote none."""
     marks: bool = False
     """Train on score and quotes if people highlighted passages but wrote no usable reason."""
     highlights: bool = True

@@ -21,6 +21,8 @@ class DataSettings:
 
     recipe: Path | None = None
     """A YAML file with a `Mixture`; the settings given here override it."""
+    rationales: str | None = None
+    """`people` or `teacher`, as in `Mixture`."""
     data: Annotated[
         Path | None, Flag("Folder with the sets' data [$GLIDER_DATA].", _FROM, ("--data",))
     ] = None
@@ -92,7 +94,10 @@ class DataSettings:
 
         recipe = self.recipe
         written = mapping(read_text(recipe), str(recipe)) if recipe else {}
-        keys = ("format", "order", "highlights", "size", "max_prompt_tokens", "dev", "seed")
+        keys = (
+            "format", "order", "highlights", "rationales", "size", "max_prompt_tokens", "dev",
+            "seed",
+        )  # fmt: skip
         given = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
         try:
             return Mixture.model_validate({**written, **given})

@@ -8,7 +8,7 @@ many samples; `sample-first` shares a long text among many criteria. Scores depe
 slightly, so it is fixed within a run and recorded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -103,21 +103,29 @@ class NanoFormat(Format):
             whole_at_limit=not self.explains,
         )
 
-    def given(self, task: JudgeTask, score: int) -> Prompt:
-        """Return the prompt for quotes and a reason after a score that is already given.
+    def given(self, task: JudgeTask, score: int, phrases: Sequence[str] = ()) -> Prompt:
+        """Return the prompt for a reason, and quotes if none are given, after a given score.
+
+        Args:
+            phrases: quotes that the answer goes on from.
 
         Raises:
             SetupError: the reason comes first.
         """
         if self.order == "reason-first":
             raise SetupError("a reason that comes first knows no score")
-        shown = self.shown(task)
-        quotes, rules = self._quotes(task, shown)
         reason = f"REASON: {bounded_reason(self.reason_words)}"
-        lark = [f'start: {quotes} "Reason: " REASON', reason, rules]
+        opening = f"Score: {score}\n"
+        if phrases:
+            # Cut before the space: it belongs to the word that follows.
+            opening += "Quotes:\n" + "".join(f"- {phrase}\n" for phrase in phrases) + "Reason:"
+            lark = ['start: " " REASON', reason]
+        else:
+            quotes, rules = self._quotes(task, self.shown(task))
+            lark = [f'start: {quotes} "Reason: " REASON', reason, rules]
         return replace(
             self.render(task),
-            opening=f"Score: {score}\n",
+            opening=opening,
             grammar=Grammar(lark="\n".join(filter(None, lark)) + "\n"),
             labels=None,
         )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from glider.studies.tail_patching.run import tail_patch
     from glider.studies.tail_patching.settings import PatchSettings
     from glider.studies.tail_patching.weights import TailPatch
-    from glider.studies.teaching.run import TaughtExamples, teach
+    from glider.studies.teaching.run import TaughtExamples, make_taught, teach
     from glider.studies.teaching.settings import TeacherSettings, TeachingSettings
     from glider.studies.tuning.run import Tuned, tune
     from glider.studies.tuning.settings import TuningSettings
@@ -32,6 +32,7 @@ _HOMES = {
     "TeachingSettings": "glider.studies.teaching.settings",
     "Tuned": _TUNING,
     "TuningSettings": "glider.studies.tuning.settings",
+    "make_taught": "glider.studies.teaching.run",
     "rationalize": _RATIONALIZING,
     "select": _SELECTING,
     "tail_patch": f"{_PATCHING}.run",
@@ -51,6 +52,7 @@ __all__ = [
     "TeachingSettings",
     "Tuned",
     "TuningSettings",
+    "make_taught",
     "rationalize",
     "select",
     "tail_patch",

@@ -120,6 +120,34 @@ def test_what_failed_is_asked_again_and_nothing_else_is(examples, tmp_path):
     assert second.figures == at_once.figures
 
 
+def test_a_teacher_goes_on_from_what_people_marked(tmp_path):
+    text = "The lighthouse keeper polished the brass lantern before the storm arrived."
+    rows = [
+        {"id": str(n), "input": f"Question {n}?", "output": f"{text} Number {n}.", "label": n % 2,
+         "scale": [0, 1], "meta": {"spans": [{"start": 4, "end": 37}]},
+         "criterion": {"name": "quality", "description": "Is it good?"},
+         "rubric": {0: "bad", 1: "good"}}
+        for n in range(12)
+    ]  # fmt: skip
+    mine, recipe = tmp_path / "mine.jsonl", tmp_path / "mixture.yaml"
+    mine.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recipe.write_text("sets: {mine.jsonl: {}}\nmarks: true\n")
+    make_data(DataSettings(recipe=recipe, dev=0.3), tmp_path / "examples")
+    marked = "lighthouse keeper polished the brass"
+
+    def answer(request):
+        if request.labels is not None:
+            return request.opening + str(int(quoted(request).split()[-1].rstrip(".")) % 2)
+        assert request.opening.endswith(f"Quotes:\n- {marked}\nReason:"), request.opening
+        assert "quote" not in request.grammar.lark
+        return request.opening + " " + GOOD
+
+    made = taught(tmp_path / "examples", tmp_path / "out", ScriptedBackend(answer))
+    assert made.figures.kept == made.figures.asked > 0, made.figures
+    for one in read_examples(tmp_path / "out" / "train.jsonl.gz"):
+        assert one.completion == f"{one.score}\nQuotes:\n- {marked}\nReason: {GOOD}"
+
+
 def test_where_there_is_nothing_to_explain_it_is_said(examples, tmp_path):
     first = taught(examples, tmp_path / "a", teacher(), limit=5).figures
     assert first.asked == 5

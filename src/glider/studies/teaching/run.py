@@ -1,8 +1,9 @@
 """Have a teacher model write reasons for examples that have a score but no explanation.
 
-The teacher continues the served prompt after the human score, constrained to the served grammar, so
-its quotes are verbatim. It then reads each reason that passed `checks` again, without the score,
-and infers the score from it. Rejected reasons are counted by cause.
+The teacher continues the served prompt after the human score (and the words that people marked, if
+the example has them), constrained to the served grammar, so its quotes are verbatim. It then reads
+each reason that passed `checks` again, without the score, and infers the score from it. Rejected
+reasons are counted by cause.
 
 The folder while it grows:
 
@@ -35,6 +36,8 @@ from glider.core.errors import (
 )
 from glider.core.generation import Decoding, Generation, GenerationRequest
 from glider.corpus.examples import Example, hash_of, read_examples, required_format, write_lines
+from glider.corpus.make import make_data
+from glider.corpus.settings import DataSettings
 from glider.formats.base import Reading
 from glider.formats.nano import NanoFormat
 from glider.judging.settings import Progress
@@ -168,6 +171,34 @@ def teach_with(
     return TaughtExamples(out, figures, dict(lost))
 
 
+def make_taught(
+    examples: DataSettings,
+    out: Path,
+    teacher: TeacherSettings,
+    settings: TeachingSettings | None = None,
+    *,
+    resume: bool = False,
+    notify: Callable[[str], None] = lambda _text: None,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
+    fetching: Progress | None = None,
+) -> TaughtExamples:
+    """Make examples, and have a model explain the scores that people left unexplained.
+
+    The examples as people left them stand beside `out`, in a folder whose name ends in `-untaught`;
+    with `resume` they are taken as they are there.
+
+    Raises:
+        As `make_data` and `teach`.
+    """
+    before = out.with_name(f"{out.name}-untaught")
+    if resume and (before / "manifest.json").exists():
+        notify(f"{before}: the examples, as they were made")
+    else:
+        make_data(examples, before, notify=notify)
+    begun = resume and (out / "manifest.json").exists()
+    return teach(before, out, teacher, settings, resume=begun, progress=progress, fetching=fetching)
+
+
 def _unexplained(question: AskedExample) -> bool:
     example = question.example
     return not example.whole and example.score is not None and len(question.task.sample.judged) == 1
@@ -176,7 +207,14 @@ def _unexplained(question: AskedExample) -> bool:
 def _given(question: AskedExample, format: NanoFormat) -> AskedExample:
     score = question.example.score
     assert score is not None
-    return AskedExample(question.example, question.task, format.given(question.task, score))
+    prompt = format.given(question.task, score, _marked(question.example))
+    return AskedExample(question.example, question.task, prompt)
+
+
+def _marked(example: Example) -> list[str]:
+    """Return the quotes of an example that has a score and people's marks, and no reason."""
+    _, _, quotes = example.completion.partition("\nQuotes:\n")
+    return [line.removeprefix("- ") for line in quotes.split("\n") if line.startswith("- ")]
 
 
 def _reasons(

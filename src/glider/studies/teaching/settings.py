@@ -1,6 +1,6 @@
 """Settings for the teacher model and the number of examples."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated
 
 from glider.core.settings import Flag
@@ -20,6 +20,26 @@ class TeacherSettings(ModelSettings):
             names=("--model", "-m"),
         ),
     ] = field()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataTeacherSettings(ModelSettings):
+    """The teacher of `glider data`, which may have none."""
+
+    model: Annotated[  # type: ignore[assignment]
+        str | None,
+        Flag(
+            "Model that writes the reasons people left out (`rationales: teacher`).",
+            names=("--teacher",),
+        ),
+    ] = None
+
+    def teacher(self) -> TeacherSettings | None:
+        """The same settings with a model; None if none is named."""
+        if self.model is None:
+            return None
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
+        return TeacherSettings(**given)
 
 
 @dataclass(frozen=True, kw_only=True)
