@@ -3,6 +3,8 @@
     python benchmarks/ablation.py --data FOLDER                  # every cell; hours on two cores
     python benchmarks/ablation.py --data FOLDER --only "hard labels" "LoRA 8"
     python benchmarks/ablation.py --data FOLDER --round d3 --only D3 "as glider-nano's first stage"
+    python benchmarks/ablation.py --data FOLDER --round made --made EXPORT/labelled.jsonl.gz \
+        --examples 300 --only "real labels" "made labels" "half of each" "no highlights"
     python benchmarks/ablation.py --page                         # the page of what is there
 
 A cell is one change of what stands beside it: other examples, other settings, or another start.
@@ -22,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,7 @@ _NANO = HERE.parent / "src" / "glider" / "nano"
 _BASE_MODEL = "smollm2-135m-instruct"
 REFERENCE, NANO, MORE = "as glider-nano's first stage", "glider-nano as it is", "the same again"
 REASONED = "score first, where there is a reason"
+REAL = "real labels"
 _FOR_DEV = 14_000
 """Examples that the held-out items are cut from: which prompts are held out depends on the seed
 alone, so that no cell has learnt one of them."""
@@ -76,12 +79,20 @@ class Cell:
     """Adapter to go on from; empty for the base."""
     choose: str = ""
     """Draw the examples from twice as many: `ifd` or `d3`, as `glider select --by`."""
+    made: float = 0.0
+    """Share of the examples that come from `--made`, an export of `glider synth`."""
     reasoned: bool = False
     """Only examples with a reason, of which reason first can learn alone."""
     pairs: str = ""
     """`rationalize`: learn pairs of the judge's own answers instead of examples."""
     order: str = "score-first"
     trains: bool = True
+
+
+def _of_made(question: str, made: float = 0.0, **mixture: Any) -> Cell:
+    """A cell beside made labels: single texts, each with its reason if it has one, four times."""
+    changes = {"pairs": 0.0, "explained": 1.0, **mixture}
+    return Cell(question, REAL, mixture=changes, settings=("stages.0.epochs=4",), made=made)
 
 
 CELLS: dict[str, Cell] = {
@@ -112,6 +123,10 @@ CELLS: dict[str, Cell] = {
     ),
     "IFD": Cell("which examples?", choose="ifd"),
     "D3": Cell("which examples?", choose="d3"),
+    REAL: _of_made("are made labels worth anything?"),
+    "made labels": _of_made("are made labels worth anything?", 1.0),
+    "half of each": _of_made("are made labels worth anything?", 0.5),
+    "no highlights": _of_made("what are highlights worth?", highlights=False),
     NANO: Cell("what after supervised training?", NANO, start="nano", trains=False),
     MORE: Cell(
         "what after supervised training?", NANO, start="nano",
@@ -162,6 +177,8 @@ def run_cell(args: argparse.Namespace, name: str) -> None:
 
 def examples_of(args: argparse.Namespace, cell: Cell) -> Path:
     """The folder of a cell's examples; made once for all cells that share it."""
+    if cell.made:
+        return _partly_made(args, cell)
     changes = {**cell.mixture, **({"size": 2 * args.examples} if cell.choose else {})}
     name = slug(json.dumps(changes, sort_keys=True)) or "reference"
     folder: Path = args.runs / "examples" / name
@@ -183,6 +200,26 @@ def examples_of(args: argparse.Namespace, cell: Cell) -> Path:
         wanted = SelectionSettings(by=cell.choose, size=args.examples)
         select(folder, chosen, wanted, resume=chosen.exists())
     return chosen
+
+
+def _partly_made(args: argparse.Namespace, cell: Cell) -> Path:
+    """The folder of examples some of which, or all, are made."""
+    folder: Path = args.runs / "examples" / f"made-{cell.made:g}"
+    if folder.is_dir():
+        return folder
+    if args.made is None:
+        sys.exit("--made FILE: the labelled records of an export of `glider synth`")
+    n = round(args.examples * cell.made)
+    sets = {str(args.made.resolve()): {}}
+    of_made = replace(cell, made=0.0, mixture={**cell.mixture, "sets": sets, "size": n, "dev": 0})
+    parts = [examples_of(args, of_made)]
+    if n < args.examples:
+        real = {**cell.mixture, "size": args.examples - n}
+        parts.append(examples_of(args, replace(cell, made=0.0, mixture=real)))
+    with new_folder(folder) as new:
+        read = (one for part in parts for one in read_examples(part / "train.jsonl.gz"))
+        write_lines(new / "train.jsonl.gz", read)
+    return folder
 
 
 def pairs_of(args: argparse.Namespace) -> Path:
@@ -272,7 +309,8 @@ def answers(args: argparse.Namespace, cell: Cell, adapter: str) -> list[dict[str
 
 def run(args: argparse.Namespace) -> None:
     """The cells that are not there yet, a few side by side."""
-    wanted = [n for n in CELLS if not args.only or n in args.only]
+    possible = [n for n in CELLS if args.made or CELLS[n].against != REAL]
+    wanted = [n for n in CELLS if args.only and n in args.only] or possible
     waiting = [n for n in wanted if not (args.runs / slug(n) / "cell.json").exists()]
     held_out(args)
     for name in waiting:  # made one by one: several cells share one folder
@@ -433,6 +471,7 @@ def main() -> None:
     made.add_argument("--runs", type=Path, default=HERE.parent / "runs" / "ablation")
     made.add_argument("--out", type=Path, default=HERE / "results", help="folder for the JSON")
     made.add_argument("--docs", type=Path, default=HERE.parent / "docs" / "ablation.md")
+    made.add_argument("--made", type=Path, help="labelled records of an export of `glider synth`")
     made.add_argument("--nano", type=Path, default=_NANO, help="adapter that some cells go on from")
     made.add_argument("--only", nargs="+", choices=CELLS, metavar="CELL")
     made.add_argument("--examples", type=int, default=2400, help="of each training")
