@@ -1,7 +1,9 @@
 """Every benchmark runs at a tiny size and writes a result that can be read."""
 
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,16 @@ from pathlib import Path
 import pytest
 from labelled_data import with_data
 
+from glider.backends.scripted import ScriptedBackend
+from glider.bench.collect import recorded
+from glider.bench.run import judge_items, run_folder
+from glider.core.criteria import Criterion
+from glider.core.generation import Generation
+from glider.core.samples import Sample
+from glider.formats.nano import NanoFormat
+from glider.gold.items import Item
+from glider.gold.sets import LabelledSet
+from glider.judging.judge import Judge
 from glider.models.catalog import DEFAULT, cache_dir
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -208,3 +220,65 @@ def test_nano_check(tmp_path, change, code, row):
     )  # fmt: skip
     assert done.returncode == code, done.stderr
     assert row in done.stdout
+
+
+def _two_judges(out, n=30):
+    """A bench folder with runs of two judges on the same items, one right and one at random."""
+    labelled = LabelledSet(
+        name="mine", title="Mine", data="x", kind="graded", family="f", labels_by="people",
+        licence="none", use="train", metrics=("pearson",),
+    )  # fmt: skip
+    criterion = Criterion(name="c", question="q?", rubric={1: "bad", 2: "fair", 3: "good"})
+    items = [
+        Item(sample=Sample.of(f"text {k}", id=str(k)), criterion=criterion, gold=float(k % 3 + 1),
+             scale=(1, 3), part="c", cluster=str(k))
+        for k in range(n)
+    ]  # fmt: skip
+    for name, sure in (("small", 0.9), ("nano", 0.5)):
+
+        def answer(request, name=name, sure=sure):
+            k = int(re.search(r"text (\d+)", request.messages[-1].content)[1])
+            likely = str(k % 3 + 1) if name == "small" else str(k * 7 % 5 % 3 + 1)
+            odds = {label: math.log((1 - sure) / 2) for label in request.labels.texts}
+            return Generation(
+                text=f"Score: {likely}", label_logprobs=odds | {likely: math.log(sure)}
+            )
+
+        judge = Judge(ScriptedBackend(answer, model=name), format=NanoFormat(explain=False))
+        settings = recorded(labelled, name, limit=None, seed=0, judge={})
+        judge_items(judge, items, run_folder(out, name, "mine"), settings=settings)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("lever", "row"), [("mean", "mean of both | all | 30"), ("compare", "small | all | 30")]
+)
+def test_levers_on_stored_runs(tmp_path, lever, row):
+    folder = _two_judges(tmp_path / "bench")
+    script = [sys.executable, str(ROOT / "benchmarks" / "levers.py"), lever]
+    done = subprocess.run(
+        [*script, "--bench", folder, "--systems", "nano", "small", "--out", tmp_path],
+        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / f"{lever}.json").read_text())
+    assert row in done.stdout and result["table"].strip() == done.stdout.strip()
+    (gap,) = (d for d in result["differences"] if {d["a"], d["b"]} == {"nano", "small"})
+    assert gap["value"] < 0 and gap["n"] == 30
+
+
+def test_a_cascade_s_curve_from_stored_runs(tmp_path):
+    folder = _two_judges(tmp_path / "bench")
+    script = [sys.executable, str(ROOT / "benchmarks" / "cascade.py"), "--bench", folder]
+    done = subprocess.run(
+        [*script, "--systems", "nano", "small", "--seconds", "1", "2", "--out", tmp_path],
+        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    points = json.loads((tmp_path / "cascade.json").read_text())["points"]
+    by_share = {p["until"]: p for p in points}
+    # The first is sure of everything at .5: nothing is passed on below, all of it above.
+    assert by_share[0.4]["passed_on"]["value"] == 0 and by_share[0.6]["passed_on"]["value"] == 1
+    assert (by_share[0.4]["per_minute"], by_share[0.6]["per_minute"]) == (60, 20)
+    assert by_share[0.4]["less_first"]["value"] == 0 == by_share[0.6]["less_second"]["value"]
+    assert by_share[0.6]["agreement"]["value"] == pytest.approx(1)
