@@ -46,6 +46,7 @@ def show(outcome: Judgment | Failure | Comparison, sample: Sample, rubric: Rubri
         parts.append(
             Text(f"\njudged on the first {cut.kept:,} of {cut.of:,} characters of {cut.field}")
         )
+    parts += [Text(f"\n{warning}", "yellow") for warning in outcome.warnings]
     title = Text.assemble((outcome.criterion, "bold"), "  ", head)
     terminal().print(Panel(Group(*parts), title=title, title_align="left", padding=(1, 2)))
 
@@ -82,6 +83,9 @@ def _comparison_line(outcome: Comparison) -> Text:
     )
     if outcome.flipped:
         line.append("   the two orders disagree", "yellow")
+    judged = [order for order in outcome.orders if isinstance(order, Judgment)]
+    for warning in dict.fromkeys(warning for order in judged for warning in order.warnings):
+        line.append(f"\n{warning}", "yellow")
     return line
 
 

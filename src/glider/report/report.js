@@ -424,6 +424,7 @@ function start() {
     return [
       low && h("p", { class: "aside-notice" }, `Only ${percent(part.mass)} of the probability lay on scores of the rubric. The judge wanted to write something else: read this score with care.`),
       ...(part.cuts ?? []).map((cut) => h("p", { class: "aside-notice" }, h("span", { dir: "auto" }, cut.field), `: judged on the first ${number.format(cut.kept)} of ${number.format(cut.of)} characters.`)),
+      ...(part.warnings ?? []).map((warning) => h("p", { class: "aside-notice" }, `${warning[0].toUpperCase()}${warning.slice(1)}.`)),
     ];
   }
 

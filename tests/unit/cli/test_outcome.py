@@ -6,7 +6,7 @@ from rich.console import Console
 from glider import Criterion, Sample
 from glider.cli import outcome as module
 from glider.cli.outcome import line_for, show
-from glider.core.judgments import Judgment
+from glider.core.judgments import Comparison, Judgment
 
 
 def judgment(score, expected, levels=range(1, 6)):
@@ -45,3 +45,16 @@ def test_the_doubt_is_said_beside_the_score(monkeypatch, capsys):
     assert "5 of 1..5   expected 4.90" in told
     assert "5, but expected 2.98: unsure" in line_for(judgment(5, 2.98)).plain
     assert "5 (expected 4.90)" in line_for(judgment(5, 4.9)).plain
+
+
+def test_a_warning_is_printed_with_the_judgment(monkeypatch, capsys):
+    monkeypatch.setattr(module, "terminal", lambda: Console(width=120))
+    warned = judgment(4, 4.0).model_copy(update={"warnings": ("text in de; not known",)})
+    compared = Comparison(
+        task_id="t", sample_id="s", criterion="c", judge="j", first="a", second="b",
+        preferred="a", p_first=0.7, flipped=False, orders=(warned, warned),
+    )  # fmt: skip
+    rubric = Criterion(name="c", question="q?", rubric={1: "bad", 4: "good"}).rubric
+    for outcome in (warned, compared):
+        show(outcome, Sample.of("text"), rubric)
+        assert capsys.readouterr().out.count("text in de; not known") == 1

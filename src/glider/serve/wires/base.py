@@ -76,6 +76,7 @@ def told(outcome: Judgment) -> dict[str, Any]:
             }
             for mark in outcome.highlights
         ],
+        **({"warnings": list(outcome.warnings)} if outcome.warnings else {}),
         "judge": outcome.judge,
     }
 
