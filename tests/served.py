@@ -95,6 +95,6 @@ async def serving(engine=None, *, keys=None, config=None, file=None, **more):
         await server.stop()
 
 
-def run(what):
+def run(what, seconds=60):
     """Run a test's coroutine, with a bound."""
-    return asyncio.run(asyncio.wait_for(what, 60))
+    return asyncio.run(asyncio.wait_for(what, seconds))

@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 from bounded import killed_after
 from in_process import glider
+from serve_bodies import ASKED, CRITERION, DECISIONS, RUBRIC, SYSTEMONE, TEXT
 from served import Engine, run, serving
 
 from glider import Judge
@@ -26,8 +27,6 @@ from glider.serve.server import Server
 from glider.serve.service import ServedJudge, Serving
 from glider.serve.settings import Bounds, Config, ServeSettings
 
-TEXT = "We open at nine 😀 in the morning."
-ASKED = {"criterion": "helpfulness", "input": "When?", "output": TEXT}
 JSON = {"Content-Type": "application/json"}
 
 
@@ -48,9 +47,6 @@ def test_a_judgment_has_score_reason_and_marks_in_code_points():
     assert outcome["reasoning"] == "It says nine."
     (span,) = outcome["highlights"][0]["spans"]
     assert TEXT[span["start"] : span["end"]] == "nine" and "raw_text" not in outcome
-
-
-CRITERION = {"name": "tone", "question": "Is {output} kind?", "rubric": {"0": "no", "1": "yes"}}
 
 
 @pytest.mark.parametrize(
@@ -102,6 +98,8 @@ RAW = [
     (b'{"a": ' + b"9" * 5000 + b"}", JSON, 400),
     (b"\xff\xfe\x00", JSON, 400),
     (b"", JSON, 400),
+    (b"no gzip", JSON | {"Content-Encoding": "gzip"}, 400),
+    (b"no deflate", JSON | {"Content-Encoding": "deflate"}, 400),
     (b"{}", {"Content-Type": "text/plain"}, 415),
     (b"{}", {"Content-Type": "application/json", "Glider-Deadline-Ms": "soon"}, 422),
 ]
@@ -368,27 +366,6 @@ def test_what_fails_is_a_typed_failure_and_no_number():
     assert found["refused"][0] == 502 and found["after"][0] == 200
 
 
-DECISIONS = {
-    "model": "glider",
-    "input": TEXT,
-    "questions": [
-        {"type": "predicate", "name": "p", "instructions": "Is {it} kind?"},
-        {"type": "choice", "instructions": "Which?", "choices": [{"value": "true"}, {"value": True}]},
-        {"type": "score", "instructions": "How good?", "name": "s",
-         "levels": [{"label": "bad"}, {"label": "fair"}, {"label": "good", "description": "useful"}]},
-    ],
-}  # fmt: skip
-SYSTEMONE = {
-    "model": "glider",
-    "state": {"text": TEXT},
-    "questions": {
-        "kind": {"type": "noul", "criteria": {"true": "kind"}},
-        "which": {"type": "choice", "criteria": {"a": "first", "b": None}},
-        "good": {"type": "score", "instructions": "How good?", "criteria": ["bad", "fair", "good"]},
-    },
-}
-
-
 def test_decisions_are_of_its_shape_and_say_why_when_asked():
     async def told():
         async with serving() as client:
@@ -615,9 +592,6 @@ def test_what_cannot_be_served_is_said_before_a_model_is_loaded(tmp_path, config
     (tmp_path / "serve.yaml").write_text(config)
     done = glider("serve", "--config", "serve.yaml", *words, cwd=tmp_path)
     assert done.returncode == 2 and said in done.stderr
-
-
-RUBRIC = "<Output>\n{}\n</Output>\n<Rubric>\n{}\n</Rubric>"
 
 
 def test_promptfoos_grader_gets_reason_score_and_pass_and_no_other_chat_is_answered():

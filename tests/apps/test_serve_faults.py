@@ -4,7 +4,9 @@ import asyncio
 import json
 import random
 import re
+import socket
 import threading
+import time
 from collections import Counter
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -99,7 +101,7 @@ def test_of_requests_of_which_three_in_ten_are_bad_each_ends_once(tmp_path, n):
             left = (len(service.in_progress), [lane.idle for lane in lanes])
             return found, verdicts, left, (await client.get("/metrics", headers=KEY))[1]
 
-    found, verdicts, (asking, idle), page = run(told())
+    found, verdicts, (asking, idle), page = run(told(), 60 + n / 20)
     assert found == Counter(kinds) and asking == 0 and all(idle)
     assert engine.cancelled <= found["gone"]  # the others were still waiting
     (folder,) = tmp_path.iterdir()
@@ -182,6 +184,34 @@ def test_clients_that_go_at_any_stage_leave_nothing_behind():
     left, idle, cancelled, after = run(told())
     # Two ways of going, at the two stages at which the engine was at work.
     assert (left, idle, cancelled, after) == ((0, 0, 0), True, 4, 200)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system cannot tell")
+def test_answers_that_nobody_reads_are_not_kept_for_ever():
+    """Of as many requests as it takes to fill every buffer, sent by who does not read."""
+    bounded = config().model_copy(update={"bounds": Bounds(unread_seconds=0.5)})
+
+    async def told():
+        async with serving(config=bounded) as client:
+            loop, http = asyncio.get_running_loop(), client.server._runner.server
+            with socket.socket() as deaf:
+                deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                deaf.setblocking(False)
+                await loop.sock_connect(deaf, ("127.0.0.1", client.server.port))
+                asked = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+                sending = asyncio.ensure_future(loop.sock_sendall(deaf, asked * 2000))
+                while not any(one.writing_paused for one in http.connections):
+                    await asyncio.sleep(0.01)
+                began = time.monotonic()
+                while http.connections:
+                    await asyncio.sleep(0.05)
+                took = time.monotonic() - began
+                with suppress(ConnectionError):
+                    await sending
+            return took, (await client.post("/v1/judge", GOOD))[0]
+
+    took, after = run(told())
+    assert took < 20 and after == 200
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from in_process import glider
 from labelled_runs import judgment, write_run
+from serve_bodies import LITELLM
 from served import Engine, run, serving
 
 from glider.core.criteria import Criterion, Rubric
@@ -80,9 +81,6 @@ def test_a_deadline_and_an_error_are_what_the_policy_says():
     engine.error = Unavailable("down")
     ((status, verdict),), _ = asked(("/v1/judge", ASKED | {"policy": "lax"}), engine=engine)
     assert (verdict["verdict"]["verdict"], verdict["verdict"]["because"]) == ("block", "error")
-
-
-LITELLM = "/beta/litellm_basic_guardrail_api"
 
 
 def test_litellm_is_told_what_to_do_and_why():

@@ -55,6 +55,9 @@ _OVERLOADED = (408, 429, 503, 504, 529)
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _LONGEST_PAUSE_S = 300.0
+_REFUSED_S = 10.0
+"""Time for which nothing is sent to an endpoint that has refused us. A run ends by then; a server
+goes on, and the endpoint may let it in again."""
 """If an endpoint asks for a longer pause, the request fails instead of waiting."""
 
 # uvicorn (and so vLLM) closes idle connections after 5 s; ours must expire first.
@@ -150,6 +153,7 @@ class OpenAIBackend(Backend):
         # From here on, everything belongs to the loop's thread.
         self._waiting: deque[_Job] = deque()
         self._refused: AccessRefused | None = None
+        self._refused_until = 0.0
         self._open: set[_Job] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stop = asyncio.Event()
@@ -227,6 +231,8 @@ class OpenAIBackend(Backend):
 
     def _pump(self) -> None:
         """Start as many attempts as pace and budget allow."""
+        if self._loop.time() >= self._refused_until:
+            self._refused = None
         while self._refused is not None and self._waiting:
             self._settle(self._waiting.popleft(), self._refused)
         while self._waiting and not self._stop.is_set() and self._pace.ready(self._loop.time()):
@@ -315,7 +321,7 @@ class OpenAIBackend(Backend):
         if pause_s:
             self._loop.call_later(pause_s + 0.001, self._pump)  # Timers may fire slightly early.
         if isinstance(outcome, AccessRefused):
-            self._refused = outcome
+            self._refused, self._refused_until = outcome, self._loop.time() + _REFUSED_S
         if outcome is None:
             self._waiting.appendleft(job)
         elif (

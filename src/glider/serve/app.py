@@ -55,6 +55,8 @@ async def _guarded(request: web.Request, handler: _Handler) -> web.StreamRespons
         raise
     except Exception as error:  # noqa: BLE001 - every error reaches the client in our format
         response = error_response(error, service.metrics)
+        if request.content.exception() is not None:
+            response.force_close()  # nothing can be read after such a body, so the client is told
         status = response.status
     finally:
         service.in_progress.remove(this)

@@ -16,7 +16,7 @@ async def read_body(request: web.Request, bounds: Bounds) -> dict[str, Any]:
     """Read the JSON object of a request.
 
     Raises:
-        WireError: 408, 413, 415 or 422.
+        WireError: 400, 408, 413, 415 or 422.
     """
     if request.content_type != "application/json":
         # This also keeps browser pages out: they may not send this type across origins.
@@ -29,6 +29,9 @@ async def read_body(request: web.Request, bounds: Bounds) -> dict[str, Any]:
     except TimeoutError as exc:
         message = f"no whole body within {bounds.body_seconds:g} s"
         raise WireError(message, status=408, code="request_timeout") from exc
+    except web.RequestPayloadError as exc:
+        message = "the body is not encoded as Content-Encoding or Transfer-Encoding says"
+        raise WireError(message, status=400, code="bad_encoding") from exc
     return parse_body(raw, bounds)
 
 

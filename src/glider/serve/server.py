@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +18,7 @@ from glider.serve.keys import Keys
 from glider.serve.limits import check_limits
 from glider.serve.requests import Service
 from glider.serve.service import ServedJudge, Serving
-from glider.serve.settings import Config, ServeSettings
+from glider.serve.settings import Bounds, Config, ServeSettings
 
 _LOG = logging.getLogger("glider.serve")
 _QUIET = logging.getLogger("glider.serve.http")  # aiohttp's own log lines may contain request data
@@ -150,6 +151,7 @@ class Server:
             raise RunError(
                 f"cannot listen at {where}: {exc.strerror or exc}", hint="--port takes another"
             ) from exc
+        self._close_unread(serving.config.bounds)
         self.port = self._listener.sockets[0].getsockname()[1]
         kind = "https" if self._tls else "http"
         self._notify(
@@ -173,6 +175,13 @@ class Server:
         seconds = self.service.serving.config.bounds.header_seconds
         asyncio.get_running_loop().call_later(seconds, close_silent)
         return protocol
+
+    def _close_unread(self, bounds: Bounds) -> None:
+        """Let the system close new connections whose client does not read what it was sent."""
+        option = getattr(socket, "TCP_USER_TIMEOUT", None)
+        if self._listener is not None and option is not None:
+            for listening in self._listener.sockets:  # connections inherit it
+                listening.setsockopt(socket.IPPROTO_TCP, option, int(1000 * bounds.unread_seconds))
 
     async def _measure(self, judge: ServedJudge) -> None:
         failure = await judge.measure(load_criterion(_MEASURED_UNDER))
@@ -210,6 +219,7 @@ class Server:
         for judge in serving.judges.values():
             judge.bound(config.bounds)
         self.service.laters.kept = config.bounds.kept
+        self._close_unread(config.bounds)
         self._notify("reloaded")
         self._close_what_only(before, serving)
 

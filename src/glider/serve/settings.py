@@ -79,6 +79,9 @@ class Bounds(Frozen):
     """Time until the first request of a connection must have its headers."""
     body_seconds: float = Field(default=10.0, gt=0)
     """Time until the body must have arrived."""
+    unread_seconds: float = Field(default=30.0, ge=0.1, le=3600)
+    """Time in which a client must read on of an answer; otherwise its connection is closed, where
+    the system can tell (Linux). Of those that are open when this is changed, the old holds."""
     waiting: int = Field(default=1000, ge=1)
     """Requests that may wait in a lane."""
     kept: int = Field(default=10_000, ge=1)

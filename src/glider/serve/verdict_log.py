@@ -6,6 +6,7 @@ metadata. A verdict that cannot be logged is withheld: the policy's `on_error` r
 
 import hashlib
 import random
+import shutil
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -76,7 +77,11 @@ class VerdictLog:
             input_path="(served)",
             input_sha256=None,
         )
-        return RunFolder.create(folder, manifest, list(self._criteria.values()))
+        try:
+            return RunFolder.create(folder, manifest, list(self._criteria.values()))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)  # else each verdict would leave one
+            raise
 
     def record(
         self,

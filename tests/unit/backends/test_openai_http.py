@@ -354,6 +354,19 @@ def test_an_endpoint_that_lets_nobody_in_is_asked_once(refused):
     assert len(endpoint.seen) == 1
 
 
+def test_an_endpoint_that_refused_is_asked_again_after_a_while(monkeypatch):
+    monkeypatch.setattr("glider.backends.openai_http._REFUSED_S", 0.3)
+    refused = (401, refusal("Incorrect API key provided"), {})
+    with (
+        Endpoint(refused, (200, reply(), {})) as endpoint,
+        OpenAIBackend("m", base_url=endpoint.url) as backend,
+    ):
+        first, at_once = outcome(backend), outcome(backend)
+        time.sleep(0.4)
+        assert outcome(backend).text == "4"
+    assert {type(first), type(at_once)} == {AccessRefused} and len(endpoint.seen) == 2
+
+
 def test_an_error_under_200_is_waited_for_as_any_other():
     busy = (200, refusal("too many", code=429), {"Retry-After": "0.2"})
     with (
