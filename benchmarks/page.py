@@ -54,6 +54,18 @@ _PARTS = {
         "that the server can keep up with. What cannot be done in time is refused; the share is of "
         "admitted requests, with a 95 % interval that takes them as independent.",
     ),
+    "serve_soak": (
+        "`glider serve`: memory under load",
+        "Bare scores on the scripted engine of 5 ms, connections made anew every minute; resident "
+        "memory read all the while.",
+    ),
+    "serve_fuzz": (
+        "`glider serve`: random requests",
+        "To every route: spoilt bodies, bytes, headers, methods and streams, by clients that also "
+        "drip, never read, and go at any moment. Wrong would be a status of 500, no answer within "
+        "30 s, or a server that has died; one in five answers of its engine is an error or cannot "
+        "be read.",
+    ),
     "faults": (
         "A bad day: eleven faults, kills, a full disk",
         "Every input must end as exactly one Judgment or one typed Failure.",

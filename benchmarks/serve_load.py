@@ -7,8 +7,12 @@ and this script are three processes. Each connection sends its next request when
 answered; the body has 1.4 kB, the answer is a bare score with its distribution. `glider` is
 `/v1/judge`; `glider, policy and log` the same under a policy, each verdict written into a run
 folder; `fastapi` the same judge behind FastAPI and uvicorn, without deadlines, bounds and metrics
-(a Python that has fastapi, uvicorn and Glider's needs). `--soak SECONDS` loads one server for so
-long and reads its memory at ten moments.
+(a Python that has fastapi, uvicorn and Glider's needs).
+
+`--soak SECONDS` loads one `glider` for so long, with connections made anew every minute, and reads
+its resident memory all the while (`--soak-only`: nothing else). Readings of the first tenth are
+left out; the rest is cut into twenty parts, and the slope of their means is Theil and Sen's, with
+its 95 % interval (extra `bench`).
 
 Subjects take turns within a repetition. CPU is the server process's processor time a request.
 """
@@ -18,6 +22,8 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +31,11 @@ from typing import Any
 
 from common import PEERS, facts, ours_environment, parser, save, settings, span, table
 
+sys.path.insert(0, str(PEERS))
+
+from load_generator import memory_mb
+
+_SOAK_CONNECTIONS, _SOAK_PARTS = 64, 20
 _ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "NO_PROXY": "127.0.0.1"}
 
 
@@ -34,28 +45,30 @@ def main() -> None:
     made.add_argument("--seconds", type=float, default=10.0, help="of load, each time")
     made.add_argument("--delay", type=float, default=0.005, help="the engine's, in seconds")
     made.add_argument("--fastapi", type=Path, help="Python with fastapi and uvicorn")
-    made.add_argument("--soak", type=float, help="seconds of load with memory read ten times")
+    made.add_argument("--soak", type=float, help="seconds of load while memory is read")
+    made.add_argument("--soak-only", action="store_true", help="only that")
     args = made.parse_args()
+    if args.soak_only and not args.soak:
+        made.error("--soak-only needs --soak SECONDS")
     subjects = ["glider", "glider, policy and log"] + ["fastapi"] * (args.fastapi is not None)
     runs = []
-    for rep in range(args.reps):
+    for rep in range(0 if args.soak_only else args.reps):
         for subject in subjects if rep % 2 == 0 else reversed(subjects):
             with served(subject, args.delay, args.fastapi) as (port, pid):
                 for connections in args.connections:
                     found = loaded(port, pid, subject, connections, args.seconds)
                     runs.append({"subject": subject, "rep": rep, **found})
-    soak = []
+    soak = None
     if args.soak:
         with served("glider", args.delay, None) as (port, pid):
-            for _ in range(10):
-                found = loaded(port, pid, "glider", 64, args.soak / 10)
-                soak.append({"requests": found["requests"], "rss_mb": found["rss_mb"]})
-    text = tables(subjects, args.connections, runs, soak)
+            soak = soaked(port, pid, args.soak)
+    text = tables(subjects, args.connections, runs) if runs else ""
+    text += soak_told(soak) if soak else ""
     if args.fastapi is not None:
         args.fastapi = Path(args.fastapi.name)
     save(
         args.out,
-        "serve_load",
+        "serve_soak" if args.soak_only else "serve_load",
         {"facts": facts(), "settings": settings(args), "runs": runs, "soak": soak, "table": text},
     )
     print(text)
@@ -123,9 +136,72 @@ def loaded(port: int, pid: int, subject: str, connections: int, seconds: float) 
     }
 
 
-def tables(
-    subjects: list[str], connections: list[int], runs: list[dict[str, Any]], soak: list[Any]
-) -> str:
+def soaked(port: int, pid: int, seconds: float) -> dict[str, Any]:
+    """Load a server for so long; returns what it answered and its memory over time."""
+    memory: list[tuple[float, float]] = []
+    began, ended = time.monotonic(), threading.Event()
+
+    def read() -> None:
+        while not ended.wait(max(0.05, seconds / 720)):
+            memory.append((round(time.monotonic() - began, 2), round(memory_mb(pid), 2)))
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    loads = []
+    try:
+        while (left := began + seconds - time.monotonic()) > 0.1:
+            part = min(60.0, seconds / 10, left)
+            loads.append(loaded(port, pid, "glider", _SOAK_CONNECTIONS, part))
+    finally:
+        ended.set()
+        reading.join()
+    slope, low, high = slope_per_hour(memory)
+    return {
+        "seconds": time.monotonic() - began,
+        "requests": sum(load["requests"] for load in loads),
+        "answered": sum(load["answered"] for load in loads),
+        "per_s": [load["per_s"] for load in loads],
+        "p99_ms": [load["p99_ms"] for load in loads],
+        "memory_mb": memory,
+        "mb_per_hour": slope,
+        "mb_per_hour_95": (low, high),
+    }
+
+
+def slope_per_hour(memory: list[tuple[float, float]]) -> tuple[float, float, float]:
+    """The slope of (second, MB) after the first tenth, in MB an hour, with its 95 % interval."""
+    from scipy.stats import theilslopes
+
+    rest = memory[len(memory) // 10 :]
+    parts = [
+        rest[len(rest) * n // _SOAK_PARTS : len(rest) * (n + 1) // _SOAK_PARTS]
+        for n in range(_SOAK_PARTS)
+    ]
+    # Readings follow one another too closely to be independent; means of parts are nearly so.
+    means = [[statistics.fmean(one) for one in zip(*part, strict=True)] for part in parts if part]
+    found = theilslopes([mb for _, mb in means], [second for second, _ in means], 0.95)
+    return (
+        3600 * float(found.slope),
+        3600 * float(found.low_slope),
+        3600 * float(found.high_slope),
+    )
+
+
+def soak_told(soak: dict[str, Any]) -> str:
+    """What the soak came to, in words."""
+    memory, (low, high) = soak["memory_mb"], soak["mb_per_hour_95"]
+    rest = [mb for _, mb in memory[len(memory) // 10 :]]
+    return (
+        f"\nUnder load for {soak['seconds']:,.0f} s at {_SOAK_CONNECTIONS} connections: "
+        f"{soak['requests']:,} requests, {soak['requests'] - soak['answered']:,} not answered, "
+        f"{span(soak['per_s'], 0)} a second. Memory {memory[0][1]:.1f} MB at the start, "
+        f"{rest[0]:.1f} after a tenth, {rest[-1]:.1f} at the end, {max(rest):.1f} at most; slope "
+        f"after the first tenth {soak['mb_per_hour']:+.2f} MB an hour "
+        f"[{low:+.2f}, {high:+.2f}], n {len(rest)} readings.\n"
+    )
+
+
+def tables(subjects: list[str], connections: list[int], runs: list[dict[str, Any]]) -> str:
     heads = ["server", "connections", "requests a second", "CPU ms a request", "p50 ms", "p99 ms",
              "not answered"]  # fmt: skip
     rows = []
@@ -144,12 +220,7 @@ def tables(
                     sum(r["requests"] - r["answered"] for r in here),
                 ]
             )
-    text = table(heads, rows)
-    if soak:
-        memory = ", ".join(f"{one['rss_mb']:.0f}" for one in soak)
-        total = sum(one["requests"] for one in soak)
-        text += f"\nMemory over {total:,} requests at 64 connections, MB: {memory}\n"
-    return text
+    return table(heads, rows)
 
 
 if __name__ == "__main__":

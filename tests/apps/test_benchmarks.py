@@ -71,7 +71,18 @@ def test_serve_load(tmp_path):
     assert all(r["answered"] == r["requests"] > 10 and not r["others"] for r in runs)
     # Nothing is faster than connections / delay.
     assert all(r["per_s"] < 3 / 0.005 and r["p50_ms"] >= 5 for r in runs)
-    assert len(result["soak"]) == 10
+    soak = result["soak"]
+    assert soak["answered"] == soak["requests"] > 50 and len(soak["memory_mb"]) >= 20
+    low, high = soak["mb_per_hour_95"]
+    assert low <= soak["mb_per_hour"] <= high
+
+
+@pytest.mark.slow
+def test_serve_fuzz(tmp_path):
+    result = bench("serve_fuzz", tmp_path, "--seconds=5", "--clients=4")
+    assert result["requests"] == sum(result["counts"].values()) > 100
+    assert min(result["counts"][f"nearly right {status}"] for status in (200, 422)) > 10
+    assert result["n_wrong"] == 0 and result["memory_mb"]["end"] > 30
 
 
 @pytest.mark.slow
