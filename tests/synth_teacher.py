@@ -5,6 +5,7 @@ stepwise writing it is not told the level's number, so it writes a hash of the l
 """
 
 import hashlib
+import json
 import random
 import re
 import zlib
@@ -46,9 +47,21 @@ def follow(prompt):
     return _blind(prompt)
 
 
+def answer(body):
+    """What the teacher says to a request: chat-json where it reads blind in that format."""
+    messages = body["messages"]
+    said = follow(
+        messages[-1]["content"] if messages[-1]["role"] == "user" else messages[-2]["content"]
+    )
+    if said.startswith("Score: "):
+        score = int(said.removeprefix("Score: "))
+        return json.dumps({"reasoning": "It stands there.", "highlights": [], "score": score})
+    return said if said.startswith("<") or "- " not in said[:2] else "Quotes:\n" + said
+
+
 def _material(prompt):
     tags = re.findall(r"^<([^/>\n]+)>\n\.\.\.\n</", prompt, re.MULTILINE)
-    n = int(re.search(r"about (\d+) words\. Other", prompt)[1])
+    n = int(re.search(r"about (\d+) words\.", prompt)[1])
     levels = {}
     for tag, level, aspect in re.findall(
         r"^Write (.+?) so that it deserves (?:exactly )?(-?\d+): .*?(?:\(([^()]+)\))?$",

@@ -19,3 +19,6 @@ make_venv() {
 make_venv deepeval deepeval==4.3.1
 make_venv prometheus-eval prometheus-eval==0.1.20
 make_venv inspect-ai inspect-ai==0.3.285 openai
+make_venv data-designer data-designer==0.9.7
+# requests: distilabel imports it, and its own requirements no longer bring it.
+make_venv distilabel distilabel==1.5.3 openai requests

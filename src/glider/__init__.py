@@ -73,8 +73,10 @@ if TYPE_CHECKING:
     from glider.synth.settings import SynthExportSettings as SynthExportSettings
     from glider.synth.settings import SynthSettings as SynthSettings
     from glider.synth.settings import TeacherSettings as TeacherSettings
+    from glider.synth.settings import VerifierSettings as VerifierSettings
     from glider.synth.synthesize import preview_synthesis as preview_synthesis
     from glider.synth.synthesize import synthesize as synthesize
+    from glider.synth.verify import verify_synthesis as verify_synthesis
     from glider.training.recipe import load_recipe as load_recipe
     from glider.training.run import train as train
 
@@ -121,6 +123,7 @@ _HOMES = {
     "TaskError": "glider.core.errors",
     "TeacherSettings": "glider.synth.settings",
     "TuningSettings": "glider.studies.tuning.settings",
+    "VerifierSettings": "glider.synth.settings",
     "apply_calibration": "glider.calibration.calibrate",
     "audit_file": "glider.audit.file",
     "bench_sets": "glider.bench.bench",
@@ -146,6 +149,7 @@ _HOMES = {
     "synthesize": "glider.synth.synthesize",
     "train": "glider.training.run",
     "tune": "glider.studies.tuning.run",
+    "verify_synthesis": "glider.synth.verify",
     "write_outcomes": "glider.batch.outcomes",
     "write_report": "glider.report.write",
 }

@@ -6,9 +6,18 @@ import pytest
 from in_process import glider
 from review_runs import HOSTILE, answered, begun, graded_run, pair_run
 from review_server import free_port, serving
+from synth_teacher import follow
 
+from glider.backends.scripted import ScriptedBackend
 from glider.core.judgments import Span
 from glider.review.answers import read_people
+from glider.review.plan import visits
+from glider.synth.drawer import Drawer
+from glider.synth.making import make_records
+from glider.synth.people import people_run
+from glider.synth.plan import Plan
+from glider.synth.records import task_of
+from glider.synth.synthesize import records_in
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -163,6 +172,55 @@ def test_comparing(tab, tmp_path, by):
             sync_api.expect(page.locator("#count")).to_contain_text(f"{n + 1} of 2 done")
     ana = read_people(run)["ana"]
     assert sorted(ana.blind(d.id).preferred for d in review.plan.items) == sorted(chosen)
+
+
+def test_made_pairs_are_shown_with_which_is_better_and_asked_what_fits(tab, tmp_path):
+    make_records(
+        Drawer(Plan(kinds={"pair": 1, "single": 1}, words=(40, 60), code=0, seed=1)),
+        size=6,
+        folder=tmp_path / "made",
+        teacher=ScriptedBackend(lambda request: follow(request.messages[-1].content)),
+    )
+    records = {
+        task_of(record, text).id: record
+        for record in records_in(tmp_path / "made")
+        for text in record.texts
+    }
+    run = people_run(tmp_path / "made")
+    review = begun(run, "ana", mode="synth")
+    asked = {}
+    with serving(review) as links:
+        page = tab(links["ana"])
+        for n, visit in enumerate(visits(review.plan, "ana")):
+            sync_api.expect(page.locator("#count")).to_contain_text(f"item {n + 1}")
+            record = records[visit.item]
+            said = page.locator("#said-score")
+            if record.draw.kind == "pair":
+                better, worse = (f"output {1 + s.score}" for s in _judgments(record))
+                sync_api.expect(said).to_have_text(f"Better: {better}")
+                sync_api.expect(page.locator("#rejected-text")).to_contain_text(f"Better: {worse}")
+                sync_api.expect(page.locator("#levels")).to_be_hidden()
+            else:
+                sync_api.expect(said).to_contain_text("Score ")
+                sync_api.expect(page.locator("#levels")).to_be_visible()
+            kind = record.draw.kind
+            assert page.locator("#material .judged").count() == (2 if kind == "pair" else 1)
+            questions = page.locator("#more fieldset")
+            asked[kind] = questions.locator("legend").all_inner_texts()
+            for question in questions.all():
+                question.locator('input[value="yes"]').check()
+            page.click("#save")
+        page.wait_for_selector("#end:not([hidden])")
+    assert {kind: len(texts) for kind, texts in asked.items()} == {"pair": 10, "single": 12}
+    assert "Is the better output the one that is named?" in asked["pair"]
+    answers = read_people(run)["ana"]
+    assert sorted(len(answers.blind(d.id).questions) for d in review.plan.items) == sorted(
+        10 if record.draw.kind == "pair" else 12 for record in records.values()
+    )
+
+
+def _judgments(record):
+    return record.texts[0].right, record.texts[0].wrong
 
 
 @pytest.mark.parametrize("n", [8, pytest.param(490, marks=pytest.mark.slow)])

@@ -182,10 +182,11 @@ def test_made_data_is_shown_with_its_judgment_and_asked_nine_questions(tmp_path)
     review = begun(graded_run(tmp_path / "run", 2), "ana", mode="synth")
     with serving(review) as links:
         state = ask(links["ana"], "api/state")[1]
-        assert len(state["questions"]) == 9 and not state["asks_score"]
         visit = state["visits"][0]["id"]
-        assert ask(links["ana"], f"api/visit/{visit}")[1]["judgment"]
-        said = {question["key"]: "yes" for question in state["questions"]}
+        shown = ask(links["ana"], f"api/visit/{visit}")[1]
+        assert len(shown["questions"]) == 9 and not state["asks_score"]
+        assert shown["judgment"]
+        said = {question["key"]: "yes" for question in shown["questions"]}
         assert blind(links["ana"], visit, score=None, questions=said)[1]["state"] == "done"
 
 

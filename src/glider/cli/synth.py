@@ -18,6 +18,7 @@ from glider.synth.settings import (
     SynthExportSettings,
     SynthSettings,
     TeacherSettings,
+    VerifierSettings,
 )
 
 if TYPE_CHECKING:
@@ -205,6 +206,41 @@ def report(
     show_people(run)
 
 
+@synth.command("verify", cls=Command)
+@from_flags
+def verify(
+    run: Path = typer.Argument(
+        ..., metavar="RUN", help="Folder of a synthesis.", show_default=False
+    ),
+    *,
+    settings: VerifierSettings,
+    as_json: bool = typer.Option(
+        False, "--json", help="Print the funnel as JSON.", rich_help_panel=_OUT
+    ),
+) -> None:
+    """Read the kept records blind with a further model; the teacher is not asked again.
+
+    Readings are kept in RUN/readings.jsonl and counted by report and export. Run it again to go
+    on, or with another --verifier to add one.
+    """
+    from glider.synth.curation import Curation
+    from glider.synth.page import write_page
+    from glider.synth.synthesize import funnel_of
+    from glider.synth.verify import verify_synthesis
+
+    with downloading() as download:
+        done = verify_synthesis(run, settings, progress=_Progress("texts"), fetching=download)
+    say("[bold]read[/]", f"{done.read} texts by {done.by}, {done.there} were read already")
+    if done.failed:
+        say("[yellow]not read[/]", f"{done.failed} texts; run the same command again")
+    funnel = funnel_of(run, Curation())
+    funnel.write(run)
+    say("page:", str(write_page(run)))
+    if as_json:
+        print_json(funnel.data(), indent=1)
+    show_funnel(funnel)
+
+
 @synth.command("taxonomy", cls=Command)
 def taxonomy(
     as_json: bool = typer.Option(False, "--json", help="Print all of it as JSON."),
@@ -257,6 +293,8 @@ def show_funnel(funnel: "Funnel") -> None:
         say("[bold]read blind[/]", f"by {by}: {told}; n={sum(funnel.verdicts[by].values())}")
         for line in funnel.matrix(by):
             say("", "  " + line)
+        for n, line in enumerate(funnel.matrix(by, of_people=True)):
+            say("" if n else "targets that people gave", "  " + line)
     for (stage, reason), n in funnel.lost_parts.most_common():
         say("[yellow]criteria left out[/]", f"of kept documents, not {stage}: {reason}, {n}")
     if funnel.kept:
@@ -283,11 +321,13 @@ def show_people(run: Path) -> None:
 class _Progress:
     """Says now and then how far it is."""
 
-    def __init__(self) -> None:
-        self._last = time.monotonic()
+    def __init__(self, what: str = "records") -> None:
+        self._last, self._what = time.monotonic(), what
 
-    def __call__(self, ended: int, kept: int, size: int) -> None:
+    def __call__(self, ended: int, *more: int) -> None:
         now = time.monotonic()
         if now - self._last > 10:
             self._last = now
-            say("", f"{ended} of {size} records, {kept} kept")
+            *kept, size = more
+            told = "".join(f", {n} kept" for n in kept)
+            say("", f"{ended} of {size} {self._what}{told}")

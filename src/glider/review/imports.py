@@ -22,7 +22,7 @@ from glider.review.answers import (
 from glider.review.begin import Review, begin, load_review
 from glider.review.foreign import given_answers
 from glider.review.items import ReviewItem
-from glider.review.plan import FOLDER, Question, load_plan, save_plan
+from glider.review.plan import FOLDER, Question, load_plan, questions_of, save_plan
 from glider.review.settings import ReviewSettings
 from glider.store.manifest import NO_JUDGE
 from glider.store.run import load_manifest
@@ -53,7 +53,7 @@ def import_answers(run: Path, file: Path) -> tuple[int, int, tuple[str, ...]]:
         for row in given:
             item = find(row)
             answer = (
-                _answer(row, item, review.plan.questions)
+                _answer(row, item, questions_of(review.plan.questions, of_two=item.of_two))
                 if item is not None
                 else "no such item in the run"
             )

@@ -57,6 +57,11 @@ class ReviewItem:
         return (names[0], names[1]) if self.outcome is None and len(names) == 2 else None
 
     @property
+    def of_two(self) -> bool:
+        """Whether two outputs are compared, or a single judgment is of two."""
+        return len(self.sample.judged) == 2
+
+    @property
     def rejected(self) -> Step | None:
         """A wrong judgment of the same text, where data was made with one."""
         steps = self.outcome.steps if self.outcome is not None else ()

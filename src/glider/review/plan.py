@@ -33,6 +33,8 @@ class Question(Frozen):
     key: str = Field(min_length=1, max_length=40)
     text: str = Field(min_length=1)
     choices: tuple[str, ...] = Field(default=("yes", "partly", "no", "cannot tell"), min_length=2)
+    of: Literal["one", "two"] | None = None
+    """Asked only of judgments of one text, or only of two that are compared; None: of all."""
 
 
 SYNTH_QUESTIONS = (
@@ -40,19 +42,29 @@ SYNTH_QUESTIONS = (
     Question(key="text_whole", text="Do its parts belong together, and is nothing missing?"),
     Question(key="criterion_clear", text="Is it clear what the criterion asks for?"),
     Question(key="criterion_fits", text="Does the criterion fit this text?"),
-    Question(key="levels_apart", text="Can the rubric's levels be told apart?"),
-    Question(key="levels_rise", text="Does each level ask for more than the one below?"),
-    Question(key="score_right", text="Is the score right?"),
+    Question(key="levels_apart", text="Can the rubric's levels be told apart?", of="one"),
+    Question(key="levels_rise", text="Does each level ask for more than the one below?", of="one"),
+    Question(key="score_right", text="Is the score right?", of="one"),
+    Question(key="better_right", text="Is the better output the one that is named?", of="two"),
     Question(key="reason_right", text="Is the reason right?"),
     Question(key="marks_right", text="Do the marks show what decides the score?"),
 )
 """The questions about made data: material, criterion, rubric and judgment."""
 REJECTED_QUESTIONS = (
-    Question(key="rejected_score_wrong", text="Is the rejected judgment's score wrong?"),
+    Question(key="rejected_score_wrong", text="Is the rejected judgment's score wrong?", of="one"),
+    Question(
+        key="rejected_better_wrong", text="Does the rejected judgment name the worse one?", of="two"
+    ),
     Question(key="rejected_reason_wrong", text="Is its reason wrong?"),
     Question(key="rejected_marks_wrong", text="Do its quotes fail to show what decides?"),
 )
 """Asked where made data has a rejected judgment beside the right one."""
+
+
+def questions_of(questions: Sequence[Question], *, of_two: bool) -> tuple[Question, ...]:
+    """Return those that are asked of a judgment of two texts, or of one."""
+    given = "two" if of_two else "one"
+    return tuple(question for question in questions if question.of in (None, given))
 
 
 class ReviewPlan(AnyManifest):

@@ -28,7 +28,16 @@ from glider.core.samples import Field, Sample
 from glider.review.answers import Answer, AnswerBook, Person, Stage, misfit
 from glider.review.disputes import Disputes
 from glider.review.items import ReviewItem
-from glider.review.plan import FOLDER, ReviewPlan, Visit, chance, shown_first, visits
+from glider.review.plan import (
+    FOLDER,
+    Question,
+    ReviewPlan,
+    Visit,
+    chance,
+    questions_of,
+    shown_first,
+    visits,
+)
 from glider.review.queue import LEASES, Queue
 from glider.store.atomic import write_json
 
@@ -243,7 +252,6 @@ class _Review:
                 "own_stage": self._own_stage(person),
                 "grows": self._own_stage(person) == "adjudicated" or self._plan.queue,
                 "run": self._plan.run_id,
-                "questions": [question.model_dump() for question in self._plan.questions],
                 "visits": [
                     {
                         "id": visit.id,
@@ -266,6 +274,7 @@ class _Review:
         own = self._own(person, visit)
         body = self._material(person, item)
         body["visit"] = visit.id
+        body["questions"] = [question.model_dump() for question in self._questions(item)]
         body["answers"] = {
             answer.stage: answer.model_dump(mode="json")
             for answer in (own, person.reveal(visit.id))
@@ -285,6 +294,9 @@ class _Review:
             raise web.HTTPGone(reason="the run no longer holds this item")
         return visit, item
 
+    def _questions(self, item: ReviewItem) -> tuple[Question, ...]:
+        return questions_of(self._plan.questions, of_two=item.of_two)
+
     def _material(self, person: Person, item: ReviewItem) -> dict[str, Any]:
         """Return the texts and the question, and nothing of the judge's answer."""
         judged = [field.name for field in item.sample.judged]
@@ -300,6 +312,7 @@ class _Review:
         return {
             "content": item.content,
             "pair": item.is_pair,
+            "of_two": item.of_two,
             "title": item.criterion.heading,
             "question": item.criterion.question_for(asked, labels),
             "levels": [
@@ -339,8 +352,10 @@ class _Review:
         if outcome is None or not self._is_shown(person, visit, item):
             return None
         if isinstance(outcome, Judgment):
+            named = [field.name for field in item.sample.judged]
             return {
                 "score": outcome.score,
+                "preferred": named[outcome.score] if item.of_two else None,
                 "reasoning": outcome.reasoning,
                 "marks": [span.model_dump() for mark in outcome.highlights for span in mark.spans],
                 "unplaced": [mark.phrase for mark in outcome.highlights if not mark.spans],
@@ -424,7 +439,7 @@ class _Review:
             return why
         if own and self._plan.asks_score and answer.score is None and answer.preferred is None:
             return "an answer has a score, or names the better output"
-        choices = {question.key: question.choices for question in self._plan.questions}
+        choices = {question.key: question.choices for question in self._questions(item)}
         if any(said not in choices.get(key, ()) for key, said in answer.questions.items()):
             return "the form has no such question or choice"
         return ""

@@ -56,7 +56,7 @@ class ReviewSettings:
         str | None,
         Flag(
             "verify: own answer, then three verdicts on the judge's. label: own answer alone. "
-            "compare: pairs. synth: nine questions on made data. form: only your own questions "
+            "compare: pairs. synth: questions on made data. form: only your own questions "
             "[verify; compare for a run of pairs; form with --form].",
             _PEOPLE,
         ),

@@ -51,7 +51,8 @@ def data_card(manifest: Mapping[str, Any], funnel: Funnel, said: ReviewReport | 
         "## Label noise",
         "",
         "Each text was read by a model that did not know the score it was written for; every text "
-        "counts, kept or not. 95 % intervals (Wilson).",
+        "counts, kept or not; of a verifier that read afterwards, kept texts alone. 95 % intervals "
+        "(Wilson).",
         "",
     ]
     for by in funnel.verdicts:
@@ -66,6 +67,9 @@ def data_card(manifest: Mapping[str, Any], funnel: Funnel, said: ReviewReport | 
                 lines.append(f"| agrees, {kind} | {found.value:.3f} | {interval} | {found.n} |")
         lines += ["", "Target (rows) against score read blind (columns):", "", "```"]
         lines += [*funnel.matrix(by), "```", ""]
+        if of_people := funnel.matrix(by, of_people=True):
+            lines += ["The same of texts whose target is a label that people gave:", "", "```"]
+            lines += [*of_people, "```", ""]
     if funnel.lost_parts:
         lost = ", ".join(f"{why} {n}" for (_, why), n in funnel.lost_parts.most_common())
         lines += [f"Criteria left out of kept documents: {lost}.", ""]

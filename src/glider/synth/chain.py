@@ -7,16 +7,16 @@ because it does not depend on them.
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
-from glider.backends.base import Backend
 from glider.core.criteria import Criterion, pairwise
-from glider.core.errors import GliderError, ReadError, Truncated
+from glider.core.errors import ReadError, Truncated
 from glider.core.generation import Decoding, Generation
 from glider.core.judgments import Highlight, Span, Usage
 from glider.core.samples import Field, Sample
-from glider.core.tasks import COMPARED, JudgeTask, compared
-from glider.formats.base import Format, Prompt
+from glider.formats.base import Prompt
+from glider.synth.blind import Verifier, read_blind
 from glider.synth.checks import RecordLost, Rejected, check_edit, check_material, check_written
 from glider.synth.draw import Aspect, Draw
 from glider.synth.plan import Plan
@@ -27,7 +27,6 @@ from glider.synth.records import (
     LostPart,
     SynthRecord,
     Text,
-    Verdict,
 )
 from glider.synth.steps import (
     Written,
@@ -58,19 +57,6 @@ class Call:
     decoding: Decoding
 
 
-@dataclass(frozen=True, slots=True)
-class Verifier:
-    """A model that reads texts blind, in a given format."""
-
-    backend: Backend
-    format: Format
-
-    @property
-    def id(self) -> str:
-        """Model and format."""
-        return f"{self.backend.id} {self.format.id}"
-
-
 _Chain = Generator[Call, CallRecord, SynthRecord]
 
 
@@ -84,9 +70,13 @@ class _Record:
         verifiers: Sequence[Verifier],
         claim: Callable[[Sequence[str]], bool],
         writers: Sequence[str],
+        two_writers: bool,
     ) -> None:
         # The teacher writes too; a generator of its own, so that no draw depends on the models.
-        self.writer = Random(f"{plan.seed}:{draw.number}:writer").choice([TEACHER, *writers])
+        models, drawn = [TEACHER, *writers], Random(f"{plan.seed}:{draw.number}:writer")
+        self.writer, self.second_writer = drawn.choice(models), None
+        if two_writers and draw.kind == "pair" and writers:
+            self.writer, self.second_writer = drawn.sample(models, 2)
         self.draw, self.plan, self.verifiers, self.claim = draw, plan, verifiers, claim
         self.usage = Usage()
         self.checks: list[tuple[int, BlindReading]] = []
@@ -111,7 +101,8 @@ class _Record:
             texts=tuple(self.texts),
             checks=tuple(self.checks),
             lost_parts=tuple(self.lost_parts),
-            writer="" if self.writer == TEACHER else self.writer,
+            writer=_by(self.writer),
+            second_writer=None if self.second_writer is None else _by(self.second_writer),
             usage=self.usage,
         )
 
@@ -127,7 +118,7 @@ class _Record:
         if draw.kind == "pair":
             aspect = aspect.model_copy(update={"criterion": pairwise(draw.criterion)})
         text = yield from self._judged("", sample, aspect)
-        if draw.kind == "minimal":
+        if draw.kind in ("minimal", "edited"):
             twin = yield from self._twin(sample, aspect.criterion, text)
             self.texts = list(twin)
         else:
@@ -167,17 +158,22 @@ class _Record:
     def _candidate(self, attempt: int) -> Generator[Call, CallRecord, Sample]:
         draw, again = self.draw, f"-{attempt}" if attempt else ""
 
-        def ask(step: str, prompt: Prompt) -> Generator[Call, CallRecord, str]:
-            answer = yield from self._call(step + again, prompt, to=self.writer, attempt=attempt)
+        def ask(
+            step: str, prompt: Prompt, *, second: bool = False
+        ) -> Generator[Call, CallRecord, str]:
+            to = self.second_writer if second and self.second_writer else self.writer
+            answer = yield from self._call(step + again, prompt, to=to, attempt=attempt)
             return self._text(answer, "written")
 
         try:
-            material = yield from write_material(draw, self.plan, ask)
+            two = self.second_writer is not None
+            material = yield from write_material(draw, self.plan, ask, two_writers=two)
         except ReadError as error:
             why = "the answer is not the texts that were asked for"
             seen = f"{error}: {error.raw_text or ''}"[:200]
             raise RecordLost(Rejected("written", why, seen)) from error
-        self._refuse(check_material(draw, material, self.plan))
+        if draw.kind != "edited":  # A real text is what it is.
+            self._refuse(check_material(draw, material, self.plan))
         sample = sample_of(draw, material, id=f"{draw.number}")
         if not self.claim([field.text for field in sample.judged]):
             raise RecordLost(
@@ -222,39 +218,20 @@ class _Record:
     def _read_blind(
         self, prefix: str, sample: Sample, aspect: Aspect
     ) -> Generator[Call, CallRecord, list[BlindReading]]:
-        draw, target = self.draw, aspect.target
         checks: list[BlindReading] = []
         for place, verifier in enumerate(self.verifiers):
-            if draw.kind == "pair":
-                orders = [COMPARED, COMPARED[::-1]]
-                tasks = [compared(sample, draw.criterion, *order) for order in orders]
-            else:
-                tasks = [JudgeTask(sample, aspect.criterion)]
-            scores: list[int | None] = []
-            for order, task in enumerate(tasks):
-                step = f"{prefix}blind-{place}" + (f"-{order}" if len(tasks) > 1 else "")
-                score = yield from self._blind_score(step, verifier, task)
-                scores.append(score if not order or score is None else 1 - score)
-            agreed = scores[0] if len(set(scores)) == 1 else None
-            check = BlindReading(by=verifier.id, score=agreed, verdict=_verdict(agreed, aspect))
+            step = f"{prefix}blind-{place}"
+            ask = partial(self._ask_blind, step, verifier)
+            check = yield from read_blind(self.draw, sample, aspect, verifier, ask)
             checks.append(check)
-            self.checks.append((target, check))
+            self.checks.append((aspect.target, check))
         return checks
 
-    def _blind_score(
-        self, step: str, verifier: Verifier, task: JudgeTask
-    ) -> Generator[Call, CallRecord, int | None]:
-        try:
-            prompt = verifier.format.render(task)
-        except GliderError:
-            return None
-        answer = yield from self._call(step, prompt, to=verifier.id, greedy=True)
-        if answer.error is not None or (answer.finish == "length" and not prompt.whole_at_limit):
-            return None
-        try:
-            return verifier.format.read(answer.text, task).score
-        except ReadError:
-            return None
+    def _ask_blind(
+        self, step: str, verifier: Verifier, order: int, prompt: Prompt
+    ) -> Generator[Call, CallRecord, CallRecord]:
+        named = f"{step}-{order}" if self.draw.kind == "pair" else step
+        return (yield from self._call(named, prompt, to=verifier.id, greedy=True))
 
     def _settled(self, checks: Sequence[BlindReading], target: int) -> tuple[int, bool]:
         """Return the score of the right judgment, or end the record."""
@@ -352,6 +329,8 @@ def chain(
     verifiers: Sequence[Verifier],
     claim: Callable[[Sequence[str]], bool],
     writers: Sequence[str] = (),
+    *,
+    two_writers: bool = True,
 ) -> _Chain:
     """Yield the calls of one record and return its result.
 
@@ -359,8 +338,14 @@ def chain(
         verifiers: the models that read each text blind, in this order.
         claim: registers the judged texts; returns False if one is a near duplicate.
         writers: ids of models besides the teacher that may write the texts.
+        two_writers: the two outputs of a pair are by different models, if there are writers.
     """
-    return _Record(draw, plan, verifiers, claim, writers).run()
+    return _Record(draw, plan, verifiers, claim, writers, two_writers).run()
+
+
+def _by(model: str) -> str:
+    """Return a writer as a record has it: empty for the teacher."""
+    return "" if model == TEACHER else model
 
 
 def answer_of(call: Call, number: int, written: Generation) -> CallRecord:
@@ -377,16 +362,6 @@ def answer_of(call: Call, number: int, written: Generation) -> CallRecord:
 
 def _compared_sample(sample: Sample) -> Sample:
     return Sample(id=sample.id, fields=(*sample.told, *sample.judged))
-
-
-def _verdict(score: int | None, aspect: Aspect) -> Verdict:
-    if score is None:
-        return "cannot tell"
-    if score == aspect.target:
-        return "agrees"
-    scores = aspect.criterion.rubric.scores
-    apart = abs(scores.index(score) - scores.index(aspect.target))
-    return "off by one" if apart == 1 and len(scores) > 2 else "contradicts"
 
 
 def _judged_as(score: int, written: Written) -> Judged:

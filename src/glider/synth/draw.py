@@ -90,7 +90,8 @@ class Draw(Frozen):
     target: int
     """The score the text should earn; for a pair 0 or 1, the index of the better output."""
     second: int | None = None
-    """For a minimal pair, the changed text's score; for a pair, the worse output's level."""
+    """For a minimal pair or an edited text, the changed text's score; for a pair, the worse
+    output's level."""
     level: int | None = None
     """For a pair, the level of the better output."""
     wrong: int
@@ -111,7 +112,7 @@ class Draw(Frozen):
     source: str = ""
     """Name of the profile's part, or of the family of crafted cases."""
     original: Original | None = None
-    """For an adapted record, the real text."""
+    """For an adapted or edited record, the real text."""
 
     @property
     def judged_names(self) -> tuple[str, ...]:

@@ -94,7 +94,7 @@ class Drawer:
         """Return record `number` of the plan."""
         plan, rng = self.plan, Random(f"{self.plan.seed}:{number}")
         kind: Kind = _weighted(rng, plan.kinds)  # type: ignore[assignment]
-        if kind in ("profile", "crafted", "adapted"):
+        if kind in ("profile", "crafted", "adapted", "edited"):
             return self._draw_other(number, kind)
         code = rng.random() < plan.code
         domain = self._entry(rng, self.taxonomy.domains, code)
@@ -151,7 +151,7 @@ class Drawer:
         elif kind == "crafted":
             own = self._crafted(rng)
         else:
-            own = self._adapted(rng)
+            own = self._adapted(rng, edited=kind == "edited")
         target, scores = own["target"], own["criterion"].rubric.scores
         wrong = own.pop("wrong", None)
         if wrong is None:
@@ -213,10 +213,13 @@ class Drawer:
             "words": _length(rng, self.plan.words),
         }
 
-    def _adapted(self, rng: Random) -> dict[str, Any]:
+    def _adapted(self, rng: Random, *, edited: bool) -> dict[str, Any]:
         original, criterion = rng.choice(self._real)
         target = original.score
-        if rng.random() < self.plan.flip:
+        second = None
+        if edited:
+            second = _far_from(rng, target, criterion.rubric.scores, self.plan.margin)
+        elif rng.random() < self.plan.flip:
             target = _far_from(rng, target, criterion.rubric.scores, self.plan.margin)
         return {
             "criterion": criterion,
@@ -224,6 +227,7 @@ class Drawer:
             "target": target,
             "tags": _names(rng, [role for role in ROLES if role in original.texts]),
             "original": original,
+            "second": second,
             "words": max(8, len(words(original.texts["output"]))),
         }
 

@@ -11,7 +11,7 @@ funnel.json, funnel.html where records were lost, what was left out of these fil
 import gzip
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from glider.formats.base import Format, Reading
 from glider.formats.grammar import quote_at
 from glider.formats.nano import MAX_QUOTES
 from glider.models.fetch import sha256_of
-from glider.review.plan import REJECTED_QUESTIONS, SYNTH_QUESTIONS
+from glider.review.plan import REJECTED_QUESTIONS, SYNTH_QUESTIONS, questions_of
 from glider.store.atomic import new_folder, refuse_filled, write_json, write_whole
 from glider.store.journal import read_journal
 from glider.store.manifest import read_manifest
@@ -36,7 +36,15 @@ from glider.synth.funnel import Funnel
 from glider.synth.languages import code_of
 from glider.synth.page import write_page
 from glider.synth.people import said_by_people
-from glider.synth.records import Judged, SynthManifest, SynthRecord, Text, task_of
+from glider.synth.records import (
+    BlindReading,
+    Judged,
+    SynthManifest,
+    SynthRecord,
+    Text,
+    later_readings,
+    task_of,
+)
 from glider.synth.settings import SynthExportSettings
 
 
@@ -78,12 +86,13 @@ def export_synthesis(
     refuse_filled(out)
     manifest = read_manifest(run, SynthManifest, "synthesis")
     curation = curate(run, settings, seed=settings.seed, notify=notify)
-    funnel = Funnel.of(_records(run), curation)
+    later = later_readings(run)
+    funnel = Funnel.of(_records(run), curation, later)
     if not funnel.kept:
         raise RunError(f"{run} has no record that was kept")
     left_out = Counter(rejected.reason for rejected in curation.rejected.values())
     unpaired: Counter[str] = Counter()
-    kept = [r.number for r in _records(run) if curation.keeps(r) and r.draw.kind != "pair"]
+    kept = [r.number for r in _records(run) if curation.keeps(r)]
     checked = set(Random(settings.seed).sample(sorted(kept), min(settings.people, len(kept))))
     said = said_by_people(run)
     counts: Counter[str] = Counter()
@@ -98,7 +107,8 @@ def export_synthesis(
                 continue
             for place, text in enumerate(record.texts):
                 file = of_pairs if record.draw.kind == "pair" else labelled
-                _write(file, labelled_record(record, place, manifest))
+                checks = [r.check for r in later.get(record.number, ()) if r.place == place]
+                _write(file, labelled_record(record, place, manifest, checks))
                 counts["of pairs" if record.draw.kind == "pair" else "of one"] += 1
                 try:
                     pair = preference(record, text, format, highlights=settings.highlights)
@@ -154,7 +164,9 @@ def _write(file: TextIO, data: Mapping[str, Any]) -> None:
 # Output formats of a record
 
 
-def labelled_record(record: SynthRecord, place: int, manifest: SynthManifest) -> dict[str, Any]:
+def labelled_record(
+    record: SynthRecord, place: int, manifest: SynthManifest, later: Sequence[BlindReading] = ()
+) -> dict[str, Any]:
     """Convert one text to a Glider labelled record, with spans and reason.
 
     The judged text becomes `output`, whatever the teacher called it; an output that is not judged
@@ -206,13 +218,20 @@ def labelled_record(record: SynthRecord, place: int, manifest: SynthManifest) ->
                 else {}
             ),
             "rewritten": text.rewritten,
-            "blind": [check.model_dump(mode="json") for check in text.checks],
+            "blind": [check.model_dump(mode="json") for check in (*text.checks, *later)],
             "fault": draw.fault,
             "teacher": manifest.teacher,
             "writer": record.writer or manifest.teacher,
+            **({"writers": _writers(record, manifest)} if pair else {}),
             "seed": [manifest.plan.get("seed"), record.number],
         },
     }
+
+
+def _writers(record: SynthRecord, manifest: SynthManifest) -> list[str]:
+    """Return who wrote each output of a pair."""
+    second = record.writer if record.second_writer is None else record.second_writer
+    return [record.writer or manifest.teacher, second or manifest.teacher]
 
 
 def _suffix(record: SynthRecord, place: int) -> str:
@@ -285,13 +304,15 @@ def to_check(record: SynthRecord) -> dict[str, Any]:
     """
     draw, text = record.draw, record.texts[0]
     task = task_of(record, text)
-    asked = (*SYNTH_QUESTIONS, *REJECTED_QUESTIONS)
+    of_two = len(task.sample.judged) == 2
+    asked = questions_of((*SYNTH_QUESTIONS, *REJECTED_QUESTIONS), of_two=of_two)
 
     def shown(judged: Judged) -> dict[str, Any]:
         return {
             "score": judged.score,
             "reason": judged.reasoning,
             "quotes": [mark.phrase for mark in judged.highlights],
+            **({"better": task.sample.judged[judged.score].name} if of_two else {}),
         }
 
     return {

@@ -7,7 +7,7 @@ all texts that were read blind, kept or not.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from glider.stats.estimates import Estimate, proportion
 from glider.store.atomic import write_json
 from glider.synth.curation import Curation, value_of
 from glider.synth.draw import Draw
-from glider.synth.records import STAGES, SynthRecord
+from glider.synth.records import STAGES, LaterReading, SynthRecord
 
 
 @dataclass
@@ -45,20 +45,30 @@ class Funnel:
     """Counts of (kind, verdict) by verifier."""
     confusion: dict[str, Counter[tuple[str, int, int]]] = field(default_factory=dict)
     """Counts of (scale, target, blind score) by verifier."""
+    against_people: dict[str, Counter[tuple[str, int, int]]] = field(default_factory=dict)
+    """The same, only of real texts and of those whose label people gave to the real one."""
 
-    def count(self, record: SynthRecord) -> None:
-        """Add one ended record."""
+    def count(self, record: SynthRecord, later: Sequence[LaterReading] = ()) -> None:
+        """Add one ended record.
+
+        Args:
+            later: blind readings of its texts that were made afterwards.
+        """
         self.drawn += 1
         self.usage = self.usage + record.usage
         draw = record.draw
         scale = "pair" if draw.kind == "pair" else _scale(draw.criterion.rubric.scores)
-        for target, check in record.checks:
-            self.verdicts.setdefault(check.by, Counter())[check.verdict] += 1
-            of_kind = self.verdicts_by_kind.setdefault(check.by, Counter())
-            of_kind[_kind_of(draw), check.verdict] += 1
+        read = [(target, check.by, check) for target, check in record.checks]
+        read += [(r.target, f"{r.check.by}, {AFTERWARDS}", r.check) for r in later]
+        for target, by, check in read:
+            self.verdicts.setdefault(by, Counter())[check.verdict] += 1
+            of_kind = self.verdicts_by_kind.setdefault(by, Counter())
+            of_kind[_kind_of(draw, target), check.verdict] += 1
             if check.score is not None:
                 cell = (scale, target, check.score)
-                self.confusion.setdefault(check.by, Counter())[cell] += 1
+                self.confusion.setdefault(by, Counter())[cell] += 1
+                if draw.original is not None and target == draw.original.score:
+                    self.against_people.setdefault(by, Counter())[cell] += 1
         left_out = self.curation.rejected.get(record.number)
         lost = record if left_out is None else left_out
         if not self.curation.keeps(record):
@@ -81,16 +91,25 @@ class Funnel:
             "fault": draw.fault,
             "language": draw.language,
             "length": value_of(record, "length"),
-            **({"writer": record.writer} if record.writer else {}),
+            **_writer(record),
         }.items():
             self.by.setdefault(key, Counter())[value] += 1
 
     @classmethod
-    def of(cls, records: Iterable[SynthRecord], curation: Curation | None = None) -> "Funnel":
-        """Build the funnel of these records."""
+    def of(
+        cls,
+        records: Iterable[SynthRecord],
+        curation: Curation | None = None,
+        later: Mapping[int, Sequence[LaterReading]] | None = None,
+    ) -> "Funnel":
+        """Build the funnel of these records.
+
+        Args:
+            later: blind readings that were made afterwards, by record number.
+        """
         funnel = cls(curation or Curation())
         for record in records:
-            funnel.count(record)
+            funnel.count(record, (later or {}).get(record.number, ()))
         return funnel
 
     def left(self) -> list[tuple[str, int]]:
@@ -157,10 +176,8 @@ class Funnel:
                     "kinds": {
                         kind: _shares(self.agreement(by, kind)) for kind in self.kinds_read(by)
                     },
-                    "confusion": [
-                        {"scale": scale, "target": target, "read": read, "texts": n}
-                        for (scale, target, read), n in sorted(self.confusion.get(by, {}).items())
-                    ],
+                    "confusion": _cells(self.confusion.get(by)),
+                    "confusion with people's labels": _cells(self.against_people.get(by)),
                 }
                 for by in self.verdicts
             },
@@ -174,9 +191,14 @@ class Funnel:
         """
         write_json(folder / "funnel.json", self.data())
 
-    def matrix(self, verifier: str) -> list[str]:
-        """Format target (rows) against blind score (columns), one table per scale."""
-        cells = self.confusion.get(verifier, Counter())
+    def matrix(self, verifier: str, *, of_people: bool = False) -> list[str]:
+        """Format target (rows) against blind score (columns), one table per scale.
+
+        Args:
+            of_people: only texts whose target is a label that people gave.
+        """
+        counts = self.against_people if of_people else self.confusion
+        cells = counts.get(verifier, Counter())
         lines: list[str] = []
         for scale in sorted({scale for scale, _, _ in cells}):
             here = {(t, r): n for (s, t, r), n in cells.items() if s == scale}
@@ -197,11 +219,32 @@ class Funnel:
 _VERDICTS = ("agrees", "off by one", "contradicts", "cannot tell")
 
 
-def _kind_of(draw: Draw) -> str:
-    """Return a record's kind; of a real text whose label was kept, the label is people's own."""
+AFTERWARDS = "kept texts, afterwards"
+"""Marks a verifier that read only what was kept."""
+
+
+def _kind_of(draw: Draw, target: int) -> str:
+    """Return a text's kind; of a real text whose label was kept, the label is people's own."""
     if draw.original is None:
         return draw.kind
-    return "adapted, label kept" if draw.original.score == draw.target else "adapted, flipped"
+    kept = draw.original.score == target
+    if draw.kind == "edited":
+        return "real, people's label" if kept else "real, edited"
+    return "adapted, label kept" if kept else "adapted, flipped"
+
+
+def _cells(counts: Counter[tuple[str, int, int]] | None) -> list[dict[str, Any]]:
+    return [
+        {"scale": scale, "target": target, "read": read, "texts": n}
+        for (scale, target, read), n in sorted((counts or {}).items())
+    ]
+
+
+def _writer(record: SynthRecord) -> dict[str, str]:
+    if record.second_writer is not None:
+        both = (record.writer or "teacher", record.second_writer or "teacher")
+        return {"writer": " and ".join(both)}
+    return {"writer": record.writer} if record.writer else {}
 
 
 def _shares(agreement: Mapping[str, Estimate]) -> dict[str, dict[str, float]]:

@@ -25,7 +25,9 @@ from glider.core.generation import Generation, GenerationRequest
 from glider.core.judgments import Usage
 from glider.store.folder import locked_folder
 from glider.store.journal import Journal
-from glider.synth.chain import TEACHER, Call, Verifier, answer_of, chain
+from glider.store.manifest import read_manifest
+from glider.synth.blind import Verifier
+from glider.synth.chain import TEACHER, Call, answer_of, chain
 from glider.synth.drawer import Drawer
 from glider.synth.duplicates import TextIndex
 from glider.synth.funnel import Funnel
@@ -66,7 +68,8 @@ def make_records(
 
     Args:
         teacher: writes texts and judgments.
-        writers: write texts too; which of them or the teacher does is drawn for each record.
+        writers: write texts too; which of them or the teacher does is drawn for each record. The
+            two outputs of a pair are by two of them.
         verifiers: read each text without knowing its target score.
         licence: licence and terms of the teacher's output; stored with every record.
         resume: continue from the folder's journal.
@@ -84,6 +87,7 @@ def make_records(
         drawn_from=drawer.content_id,
         teacher=teacher.id,
         writers=tuple(writer.id for writer in writers),
+        two_writers=bool(writers),
         verifiers=tuple(verifier.id for verifier in verifiers),
         licence=licence,
         size=size,
@@ -92,7 +96,10 @@ def make_records(
         stack.enter_context(locked_folder(folder, manifest, resume=resume, kind="synthesis"))
         ended = stack.enter_context(_EndedRecords(folder, drawer.plan))
         calls = stack.enter_context(_Calls(folder, ended))
-        making = _Making(drawer, teacher, writers, verifiers, calls, ended)
+        begun = read_manifest(folder, SynthManifest, "synthesis")
+        making = _Making(
+            drawer, teacher, writers, verifiers, calls, ended, two_writers=begun.two_writers
+        )
         for _ in making.run(size):
             progress(ended.funnel.drawn, ended.funnel.kept, size)
         ended.funnel.write(folder)
@@ -165,7 +172,10 @@ class _Making:
         verifiers: Sequence[Verifier],
         calls: _Calls,
         ended: _EndedRecords,
+        *,
+        two_writers: bool,
     ) -> None:
+        self.two_writers = two_writers
         self.drawer, self.verifiers, self.calls, self.ended = drawer, verifiers, calls, ended
         self.writers = tuple(writer.id for writer in writers)
         self.backends: dict[str, Backend] = {TEACHER: teacher}
@@ -230,6 +240,7 @@ class _OpenRecord(ComposedFuture[SynthRecord]):
             making.verifiers,
             partial(making.ended.texts.claim, number),
             making.writers,
+            two_writers=making.two_writers,
         )
 
     def begin(self) -> "Future[SynthRecord]":

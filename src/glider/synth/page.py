@@ -17,7 +17,7 @@ from glider.store.manifest import read_manifest
 from glider.synth.curation import Curation
 from glider.synth.funnel import Funnel
 from glider.synth.people import said_by_people, who_looked
-from glider.synth.records import Judged, SynthManifest, SynthRecord, Text
+from glider.synth.records import Judged, SynthManifest, SynthRecord, Text, later_readings
 from glider.synth.steps import question_of
 
 _MOST_RECORDS = 60
@@ -37,8 +37,9 @@ def write_page(run: Path, out: Path | None = None, curation: Curation | None = N
     curation = curation or Curation()
     funnel = Funnel(curation)
     shown: list[dict[str, Any]] = []
+    later = later_readings(run)
     for record in read_journal(run / "records.jsonl", SynthRecord):
-        funnel.count(record)
+        funnel.count(record, later.get(record.number, ()))
         if curation.keeps(record) and len(shown) < _MOST_RECORDS:
             shown.append(_shown(record))
     said = said_by_people(run)
@@ -83,17 +84,18 @@ def _noise(funnel: Funnel, by: str) -> dict[str, Any]:
         "n": sum(funnel.verdicts[by].values()),
         "verdicts": funnel.agreement(by),
         "kinds": {k: funnel.agreement(by, k)["agrees"] for k in kinds if len(kinds) > 1},
-        "tables": list(_tables(funnel, by)),
+        "tables": list(_tables(funnel.confusion.get(by), "")),
+        "people": list(_tables(funnel.against_people.get(by), "people's label, ")),
     }
 
 
-def _tables(funnel: Funnel, by: str) -> Iterator[dict[str, Any]]:
-    cells = funnel.confusion.get(by, Counter())
+def _tables(cells: "Counter[tuple[str, int, int]] | None", what: str) -> Iterator[dict[str, Any]]:
+    cells = cells or Counter()
     for scale in sorted({scale for scale, _, _ in cells}):
         here = {(t, r): n for (s, t, r), n in cells.items() if s == scale}
         scores = sorted({score for cell in here for score in cell})
         yield {
-            "scale": scale,
+            "scale": f"{what}{scale}",
             "scores": scores,
             "rows": [(t, [here.get((t, r), 0) for r in scores]) for t in scores],
         }

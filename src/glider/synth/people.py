@@ -12,6 +12,7 @@ from pathlib import Path
 
 from glider.core.errors import RunError
 from glider.core.judgments import Judgment, Step
+from glider.core.tasks import JudgeTask
 from glider.review.answered import read_answered
 from glider.review.answers import read_people
 from glider.review.figures import review_report
@@ -39,7 +40,7 @@ def reviewable(run: Path) -> Path:
 def people_run(run: Path) -> Path:
     """Write the kept texts of a synthesis as a run, unless a review of it has begun.
 
-    Pairs are left out: people answer the questions about made data for one text at a time.
+    A pair is one judgment of two outputs, whose score says which is better.
 
     Raises:
         RunError: `run` is not a synthesis, nothing was kept, or it cannot be written.
@@ -61,7 +62,7 @@ def people_run(run: Path) -> Path:
         rows = 0
         with RunFolder.create(new, made, ()) as judged:
             for record in read_journal(run / "records.jsonl", SynthRecord):
-                if not record.kept or record.draw.kind == "pair":
+                if not record.kept:
                     continue
                 for text in record.texts:
                     task = task_of(record, text)
@@ -77,7 +78,7 @@ def people_run(run: Path) -> Path:
                             normalized=task.criterion.rubric.normalize(text.right.score),
                             reasoning=text.right.reasoning,
                             highlights=text.right.highlights,
-                            steps=_rejected(text),
+                            steps=_rejected(text, task),
                         ),
                     )
                     rows += 1
@@ -86,10 +87,14 @@ def people_run(run: Path) -> Path:
     return folder
 
 
-def _rejected(text: Text) -> tuple[Step, ...]:
+def _rejected(text: Text, task: JudgeTask) -> tuple[Step, ...]:
+    judged = [field.name for field in task.sample.judged]
+    said = (
+        f"Better: {judged[text.wrong.score]}" if len(judged) == 2 else f"Score {text.wrong.score}"
+    )
     quotes = "".join(f"\n“{mark.phrase}”" for mark in text.wrong.highlights)
-    said = f"Score {text.wrong.score}. {text.wrong.reasoning}{quotes}"
-    return (Step(name=REJECTED, text=said, score=float(text.wrong.score)),)
+    whole = f"{said}. {text.wrong.reasoning}{quotes}"
+    return (Step(name=REJECTED, text=whole, score=float(text.wrong.score)),)
 
 
 def said_by_people(run: Path) -> ReviewReport | None:

@@ -13,7 +13,7 @@ from glider.data import yaml_files
 from glider.synth.families import families
 from glider.synth.taxonomy import scenarios
 
-Kind = Literal["single", "pair", "several", "minimal", "profile", "crafted", "adapted"]
+Kind = Literal["single", "pair", "several", "minimal", "profile", "crafted", "adapted", "edited"]
 Role = Literal["input", "output", "context", "reference"]
 ROLES: tuple[Role, ...] = get_args(Role)
 COMBINATIONS: tuple[tuple[Role, ...], ...] = tuple(
@@ -44,7 +44,8 @@ class Plan(Frozen):
     """`single`: one text; `pair`: two answers; `several`: two or three criteria with one score;
     `minimal`: a text and its twin with one span changed so that the score flips; `profile`: a
     document with a score under each of several criteria; `crafted`: a case made by hand of what a
-    judge must not miss; `adapted`: a labelled text of yours moved to another subject."""
+    judge must not miss; `adapted`: a labelled text of yours moved to another subject; `edited`: a
+    labelled text of yours as it is, and its twin with one span changed so that the score flips."""
     scales: Weights = Field(default_factory=lambda: {"0-1": 1, "1-3": 1, "1-5": 3})
     """Weight of each scale, by name."""
     targets: Weights = Field(default_factory=dict)
@@ -70,7 +71,7 @@ class Plan(Frozen):
     families: Weights = Field(default_factory=dict)
     """Weight of each family of crafted cases; uniform if empty."""
     real: str | None = None
-    """A file of labelled records, as `glider data` takes them, for `adapted`."""
+    """A file of labelled records, as `glider data` takes them, for `adapted` and `edited`."""
     flip: float = Field(default=0.5, ge=0, le=1)
     """Share of adapted records whose text is changed to deserve another score."""
     code: float = Field(default=0.1, ge=0, le=1)
@@ -121,8 +122,9 @@ class Plan(Frozen):
             for name in given:
                 if name not in known:
                     raise ValueError(f"{key}: {name!r} is none of {', '.join(known)}")
-        if self.kinds.get("adapted") and self.real is None:
-            raise ValueError("kinds: adapted needs `real`, a file of labelled records")
+        for kind in ("adapted", "edited"):
+            if self.kinds.get(kind) and self.real is None:
+                raise ValueError(f"kinds: {kind} needs `real`, a file of labelled records")
         low, high = self.words
         if not 1 <= low <= high:
             raise ValueError("words: the least length comes first, both above 0")

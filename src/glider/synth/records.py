@@ -3,10 +3,12 @@
 manifest.json    plan, teacher, verifier, seeds; written once
 calls.jsonl      one line per paid answer, written before the answer is processed
 records.jsonl    one line per ended record: kept, with all its data; or the reason for rejection
+readings.jsonl   one line per blind reading of a kept text afterwards (`glider synth verify`)
 funnel.json      losses by stage; can be recomputed from records.jsonl
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal
 
 from glider.core.base import Frozen
@@ -14,6 +16,7 @@ from glider.core.criteria import Criterion, pairwise
 from glider.core.judgments import Highlight, Usage
 from glider.core.samples import Sample
 from glider.core.tasks import COMPARED, JudgeTask
+from glider.store.journal import read_journal
 from glider.store.manifest import AnyManifest
 from glider.synth.draw import Draw
 from glider.synth.steps import sample_of
@@ -52,6 +55,20 @@ class BlindReading(Frozen):
     score: int | None = None
     """None if the reader cannot tell."""
     verdict: Verdict
+
+
+class LaterReading(Frozen):
+    """A blind reading of a kept text by a model that had no part in making it."""
+
+    version: int = 1
+    number: int
+    """Number of the record."""
+    place: int
+    """Of the text within the record, from 0."""
+    target: int
+    """The label of the text when it was read: the right judgment's score."""
+    check: BlindReading
+    usage: Usage = Usage()
 
 
 class Text(Frozen):
@@ -93,6 +110,8 @@ class SynthRecord(Frozen):
     lost_parts: tuple[LostPart, ...] = ()
     writer: str = ""
     """The model that wrote the texts; empty if it is the teacher."""
+    second_writer: str | None = None
+    """The model that wrote the second output of a pair; None if it is the same model."""
     checks: tuple[tuple[int, BlindReading], ...] = ()
     """Target and blind reading of every text that was read blind, kept or not."""
     usage: Usage = Usage()
@@ -106,6 +125,21 @@ class SynthRecord(Frozen):
     def criterion_of(self, text: Text) -> Criterion:
         """The criterion of a text's scores; for a pair, the pointwise one."""
         return text.criterion or self.draw.criterion
+
+
+READINGS = "readings.jsonl"
+
+
+def later_readings(run: Path) -> dict[int, list[LaterReading]]:
+    """Return the readings of a synthesis that were made afterwards, by record number.
+
+    Raises:
+        DataError: a line is damaged.
+    """
+    found: dict[int, list[LaterReading]] = {}
+    for reading in read_journal(run / READINGS, LaterReading):
+        found.setdefault(reading.number, []).append(reading)
+    return found
 
 
 def task_of(record: SynthRecord, text: Text) -> JudgeTask:
@@ -131,6 +165,8 @@ class SynthManifest(AnyManifest):
     teacher: str
     writers: tuple[str, ...] = ()
     """Further models that write texts."""
+    two_writers: bool = False
+    """Whether the two outputs of a pair are by different models; not in runs of Glider 0.1."""
     verifiers: tuple[str, ...]
     licence: str
     """Licence of the teacher's output, as stated by the user."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from glider.backends import OpenBackend
     from glider.backends.base import Backend
     from glider.formats.base import Format
-    from glider.synth.chain import Verifier
+    from glider.synth.blind import Verifier
 
 _MODELS, _RECORDS, _PAIRS, _KEPT = "Models", "Records", "Pairs", "What is kept"
 NO_VERIFIER = "none"
@@ -43,8 +43,8 @@ class TeacherSettings(ModelSettings):
     writers: Annotated[
         tuple[str, ...],
         Flag(
-            "Further model that writes texts, drawn for each record, so that they differ in "
-            "quality; judgments are the teacher's; may be given again.",
+            "Further model that writes texts, drawn for each record, the two of a pair by "
+            "different models; judgments are the teacher's; may be given again.",
             _MODELS,
             ("--writer",),
         ),
@@ -79,7 +79,7 @@ class TeacherSettings(ModelSettings):
             SetupError: the settings contradict each other or a model.
             UnknownName: no such model.
         """
-        from glider.synth.chain import Verifier
+        from glider.synth.blind import Verifier
 
         readers = self.blind_readers
         if NO_VERIFIER in readers:
@@ -139,6 +139,38 @@ def _format_of(backend: "Backend") -> "Format":
     chosen = default_format(backend)
     found = make_format(chosen) if isinstance(chosen, str) else chosen
     return found.bare() or found
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifierSettings(ModelSettings):
+    """A model that reads kept texts blind afterwards, and how many of them."""
+
+    model: Annotated[
+        str,
+        Flag("Model that reads each kept text, as in `glider judge`.", _MODELS, ("--verifier",)),
+    ] = field()
+    format: Annotated[
+        str | None, Flag("Prompt format of the verifier [the model's own].", _MODELS)
+    ] = None
+    sample: Annotated[
+        int | None, Flag("Read this many kept records, drawn [all].", _RECORDS, min=1)
+    ] = None
+    seed: Annotated[int, Flag("Of --sample.", _RECORDS)] = 0
+
+    @contextmanager
+    def open(self, fetching: Progress | None = None) -> "Iterator[Verifier]":
+        """Open the verifier for the duration of the block.
+
+        Raises:
+            SetupError: the settings contradict the model.
+            UnknownName: no such model or format.
+        """
+        from glider.synth.blind import Verifier
+
+        given = {f.name: getattr(self, f.name) for f in fields(ModelSettings)}
+        settings = JudgeSettings(**given, format=self.format, explain=None)
+        with settings.open(fetching) as judge:
+            yield Verifier(judge.backend, judge.format)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,24 +76,40 @@ def is_cut_off(text: str, draw: Draw) -> bool:
     return len(text) >= most_characters(draw) - 2
 
 
-def ask_material(draw: Draw) -> Prompt:
-    """Ask for texts that deserve the drawn score."""
-    tags = tags_of(draw)
-    judged = " and ".join(draw.judged_names)
+def ask_material(
+    draw: Draw, only: Sequence[str] = (), beside: Mapping[str, str] | None = None
+) -> Prompt:
+    """Ask for texts that deserve the drawn score.
+
+    Args:
+        only: of a pair, the output to ask for; both by default.
+        beside: texts that are written already; they are shown, and not asked for.
+    """
+    names, beside = tuple(only) or draw.judged_names, beside or {}
+    tags = {
+        tag: meaning
+        for tag, meaning in tags_of(draw).items()
+        if tag in names or (tag not in draw.judged_names and tag not in beside)
+    }
+    judged = " and ".join(names)
+    others = "" if beside else " Other texts: up to 80 words."
     lines = [
         f"Subject: {draw.domain}." + (" The judged text is source code." if draw.code else ""),
         f"Language: {draw.language}.",
         "Write these texts:",
         *(f"- {tag}: {meaning}" for tag, meaning in tags.items()),
-        f"Length of each {judged}: about {draw.words} words. Other texts: up to 80 words.",
+        f"Length of each {judged}: about {draw.words} words.{others}",
         "",
     ]
-    if draw.passage is not None:
+    if beside:
+        shown = (f"<{tag}>\n{defuse(text, tags)}\n</{tag}>" for tag, text in beside.items())
+        lines += ["They belong to these:", *shown, ""]
+    elif draw.passage is not None:
         tag = draw.tags["context"]
         lines += [f"They belong to this {tag}:", defuse(draw.passage, tags), ""]
     lines += _original(draw, tags)
-    lines += _instruction(draw)
-    lines += _wanted(draw, judged)
+    lines += [] if beside else _instruction(draw)
+    lines += _wanted(draw, names)
     lines += [
         "Make the texts like real ones, with names, numbers and details. They do not speak of "
         "judges, scores or this task, and repeat nothing of the question. Write every text in "
@@ -105,7 +121,7 @@ def ask_material(draw: Draw) -> Prompt:
 
     def least(tag: str) -> int:
         """Minimum characters: two fifths of the requested length, at six characters per word."""
-        return max(20, round(2.5 * draw.words)) if tag in draw.judged_names else 20
+        return max(20, round(2.5 * draw.words)) if tag in names else 20
 
     # A text and its closing tag are one terminal: with two, the first would take the "<".
     body = r"([^<]|<[^\/A-Z])" if draw.code else "[^<]"
@@ -117,14 +133,13 @@ def ask_material(draw: Draw) -> Prompt:
     return Prompt(
         messages=(Message("system", _SYSTEM), Message("user", "\n".join(lines))),
         grammar=Grammar(lark=_NEWLINE.join([f"start: {' '.join(start)}", *texts, ""])),
-        max_tokens=round(
-            _TOKENS_A_WORD * (draw.words * (2 if draw.kind == "pair" else 1) + 100 * len(tags)) + 60
-        ),
+        max_tokens=round(_TOKENS_A_WORD * (draw.words * len(names) + 100 * len(tags)) + 60),
     )
 
 
-def _wanted(draw: Draw, judged: str) -> list[str]:
-    """State what will be asked of the judged text, and the score it should deserve."""
+def _wanted(draw: Draw, names: Sequence[str]) -> list[str]:
+    """State what will be asked of the judged texts, and the score each should deserve."""
+    judged = " and ".join(names)
     if draw.aspects:
         lines = ["It will be judged in several respects:"]
         for aspect in draw.aspects:
@@ -136,7 +151,7 @@ def _wanted(draw: Draw, judged: str) -> list[str]:
         return lines
     levels = draw.criterion.rubric.levels
     lines = [
-        f"A judge will ask: {question_of(draw)}",
+        f"A judge will ask: {question_of(draw, names=names)}",
         *(f"{score} = {text}" for score, text in levels.items()),
         "",
     ]
@@ -144,10 +159,10 @@ def _wanted(draw: Draw, judged: str) -> list[str]:
         assert draw.level is not None
         assert draw.second is not None
         better, worse = COMPARED[draw.target], COMPARED[1 - draw.target]
-        return [
-            *lines,
-            f"Write {better} so that it deserves {draw.level}: {levels[draw.level]}",
-            f"Write {worse} so that it deserves {draw.second}: {levels[draw.second]}",
+        return lines + [
+            f"Write {name} so that it deserves {level}: {levels[level]}"
+            for name, level in ((better, draw.level), (worse, draw.second))
+            if name in names
         ]
     if draw.brief:
         lines.append(f"The case: {draw.brief}")
@@ -201,15 +216,24 @@ def read_material(text: str, draw: Draw) -> dict[str, str]:
     Raises:
         MissingPart: a text is missing or occurs twice.
     """
+    return named(draw, read_texts(text, draw, [*tags_of(draw)]))
+
+
+def read_texts(text: str, draw: Draw, tags: Sequence[str]) -> dict[str, str]:
+    """Parse the texts between these tags; the record's passage is added.
+
+    Raises:
+        MissingPart: a text is missing or occurs twice.
+    """
     found: dict[str, str] = {}
-    for tag in tags_of(draw):
+    for tag in tags:
         parts = re.findall(rf"<{re.escape(tag)}>(.*?)</{re.escape(tag)}>", text, re.DOTALL)
         if len(parts) != 1 or not parts[0].strip():
             raise MissingPart(tag, raw_text=text)
         found[tag] = parts[0].strip()
     if draw.passage is not None:
         found[draw.tags["context"]] = draw.passage
-    return named(draw, found)
+    return found
 
 
 def named(draw: Draw, found: Mapping[str, str]) -> dict[str, str]:
@@ -235,13 +259,18 @@ def sample_of(draw: Draw, material: Mapping[str, str], *, id: str) -> Sample:
     return Sample(id=id, fields=tuple(fields))
 
 
-def question_of(draw: Draw, criterion: Criterion | None = None) -> str:
-    """Return a criterion's question with this record's field names; the record's by default."""
-    judged = " and ".join(draw.judged_names)
-    names: dict[str, str] = {**dict(draw.tags.items()), "output": judged}
+def question_of(draw: Draw, criterion: Criterion | None = None, names: Sequence[str] = ()) -> str:
+    """Return a criterion's question with this record's field names.
+
+    Args:
+        criterion: the record's by default.
+        names: the judged fields that it asks about; all by default.
+    """
+    judged = " and ".join(names or draw.judged_names)
+    called: dict[str, str] = {**dict(draw.tags.items()), "output": judged}
     return re.sub(
         r"\{(input|context|reference|output)\}",
-        lambda found: names[found[1]],
+        lambda found: called[found[1]],
         (criterion or draw.criterion).question,
     ).strip()
 

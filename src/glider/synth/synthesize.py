@@ -16,7 +16,7 @@ from glider.synth.drawer import Drawer
 from glider.synth.funnel import Funnel
 from glider.synth.making import Made, make_records
 from glider.synth.plan import Plan, parse_plan
-from glider.synth.records import CallRecord, SynthRecord
+from glider.synth.records import READINGS, CallRecord, SynthRecord, later_readings
 from glider.synth.settings import CurationSettings, SynthSettings, TeacherSettings
 
 
@@ -86,9 +86,10 @@ def synthesize(
             resume=resume,
             progress=progress,
         )
-    if curation is None:
+    if curation is None and not (folder / READINGS).exists():
         return made
-    funnel = funnel_of(folder, curate(folder, curation, notify=notify))
+    left_out = Curation() if curation is None else curate(folder, curation, notify=notify)
+    funnel = funnel_of(folder, left_out)
     funnel.write(folder)
     return replace(made, funnel=funnel)
 
@@ -99,7 +100,8 @@ def funnel_of(folder: Path, curation: Curation) -> Funnel:
     Raises:
         DataError: a line is damaged.
     """
-    return Funnel.of(read_journal(folder / "records.jsonl", SynthRecord), curation)
+    records = read_journal(folder / "records.jsonl", SynthRecord)
+    return Funnel.of(records, curation, later_readings(folder))
 
 
 def _spent(folder: Path) -> float:

@@ -4,15 +4,22 @@ Generators of questions and answers, without I/O; the chain makes and journals t
 """
 
 import re
-from collections.abc import Callable, Generator
-from typing import Any
+from collections.abc import Generator
+from typing import Any, Protocol
 
 from glider.core.tasks import COMPARED
 from glider.formats.base import Prompt
 from glider.synth.checks import RecordLost, Rejected, check_new
 from glider.synth.draw import Draw
 from glider.synth.plan import Plan, Role
-from glider.synth.steps import ask_material, is_cut_off, named, read_material
+from glider.synth.steps import (
+    ask_material,
+    is_cut_off,
+    named,
+    read_material,
+    read_texts,
+    tags_of,
+)
 from glider.synth.stepwise import (
     ORDER,
     ask_adapted,
@@ -26,22 +33,53 @@ from glider.synth.stepwise import (
 from glider.text.words import words
 
 _SENTENCE_END = re.compile(r"[.!?。！？…][\"'”’»)]*(?=\s|$)")
-Ask = Callable[[str, Prompt], Generator[Any, Any, str]]
-"""Asks the teacher in a named step and returns its answer."""
 Material = Generator[Any, Any, dict[str, str]]
 
 
-def write_material(draw: Draw, plan: Plan, ask: Ask) -> Material:
+class Ask(Protocol):
+    """Asks the writer of a record in a named step and returns its answer."""
+
+    def __call__(
+        self, step: str, prompt: Prompt, *, second: bool = False
+    ) -> Generator[Any, Any, str]:
+        """Ask.
+
+        Args:
+            second: ask the writer of the second output of a pair, if that is another model.
+        """
+
+
+def write_material(draw: Draw, plan: Plan, ask: Ask, *, two_writers: bool = False) -> Material:
     """Return the texts of a record by field name, in display order.
+
+    Args:
+        two_writers: the two outputs of a pair are written by different models.
 
     Raises:
         ReadError: an answer is not what was asked for.
         RecordLost: a text is a copy of another.
     """
-    if plan.writing == "together":
-        text = yield from ask("material", ask_material(draw))
-        return read_material(text, draw)
-    return (yield from _stepwise(draw, ask))
+    if draw.kind == "edited":
+        assert draw.original is not None
+        return named(draw, {draw.tags[role]: text for role, text in draw.original.texts.items()})
+    if plan.writing == "stepwise":
+        return (yield from _stepwise(draw, ask))
+    if two_writers:
+        return (yield from _by_two(draw, ask))
+    text = yield from ask("material", ask_material(draw))
+    return read_material(text, draw)
+
+
+def _by_two(draw: Draw, ask: Ask) -> Material:
+    """Return a pair: one model writes all but the second output, which it is not shown."""
+    first, second = COMPARED
+    tags = [tag for tag in tags_of(draw) if tag != second]
+    text = yield from ask("material", ask_material(draw, only=[first]))
+    found = read_texts(text, draw, tags)
+    beside = {tag: text for tag, text in found.items() if tag != first}
+    prompt = ask_material(draw, only=[second], beside=beside)
+    other = yield from ask("second", prompt, second=True)
+    return named(draw, {**found, **read_texts(other, draw, [second])})
 
 
 def _stepwise(draw: Draw, ask: Ask) -> Material:
@@ -86,9 +124,8 @@ def _to_level(draw: Draw, base: str, beside: dict[Role, str], ask: Ask) -> Mater
         judged = {}
         for place, level in ((draw.target, draw.level), (1 - draw.target, draw.second)):
             prompt = ask_level(draw, base, [(draw.criterion, level)], beside)
-            judged[COMPARED[place]] = _whole(
-                read_text((yield from ask(f"level-{place}", prompt))), draw
-            )
+            text = yield from ask(f"level-{place}", prompt, second=place == 1)
+            judged[COMPARED[place]] = _whole(read_text(text), draw)
         return {name: judged[name] for name in COMPARED}
     (name,) = draw.judged_names
     kept = draw.original is not None and draw.original.score == draw.target

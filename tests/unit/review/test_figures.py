@@ -18,7 +18,7 @@ from glider.review.alternative import alternative_annotator
 from glider.review.answered import read_answered
 from glider.review.answers import Answer, AnswerBook
 from glider.review.figures import review_report
-from glider.review.plan import is_held_out
+from glider.review.plan import is_held_out, questions_of
 from glider.review.spans import boundary_counts, word_counts
 from glider.stats.clustered import two_way_mean
 from glider.stats.estimates import Undefined
@@ -285,7 +285,7 @@ def test_results_take_no_place_of_what_they_are_made_of(reviewed, words):
 
 def test_made_data_has_shares_for_each_question_and_no_agreement_on_scores(tmp_path):
     review = begun(graded_run(tmp_path / "run", 10), "ana", "ben", mode="synth")
-    keys = [question.key for question in review.plan.questions]
+    keys = [one.key for one in questions_of(review.plan.questions, of_two=False)]
     with AnswerBook(review.run, review.plan.people) as book:
         for n, drawn in enumerate(review.plan.items):
             for person in review.plan.people:

@@ -16,6 +16,7 @@ from glider.corpus.mixture import Mixture
 from glider.corpus.sources import own_sources
 from glider.gold.own import own_labels
 from glider.review.export import export_answers
+from glider.review.plan import questions_of
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_a_run_without_answers_is_no_set_of_labels(tmp_path):
     review = begun(run, "ana", mode="synth")
     with pytest.raises(DataError, match="nobody has answered"):
         own_labels(run)
-    said = {question.key: "yes" for question in review.plan.questions}
+    said = {one.key: "yes" for one in questions_of(review.plan.questions, of_two=False)}
     answered(run, "ana", review.plan.items[0], questions=said)
     with pytest.raises(DataError, match="no answer of its review has a score"):
         own_labels(run)

@@ -13,7 +13,7 @@ from collections import Counter
 import pytest
 from in_process import glider
 from review_server import ask, serving
-from synth_teacher import follow
+from synth_teacher import answer
 
 from glider.review.begin import load_review
 from glider.store.journal import read_journal
@@ -21,18 +21,6 @@ from glider.synth.records import CallRecord, SynthRecord
 from glider.testing.server import FakeServer
 
 PLAN = "words: [40, 60]\ncode: 0\nkinds: {single: 4, pair: 2, minimal: 1}\n"
-
-
-def answer(body):
-    """What the teacher says to a request: chat-json where it reads blind in that format."""
-    messages = body["messages"]
-    said = follow(
-        messages[-1]["content"] if messages[-1]["role"] == "user" else messages[-2]["content"]
-    )
-    if said.startswith("Score: "):
-        score = int(said.removeprefix("Score: "))
-        return json.dumps({"reasoning": "It stands there.", "highlights": [], "score": score})
-    return said if said.startswith("<") or "- " not in said[:2] else "Quotes:\n" + said
 
 
 @pytest.fixture
@@ -102,8 +90,8 @@ def test_what_was_kept_is_taken_by_data_bench_and_preferences(made, server):
     without = lines(folder / "plain/preferences.jsonl.gz")
     assert [p["prompt"] for p in without] == [p["prompt"] for p in pairs]
     for one, full in zip(without, pairs, strict=True):
-        for answer in ("chosen", "rejected"):
-            bare, quoting = (each[answer][0]["content"] for each in (one, full))
+        for side in ("chosen", "rejected"):
+            bare, quoting = (each[side][0]["content"] for each in (one, full))
             assert "\n- " in quoting
             assert bare == re.sub(r"Quotes:\n(- .*\n)+", "Quotes: none\n", quoting)
     assert "without quotes" in (folder / "plain/card.md").read_text()
@@ -203,14 +191,22 @@ def test_what_people_say_of_the_texts_is_in_the_card_on_the_page_and_in_the_term
     assert "Verdicts of people: none yet" in (folder / "out/card.md").read_text()
     rows = lines(folder / "out/check.jsonl")
     assert {row["questions"].keys() == row["verdicts"].keys() for row in rows} == {True}
-    assert {len(row["questions"]) for row in rows} == {12}
+    # Of a pair nobody is asked about levels, and of its score which of the two is better.
+    assert {(len(row["judged"]), len(row["questions"])) for row in rows} == {(1, 12), (2, 10)}
+    pairs = [row for row in rows if len(row["judged"]) == 2]
+    assert {row["right"]["better"] for row in pairs} <= {"output 1", "output 2"}
+    assert all(row["right"]["better"] != row["wrong"]["better"] for row in pairs)
+
+    def verdict_on(row):
+        return "score_right" if len(row["judged"]) == 1 else "better_right"
+
     for person, wrong in (("ana", 2), ("ben", 1)):
         filled = [
             {
                 **row,
                 "person": person,
                 "verdicts": dict.fromkeys(row["verdicts"], "yes")
-                | {"score_right": "no" if n < wrong else "Yes", "text_real": None}
+                | {verdict_on(row): "no" if n < wrong else "Yes", "text_real": None}
                 | {"rejected_reason_wrong": "partly"},
             }
             for n, row in enumerate(rows)
@@ -227,9 +223,15 @@ def test_what_people_say_of_the_texts_is_in_the_card_on_the_page_and_in_the_term
     said = json.loads(done.stdout)["people"]
     verdicts = {one["about"]: one for one in said["verdicts"]}
     assert "Does the text read like a real one of its kind?" not in verdicts
-    score = verdicts["Is the score right?"]
-    assert score["counts"] == {"yes": 7, "no": 3}
-    assert score["yes"]["low"] < score["yes"]["value"] == 0.7 < score["yes"]["high"]
+    score, better = (
+        verdicts[about]
+        for about in ("Is the score right?", "Is the better output the one that is named?")
+    )
+    assert Counter(score["counts"]) + Counter(better["counts"]) == {"yes": 7, "no": 3}
+    of_one = sum(verdict_on(row) == "score_right" for row in rows[:-1])
+    assert sum(score["counts"].values()) == 2 * of_one
+    yes = score["counts"]["yes"] / (2 * of_one)
+    assert score["yes"]["low"] < score["yes"]["value"] == pytest.approx(yes)
     assert verdicts["Is its reason wrong?"]["counts"] == {"partly": 10}
     who = "2 people (ana, ben) gave 10 answers on 5 of"
     glider("synth", "report", "run", cwd=folder)
@@ -237,13 +239,74 @@ def test_what_people_say_of_the_texts_is_in_the_card_on_the_page_and_in_the_term
     for shown in (card, done.stderr, (folder / "run/funnel.html").read_text()):
         assert who in shown
         assert "Is the score right?" in shown
-    assert "| Is the score right? | 70 % [" in card
+    assert f"| Is the score right? | {100 * yes:.0f} % [" in card
+    assert "| Is the better output the one that is named? | " in card
     report = glider("review", "report", "run", cwd=folder)
     assert "What people say of the data" in report.stdout
     with serving(load_review(folder / "run/people")) as links:
-        shown = ask(links["ana"], f"api/visit/{rows[0]['item']}")[1]["judgment"]
-    assert shown["reasoning"] == rows[0]["right"]["reason"]
-    assert rows[0]["wrong"]["reason"] in shown["rejected"]
+        for row in (pairs[0], next(row for row in rows if row not in pairs)):
+            visit = ask(links["ana"], f"api/visit/{row['item']}")[1]
+            assert visit["judgment"]["reasoning"] == row["right"]["reason"]
+            assert row["wrong"]["reason"] in visit["judgment"]["rejected"]
+            assert {q["key"] for q in visit["questions"]} == row["questions"].keys()
+            assert visit["judgment"]["preferred"] == row["right"].get("better")
+
+
+def test_a_further_model_reads_what_was_kept_and_the_teacher_is_not_asked(made):
+    folder, _ = made
+    records = {r.number: r for r in read_journal(folder / "run/records.jsonl", SynthRecord)}
+    before = (folder / "run/calls.jsonl").read_bytes(), (folder / "run/records.jsonl").read_bytes()
+    asked = Counter()
+
+    def other(body):
+        said = json.loads(answer(body))
+        asked[json.dumps(body["messages"])] += 1
+        if len(asked) % 3 == 0:
+            said["score"] = 0
+        return json.dumps(said)
+
+    def verify(*words):
+        return glider(
+            "synth", "verify", "run", "--verifier", "openai/other", "--base-url", reader.url, *words,
+            cwd=folder, env={"OPENAI_API_KEY": "k"},
+        )  # fmt: skip
+
+    with FakeServer(answer=other) as reader:
+        few = verify("--sample", 5)
+        assert few.returncode == 0, few.stderr
+        first = lines(folder / "run/readings.jsonl")
+        assert len({reading["number"] for reading in first}) == 5
+        done = verify("--json")
+        assert done.returncode == 0, done.stderr
+        assert f"{len(first)} were read already" in done.stderr
+        again = verify()
+        assert "0 texts" in again.stderr
+    assert set(asked.values()) == {1}
+    assert before == (
+        (folder / "run/calls.jsonl").read_bytes(), (folder / "run/records.jsonl").read_bytes()
+    )  # fmt: skip
+    readings = {(r["number"], r.get("place")): r for r in lines(folder / "run/readings.jsonl")}
+    kept = {(r.number, k) for r in records.values() if r.kept for k in range(len(r.texts))}
+    assert {(number, place) for number, place in readings} == kept
+    for (number, place), reading in readings.items():
+        assert reading["target"] == records[number].texts[place].right.score
+    (by,) = {reading["check"]["by"] for reading in readings.values()}
+    noise = json.loads(done.stdout)["noise"][f"{by}, kept texts, afterwards"]
+    verdicts = Counter(reading["check"]["verdict"] for reading in readings.values())
+    assert verdicts["contradicts"] > 0 and noise["verdicts"]["agrees"]["n"] == len(kept)
+    for verdict, n in verdicts.items():
+        share = noise["verdicts"][verdict]
+        assert share["share"] == pytest.approx(n / len(kept))
+        assert share["low"] < share["share"] < share["high"]
+    assert sum(cell["texts"] for cell in noise["confusion"]) == len(kept) - verdicts["cannot tell"]
+    glider("synth", "export", "run", "--out", "out", cwd=folder)
+    for shown in (folder / "out/card.md", folder / "run/funnel.html", folder / "out/funnel.html"):
+        assert "kept texts, afterwards" in shown.read_text()
+    rows = [
+        *lines(folder / "out/labelled.jsonl.gz"),
+        *lines(folder / "out/labelled-pairs.jsonl.gz"),
+    ]
+    assert all([check["by"] for check in row["meta"]["blind"]][-1] == by for row in rows)
 
 
 @pytest.mark.parametrize(

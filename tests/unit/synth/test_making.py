@@ -14,7 +14,7 @@ from glider.backends.scripted import ScriptedBackend
 from glider.core.errors import AccessRefused, BudgetSpent, ManifestMismatch, Unavailable
 from glider.core.generation import Generation
 from glider.formats import make_format
-from glider.synth.chain import Verifier
+from glider.synth.blind import Verifier
 from glider.synth.drawer import Drawer
 from glider.synth.duplicates import TextIndex
 from glider.synth.export import export_synthesis
@@ -343,6 +343,53 @@ def test_a_small_teacher_writes_in_steps_and_learns_of_the_level_last(tmp_path, 
         assert all(len(set(record.texts[0].material.values())) > 1 for record in kept)
 
 
+LABELLED = [
+    {
+        "id": f"real-{n}", "input": f"Write of number {n}.", "label": 1 + 4 * (n % 2),
+        "output": f"Here people found level {1 + 4 * (n % 2)} of it.\n" + " ".join(f"{w}{n}" for w in "abcdefghijklmnop"),
+        "scale": [1, 5], "criterion": {"name": "care", "description": "Is the {output} careful?"},
+        "rubric": {str(s): f"So careful that {s} people nod." for s in range(1, 6)},
+    }
+    for n in range(8)
+]  # fmt: skip
+
+
+def test_a_real_text_and_its_twin_are_read_against_what_people_said(tmp_path):
+    (tmp_path / "real.jsonl").write_text("\n".join(map(json.dumps, LABELLED)))
+    plan = Plan(kinds={"edited": 1}, real=str(tmp_path / "real.jsonl"), code=0)
+
+    def strict(request):
+        answer = answered(request)
+        return "Score: 1" if answer == "Score: 5" and "h0 " in str(request.messages) else answer
+
+    made, backend = make(tmp_path / "run", strict, n=40, plan=plan)
+    records = records_in(tmp_path / "run")
+    kept = {r.draw.original.id: r for r in records if r.kept}
+    assert len(kept) > 4, made.funnel.lost
+    # Of each text there is one record; a second one is a near duplicate.
+    assert len(kept) == made.funnel.kept
+    assert not any("material" in request.id for request in backend.requests)
+    texts = {record["id"]: record for record in LABELLED}
+    for name, record in kept.items():
+        first, twin = record.texts
+        (output,) = record.draw.judged_names
+        assert first.material[output] == texts[name]["output"]
+        assert first.target == texts[name]["label"] != twin.target
+        assert twin.material[output] != first.material[output]
+    kinds = made.funnel.kinds_read(next(iter(made.funnel.verdicts)))
+    assert kinds == ["real, edited", "real, people's label"]
+    noise = next(iter(made.funnel.data()["noise"].values()))
+    cells = noise["confusion with people's labels"]
+    read = Counter()
+    for record in records:
+        for target, check in record.checks:
+            if target == record.draw.original.score and check.score is not None:
+                read[target, check.score] += 1
+    assert {(c["target"], c["read"]): c["texts"] for c in cells} == read
+    export_synthesis(tmp_path / "run", tmp_path / "out")
+    assert "label that people gave" in (tmp_path / "out/card.md").read_text()
+
+
 def test_texts_of_several_models_are_judged_by_the_teacher(tmp_path):
     other = ScriptedBackend(answered, model="weak")
     plan = Plan(kinds={"single": 1, "minimal": 1}, words=(40, 60), code=0)
@@ -357,6 +404,60 @@ def test_texts_of_several_models_are_judged_by_the_teacher(tmp_path):
     assert not any(int(r.id.split("-")[0]) in by_other for r in backend.requests if "mat" in r.id)
     with pytest.raises(ManifestMismatch, match="writers"):
         make(tmp_path / "run", n=24, plan=plan, resume=True)
+
+
+@pytest.mark.parametrize("writing", ["together", "stepwise"])
+def test_the_two_answers_of_a_pair_are_by_different_models(tmp_path, writing):
+    weak, weaker = (ScriptedBackend(answered, model=name) for name in ("weak", "weaker"))
+    plan = Plan(
+        kinds={"pair": 1}, scales={"0-1": 1}, words=(40, 60), code=0, writing=writing, seed=3
+    )
+    # The scripted reader knows no pairs that are written stepwise.
+    readers = ("same",) if writing == "together" else ()
+    made, backend = make(tmp_path / "run", n=24, plan=plan, readers=readers, writers=[weak, weaker])
+    kept = [record for record in records_in(tmp_path / "run") if record.kept]
+    assert len(kept) > 12, made.funnel.lost
+    drawn = {(record.writer, record.second_writer) for record in kept}
+    names = {"", "scripted/weak", "scripted/weaker"}
+    assert drawn == {(a, b) for a in names for b in names if a != b}
+    asked = {
+        (int(number), step): name
+        for name, model in (("", backend), ("scripted/weak", weak), ("scripted/weaker", weaker))
+        for number, _, step in (request.id.partition("-") for request in model.requests)
+    }
+    first, second = ("material", "second") if writing == "together" else ("level-0", "level-1")
+    for record in kept:
+        assert asked[record.number, first] == record.writer
+        assert asked[record.number, second] == record.second_writer
+        assert asked[record.number, "right"] == ""
+        if writing == "together":
+            models = {"": backend, "scripted/weak": weak, "scripted/weaker": weaker}
+            requests = models[record.second_writer].requests
+            prompt = next(r for r in requests if r.id == f"{record.number}-second").messages[-1]
+            texts = record.texts[0].material
+            assert texts["output 1"] not in prompt.content
+            told = [text for name, text in texts.items() if not name.startswith("output ")]
+            assert all(text in prompt.content for text in told)
+    export_synthesis(tmp_path / "run", tmp_path / "out")
+    with gzip.open(tmp_path / "out/labelled-pairs.jsonl.gz", "rt") as file:
+        metas = {(m := json.loads(line)["meta"])["seed"][1]: m for line in file}
+    for record in kept:
+        both = [name or "scripted/script" for name in (record.writer, record.second_writer)]
+        assert metas[record.number]["writers"] == both
+    assert sum(n for who, n in made.funnel.by["writer"].items() if " and " in who) == len(kept)
+
+
+def test_a_run_of_glider_0_1_goes_on_with_one_writer_a_pair(tmp_path):
+    other = ScriptedBackend(answered, model="weak")
+    plan = Plan(kinds={"pair": 1}, words=(40, 60), code=0)
+    make(tmp_path / "run", n=1, plan=plan, writers=[other])
+    path = tmp_path / "run/manifest.json"
+    manifest = json.loads(path.read_text())
+    assert manifest.pop("two_writers") is True
+    path.write_text(json.dumps(manifest))
+    make(tmp_path / "run", n=12, plan=plan, writers=[other], resume=True)
+    assert {r.second_writer for r in records_in(tmp_path / "run") if r.number} == {None}
+    assert not any(r.id.endswith("-second") for r in other.requests if not r.id.startswith("0-"))
 
 
 def test_texts_that_fail_a_free_check_are_written_anew_as_often_as_the_plan_says(tmp_path):

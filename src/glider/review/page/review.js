@@ -217,10 +217,10 @@ function showForm() {
     : item.levels.map((level) => choice("score", String(level.score), String(level.score), level.text, own.score === level.score, (v) => { own.score = Number(v); }));
   $("scores").replaceChildren(make("legend", { textContent: item.pair ? "Which is better?" : "Your score" }), ...scores);
   $("scores").hidden = !state.asks_score;
-  $("levels").hidden = state.asks_score;
+  $("levels").hidden = state.asks_score || item.of_two;
   $("levels").replaceChildren(...item.levels.map((l) => make("div", {}, make("dt", { textContent: l.score }), make("dd", { textContent: l.text }))));
-  $("more").hidden = !state.questions.length;
-  $("more").replaceChildren(make("legend", { textContent: "Questions" }), ...state.questions.map((question) =>
+  $("more").hidden = !item.questions.length;
+  $("more").replaceChildren(make("legend", { textContent: "Questions" }), ...item.questions.map((question) =>
     make("fieldset", {}, make("legend", { textContent: question.text }), make("div", { className: "verdict" },
       ...question.choices.map((c) => choice("q-" + question.key, c, "", c, own.questions[question.key] === c, (v) => { own.questions[question.key] = v; }))))));
   $("note").value = own.note || "";
@@ -278,7 +278,7 @@ function showReveal(judgment) {
   $("reveal").hidden = !judgment;
   if (!judgment) return paint();
   const level = item.levels.find((l) => l.score === judgment.score);
-  $("said-score").textContent = item.pair
+  $("said-score").textContent = item.of_two
     ? (judgment.preferred ? "Better: " + judgment.preferred : "Neither is better") + (judgment.flipped ? " (its two orders disagree)" : "")
     : "Score " + judgment.score + (level ? ": " + level.text : "");
   $("reasoning").textContent = judgment.reasoning || "(no reasoning)";
@@ -439,7 +439,7 @@ async function save() {
   if (busy) return;
   if (shut()) return saveVerdict();
   const judged = item.pair ? own.preferred !== null : own.score !== null;
-  const unanswered = state.questions.filter((q) => !own.questions[q.key]);
+  const unanswered = item.questions.filter((q) => !own.questions[q.key]);
   if (!judged && state.asks_score) return missing(item.pair ? "Choose the better one first." : "Choose a score first.");
   if (unanswered.length) return missing("Not answered yet: " + unanswered[0].text);
   own.note = $("note").value;
