@@ -16,7 +16,16 @@ from glider.core.criteria import Criterion, Rubric, merged
 from glider.core.errors import RecipeError
 from glider.synth.draw import BRACED, TAGS, Aspect, Draw, Fault, Quiz
 from glider.synth.families import families
-from glider.synth.plan import COMBINATIONS, ROLES, SCALES, Kind, Plan, Role, Weights
+from glider.synth.plan import (
+    COMBINATIONS,
+    ROLES,
+    SCALES,
+    Kind,
+    Plan,
+    Role,
+    Weights,
+    levels_at,
+)
 from glider.synth.profiles import load_profile, shipped_profiles
 from glider.synth.sources import OWN, passages, real_texts, with_own
 from glider.synth.taxonomy import (
@@ -62,6 +71,9 @@ class Drawer:
             Path(name).stem: load_profile(name, folder)
             for name in (plan.profiles or (shipped_profiles() if plan.kinds.get("profile") else ()))
         }
+        both = (True, False)
+        self._domains = {code: self._groups(self.taxonomy.domains, code) for code in both}
+        self._criteria = {code: self._groups(self.taxonomy.criteria, code) for code in both}
         self._check_there_is_something()
 
     def _check_there_is_something(self) -> None:
@@ -70,9 +82,9 @@ class Drawer:
         ]
         for code in kinds:
             what = "about code" if code else "not about code"
-            if not self._groups(self.taxonomy.domains, code):
+            if not self._domains[code]:
                 raise RecipeError(f"no domain {what} is left", hint=f"code: {0 if code else 1}")
-            if not self._groups(self.taxonomy.criteria, code):
+            if not self._criteria[code]:
                 raise RecipeError(f"no criterion {what} is left", hint=f"code: {0 if code else 1}")
 
     @cached_property
@@ -97,7 +109,7 @@ class Drawer:
         if kind in ("profile", "crafted", "adapted", "edited"):
             return self._draw_other(number, kind)
         code = rng.random() < plan.code
-        domain = self._entry(rng, self.taxonomy.domains, code)
+        domain = self._domain(rng, code)
         scores = SCALES[_weighted(rng, plan.scales)]
         criterion, group = self._criterion(rng, kind, code, scores)
         scores = criterion.rubric.scores
@@ -145,7 +157,7 @@ class Drawer:
     def _draw_other(self, number: int, kind: Kind) -> Draw:
         """Draw a record whose criterion does not come from the taxonomy."""
         plan, rng = self.plan, Random(f"{self.plan.seed}:{number}:{kind}")
-        domain = self._entry(rng, self.taxonomy.domains, False)
+        domain = self._domain(rng, False)
         if kind == "profile":
             own = self._profile(rng, domain.name)
         elif kind == "crafted":
@@ -251,13 +263,13 @@ class Drawer:
         found = [[entry for entry in entries if fits(entry)] for entries in groups.values()]
         return [entries for entries in found if entries]
 
-    def _entry(self, rng: Random, groups: Mapping[str, Sequence[T]], code: bool) -> T:
-        return rng.choice(rng.choice(self._groups(groups, code)))
+    def _domain(self, rng: Random, code: bool) -> Domain:
+        return rng.choice(rng.choice(self._domains[code]))
 
     def _criterion(
         self, rng: Random, kind: Kind, code: bool, scores: tuple[int, ...]
     ) -> tuple[Criterion, str]:
-        groups = self._groups(self.taxonomy.criteria, code)
+        groups = self._criteria[code]
         if kind == "several":
             groups = [entries for entries in groups if len(entries) > 1] or groups
         entries = rng.choice(groups)
@@ -286,12 +298,7 @@ def _weighted(rng: Random, weights: Weights) -> str:
 def _target(rng: Random, scores: Sequence[int], weights: Weights) -> int:
     if not weights:
         return rng.choice(scores)
-    third = len(scores) / 3
-    place = _weighted(rng, weights)
-    bounds = {"low": (0, third), "middle": (third, 2 * third), "high": (2 * third, len(scores))}
-    low, high = bounds[place]
-    fitting = [score for at, score in enumerate(scores) if low <= at + 0.5 <= high]
-    return rng.choice(fitting or list(scores))
+    return rng.choice(levels_at(_weighted(rng, weights), scores) or list(scores))
 
 
 def _length(rng: Random, bounds: tuple[int, int]) -> int:

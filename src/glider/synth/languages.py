@@ -6,6 +6,7 @@ languages and short texts it reports nothing.
 
 import re
 import unicodedata
+from collections import Counter
 
 from glider.text.words import words
 
@@ -36,6 +37,7 @@ _CODES = {
     "russian": "ru", "ukrainian": "uk", "greek": "el", "arabic": "ar", "hebrew": "he",
     "hindi": "hi", "thai": "th",
 }  # fmt: skip
+_COMMON_WORDS = {name: frozenset(common.split()) for name, common in _COMMON.items()}
 _LEAST_WORDS = 12
 _LEAST_SHARE = 0.5
 _LETTER = re.compile(r"[^\W\d_]")
@@ -52,13 +54,17 @@ def other_language(text: str, language: str) -> str | None:
     letters = _LETTER.findall(text)[:2000]
     scripts = _SCRIPTS.get(wanted, ("LATIN",) if wanted in _COMMON else ())
     if letters and scripts:
-        own = sum(unicodedata.name(letter, "").startswith(scripts) for letter in letters)
+        own = sum(
+            n
+            for letter, n in Counter(letters).items()
+            if unicodedata.name(letter, "").startswith(scripts)
+        )
         if own < _LEAST_SHARE * len(letters):
             return f"{own / len(letters):.0%} of its letters are of the script of {language}"
     found = words(text)
     if wanted in _COMMON and len(found) >= _LEAST_WORDS:
         counts = {
-            name: sum(word in common.split() for word in found) for name, common in _COMMON.items()
+            name: sum(word in common for word in found) for name, common in _COMMON_WORDS.items()
         }
         likeliest = max(counts, key=lambda name: (counts[name], name == wanted))
         if counts[likeliest] >= max(4, 2 * counts[wanted] + 1):

@@ -1,6 +1,7 @@
 """The plan of a synthesis: YAML in which every key has a default."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from itertools import combinations
 from typing import Literal, get_args
@@ -121,14 +122,46 @@ class Plan(Frozen):
         ]:
             for name in given:
                 if name not in known:
-                    raise ValueError(f"{key}: {name!r} is none of {', '.join(known)}")
+                    near = get_close_matches(name, known, n=1)
+                    meant = f"; did you mean {near[0]!r}?" if near else ""
+                    raise ValueError(f"{key}: {name!r} is none of {', '.join(known)}{meant}")
         for kind in ("adapted", "edited"):
             if self.kinds.get(kind) and self.real is None:
                 raise ValueError(f"kinds: {kind} needs `real`, a file of labelled records")
+        places = [place for place, weight in self.targets.items() if weight]
+        scales = [SCALES[name] for name, weight in self.scales.items() if weight]
+        if (
+            places
+            and not self.own_criteria
+            and not any(levels_at(place, scores) for place in places for scores in scales)
+        ):
+            raise ValueError(f"targets: no scale of the plan has a level that is {places[0]!r}")
         low, high = self.words
         if not 1 <= low <= high:
             raise ValueError("words: the least length comes first, both above 0")
         return self
+
+
+def levels_at(place: str, scores: Sequence[int]) -> list[int]:
+    """Return the levels of a scale that are `low`, `middle` or `high`; of two, none is middle."""
+    third = len(scores) / 3
+    bounds = {"low": (0, third), "middle": (third, 2 * third), "high": (2 * third, len(scores))}
+    low, high = bounds[place]
+    return [score for at, score in enumerate(scores) if low <= at + 0.5 <= high]
+
+
+def at_line(text: str, path: str, said: str) -> str:
+    """Return the place that a complaint is about: the path, with the line if it can be told.
+
+    Args:
+        said: the complaint; it quotes the wrong name, or begins with the key.
+    """
+    quoted = re.search(r"'([^']+)'", said)
+    name = quoted[1] if quoted else said.partition(":")[0]
+    wanted = re.compile(rf"(?<![\w-]){re.escape(name)}(?![\w-])")
+    lines = (line.partition("#")[0] for line in text.splitlines())
+    number = next((n for n, line in enumerate(lines, 1) if wanted.search(line)), None)
+    return path if number is None else f"{path}:{number}"
 
 
 def parse_plan(text: str, path: str) -> Plan:
@@ -152,4 +185,5 @@ def parse_plan(text: str, path: str) -> Plan:
     try:
         return Plan.model_validate(data)
     except ValidationError as exc:
-        raise RecipeError(f"{path}: {first_problem(exc)}") from exc
+        said = str(first_problem(exc))
+        raise RecipeError(f"{at_line(text, path, said)}: {said}") from exc

@@ -15,7 +15,7 @@ from glider.synth.curation import Curation, curate
 from glider.synth.drawer import Drawer
 from glider.synth.funnel import Funnel
 from glider.synth.making import Made, make_records
-from glider.synth.plan import Plan, parse_plan
+from glider.synth.plan import Plan, at_line, parse_plan
 from glider.synth.records import READINGS, CallRecord, SynthRecord, later_readings
 from glider.synth.settings import CurationSettings, SynthSettings, TeacherSettings
 
@@ -141,7 +141,7 @@ def open_plan(plan: Plan | Path, *, seed: int | None = None) -> Drawer:
         RecipeError: the file is missing or invalid, has an unknown key or name, or nothing to draw.
         DataError: a file that the plan names cannot be read.
     """
-    folder = Path()
+    folder, file, text = Path(), "", ""
     if isinstance(plan, Path):
         try:
             text = plan.read_text("utf-8")
@@ -150,10 +150,15 @@ def open_plan(plan: Plan | Path, *, seed: int | None = None) -> Drawer:
             raise RecipeError(
                 f"{plan} cannot be read: {why}", hint="`glider synth --init > plan.yaml` makes one"
             ) from exc
-        folder, plan = plan.parent, parse_plan(text, str(plan))
+        folder, file, plan = plan.parent, str(plan), parse_plan(text, str(plan))
     if seed is not None:
         plan = plan.model_copy(update={"seed": seed})
-    return Drawer(plan, folder=folder)
+    try:
+        return Drawer(plan, folder=folder)
+    except RecipeError as exc:
+        if not file:
+            raise
+        raise RecipeError(f"{at_line(text, file, str(exc))}: {exc}", hint=exc.hint) from exc
 
 
 def commented_plan() -> str:

@@ -365,7 +365,16 @@ def test_the_plan_and_the_taxonomy_are_printed(tmp_path):
     ("plan", "words", "code", "said"),
     [
         ("sede: 1\n", (), 2, "did you mean 'seed'"),
-        ("domains: [auditng]\n", (), 2, "auditing"),
+        (
+            "seed: 1\ndomains:\n- auditng\n",
+            (),
+            2,
+            "plan.yaml:3: no domain called 'auditng'; did you mean auditing",
+        ),
+        ("criterion_groups: [cod]\n", (), 2, "plan.yaml:1: no criterion group called 'cod'"),
+        ("domains: [auditing]\ncode: 1\n", (), 2, "no domain about code is left"),
+        ("scales: {0-1: 1}\ntargets: {middle: 1}\n", (), 2, "plan.yaml:2: targets: no scale"),
+        (PLAN + "passages: p.jsonl\n", (), 3, "p.jsonl"),
         (None, (), 2, "cannot be read"),
         (PLAN, ("--verifier", "none", "--verifier", "openai/t"), 2, "does not go with"),
         (PLAN, ("--writer", "openai/t"), 2, "each --writer is another model"),
@@ -376,12 +385,14 @@ def test_the_plan_and_the_taxonomy_are_printed(tmp_path):
     ],
 )
 def test_what_is_wrong_is_named_and_nothing_is_written(tmp_path, server, plan, words, code, said):
+    (tmp_path / "p.jsonl").write_bytes('{"text": "K\xe4se"}\n'.encode("latin-1"))
     if plan is not None:
         (tmp_path / "plan.yaml").write_text(plan)
     done = run(tmp_path, server, *words)
     assert done.returncode == code, done.stderr
     assert said in " ".join(done.stderr.split())
     assert server.stats()["requests"] == 0
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} <= {"plan.yaml", "p.jsonl"}
 
 
 def test_a_teacher_that_never_follows_keeps_nothing_and_the_exit_says_so(tmp_path):

@@ -11,7 +11,13 @@ import pytest
 from synth_teacher import follow
 
 from glider.backends.scripted import ScriptedBackend
-from glider.core.errors import AccessRefused, BudgetSpent, ManifestMismatch, Unavailable
+from glider.core.errors import (
+    AccessRefused,
+    BudgetSpent,
+    ManifestMismatch,
+    RunError,
+    Unavailable,
+)
 from glider.core.generation import Generation
 from glider.formats import make_format
 from glider.synth.blind import Verifier
@@ -135,6 +141,38 @@ def test_a_teacher_that_answers_something_else_keeps_nothing(tmp_path, answer, s
     assert made.funnel.kept == 0
     assert {at for at, _ in made.funnel.lost} == {stage}
     assert len(backend.requests) == 12  # nothing more is paid
+
+
+GERMAN = (
+    "Das Schiff ist nicht in dem Hafen und die Leute warten auf den Kapitän, der mit einer Mappe "
+    "zu der Halle ging, um das Geld für die Fracht von dem Makler zu holen, und sie sind müde."
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("I'm sorry, but I can't help with that request.", "refusal"),
+        ("<!doctype html><html><body>The ship was late, and people waited.</body></html>", "HTML"),
+        (GERMAN, "in another language"),
+        ("It was late and the ship was there. [another 50 words]", "elision mark"),
+    ],
+)
+def test_a_teacher_whose_texts_are_none_keeps_nothing(tmp_path, text, reason):
+    def script(request):
+        judged = re.search(r"^Write (.+?) so that", request.messages[-1].content, re.M)[1]
+        answer = answered(request)
+        return re.sub(rf"<{judged}>\n.*?\n</", f"<{judged}>\n{text}\n</", answer, flags=re.DOTALL)
+
+    groups = ("clarity", "structure", "tone")  # elsewhere a refusal may be the right answer
+    plan = Plan(kinds={"single": 1}, words=(40, 60), code=0, criterion_groups=groups)
+    made, backend = make(tmp_path / "run", script, n=8, plan=plan)
+    assert made.funnel.kept == 0
+    assert all(stage == "legal" and reason in why for stage, why in made.funnel.lost)
+    assert sum(made.funnel.lost.values()) == 8 == len(backend.requests)
+    with pytest.raises(RunError, match="no record that was kept"):
+        export_synthesis(tmp_path / "run", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_teacher_that_writes_one_text_every_time_keeps_one_of_them(tmp_path):
