@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections import Counter
 
 import pytest
@@ -261,8 +262,8 @@ def test_a_further_model_reads_what_was_kept_and_the_teacher_is_not_asked(made):
     def other(body):
         said = json.loads(answer(body))
         asked[json.dumps(body["messages"])] += 1
-        if len(asked) % 3 == 0:
-            said["score"] = 0
+        if zlib.crc32(json.dumps(body["messages"]).encode()) % 2:
+            said["score"] = 1 - said["score"]  # the other one, or on no scale of more levels
         return json.dumps(said)
 
     def verify(*words):
@@ -293,7 +294,7 @@ def test_a_further_model_reads_what_was_kept_and_the_teacher_is_not_asked(made):
     (by,) = {reading["check"]["by"] for reading in readings.values()}
     noise = json.loads(done.stdout)["noise"][f"{by}, kept texts, afterwards"]
     verdicts = Counter(reading["check"]["verdict"] for reading in readings.values())
-    assert verdicts["contradicts"] > 0 and noise["verdicts"]["agrees"]["n"] == len(kept)
+    assert len(verdicts) > 1 and noise["verdicts"]["agrees"]["n"] == len(kept)
     for verdict, n in verdicts.items():
         share = noise["verdicts"][verdict]
         assert share["share"] == pytest.approx(n / len(kept))
