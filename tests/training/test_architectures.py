@@ -25,6 +25,8 @@ from glider.core.errors import ModelFileError  # noqa: E402
 from glider.core.generation import Decoding, GenerationRequest, Labels, Message  # noqa: E402
 from glider.models.adapters import ARCHITECTURES, Adapter, add_to_gguf  # noqa: E402
 from glider.models.dequantise import to_hf_folder  # noqa: E402
+from glider.release import export  # noqa: E402
+from glider.release.settings import ExportSettings  # noqa: E402
 from glider.training.run import train  # noqa: E402
 
 HIDDEN, INNER, HEADS, KV_HEADS, SIZE, LAYERS = 64, 96, 4, 2, 16, 2
@@ -229,3 +231,31 @@ def test_a_gguf_is_trained_on_and_takes_the_adapter_back(architecture, tmp_path,
         atol=0.01,
         rtol=0,
     )
+
+
+def test_an_export_of_a_qwen2_adapter_is_checked_against_f16(tmp_path):
+    tokenizer = make_tokenizer()
+    model = make_model("qwen2", tokenizer)
+    file = write(tmp_path / "tiny.gguf", model, "qwen2", tokenizer)
+    config = peft.LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wrapped = peft.get_peft_model(model, config)
+        with torch.no_grad():
+            for name, weights in wrapped.named_parameters():
+                if "lora_B" in name:
+                    weights.normal_(std=0.3)
+        wrapped.save_pretrained(tmp_path / "adapter")
+    write_examples(tmp_path / "dev.jsonl.gz", toy(16))
+    # Levels of a random model are near ties, so any share of them may change.
+    asked = {"to": "gguf", "base": str(file), "check": tmp_path / "dev.jsonl.gz", "check_n": 12,
+             "max_changed": 1.0}  # fmt: skip
+    done = export(
+        tmp_path / "adapter", tmp_path / "judge.gguf", ExportSettings(**asked, max_shift=1.0)
+    )
+    assert not done.refused and done.check.n == 12 and 0 < done.check.average < 0.2
+    assert done.path.stat().st_size == done.size and "against f16" in done.card.read_text()
+    refused = export(
+        tmp_path / "adapter", tmp_path / "other.gguf", ExportSettings(**asked, max_shift=0.0)
+    )
+    assert refused.refused and not refused.path.exists() and not refused.card.exists()
