@@ -6,6 +6,7 @@ A check returns None, or the reason for rejection: a short label that is counted
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 
 from glider.core.samples import Sample
 from glider.synth.draw import Draw
@@ -13,6 +14,7 @@ from glider.synth.duplicates import jaccard
 from glider.synth.languages import other_language
 from glider.synth.plan import Plan
 from glider.synth.steps import Written, is_cut_off, question_of
+from glider.synth.worked import copied
 from glider.text.words import words
 
 _ELISION = re.compile(
@@ -35,7 +37,11 @@ _OF_ITSELF = re.compile(
     re.IGNORECASE,
 )
 """What a small model says of a text in place of the text."""
-_OF_A_JUDGE = re.compile(r"\b(?:this|the|a|that) (?:bad |careful )?judge(?:'s)?\b", re.IGNORECASE)
+_OF_A_JUDGE = re.compile(
+    r"\b(?:(?:this|the|a|that) (?:bad |careful )?(judge)(?:'s)?"
+    r"|(?:another|(?:low|high|right|wrong)(?: a)?) (score))\b",
+    re.IGNORECASE,
+)
 _ENDED = re.compile(r"[.!?。！？…][\"'”’»)\]]*$")
 _HTML = re.compile(r"<!doctype html|<html[\s>]", re.IGNORECASE)
 _LEAST_ASKED = 4
@@ -86,6 +92,8 @@ def check_material(
             return Rejected("legal", "words of the prompt in the text", _around(text, found))
         if not draw.code and (found := _HTML.search(text)):
             return Rejected("legal", "HTML in place of a text", _around(text, found))
+        if plan.writing == "stepwise" and (run := copied(text)):
+            return Rejected("legal", "copied from the worked example", run)
         if leak := _leak(text, draw):
             return Rejected("legal", *leak)
         rewritten = plan.writing == "stepwise" and name in draw.judged_names
@@ -107,16 +115,20 @@ def check_material(
                 return Rejected(
                     "legal", "not of the length asked for", f"{n} words, {draw.words} asked"
                 )
-    texts = list(material.values())
-    for place, text in enumerate(texts):
-        if same := check_new(text, texts[:place]):
+    for (name, text), (other, earlier) in combinations(reversed(list(material.items())), 2):
+        twins = name in draw.judged_names and other in draw.judged_names
+        if same := check_new(text, [earlier], 1.0 if twins else plan.duplicates):
             return same
     return None
 
 
-def check_new(text: str, others: Iterable[str]) -> Rejected | None:
-    """Check that a text of a record is none of its other texts."""
-    if any(words(text) == words(other) for other in others):
+def check_new(text: str, others: Iterable[str], share: float) -> Rejected | None:
+    """Check that a text of a record is none of its other texts.
+
+    Args:
+        share: Jaccard index from which two texts are the same.
+    """
+    if any(jaccard(text, other) >= share for other in others):
         return Rejected("legal", "two fields are the same text", text[:120])
     return None
 
@@ -137,9 +149,13 @@ def check_written(
     if not _ENDED.search(written.reasoning):
         return Rejected("verbatim", "a reason that breaks off", written.reasoning[-120:])
     if (found := _OF_A_JUDGE.search(written.reasoning)) and not any(
-        "judge" in field.text.lower() for field in sample.fields
+        (found[1] or found[2]).lower() in field.text.lower() for field in sample.fields
     ):
-        return Rejected("verbatim", "a reason that speaks of a judge", written.reasoning[:120])
+        return Rejected(
+            "verbatim", "a reason that speaks of a judge or a score", written.reasoning[:120]
+        )
+    if run := copied(written.reasoning):
+        return Rejected("verbatim", "copied from the worked example", run)
     if other is not None and other.reasoning == written.reasoning:
         return Rejected(
             "verbatim", "right and wrong judgment are the same", written.reasoning[:120]

@@ -8,9 +8,7 @@ example before it, and its answer is the text alone, without tags.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from glider.core.criteria import Criterion
 from glider.core.errors import MissingPart
@@ -22,6 +20,7 @@ from glider.synth.draw import BRACED, FAULTS, Draw
 from glider.synth.plan import Role
 from glider.synth.steps import QUOTES, REASON_CHARS, most_characters
 from glider.synth.taxonomy import read_yaml
+from glider.synth.worked import WorkedExample, worked_examples
 from glider.text.defuse import defuse
 from glider.text.words import words
 
@@ -47,25 +46,8 @@ _LABEL = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Worked:
-    """A worked example, made up for this project."""
-
-    subject: str
-    facts: str
-    text: str
-    lower: Mapping[str, Any]
-    """The text rewritten to a low level: question, level, text, and a judgment (quotes, reason)."""
-    higher: Mapping[str, Any]
-
-
-@cache
-def _worked() -> tuple[_Worked, ...]:
-    return tuple(_Worked(**entry) for entry in read_yaml("worked.yaml"))
-
-
-def _example(draw: Draw) -> _Worked:
-    examples = _worked()
+def _example(draw: Draw) -> WorkedExample:
+    examples = worked_examples()
     return examples[draw.number % len(examples)]
 
 

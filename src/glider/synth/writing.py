@@ -63,7 +63,7 @@ def write_material(draw: Draw, plan: Plan, ask: Ask, *, two_writers: bool = Fals
         assert draw.original is not None
         return named(draw, {draw.tags[role]: text for role, text in draw.original.texts.items()})
     if plan.writing == "stepwise":
-        return (yield from _stepwise(draw, ask))
+        return (yield from _stepwise(draw, plan, ask))
     if two_writers:
         return (yield from _by_two(draw, ask))
     text = yield from ask("material", ask_material(draw))
@@ -82,7 +82,7 @@ def _by_two(draw: Draw, ask: Ask) -> Material:
     return named(draw, {**found, **read_texts(other, draw, [second])})
 
 
-def _stepwise(draw: Draw, ask: Ask) -> Material:
+def _stepwise(draw: Draw, plan: Plan, ask: Ask) -> Material:
     facts = ""
     if draw.original is None:
         facts = read_facts((yield from ask("facts", ask_facts(draw))))
@@ -99,7 +99,7 @@ def _stepwise(draw: Draw, ask: Ask) -> Material:
             prompt = ask_adapted(draw, role, written)
         text = _whole(read_text((yield from ask(role, prompt))), draw)
         # A small teacher that copies a text copies it in every step that is left.
-        if same := check_new(text, written.values()):
+        if same := check_new(text, written.values(), plan.duplicates):
             raise RecordLost(same)
         if role == draw.judged:
             judged = yield from _to_level(draw, text, dict(written), ask)
