@@ -26,17 +26,17 @@ class TeacherSettings(ModelSettings):
 class DataTeacherSettings(ModelSettings):
     """The teacher of `glider data`, which may have none."""
 
-    model: Annotated[  # type: ignore[assignment]
-        str | None,
+    model: Annotated[
+        str,
         Flag(
             "Model that writes the reasons people left out (`rationales: teacher`).",
             names=("--teacher",),
         ),
-    ] = None
+    ] = ""
 
     def teacher(self) -> TeacherSettings | None:
         """The same settings with a model; None if none is named."""
-        if self.model is None:
+        if not self.model:
             return None
         given = {one.name: getattr(self, one.name) for one in fields(self)}
         return TeacherSettings(**given)
