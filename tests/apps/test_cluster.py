@@ -134,7 +134,8 @@ def write_rows(folder, n, more=()):
 
 
 def started(folder, *words):
-    environment = os.environ | {"PYTHONPATH": f"{folder / 'plugin'}:{os.environ['PYTHONPATH']}"}
+    path = filter(None, (str(folder / "plugin"), os.environ.get("PYTHONPATH")))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path)}
     return subprocess.Popen(
         [sys.executable, "-m", "glider.cli.main", *map(str, words)], cwd=folder, env=environment,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
