@@ -4,12 +4,19 @@
     python benchmarks/cluster.py --only speed --n 4000
     python benchmarks/cluster.py --only kills --actor-kills 50 --driver-kills 10
     python benchmarks/cluster.py --only memory --memory-rows 1000000
+    python benchmarks/cluster.py --only http --http-rows 400   # beside ray.data.llm; when named
 
 Speed: rows a second from the first outcome to the last, beside what the engine could do (each
 actor answers eight requests at once, so 160 rows a second), with the same file on no cluster as a
 reference. Kills: a run is judged while actors are killed at random and its driver is killed and
 resumed with another number of actors; then every row must have exactly one outcome. Memory: what
 the driver holds early in a long run, and at its last row.
+
+Http: rows a second, and processor time a row of the driver and the actors, against one endpoint on
+loopback that answers after 50 ms, beside `HttpRequestProcessorConfig` of `ray.data.llm` (which
+imports with plain ray, torch and transformers). Both have two actors with eight requests at once
+each: ray's sends a batch one by one, eight batches at once by default. The same prompts are asked
+and the same answers read; ours also keeps every outcome on disk.
 """
 
 import argparse
@@ -20,23 +27,26 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from common import facts, machine, parser, save, settings, span, table
+from common import PEERS, facts, in_turn, machine, parser, save, settings, span, table
 
 from glider.batch.file import judge_file
 from glider.judging.settings import JudgeSettings
 from glider.scale.settings import SharedRunSettings
 from glider.store.run import outcomes
 from glider.store.shards import journals
+from glider.testing.server import FakeServer
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(PEERS)]  # both have a timed_engine
 
+from load_generator import processor_s  # noqa: E402
 from timed_engine import install  # noqa: E402
 
 _AT_ONCE, _MS, _SLOW_MS = 8, 50, 200
@@ -50,7 +60,8 @@ def main() -> None:
     made.add_argument("--actor-kills", type=int, default=50)
     made.add_argument("--driver-kills", type=int, default=10)
     made.add_argument("--memory-rows", type=int, default=100_000)
-    made.add_argument("--only", choices=["speed", "kills", "memory"])
+    made.add_argument("--http-rows", type=int, default=400)
+    made.add_argument("--only", choices=["speed", "kills", "memory", "http"])
     args = made.parse_args()
     result: dict[str, Any] = {"facts": facts(), "settings": settings(args)}
     with tempfile.TemporaryDirectory(prefix="glider-bench-") as place:
@@ -65,6 +76,8 @@ def main() -> None:
         for name, measure in {"speed": speed, "memory": memory, "kills": kills}.items():
             if args.only in (None, name):
                 result[name] = measure(args)
+        if args.only == "http":
+            result["http"] = http(args)
     path = save(args.out, "cluster" if args.only is None else f"cluster-{args.only}", result)
     print(machine(result["facts"]), "load", result["facts"]["load_at_start"], "\n")
     _show(result)
@@ -126,6 +139,133 @@ def _rows(n: int) -> Path:
 def _memory_mb(what: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) // 1024 for line in lines if line.startswith(what))
+
+
+# ---- http
+
+
+_HTTP_ACTORS = 2
+
+
+def http(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Measure ours and ray's own processor in turn, in a Ray that has run both once before."""
+    import ray
+
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "OPENAI_API_KEY": "none"}
+    answer = json.dumps({"reasoning": "It says so.", "highlights": ["answer"], "score": 1})
+    ray.init("local", num_cpus=_HTTP_ACTORS + 2, include_dashboard=False, log_to_driver=False)
+    subjects = {"glider --on ray": _http_glider, "ray.data.llm": _http_ray}
+    found = []
+    try:
+        with FakeServer(answer=answer, delay_s=_MS / 1000, process=True) as server:
+            for rep in range(-1, args.reps):
+                for name in in_turn(list(subjects), rep):
+                    rows = args.http_rows if rep >= 0 else 4 * _AT_ONCE
+                    one = subjects[name](server.url, _rows(rows), rep)
+                    if rep >= 0:
+                        found.append({"subject": name, "rep": rep, "rows": rows, **one})
+            asked = server.stats()["requests"]
+    finally:
+        ray.shutdown()
+    assert asked == 2 * (args.reps * args.http_rows + 4 * _AT_ONCE), asked
+    return found
+
+
+def _http_glider(url: str, rows: Path, rep: int) -> dict[str, Any]:
+    with _Meter() as meter:
+        judge_file(
+            rows, "c.yaml", Path(f"http-{rep}"),
+            settings=JudgeSettings(
+                model="openai/m", base_url=url, format="chat-json", max_connections=_AT_ONCE
+            ),
+            cluster=SharedRunSettings(on="ray", actors=_HTTP_ACTORS),
+            on_outcome=lambda row, outcome: meter.row(),
+        )  # fmt: skip
+    return meter.figures()
+
+
+def _http_ray(url: str, rows: Path, rep: int) -> dict[str, Any]:
+    import ray
+    from ray.data.llm import HttpRequestProcessorConfig, build_processor
+
+    from glider.data.library import load_criterion
+    from glider.scale.ray import from_row, to_row
+
+    made = {"criterion": load_criterion("c.yaml"), "format": "chat-json"}
+
+    def asked(row: dict[str, Any]) -> dict[str, Any]:
+        row = to_row(row, **made)
+        return row | {"payload": {"model": "m", "messages": row["messages"]}}
+
+    def judged(row: dict[str, Any]) -> dict[str, Any]:
+        answer = row["http_response"]["choices"][0]["message"]["content"]
+        return from_row(row | {"generated_text": answer}, judge="openai/m", **made)
+
+    config = HttpRequestProcessorConfig(
+        url=f"{url}/chat/completions", batch_size=_AT_ONCE, concurrency=_HTTP_ACTORS
+    )
+    process = build_processor(config, preprocess=asked, postprocess=judged)
+    with _Meter() as meter:
+        for row in process(ray.data.read_json(str(rows), lines=True)).iter_rows():
+            assert row["kind"] == "judgment", row
+            meter.row()
+    return meter.figures()
+
+
+class _Meter:
+    """Time and processor time from the first row to the last: this process, Ray's workers below.
+
+    What comes before the first row is starting: processes, imports.
+    """
+
+    def __init__(self) -> None:
+        self._times: list[float] = []
+        self._began: dict[int, float] = {}
+        self._latest: dict[int, float] = {}
+        self._ended = threading.Event()
+        self._reading = threading.Thread(target=self._read)
+
+    def row(self) -> None:
+        """Note that a row is there."""
+        if not self._times:
+            self._began = _processes_s()
+        self._times.append(time.monotonic())
+
+    def figures(self) -> dict[str, Any]:
+        """Rows a second, and CPU ms a row."""
+        n, seconds = len(self._times) - 1, self._times[-1] - self._times[0]
+        spent = sum(s - self._began.get(pid, 0.0) for pid, s in self._latest.items())
+        return {"rows_per_s": round(n / seconds, 1), "cpu_ms_per_row": round(1000 * spent / n, 2)}
+
+    def _read(self) -> None:
+        while not self._ended.wait(0.2):  # workers may end before the last row is taken
+            self._latest.update(_processes_s())
+
+    def __enter__(self) -> "_Meter":
+        self._reading.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._reading.join()
+        self._latest.update(_processes_s())
+
+
+def _processes_s() -> dict[int, float]:
+    """Processor seconds so far of this process and each of Ray's workers that it has started."""
+    parents: dict[int, int] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(file.parent.name)] = int(file.read_text().rpartition(")")[2].split()[1])
+    found = {os.getpid(): time.process_time()}
+    for pid in parents:
+        above = pid
+        while above in parents and above != os.getpid():
+            above = parents[above]
+        with suppress(OSError):
+            if above == os.getpid() and b"ray::" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found[pid] = processor_s(pid)
+    return found
 
 
 # ---- memory
@@ -255,6 +395,16 @@ def _show(result: dict[str, Any]) -> None:
         heads = ["what", "rows/s", "ideal", "of ideal", "s to the first outcome",
                  "driver CPU ms/row", "driver MB", "n"]  # fmt: skip
         print(table(heads, lines))
+    if "http" in result:
+        names = sorted({one["subject"] for one in result["http"]})
+        ideal = _HTTP_ACTORS * _AT_ONCE * 1000 / _MS
+        lines = []
+        for name in names:
+            ones = [one for one in result["http"] if one["subject"] == name]
+            rates, cpu = ([one[key] for one in ones] for key in ("rows_per_s", "cpu_ms_per_row"))
+            sizes = f"{ones[0]['rows']} x {len(ones)}"
+            lines.append([name, span(rates), f"{ideal:,.0f}", span(cpu, 2), sizes])
+        print(table(["what", "rows/s", "ideal", "driver and actor CPU ms/row", "n"], lines))
     for name in ("memory", "kills"):
         shown = {key: n for key, n in result.get(name, {}).items() if key != "sessions"}
         if shown:
