@@ -347,8 +347,8 @@ async def itself(port: int, patience: float, found: Found) -> None:
         writer.write(sent)
         ended = await asyncio.wait_for(_answer(reader, found), patience)
         writer.transport.abort()
-        # Of its engine's failures some wires make a 503.
-        if ended not in ("200", "503"):
+        # Of its engine's failures some wires make a 503 or a 422.
+        if ended not in ("200", "503", "422"):
             found.went_wrong(f"afterwards {ended} at {path}", "right", sent)
     until = time.monotonic() + patience
     lanes: dict[str, Any] = {}

@@ -15,6 +15,8 @@ from glider.serve.responses import error_response
 from glider.serve.routes import foreign, judging, state, stream
 from glider.serve.wires.base import WireError
 
+_CLIENT_GONE = 499
+"""Nobody receives it; the status that nginx counts such requests under."""
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -53,6 +55,13 @@ async def _guarded(request: web.Request, handler: _Handler) -> web.StreamRespons
     except asyncio.CancelledError:
         service.metrics.refused("gone")
         raise
+    except ConnectionResetError:
+        # An answer written piece by piece, of which the client did not wait for the end.
+        if request.transport is not None and not request.transport.is_closing():
+            raise
+        service.metrics.refused("gone")
+        response = web.Response(status=_CLIENT_GONE)
+        status = response.status
     except Exception as error:  # noqa: BLE001 - every error reaches the client in our format
         response = error_response(error, service.metrics)
         if request.content.exception() is not None:
