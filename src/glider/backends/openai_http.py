@@ -55,10 +55,10 @@ _OVERLOADED = (408, 429, 503, 504, 529)
 _FIRST_BACKOFF_S = 0.5
 _LONGEST_BACKOFF_S = 30.0
 _LONGEST_PAUSE_S = 300.0
+"""If an endpoint asks for a longer pause, the request fails instead of waiting."""
 _REFUSED_S = 10.0
 """Time for which nothing is sent to an endpoint that has refused us. A run ends by then; a server
 goes on, and the endpoint may let it in again."""
-"""If an endpoint asks for a longer pause, the request fails instead of waiting."""
 
 # uvicorn (and so vLLM) closes idle connections after 5 s; ours must expire first.
 _KEEPALIVE_S = 4.0
