@@ -116,8 +116,10 @@ def check_material(
                     "legal", "not of the length asked for", f"{n} words, {draw.words} asked"
                 )
     for (name, text), (other, earlier) in combinations(reversed(list(material.items())), 2):
+        # Only a small teacher copies where it should write: a correction of a text is near it.
         twins = name in draw.judged_names and other in draw.judged_names
-        if same := check_new(text, [earlier], 1.0 if twins else plan.duplicates):
+        near = plan.writing == "stepwise" and not twins
+        if same := check_new(text, [earlier], plan.duplicates if near else 1.0):
             return same
     return None
 

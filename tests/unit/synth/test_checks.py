@@ -85,6 +85,11 @@ def test_material_that_is_right_where_it_would_be_wrong_elsewhere():
     assert check_material(draw, material(draw, page)) is None
     draw = draw_of()
     assert check_material(draw, material(draw, GOOD, GOOD)).reason == "two fields are the same text"
+    # A correction of a text is near it; of a small teacher, it is a copy.
+    nearly = material(draw, GOOD + " Nobody was hurt.", GOOD)
+    assert check_material(draw, nearly) is None
+    small = PLAN.model_copy(update={"writing": "stepwise"})
+    assert check_material(draw, nearly, small).reason == "two fields are the same text"
     # "The text" may be a contract; of a small teacher that rewrites, it is the text itself.
     about = GOOD + " The text answers the council."
     assert check_material(draw, material(draw, about)) is None
