@@ -20,6 +20,7 @@ import gzip
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,7 @@ from load_generator import memory_mb  # noqa: E402
 from serve_bodies import BODIES, spoilt  # noqa: E402
 from serve_fuzzed import KEY  # noqa: E402
 
+_ID = re.compile(rb'"id": "([^"]+)"')
 _KEPT = 20
 """Requests that went wrong, to show."""
 _GETS = ["/v1/models", "/v1/criteria", "/v1/policies", "/openapi.json", "/health", "/ready",
@@ -84,12 +87,15 @@ class Found:
     ids: list[str] = field(default_factory=list)
     """Of reasons that come later."""
 
-    def went_wrong(self, what: str, kind: str, sent: bytes) -> None:
-        """Keep it, unless there are many."""
+    def went_wrong(self, what: str, kind: str, sent: bytes, seconds: float = 0.0) -> None:
+        """Keep it and how long it took, unless there are many."""
         self.n_wrong += 1
         if len(self.wrong) < _KEPT:
             kept = base64.b64encode(sent[:4000]).decode()
-            self.wrong.append({"what": what, "kind": kind, "base64": kept, "bytes": len(sent)})
+            self.wrong.append(
+                {"what": what, "kind": kind, "seconds": round(seconds, 3), "at": datetime.now(UTC)
+                 .isoformat(timespec="seconds"), "base64": kept, "bytes": len(sent)}
+            )  # fmt: skip
 
 
 # ---- requests
@@ -182,6 +188,8 @@ def _frame(draw: random.Random, data: bytes) -> bytes:
     kind = 0x81 if draw.random() < 0.95 else draw.choice([0x80, 0x82, 0x88, 0x89, 0xC1, 0xFF])
     n = len(data)
     size = bytes([0x80 | n]) if n < 126 else bytes([0x80 | 126]) + n.to_bytes(2, "big")
+    if n >= 1 << 16:
+        size = bytes([0x80 | 127]) + n.to_bytes(8, "big")
     return bytes([kind]) + size + b"\0\0\0\0" + data
 
 
@@ -208,6 +216,7 @@ async def client(
     while time.monotonic() < until:
         request = drawn(draw, found)
         way = draw.choices(["whole", "drips", "leaves", "deaf"], weights=[80, 8, 10, 2])[0]
+        began = time.monotonic()
         try:
             ended = await asyncio.wait_for(_sent(port, request, way, draw, found), patience)
         except TimeoutError:
@@ -216,10 +225,11 @@ async def client(
                 found.went_wrong(f"no answer within {patience:g} s", request.kind, request.data)
         except (OSError, asyncio.IncompleteReadError):
             ended = "closed"
+        took = time.monotonic() - began
         if ended == "500":
-            found.went_wrong("status 500", request.kind, request.data)
+            found.went_wrong("status 500", request.kind, request.data, took)
         if ended == "closed" and request.whole and way == "whole":
-            found.went_wrong("closed without an answer", request.kind, request.data)
+            found.went_wrong("closed without an answer", request.kind, request.data, took)
         found.counts[f"{request.kind} {ended}"] += 1
 
 
@@ -282,8 +292,8 @@ async def _answer(reader: asyncio.StreamReader, found: Found, *, has_body: bool 
     if length is None or not has_body:
         return status  # else an event stream, or a switch of protocols
     body = await reader.readexactly(int(length[15:]))
-    if b'"reasons": "later"' in body:
-        found.ids = [*found.ids[-99:], json.loads(body)["id"]]
+    if b'"reasons": "later"' in body and (id := _ID.search(body)):
+        found.ids = [*found.ids[-99:], id[1].decode()]
     return status
 
 
@@ -327,15 +337,22 @@ async def fuzzed(
         for n in range(args.clients)
     ]
     memory = [(0.0, memory_mb(process.pid))]
-    while time.monotonic() < until and process.poll() is None:
-        await asyncio.wait(clients, timeout=max(0.5, args.seconds / 100))
-        if process.poll() is None:
-            memory.append((time.monotonic() - began, memory_mb(process.pid)))
-    if process.poll() is not None:
-        found.went_wrong(f"the server died: {process.returncode}", "-", b"")
-        for one in clients:
+    step, pending = max(0.5, args.seconds / 100), set(clients)
+    try:
+        while pending and process.poll() is None:
+            done, pending = await asyncio.wait(
+                pending, timeout=step, return_when=asyncio.FIRST_EXCEPTION
+            )
+            for one in done:
+                one.result()  # A fault of the benchmark's own ends it.
+            if process.poll() is None:
+                memory.append((time.monotonic() - began, memory_mb(process.pid)))
+        if process.poll() is not None:
+            found.went_wrong(f"the server died: {process.returncode}", "-", b"")
+    finally:
+        for one in pending:
             one.cancel()
-    await asyncio.gather(*clients, return_exceptions=True)
+        await asyncio.gather(*pending, return_exceptions=True)
     return found, memory
 
 

@@ -70,7 +70,8 @@ def spoilt(body, draw):
             if kind == 0:
                 del node[key]
             elif kind == 1 and isinstance(node, dict):
-                node[draw.choice(["", "x", "cls", "self", "type"])] = draw.choice(ODD)
+                name = draw.choice(["", "x", "cls", "self", "type"])
+                node[name] = copy.deepcopy(draw.choice(ODD))
             else:
                 node[key] = copy.deepcopy(draw.choice(ODD))
             break

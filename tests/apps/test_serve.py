@@ -171,6 +171,23 @@ def test_headers_that_do_not_come_are_not_waited_for(sent):
     assert closed == b"" and 0.25 < took < 8 and (kept, again, silent) == (200, 200, 0)
 
 
+def test_headers_that_came_while_the_server_stood_still_are_answered():
+    config = Config.of(ModelSettings())
+    config = config.model_copy(update={"bounds": Bounds(header_seconds=0.3)})
+
+    async def told():
+        async with serving(config=config) as client:
+            reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+            await asyncio.sleep(0.1)  # the server has the connection
+            writer.write(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            time.sleep(0.5)
+            answer = await reader.read()
+            writer.close()
+            return answer
+
+    assert b"200 OK" in run(told())
+
+
 async def _drips(writer, byte):
     while True:
         writer.write(byte)

@@ -25,6 +25,8 @@ _QUIET = logging.getLogger("glider.serve.http")  # aiohttp's own log lines may c
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 _MEASURED_UNDER = "helpfulness"
+_UNREAD_HEADERS_S = 0.1
+"""Added to the wait for headers: time to read what the system already has."""
 Notify = Callable[[str], None]
 
 
@@ -172,8 +174,10 @@ class Server:
                 silent.discard(protocol)
                 protocol.force_close()
 
+        loop = asyncio.get_running_loop()
         seconds = self.service.serving.config.bounds.header_seconds
-        asyncio.get_running_loop().call_later(seconds, close_silent)
+        # Where the machine stood still for so long, headers that came meanwhile are yet to be read.
+        loop.call_later(seconds, loop.call_later, _UNREAD_HEADERS_S, close_silent)
         return protocol
 
     def _close_unread(self, bounds: Bounds) -> None:
