@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from importlib.metadata import version
 from pathlib import Path
@@ -185,11 +186,15 @@ def block(heading, language="python"):
 
 @pytest.fixture
 def recipe(tmp_path):
-    """Runs a host's block in a folder as a user would, with the default model; what it prints."""
+    """Runs a host's block in a folder as a user would, with the default model.
+
+    Returns what it prints, its lines, and the seconds from its start to its end.
+    """
 
     def run(heading, *command, name="block.py", files=(), codes=(0,)):
         for file, data in {name: block(heading).encode(), **dict(files)}.items():
             (tmp_path / file).write_bytes(data)
+        began = time.monotonic()
         done = subprocess.run(
             command or [sys.executable, name],
             cwd=tmp_path,
@@ -197,10 +202,12 @@ def recipe(tmp_path):
             text=True,
             timeout=800,
         )
+        took = time.monotonic() - began
         if "cannot fetch" in done.stdout + done.stderr:
             pytest.skip("the model cannot be had here")
         assert done.returncode in codes, done.stdout[-3000:] + done.stderr[-3000:]
-        return done.stdout, len([line for line in block(heading).splitlines() if line.strip()])
+        lines = len([line for line in block(heading).splitlines() if line.strip()])
+        return done.stdout, lines, took
 
     return run
 

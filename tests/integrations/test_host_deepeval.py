@@ -77,6 +77,6 @@ def test_its_own_metrics_ask_glider_serve_by_system_one(served, monkeypatch):
 
 
 def test_the_recipe_runs(recipe, shown):
-    told, lines = recipe("deepeval")
+    told, lines, seconds = recipe("deepeval")
     assert 0 <= float(told.split()[0]) <= 1
-    shown("recipe", f"{lines} lines")
+    shown("recipe", f"{lines} lines, {seconds:.0f} s")

@@ -107,6 +107,6 @@ def test_it_works_under_trio_too(asked, tmp_path, monkeypatch):
 
 def test_the_recipe_runs(recipe, tmp_path, shown):
     log = evaluated(["We open at nine, every day."], tmp_path, match())
-    told, lines = recipe("Inspect", files={"log.eval": Path(log.location).read_bytes()})
+    told, lines, seconds = recipe("Inspect", files={"log.eval": Path(log.location).read_bytes()})
     assert "clarity" in told
-    shown("recipe", f"{lines} lines")
+    shown("recipe", f"{lines} lines, {seconds:.0f} s")

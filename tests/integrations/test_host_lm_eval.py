@@ -121,7 +121,7 @@ def test_other_files_are_named_and_left_alone(asked, tmp_path):
 
 def test_the_recipe_runs(recipe, evaluated, tmp_path, shown):
     evaluated(["We open at nine.", "At nine."])
-    _, lines = recipe("lm-evaluation-harness")
+    _, lines, seconds = recipe("lm-evaluation-harness")
     (figures,) = tmp_path.rglob("results_*.json")
     assert json.loads(figures.read_text())["results"]["levels"]["glider_clarity_failed,none"] == 0
-    shown("recipe", f"{lines} lines")
+    shown("recipe", f"{lines} lines, {seconds:.0f} s")

@@ -81,6 +81,6 @@ def test_make_judge_asks_glider_serve_by_decisions(served, monkeypatch):
 def test_the_recipe_runs(recipe, shown, monkeypatch):
     for name in ("EXPERIMENT_ID", "TRACKING_URI"):  # MLflow puts them there for its children
         monkeypatch.delenv(f"MLFLOW_{name}", raising=False)
-    told, lines = recipe("MLflow")
+    told, lines, seconds = recipe("MLflow")
     assert "clarity/mean" in told
-    shown("recipe", f"{lines} lines")
+    shown("recipe", f"{lines} lines, {seconds:.0f} s")

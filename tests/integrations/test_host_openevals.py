@@ -69,6 +69,6 @@ def test_32_runs_wait_in_one_queue(gathering, shown):
 
 
 def test_the_recipe_runs(recipe, shown):
-    told, lines = recipe("openevals and LangSmith")
+    told, lines, seconds = recipe("openevals and LangSmith")
     assert "clarity" in told
-    shown("recipe", f"{lines} lines")
+    shown("recipe", f"{lines} lines, {seconds:.0f} s")

@@ -55,6 +55,6 @@ def test_32_rows_wait_in_one_queue(gathering, shown):
 
 
 def test_the_recipe_runs(recipe, shown):
-    told, lines = recipe("Phoenix")
+    told, lines, seconds = recipe("Phoenix")
     assert "clarity" in told
-    shown("recipe", f"{lines} lines")
+    shown("recipe", f"{lines} lines, {seconds:.0f} s")

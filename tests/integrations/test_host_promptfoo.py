@@ -74,8 +74,10 @@ def test_the_recipe_runs(recipe, tmp_path, shown):
     command = ["promptfoo", "eval", "--no-cache", "--no-write", "-o", "out.json"]
     files = {"promptfooconfig.yaml": config.encode()}
     # 100 says that a text did not pass, which is a verdict.
-    _, lines = recipe("promptfoo", *command, name="glider_assert.py", files=files, codes=(0, 100))
+    _, lines, seconds = recipe(
+        "promptfoo", *command, name="glider_assert.py", files=files, codes=(0, 100)
+    )
     (row,) = json.loads((tmp_path / "out.json").read_text("utf-8"))["results"]["results"]
     assert "clarity" in row["namedScores"]
-    shown("recipe", f"{lines + len(config.splitlines())} lines in two files")
+    shown("recipe", f"{lines + len(config.splitlines())} lines in two files, {seconds:.0f} s")
     shown("queue", "no: a process, and a judge, for each assertion; one for the grader")

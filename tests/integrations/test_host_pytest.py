@@ -34,5 +34,5 @@ def test_a_failure_is_in_no_mean_and_in_the_coverage(asked, tmp_path, shown):
 
 
 def test_the_recipe_runs(recipe, shown):
-    _, lines = recipe("pytest", sys.executable, "-m", "pytest", "-q", name="test_block.py")
-    shown("recipe", f"{lines} lines")
+    _, lines, seconds = recipe("pytest", sys.executable, "-m", "pytest", "-q", name="test_block.py")
+    shown("recipe", f"{lines} lines, {seconds:.0f} s")

@@ -117,7 +117,7 @@ def test_conversations_are_judged_by_their_last_turn_and_columns_are_fields(aske
 
 
 def test_the_recipe_runs(recipe, shown):
-    told, lines = recipe("TRL")
+    told, lines, seconds = recipe("TRL")
     assert 0 <= float(told.strip(" []\n")) <= 1
     shown("spans", "quoted in the completions table, without offsets")
-    shown("recipe", f"{lines} lines")
+    shown("recipe", f"{lines} lines, {seconds:.0f} s")
