@@ -18,24 +18,19 @@ from pathlib import Path
 
 from glider._version import __version__
 from glider.backends.base import Backend
-from glider.backends.composed import ComposedFuture
-from glider.backends.in_flight import in_flight
-from glider.core.errors import BackendError, BudgetSpent, Filtered, PromptTooLong
-from glider.core.generation import Generation, GenerationRequest
+from glider.core.errors import BackendError
 from glider.core.judgments import Usage
 from glider.store.folder import locked_folder
 from glider.store.journal import Journal
 from glider.store.manifest import read_manifest
 from glider.synth.blind import Verifier
-from glider.synth.chain import TEACHER, Call, answer_of, chain
+from glider.synth.chain import TEACHER, chain
 from glider.synth.drawer import Drawer
 from glider.synth.duplicates import TextIndex
 from glider.synth.funnel import Funnel
+from glider.synth.open_chain import OpenChain, ended_chains
 from glider.synth.plan import Plan
 from glider.synth.records import CallRecord, SynthManifest, SynthRecord
-
-_MOST_FAILURES = 20
-"""Consecutive failed records after which no more are started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,102 +178,36 @@ class _Making:
         self.backends |= {verifier.id: verifier.backend for verifier in verifiers}
         self.failed: Counter[str] = Counter()
         self.failed_usage = Usage()
-        self._stopped = False
 
     def run(self, size: int) -> Iterator[None]:
-        """Work until every record has ended or is blocked; yields after each end.
-
-        Once no more records can start, those in progress still run as far as they can.
-        """
+        """Work until every record has ended or is blocked; yields after each end."""
         engines = {id(backend): backend for backend in self.backends.values()}
         room = sum(backend.limits.in_flight for backend in engines.values())
-        refusal: BackendError | None = None
-        in_a_row = 0
         todo = (n for n in range(size) if not self.ended.has(n))
-        for _, future in in_flight(self._while_open(todo), self._begin, room=room):
-            try:
-                record = future.result()
-            except BackendError as error:
-                self.failed[error.code] += 1
-                self.failed_usage = self.failed_usage + (error.usage or Usage())
-                in_a_row += 1
-                if error.stops_run:
-                    refusal = refusal or error
-                if (
-                    error.stops_run
-                    or isinstance(error, BudgetSpent)
-                    or in_a_row >= max(_MOST_FAILURES, room)
-                ):
-                    self._stopped = True
-            else:
-                in_a_row = 0
-                self.ended.add(record)
-                yield
-        if refusal is not None:
-            raise refusal
+        for record in ended_chains(todo, self._begin, room=room, failed=self._count):
+            self.ended.add(record)
+            yield
 
-    def _while_open(self, todo: Iterator[int]) -> Iterator[int]:
-        for number in todo:
-            if self._stopped:
-                return
-            yield number
+    def _count(self, error: BackendError) -> None:
+        self.failed[error.code] += 1
+        self.failed_usage = self.failed_usage + (error.usage or Usage())
 
     def _begin(self, number: int) -> "Future[SynthRecord]":
-        return _OpenRecord(self, number).begin()
-
-
-class _OpenRecord(ComposedFuture[SynthRecord]):
-    """A record in progress: makes and journals its chain's calls one at a time."""
-
-    def __init__(self, making: _Making, number: int) -> None:
-        super().__init__()
-        self._making, self._number = making, number
-        self._there = making.calls.taken_up(number)
-        self._steps = chain(
-            making.drawer.draw(number),
-            making.drawer.plan,
-            making.verifiers,
-            partial(making.ended.texts.claim, number),
-            making.writers,
-            two_writers=making.two_writers,
+        texts = self.ended.texts
+        steps = chain(
+            self.drawer.draw(number),
+            self.drawer.plan,
+            self.verifiers,
+            partial(texts.claim, number),
+            self.writers,
+            two_writers=self.two_writers,
         )
-
-    def begin(self) -> "Future[SynthRecord]":
-        """Make the first call that is not in the journal."""
-        self._continue(None)
-        return self.future
-
-    def _continue(self, answer: CallRecord | None) -> None:
-        try:
-            call = self._steps.send(answer)  # type: ignore[arg-type]
-            while call.step in self._there:
-                call = self._steps.send(self._there.pop(call.step))
-        except StopIteration as ended:
-            self.end(ended.value)
-            return
-        request = GenerationRequest(
-            id=f"{self._number}-{call.step}",
-            messages=call.prompt.messages,
-            opening=call.prompt.opening,
-            grammar=call.prompt.grammar,
-            decoding=call.decoding,
-        )
-        self.wait_for(self._making.backends[call.to].submit(request), partial(self._take, call))
-
-    def _take(self, call: Call, future: "Future[Generation]") -> None:
-        try:
-            answer = answer_of(call, self._number, future.result())
-        except (PromptTooLong, Filtered) as error:
-            answer = CallRecord(
-                number=self._number,
-                step=call.step,
-                error=error.code,
-                usage=error.usage or Usage(),
-            )
-        self._making.calls.add(answer)
-        self._continue(answer)
-
-    def fail(self, error: BaseException) -> None:
-        """Release its texts, so that other records may use them until this one resumes."""
-        self._making.ended.texts.settle(self._number, kept=False)
-        self.end(error)
+        return OpenChain(
+            number,
+            steps,
+            self.backends,
+            journaled=self.calls.taken_up(number),
+            journal=self.calls.add,
+            # Other records may use its texts until this one resumes.
+            failed=partial(texts.settle, number, kept=False),
+        ).begin()

@@ -8,14 +8,11 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from random import Random
 
-from glider.backends.composed import ComposedFuture
-from glider.backends.in_flight import in_flight
-from glider.core.errors import BackendError, Filtered, PromptTooLong, RunError
-from glider.core.generation import Decoding, Generation, GenerationRequest
+from glider.core.errors import BackendError, RunError
+from glider.core.generation import Decoding
 from glider.core.judgments import Usage
 from glider.core.locks import lock
 from glider.formats.base import Prompt
@@ -23,21 +20,18 @@ from glider.judging.settings import Progress
 from glider.store.journal import Journal, read_journal
 from glider.store.manifest import read_manifest
 from glider.synth.blind import Verifier, read_blind
-from glider.synth.chain import Call, answer_of
+from glider.synth.chain import Call
 from glider.synth.draw import Aspect
+from glider.synth.open_chain import OpenChain, ended_chains
 from glider.synth.records import (
     READINGS,
-    BlindReading,
     CallRecord,
     LaterReading,
     SynthManifest,
     SynthRecord,
-    Text,
     task_of,
 )
 from glider.synth.settings import VerifierSettings
-
-_MOST_FAILURES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,97 +98,48 @@ def _read_all(
     progress: Callable[[int, int], None],
 ) -> Verified:
     texts = sum(len(r.texts) for r in _records(run) if r.number in wanted)
-    before, read, failed, in_a_row = len(there), 0, 0, 0
-    usage = Usage()
-    refusal: BackendError | None = None
-
-    def todo() -> Iterator[tuple[SynthRecord, int]]:
-        for record in _records(run):
-            for place in range(len(record.texts) if record.number in wanted else 0):
-                if refusal is not None or in_a_row >= _MOST_FAILURES:
-                    return
-                if (record.number, place) not in there:
-                    yield record, place
+    before, read, usage = len(there), 0, Usage()
+    failures: list[BackendError] = []
+    todo = (
+        (record, place)
+        for record in _records(run)
+        for place in range(len(record.texts) if record.number in wanted else 0)
+        if (record.number, place) not in there
+    )
 
     def begin(item: tuple[SynthRecord, int]) -> "Future[LaterReading]":
-        return _OpenReading(verifier, *item).begin()
+        record, _ = item
+        steps = _reading(verifier, *item)
+        return OpenChain(record.number, steps, {verifier.id: verifier.backend}).begin()
 
-    for _, future in in_flight(todo(), begin, room=verifier.backend.limits.in_flight):
-        try:
-            reading = future.result()
-        except BackendError as error:
-            failed, in_a_row = failed + 1, in_a_row + 1
-            if error.stops_run:
-                refusal = refusal or error
-            continue
-        in_a_row = 0
+    room = verifier.backend.limits.in_flight
+    for reading in ended_chains(todo, begin, room=room, failed=failures.append):
         journal.add(reading)
         usage, read = usage + reading.usage, read + 1
         progress(before + read, texts)
-    if refusal is not None:
-        raise refusal
-    return Verified(verifier.id, read, before, failed, usage)
+    return Verified(verifier.id, read, before, len(failures), usage)
 
 
 def _records(run: Path) -> Iterator[SynthRecord]:
     return read_journal(run / "records.jsonl", SynthRecord)
 
 
-class _OpenReading(ComposedFuture[LaterReading]):
-    """A reading in progress; of a pair, one call after the other."""
+def _reading(
+    verifier: Verifier, record: SynthRecord, place: int
+) -> Generator[Call, CallRecord, LaterReading]:
+    """Read one text of a record; of a pair, in one order after the other."""
+    text, usage = record.texts[place], Usage()
 
-    def __init__(self, verifier: Verifier, record: SynthRecord, place: int) -> None:
-        super().__init__()
-        self._verifier, self._record, self._place = verifier, record, place
-        self._usage = Usage()
-        self._steps = self._reading(record.texts[place])
-
-    def begin(self) -> "Future[LaterReading]":
-        """Make the first call."""
-        self._continue(None)
-        return self.future
-
-    def _reading(self, text: Text) -> Generator[Call, CallRecord, BlindReading]:
-        record = self._record
-        task = task_of(record, text)
-        aspect = Aspect(criterion=task.criterion, target=text.right.score, wrong=text.wrong.score)
-        return (yield from read_blind(record.draw, task.sample, aspect, self._verifier, self._ask))
-
-    def _ask(self, order: int, prompt: Prompt) -> Generator[Call, CallRecord, CallRecord]:
+    def ask(order: int, prompt: Prompt) -> Generator[Call, CallRecord, CallRecord]:
+        nonlocal usage
         decoding = Decoding(temperature=0.0, top_p=1.0, max_tokens=prompt.max_tokens, seed=0)
-        answer = yield Call(f"later-{self._place}-{order}", self._verifier.id, prompt, decoding)
-        self._usage = self._usage + answer.usage
+        answer = yield Call(f"later-{place}-{order}", verifier.id, prompt, decoding)
+        usage = usage + answer.usage
         return answer
 
-    def _continue(self, answer: CallRecord | None) -> None:
-        try:
-            call = self._steps.send(answer)  # type: ignore[arg-type]
-        except StopIteration as ended:
-            self.end(
-                LaterReading(
-                    number=self._record.number,
-                    place=self._place,
-                    target=self._record.texts[self._place].right.score,
-                    check=ended.value,
-                    usage=self._usage,
-                )
-            )
-            return
-        request = GenerationRequest(
-            id=f"{self._record.number}-{call.step}",
-            messages=call.prompt.messages,
-            opening=call.prompt.opening,
-            grammar=call.prompt.grammar,
-            decoding=call.decoding,
-        )
-        self.wait_for(self._verifier.backend.submit(request), partial(self._take, call))
-
-    def _take(self, call: Call, future: "Future[Generation]") -> None:
-        number = self._record.number
-        try:
-            answer = answer_of(call, number, future.result())
-        except (PromptTooLong, Filtered) as error:
-            answer = CallRecord(
-                number=number, step=call.step, error=error.code, usage=error.usage or Usage()
-            )
-        self._continue(answer)
+    task = task_of(record, text)
+    aspect = Aspect(criterion=task.criterion, target=text.right.score, wrong=text.wrong.score)
+    check = yield from read_blind(record.draw, task.sample, aspect, verifier, ask)
+    return LaterReading(
+        number=record.number, place=place, target=text.right.score, check=check, usage=usage
+    )
