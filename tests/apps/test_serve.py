@@ -10,9 +10,11 @@ import ssl
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import aiohttp
 import pytest
+from aiohttp import web
 from bounded import killed_after
 from in_process import glider
 from serve_bodies import ASKED, CRITERION, DECISIONS, RUBRIC, SYSTEMONE, TEXT
@@ -21,6 +23,7 @@ from served import Engine, run, serving
 from glider import Judge
 from glider.core.errors import AccessRefused, RunError, Unavailable
 from glider.judging.settings import ModelSettings
+from glider.serve.app import make_app
 from glider.serve.keys import Keys
 from glider.serve.limits import KeyLimit
 from glider.serve.server import Server
@@ -475,6 +478,32 @@ def test_metrics_name_what_is_configured_and_nothing_of_the_callers():
     assert 'glider_requests_total{route="(none)",status="404"} 1.0' in page
     assert "tone" not in page and "path-of-mine" not in page
     assert models["data"][0]["id"] == models["models"][0]["name"] == "glider"
+
+
+def test_a_client_that_leaves_while_it_is_answered_is_counted_as_gone(caplog, monkeypatch):
+    """The connection ends between two pieces of an answer."""
+
+    async def torn(request):
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        request.transport.close()
+        await answer.write(b"the rest")
+
+    def with_torn(service):
+        app = make_app(service)
+        app.router.add_get("/torn", torn)
+        return app
+
+    monkeypatch.setattr("glider.serve.server.make_app", with_torn)
+
+    async def told():
+        async with serving() as client:
+            with suppress(aiohttp.ClientError):
+                await client.get("/torn")
+            return (await client.get("/metrics"))[1]
+
+    assert 'glider_refused_total{reason="gone"} 1.0' in run(told())
+    assert "fault" not in caplog.text
 
 
 def test_a_fault_of_ours_is_told_without_the_text(caplog):
