@@ -12,6 +12,7 @@ Fail = Callable[..., SetupError]
 """Makes the error of a message and a hint: `SetupError` itself, or a kind of it."""
 Document = tuple[yaml.Node, Any]
 """What was written, with its lines, and what it means."""
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 def read_text(path: Path, fail: Fail = SetupError) -> str:
@@ -87,6 +88,9 @@ def _refuse_repeats(
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 continue  # not hashable, which the loader says better
+            if key.tag == _MERGE:  # the keys of another mapping, which its own may replace
+                _refuse_repeats(value, loader, path, fail, inside=inside, seen=seen)
+                continue
             name = str(loader.construct_object(key))  # 2, '2' and 02 are one level
             if name in keys:
                 raise repeated(name, f"{path}:{key.start_mark.line + 1}", inside == "rubric", fail)

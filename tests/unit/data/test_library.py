@@ -7,6 +7,7 @@ import pytest
 from glider.core.errors import CriterionError, RubricError, SetupError, UnknownName
 from glider.core.samples import Sample
 from glider.data.library import library, load_criteria, load_criterion
+from glider.data.yaml_files import mapping
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -119,6 +120,14 @@ def test_shared_rubrics_by_alias(tmp_path):
     path = file(tmp_path, f"{shared}- name: other\n  question: Is it?\n  rubric: *levels\n")
     first, second = load_criteria(path)
     assert first.rubric == second.rubric
+
+
+def test_what_is_merged_may_be_replaced_but_not_given_twice():
+    merged = "a: &base {x: 1, y: 2}\nb: {<<: *base, x: 3}\nc: {<<: [*base, {z: 4}]}\n"
+    read = mapping(merged, "serve.yaml")
+    assert read["b"] == {"x": 3, "y": 2} and read["c"] == {"x": 1, "y": 2, "z": 4}
+    with pytest.raises(SetupError, match="serve.yaml:2: the key 'x' is there twice"):
+        mapping("b:\n  <<: {x: 1, x: 3}\n", "serve.yaml")
 
 
 @pytest.mark.parametrize(
