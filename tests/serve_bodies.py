@@ -76,3 +76,26 @@ def spoilt(body, draw):
                 node[key] = copy.deepcopy(draw.choice(ODD))
             break
     return body
+
+
+def spoilt_once(body):
+    """Every body with one place left out or odd."""
+    for place in _places(body):
+        for odd in ["left out", *ODD]:
+            copied = copy.deepcopy(body)
+            node = copied
+            for key in place[:-1]:
+                node = node[key]
+            if odd == "left out":
+                del node[place[-1]]
+            else:
+                node[place[-1]] = copy.deepcopy(odd)
+            yield copied
+
+
+def _places(node, before=()):
+    keys = list(node) if isinstance(node, dict) else range(len(node))
+    for key in keys:
+        yield (*before, key)
+        if isinstance(node[key], dict | list):
+            yield from _places(node[key], (*before, key))

@@ -424,6 +424,19 @@ def test_system_one_is_of_its_shape():
     assert body["answers"]["good"]["glider"]["reasoning"] == "It says nine."
 
 
+@pytest.mark.parametrize("blank", [None, "", " \n"])
+def test_a_question_of_system_one_without_instructions_is_its_name(blank):
+    asked = {"type": "score", "instructions": blank, "criteria": ["bad", "good"]}
+
+    async def told():
+        async with serving() as client:
+            body = SYSTEMONE | {"questions": {"Is it good?": asked}}
+            return await client.post("/v1/systemone", body)
+
+    status, body, _ = run(told())
+    assert status == 200 and list(body["answers"]) == ["Is it good?"]
+
+
 def test_two_texts_are_compared_and_several_ranked():
     async def told():
         async with serving() as client:

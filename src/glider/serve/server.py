@@ -25,8 +25,8 @@ _QUIET = logging.getLogger("glider.serve.http")  # aiohttp's own log lines may c
 _QUIET.addHandler(logging.NullHandler())
 _QUIET.propagate = False
 _MEASURED_UNDER = "helpfulness"
-_UNREAD_HEADERS_S = 0.1
-"""Added to the wait for headers: time to read what the system already has."""
+_LATE_S = 0.05
+"""How late a timer may be before the machine counts as having stood still."""
 Notify = Callable[[str], None]
 
 
@@ -169,15 +169,18 @@ class Server:
         silent, protocol = self.service.silent, make()
         silent.add(protocol)
 
-        def close_silent() -> None:
-            if protocol in silent:
+        loop = asyncio.get_running_loop()
+
+        def close_silent(due: float) -> None:
+            late = loop.time() - due
+            if protocol in silent and late > _LATE_S:  # what came meanwhile is yet to be read
+                loop.call_later(late, close_silent, loop.time() + late)
+            elif protocol in silent:
                 silent.discard(protocol)
                 protocol.force_close()
 
-        loop = asyncio.get_running_loop()
         seconds = self.service.serving.config.bounds.header_seconds
-        # Where the machine stood still for so long, headers that came meanwhile are yet to be read.
-        loop.call_later(seconds, loop.call_later, _UNREAD_HEADERS_S, close_silent)
+        loop.call_later(seconds, close_silent, loop.time() + seconds)
         return protocol
 
     def _close_unread(self, bounds: Bounds) -> None:

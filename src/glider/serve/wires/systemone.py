@@ -42,7 +42,7 @@ def _question(name: str, asked: Any, sample: Sample) -> Question:
     if not name.strip():
         raise WireError("questions: a name is empty", param="questions")
     kind, criteria = asked.get("type"), asked.get("criteria")
-    question = str(asked.get("instructions") or name).strip()
+    question = str(asked.get("instructions") or "").strip() or name.strip()
     if kind == "noul":
         told_of = criteria if isinstance(criteria, Mapping) else {}
         labels: tuple[Any, ...] = ("false", "true")
