@@ -232,7 +232,8 @@ def verify(
         done = verify_synthesis(run, settings, progress=_Progress("texts"), fetching=download)
     say("[bold]read[/]", f"{done.read} texts by {done.by}, {done.there} were read already")
     if done.failed:
-        say("[yellow]not read[/]", f"{done.failed} texts; run the same command again")
+        codes = ", ".join(f"{n} {code}" for code, n in done.failed.items())
+        say("[yellow]not read[/]", f"{codes}; the same command asks again")
     funnel = funnel_of(run, Curation())
     funnel.write(run)
     say("page:", str(write_page(run)))

@@ -5,6 +5,7 @@ the page, the card and the exported records count it from then on. Nothing is le
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -44,8 +45,8 @@ class Verified:
     """Texts read now."""
     there: int
     """Texts that this verifier had read before."""
-    failed: int
-    """Texts whose call failed; the same command asks again."""
+    failed: dict[str, int]
+    """Texts whose call failed, by error code; the same command asks again."""
     usage: Usage
 
 
@@ -99,7 +100,7 @@ def _read_all(
 ) -> Verified:
     texts = sum(len(r.texts) for r in _records(run) if r.number in wanted)
     before, read, usage = len(there), 0, Usage()
-    failures: list[BackendError] = []
+    failed: Counter[str] = Counter()
     todo = (
         (record, place)
         for record in _records(run)
@@ -112,12 +113,15 @@ def _read_all(
         steps = _reading(verifier, *item)
         return OpenChain(record.number, steps, {verifier.id: verifier.backend}).begin()
 
+    def count(error: BackendError) -> None:
+        failed[error.code] += 1
+
     room = verifier.backend.limits.in_flight
-    for reading in ended_chains(todo, begin, room=room, failed=failures.append):
+    for reading in ended_chains(todo, begin, room=room, failed=count):
         journal.add(reading)
         usage, read = usage + reading.usage, read + 1
         progress(before + read, texts)
-    return Verified(verifier.id, read, before, len(failures), usage)
+    return Verified(verifier.id, read, before, dict(failed), usage)
 
 
 def _records(run: Path) -> Iterator[SynthRecord]:
