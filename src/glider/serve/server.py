@@ -168,19 +168,23 @@ class Server:
         assert make is not None
         silent, protocol = self.service.silent, make()
         silent.add(protocol)
-
         loop = asyncio.get_running_loop()
 
         def close_silent(due: float) -> None:
+            if protocol not in silent:
+                return
             late = loop.time() - due
-            if protocol in silent and late > _LATE_S:  # what came meanwhile is yet to be read
-                loop.call_later(late, close_silent, loop.time() + late)
-            elif protocol in silent:
-                silent.discard(protocol)
-                protocol.force_close()
+            if late > _LATE_S:  # what came meanwhile is yet to be read
+                close_after(late)
+                return
+            silent.discard(protocol)
+            protocol.force_close()
 
-        seconds = self.service.serving.config.bounds.header_seconds
-        loop.call_later(seconds, close_silent, loop.time() + seconds)
+        def close_after(seconds: float) -> None:
+            due = loop.time() + seconds
+            loop.call_at(due, close_silent, due)
+
+        close_after(self.service.serving.config.bounds.header_seconds)
         return protocol
 
     def _close_unread(self, bounds: Bounds) -> None:
