@@ -4,8 +4,8 @@
 
 Each row of a projection's weights is rounded to the nearest of 255 levels, and vLLM rounds each
 token's activations (compressed-tensors, "W8A8"); embeddings, head and norms stay as they are. No
-text is used to choose the levels. Needs torch and safetensors. Two cores with AVX-512 VNNI did 1.5
-times the tokens a second of bf16 with it: the teacher of the run in `experiments/synth-1`.
+text is used to choose the levels. Needs torch and safetensors. The teacher of `experiments/synth-1`
+is made by it; what it won in speed on two cores is in `experiments/LOG.md`.
 """
 
 import argparse
