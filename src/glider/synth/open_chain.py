@@ -67,6 +67,7 @@ class OpenChain(ComposedFuture[Result]):
             messages=call.prompt.messages,
             opening=call.prompt.opening,
             grammar=call.prompt.grammar,
+            labels=call.prompt.labels,
             decoding=call.decoding,
         )
         self.wait_for(self._backends[call.to].submit(request), partial(self._take, call))

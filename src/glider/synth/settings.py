@@ -99,11 +99,12 @@ class TeacherSettings(ModelSettings):
             )
         self._refuse_unused()
         with ExitStack() as stack:
-            teacher = stack.enter_context(self._only(self.model).open_backend(fetching, opener))
-            writers = [
-                stack.enter_context(self._only(model).open_backend(fetching, opener))
-                for model in self.writers
-            ]
+            teacher, *writers = (
+                _able_to_write(
+                    stack.enter_context(self._only(model).open_backend(fetching, opener))
+                )
+                for model in (self.model, *self.writers)
+            )
             verifiers = []
             for model in readers:
                 if model == self.model:
@@ -129,6 +130,15 @@ class TeacherSettings(ModelSettings):
         elif provider == "embedded":
             del standard["context_tokens"]
         return replace(alone, **standard)  # type: ignore[arg-type]
+
+
+def _able_to_write(backend: "Backend") -> "Backend":
+    if not backend.capabilities.explanations:
+        raise SetupError(
+            f"{backend.id} only reads scores and cannot write texts",
+            hint="use an embedded, hf or openai model; this one can be a --verifier",
+        )
+    return backend
 
 
 def _format_of(backend: "Backend") -> "Format":

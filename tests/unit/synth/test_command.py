@@ -310,6 +310,44 @@ def test_a_further_model_reads_what_was_kept_and_the_teacher_is_not_asked(made):
     assert all([check["by"] for check in row["meta"]["blind"]][-1] == by for row in rows)
 
 
+@pytest.fixture(scope="module")
+def score_only(tmp_path_factory):
+    """A random model in the engine that only reads scores."""
+    torch = pytest.importorskip("torch", reason="the fast backend needs torch")
+    pytest.importorskip("transformers", reason="the fast backend needs transformers")
+    from tiny_models import build
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # several threads wait by spinning: slow beside other jobs
+    yield f"fast/{build(tmp_path_factory.mktemp('tiny') / 'tiny-llama')}"
+    torch.set_num_threads(before)
+
+
+def test_a_model_that_only_reads_scores_can_read_blind(made, score_only):
+    folder, _ = made
+    done = glider("synth", "verify", "run", "--verifier", score_only, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    readings = lines(folder / "run/readings.jsonl")
+    kept = [r for r in read_journal(folder / "run/records.jsonl", SynthRecord) if r.kept]
+    assert len(readings) == sum(len(r.texts) for r in kept)
+    of_one = {r.number for r in kept if r.draw.kind != "pair"}
+    scores = {r["check"]["score"] for r in readings if r["number"] in of_one}
+    assert None not in scores and len(scores) > 1
+
+
+@pytest.mark.parametrize("role", ["--teacher", "--writer"])
+def test_a_model_that_only_reads_scores_is_refused_as_a_writer(tmp_path, server, score_only, role):
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    done = glider(
+        "synth", "plan.yaml", "--run", "run", "--base-url", server.url, role, score_only,
+        *(() if role == "--teacher" else ("--teacher", "openai/t")),
+        *(() if role == "--writer" else ("--verifier", "openai/t")),
+        cwd=tmp_path, env={"OPENAI_API_KEY": "k"},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "cannot write texts" in done.stderr and "--verifier" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
