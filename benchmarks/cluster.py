@@ -44,7 +44,7 @@ from glider.store.shards import journals
 from glider.testing.server import FakeServer
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(PEERS)]  # both have a timed_engine
+sys.path[:0] = [str(ROOT / "tests"), str(PEERS)]
 
 from load_generator import processor_s  # noqa: E402
 from timed_engine import install  # noqa: E402

@@ -12,8 +12,8 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
+from fixed_delay import FixedDelay
 from pydantic import BaseModel
-from timed_engine import TimedEngine
 
 from glider.core.judgments import Failure, Judgment
 from glider.core.samples import Sample
@@ -23,7 +23,7 @@ from glider.judging.judge import Judge
 
 CRITERIA = {"helpfulness": load_criterion("helpfulness")}
 app = FastAPI()
-judge = Judge(TimedEngine(float(sys.argv[1])))
+judge = Judge(FixedDelay(float(sys.argv[1])))
 bare = judge.format.bare()
 judge = Judge(judge.backend, format=bare)
 

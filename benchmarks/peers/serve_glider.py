@@ -9,7 +9,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from timed_engine import TimedEngine
+from fixed_delay import FixedDelay
 
 from glider.data.library import load_criterion
 from glider.judging.judge import Judge
@@ -37,7 +37,7 @@ async def main(seconds: float, folder: str | None) -> None:
         policies={"logged": policy},
         log=None if folder is None else LogSettings(folder=Path(folder) / "log"),
     )
-    judges = {"glider": ServedJudge("glider", Judge(TimedEngine(seconds)), config.bounds)}
+    judges = {"glider": ServedJudge("glider", Judge(FixedDelay(seconds)), config.bounds)}
     server = Server(ServeSettings(port=0), ModelSettings())
     await server.start(Serving(config, judges, Keys({}), bound_policies(config, judges)))
     print(server.port, flush=True)

@@ -10,7 +10,7 @@ from glider.backends.scripted import ScriptedBackend
 from glider.core.generation import GenerationRequest
 
 
-class TimedEngine(ScriptedBackend):
+class FixedDelay(ScriptedBackend):
     """Always the same answer; one thread keeps the time of all requests."""
 
     def __init__(self, seconds: float) -> None:
