@@ -1,11 +1,13 @@
 """What quantisation does to a judge's scores, and to its speed: f16, q8_0 and q4_0 of one model.
 
     python benchmarks/quantisation.py                   # about ten minutes on two cores
+    python benchmarks/quantisation.py --model qwen2.5-coder-0.5b-instruct --n 60
+    python benchmarks/quantisation.py --model my-judge.gguf
 
 Scores: --n records of two sets, the score alone, read from the embedded engine; each file against
-f16. All three are made of the default model's file in the cache, which is q8_0 itself: its f16 has
-the same weights, so that q8_0 against f16 is the engine's own rounding of what it multiplies, and
-q4_0 is that and the rounding of weights.
+f16. All three are made of the model's file, which is q8_0 itself: its f16 has the same weights,
+so that q8_0 against f16 is the engine's own rounding of what it multiplies, and q4_0 is that and
+the rounding of weights.
 
 Speed: reading, tokens a second over prompts that share nothing; writing, tokens a second of one
 answer and of eight at once. The files take turns in every repetition.
@@ -38,18 +40,25 @@ _WRITTEN = 96
 def main() -> None:
     made = parser(__doc__)
     with_data(made)
+    made.add_argument("--model", default=DEFAULT, help="a name of the catalogue, or a .gguf file")
     made.add_argument("--n", type=int, default=100, help="records, half of each set")
     made.add_argument("--read-n", type=int, default=12, help="prompts to time reading with")
     args = made.parse_args()
+    name, source = args.model, Path(args.model)
+    if source.suffix == ".gguf":
+        name, args.model = source.stem, source
+    else:
+        source = find(name).path
+    stem = "quantisation" if name == DEFAULT else f"quantisation-{name}"
     tasks = [t for name in _SETS for t in drawn_tasks(args.data, name, args.n // 2, args.seed)]
     result: dict[str, Any] = {"facts": facts(), "settings": settings(args)}
-    with tempfile.TemporaryDirectory(prefix="glider-bench-") as name:
-        files = {kind: Path(name, f"{kind}.gguf") for kind in _KINDS}
+    with tempfile.TemporaryDirectory(prefix="glider-bench-") as folder:
+        files = {kind: Path(folder, f"{kind}.gguf") for kind in _KINDS}
         for kind, path in files.items():
-            requantise(find(DEFAULT).path, path, kind, lambda *_: None)
+            requantise(source, path, kind, lambda *_: None)
         result["scores"] = _scores(files, tasks, args.seed)
         result["table"] = _table(result)
-        save(args.out, "quantisation", result)
+        save(args.out, stem, result)
         speeds: list[dict[str, Any]] = []
         for repetition in range(args.reps):
             order = _KINDS[repetition % 3 :] + _KINDS[: repetition % 3]
@@ -59,7 +68,7 @@ def main() -> None:
         result["speed"], result["load_at_end"] = speeds, facts()["load_at_start"]
         result["bytes"] = {kind: path.stat().st_size for kind, path in files.items()}
     result["table"] = _table(result)
-    save(args.out, "quantisation", result)
+    save(args.out, stem, result)
     print(result["table"])
 
 
