@@ -5,9 +5,9 @@
     python benchmarks/quantisation.py --model my-judge.gguf
 
 Scores: --n records of two sets, the score alone, read from the embedded engine; each file against
-f16. All three are made of the model's file, which is q8_0 itself: its f16 has the same weights,
-so that q8_0 against f16 is the engine's own rounding of what it multiplies, and q4_0 is that and
-the rounding of weights.
+f16. All three are made of the model's file. Where that is q8_0 itself, as the catalogue's are, its
+f16 has the same weights, so that q8_0 against f16 is the engine's own rounding of what it
+multiplies, and q4_0 is that and the rounding of weights.
 
 Speed: reading, tokens a second over prompts that share nothing; writing, tokens a second of one
 answer and of eight at once. The files take turns in every repetition.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeVar
 
-from glider.core.errors import BackendError
+from glider.core.errors import BackendError, SetupError
 from glider.core.generation import Generation, GenerationRequest
 
 
@@ -106,3 +106,18 @@ class Backend(ABC):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def check_writes(
+    backend: Backend, what: str, *, hint: str = "use an embedded, hf or openai model"
+) -> None:
+    """Refuse a backend that only reads scores where text is to be written.
+
+    Args:
+        what: what it would have to write, as the message says it.
+
+    Raises:
+        SetupError: the backend writes no text.
+    """
+    if not backend.capabilities.explanations:
+        raise SetupError(f"{backend.id} only reads scores and cannot write {what}", hint=hint)

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from glider.backends import open_backend
-from glider.backends.base import Backend
+from glider.backends.base import Backend, check_writes
 from glider.backends.composed import ComposedFuture
 from glider.backends.in_flight import in_flight
 from glider.core.criteria import Criterion
@@ -111,10 +111,10 @@ class Judge:
                 "every sample would have the same score",
                 hint="use --order reason-first with --samples",
             )
-        if self.format.explains and not self.backend.capabilities.explanations:
-            raise SetupError(
-                f"{self.backend.id} only reads scores and cannot write the explanation that "
-                f"{self.format.id} asks for",
+        if self.format.explains:
+            check_writes(
+                self.backend,
+                f"the explanation that {self.format.id} asks for",
                 hint="use --no-explain, or another backend",
             )
         self.samples, self.temperature, self.seed = samples, temperature, seed

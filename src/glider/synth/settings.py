@@ -79,6 +79,7 @@ class TeacherSettings(ModelSettings):
             SetupError: the settings contradict each other or a model.
             UnknownName: no such model.
         """
+        from glider.backends.base import check_writes
         from glider.synth.blind import Verifier
 
         readers = self.blind_readers
@@ -100,11 +101,15 @@ class TeacherSettings(ModelSettings):
         self._refuse_unused()
         with ExitStack() as stack:
             teacher, *writers = (
-                _able_to_write(
-                    stack.enter_context(self._only(model).open_backend(fetching, opener))
-                )
+                stack.enter_context(self._only(model).open_backend(fetching, opener))
                 for model in (self.model, *self.writers)
             )
+            for backend in (teacher, *writers):
+                check_writes(
+                    backend,
+                    "texts",
+                    hint="use an embedded, hf or openai model; this one can be a --verifier",
+                )
             verifiers = []
             for model in readers:
                 if model == self.model:
@@ -130,15 +135,6 @@ class TeacherSettings(ModelSettings):
         elif provider == "embedded":
             del standard["context_tokens"]
         return replace(alone, **standard)  # type: ignore[arg-type]
-
-
-def _able_to_write(backend: "Backend") -> "Backend":
-    if not backend.capabilities.explanations:
-        raise SetupError(
-            f"{backend.id} only reads scores and cannot write texts",
-            hint="use an embedded, hf or openai model; this one can be a --verifier",
-        )
-    return backend
 
 
 def _format_of(backend: "Backend") -> "Format":

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from glider.backends.base import Capabilities
 from glider.backends.scripted import ScriptedBackend
 from glider.core.errors import EmptySplit, RunError, SetupError, Unavailable
 from glider.corpus.examples import read_examples
@@ -146,6 +147,14 @@ def test_a_teacher_goes_on_from_what_people_marked(tmp_path):
     assert made.figures.kept == made.figures.asked > 0, made.figures
     for one in read_examples(tmp_path / "out" / "train.jsonl.gz"):
         assert one.completion == f"{one.score}\nQuotes:\n- {marked}\nReason: {GOOD}"
+
+
+def test_a_model_that_only_reads_scores_is_refused_as_a_teacher(examples, tmp_path):
+    reader = ScriptedBackend(lambda r: r.opening)
+    reader.capabilities = Capabilities(label_logprobs=True, explanations=False)
+    with pytest.raises(SetupError, match="only reads scores and cannot write reasons"):
+        teach_with(reader, examples, tmp_path / "out")
+    assert not reader.requests and not (tmp_path / "out").exists()
 
 
 def test_where_there_is_nothing_to_explain_it_is_said(examples, tmp_path):

@@ -9,8 +9,9 @@ from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 
+from glider.backends.base import check_writes
 from glider.backends.composed import ComposedFuture
-from glider.core.errors import BackendError, GliderError, SetupError
+from glider.core.errors import BackendError, GliderError
 from glider.core.generation import Decoding, Generation, GenerationRequest
 from glider.core.judgments import Failure, Step, Usage
 from glider.core.tasks import JudgeTask
@@ -42,12 +43,8 @@ class StrategyJudge(Judge):
             SetupError: the strategy needs text of the model's own, and this one writes none.
         """
         inner = strategy.beneath(judge)
-        if strategy.writes and not inner.backend.capabilities.explanations:
-            raise SetupError(
-                f"{inner.backend.id} only reads scores and cannot write what the strategy "
-                f"{strategy.name!r} needs",
-                hint="use an embedded, hf or openai model",
-            )
+        if strategy.writes:
+            check_writes(inner.backend, f"what the strategy {strategy.name!r} needs")
         super().__init__(**inner.options)
         self.inner, self.strategy = inner, strategy
         self.window = min(inner.window, _WINDOW) if strategy.writes else inner.window

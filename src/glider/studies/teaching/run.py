@@ -23,7 +23,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from glider.backends.base import Backend
+from glider.backends.base import Backend, check_writes
 from glider.backends.in_flight import in_flight
 from glider.core.base import Frozen
 from glider.core.errors import (
@@ -108,7 +108,8 @@ def teach(
     Raises:
         DataError: `data` is not a folder of examples, or is damaged.
         EmptySplit: there is nothing to explain.
-        SetupError: the examples' format has no reason after the score.
+        SetupError: the examples' format has no reason after the score, or the model only reads
+            scores.
         RunError, ManifestMismatch: as `locked_folder`; or the disk is full.
         Refused: the engine accepts none of the requests.
     """
@@ -128,6 +129,7 @@ def teach_with(
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
 ) -> TaughtExamples:
     """Like `teach`, with a loaded model, which must support continuing a started answer."""
+    check_writes(backend, "reasons")
     settings = settings or TeachingSettings()
     asked_in = required_format(data)
     if asked_in["format"] != "nano" or asked_in.get("order", "score-first") != "score-first":
