@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from glider.bench.claims import claims
 from glider.bench.results import Figure
 from glider.bench.run import Streams
 from glider.bench.scored import cluster_codes
@@ -36,6 +35,7 @@ from glider.stats.clustered import clustered_share
 from glider.stats.estimates import Estimate, Undefined
 from glider.stats.resampling import bootstrap
 from glider.stats.statistic import mean_of, ratio_of
+from glider.text.claims import claims
 from glider.text.words import words
 
 Floats = NDArray[np.float64]
@@ -176,7 +176,7 @@ def _true(
     counts = [
         (sum(claim.holds for claim in found), len(found))
         for item, reason in zip(items, reasons, strict=True)
-        for found in [claims(reason, item.sample) if reason else []]
+        for found in [claims(reason, JudgeTask(item.sample, item.criterion)) if reason else []]
     ]
     table = np.array(counts, np.float64).reshape(-1, 2)
     with_claims = table[:, 1] > 0

@@ -166,7 +166,8 @@ class Judgment(_Outcome):
     set to the bound that the endpoint names."""
     warnings: tuple[str, ...] = ()
     """Why this judgment deserves less trust than others of this judge: a text in a language of
-    which no figure says that the judge is better than chance."""
+    which no figure says that the judge is better than chance; a reason that says something plainly
+    false of the text (`glider.text.claims`)."""
     usage: Usage = Usage()
     """Sum over all sampled answers, including those that could not be read."""
     raw_text: str = ""

@@ -36,6 +36,7 @@ from glider.data.library import load_criterion
 from glider.formats import make_format
 from glider.formats.base import Format, Prompt, Reading
 from glider.judging.pairs import PairTask, ranking, round_robin
+from glider.text.claims import false_claims
 from glider.text.language import language_of
 from glider.text.spans import place
 from glider.text.thinking import split_thinking
@@ -388,12 +389,15 @@ class Judge:
             cuts=part.cuts,
             repaired=tuple(dict.fromkeys(r for each, _ in readings for r in each.repaired)),
             adjusted=tuple(dict.fromkeys(a for _, each in readings for a in each.adjusted)),
-            warnings=self._warnings(part.asked.sample),
+            warnings=(
+                *self._of_languages(part.asked.sample),
+                *false_claims(reading.reasoning or "", part.task),
+            ),
             usage=_spent(part),
             raw_text=answer.text,
         )
 
-    def _warnings(self, sample: Sample) -> tuple[str, ...]:
+    def _of_languages(self, sample: Sample) -> tuple[str, ...]:
         """Warn about texts in languages in which the judge is not known to beat chance."""
         if not self.languages:
             return ()

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from glider.bench.claims import claims
 from glider.bench.explanations import (
     ReasonReadings,
     agreement_figures,
@@ -47,30 +46,6 @@ def judgment(of, score, reasoning):
 
 def values(figures):
     return {figure.metric: figure for figure in figures}
-
-
-@pytest.mark.parametrize(
-    ("reasoning", "text", "expected"),
-    [
-        ('It says "we open at nine" which is wrong.', "We open at nine.", [("quoted", True)]),
-        ('It says "we close at nine".', "We open at nine.", [("quoted", False)]),
-        ("The response is an empty submission.", "A full answer with many words.", [("empty", False)]),
-        ("The answer is empty.", "", [("empty", True)]),
-        ("The answer is not empty.", "A full answer with many words.", []),
-        ("It does not mention Paris.", "London is the capital.", [("missing", True)]),
-        ("It does not mention London.", "London is the capital.", [("missing", False)]),
-        ('It fails to mention "the refund".', "You get the refund.", [("missing", False)]),
-        ("It has only two sentences.", "One. Two.", [("counted", True)]),
-        ("It has only 40 words.", "One. Two.", [("counted", False)]),
-        ("It is written in Chinese.", "我们九点开门。", [("language", True)]),
-        ("It is written in Chinese.", "We open at nine.", [("language", False)]),
-        ("It is clear and short.", "We open at nine.", []),
-        ("It's a dog's life, isn't it?", "We open at nine.", []),
-    ],
-)  # fmt: skip
-def test_claims(reasoning, text, expected):
-    found = claims(reasoning, Sample.of(text, input="When do you open?"))
-    assert [(claim.kind, claim.holds) for claim in found] == expected
 
 
 @pytest.mark.parametrize(

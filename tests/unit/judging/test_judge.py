@@ -389,6 +389,16 @@ def test_a_mistake_in_a_backend_is_raised_by_the_future():
         future.result(1)
 
 
+# ---- warnings
+
+
+def test_a_reason_that_is_plainly_false_is_kept_with_a_warning():
+    judgment = judged(["1\nQuotes: none\nReason: The answer is empty."])
+    assert (judgment.score, judgment.reasoning) == (1, "The answer is empty.")
+    assert judgment.warnings == ("the reason calls the text empty, which it is not",)
+    assert judged([ANSWER]).warnings == ()
+
+
 # ---- languages
 
 

@@ -3,21 +3,26 @@
 A small set of checks that need no model: quoted words occur in the text; a text that is called
 empty is; what is said to be missing is not there; counts of words and sentences; the language.
 Nothing else in a reason is checked here, and a reason without such a claim is not counted.
+
+`glider bench --explain` reports the share of claims that hold; a judgment whose reason makes a
+false one carries a warning.
 """
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from glider.core.samples import Sample
+from glider.core.tasks import JudgeTask
 from glider.text.spans import locate_folded
 from glider.text.words import words
 
 _QUOTED = re.compile(r"[\"“„«]([^\"“”„«»\n]{3,200})[\"”“»]|(?<!\w)'([^'\n]{3,200})'(?!\w)")
+_A_TEXT = r"(?:text|response|answer|submission|output|reply|message|summary|content)"
 _EMPTY = re.compile(
-    r"\b(?:is|was|contains?|gives?|provides?|an?)\s+(?:an?\s+|entirely\s+|completely\s+)?"
-    r"(?:empty|blank|nothing at all|no (?:text|content|answer|response) at all)\b"
-    r"|\bno (?:answer|response|text|content) (?:is|was) (?:given|provided|there)\b",
+    rf"\b{_A_TEXT} (?:is|was|seems|appears to be) (?:entirely |completely )?(?:empty|blank)\b"
+    rf"|\b(?:an?|the) (?:empty|blank) {_A_TEXT}\b"
+    rf"|\bno {_A_TEXT} (?:is|was) (?:given|provided|there)\b"
+    rf"|\b(?:has|contains?|gives?|provides?) no {_A_TEXT} at all\b",
     re.IGNORECASE,
 )
 _NOT_EMPTY = re.compile(r"\b(?:not|isn't|never)\s+(?:an?\s+)?(?:empty|blank)\b", re.IGNORECASE)
@@ -27,6 +32,12 @@ _MISSING = re.compile(
     r"(?:the (?:word|name|phrase|date|number)s?\s+)?"
     r"(?:[\"“']([^\"”'\n]{2,80})[\"”']|((?:[A-Z][\w'-]*|\d[\d.,:%]*)(?:\s+(?:[A-Z][\w'-]*|\d[\d.,:%]*)){0,4}))"
 )
+_OF_ANOTHER = re.compile(
+    r"\b(?:source|context|passage|article|reference|question|prompt|instruction|premise|original)s?"
+    r"(?: \w+){0,2} $",
+    re.IGNORECASE,
+)
+"""Before a claim that something is missing: it is missing from another text."""
 _COUNTED = re.compile(
     r"\b(?:only|just|exactly|about|has|contains|is|of)\s+(\d{1,5}|one|two|three|four|five|six|seven"
     r"|eight|nine|ten)\s+(words?|sentences?)(?:\s+long)?\b",
@@ -56,6 +67,8 @@ _CLOSE = 0.2
 """Maximum relative error of a correct count."""
 _FEW_WORDS = 3
 """Maximum words of a text that may be called empty."""
+_SHORTEST = 3
+"""Minimum characters of something missing: a single digit occurs inside other numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +82,56 @@ class Claim:
     holds: bool
 
 
-def claims(reasoning: str, sample: Sample) -> list[Claim]:
-    """Return the checkable claims of a reason, in no particular order; often none."""
+FALSE = {
+    "empty": "the reason calls the text empty, which it is not",
+    "missing": "the reason says something is missing that is there",
+    "counted": "the reason miscounts the words or sentences",
+    "language": "the reason names the wrong language",
+}
+"""What to tell a reader of a false claim, by its kind.
+
+Quoted words are missing here: people and strong models often quote what no text says, as an example
+of a better answer or to name an idea.
+"""
+
+
+def false_claims(reasoning: str, task: JudgeTask) -> tuple[str, ...]:
+    """Return one line for each kind of false claim in a reason; none for most reasons."""
+    kinds = {claim.kind for claim in claims(reasoning, task) if not claim.holds}
+    return tuple(line for kind, line in FALSE.items() if kind in kinds)
+
+
+def claims(reasoning: str, task: JudgeTask) -> list[Claim]:
+    """Return the checkable claims of a reason, in no particular order; often none.
+
+    Words quoted from the question or its levels say nothing of the text, and are no claim.
+    """
+    sample, criterion = task.sample, task.criterion
     judged = [field.text for field in sample.judged]
     everything = [field.text for field in sample.fields]
+    asked = [criterion.question, *criterion.rubric.levels.values()]
     found: list[Claim] = []
     missing = list(_MISSING.finditer(reasoning))
     denied = {(m[1] or m[2]).strip().casefold() for m in missing}
     for match in _QUOTED.finditer(reasoning):
         phrase = (match[1] or match[2]).strip(" .,;:!?")
         # Words said to be missing are quoted too, without a claim that they occur.
-        if phrase and phrase.casefold() not in denied:
-            found.append(Claim("quoted", phrase, _stands(phrase, everything)))
+        if not phrase or phrase.casefold() in denied:
+            continue
+        holds = _stands(phrase, everything)
+        if holds or not _stands(phrase, asked):
+            found.append(Claim("quoted", phrase, holds))
+    if len(judged) != 1:  # which of them the reason speaks of is not known
+        return found
     for match in missing:
         phrase = (match[1] or match[2]).strip(" .,;:!?")
-        found.append(Claim("missing", match[0], not _stands(phrase, judged)))
+        of_another = _OF_ANOTHER.search(reasoning, 0, match.start())
+        if len(phrase) >= _SHORTEST and not of_another:
+            found.append(Claim("missing", match[0], not _stands(phrase, judged)))
     empty = _EMPTY.search(reasoning)
     if empty and not _NOT_EMPTY.search(reasoning):
-        n = min(len(words(text)) for text in judged)
-        found.append(Claim("empty", empty[0], n <= _FEW_WORDS))
-    if len(judged) == 1:
-        found += _counts(reasoning, judged[0])
-        found += _languages(reasoning, judged[0])
-    return found
+        found.append(Claim("empty", empty[0], len(words(judged[0])) <= _FEW_WORDS))
+    return found + _counts(reasoning, judged[0]) + _languages(reasoning, judged[0])
 
 
 def _stands(phrase: str, texts: Sequence[str]) -> bool:
