@@ -1,16 +1,17 @@
 """Mix labelled sets into a training and a development split, and count everything left out.
 
 The steps, in order: load; remove items that overlap a benchmark; split off the development part;
-remove items that are too long; make pairs from single outputs; balance levels; sample each set
-(examples-proportional with a cap, as in FLAMe); limit pairs and languages; choose which answers get
-a reason; vary wordings, names and scales; shuffle. The same data and settings give the same files.
+remove items that are too long; mark what minimal pairs differ in; make pairs from single outputs;
+balance levels; sample each set (examples-proportional with a cap, as in FLAMe); limit pairs and
+languages; choose which answers get a reason; vary wordings, names and scales; shuffle. The same
+data and settings give the same files.
 Each draw derives its own seed from the settings' seed and a name, so that adding a set does not
 change how another is sampled.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from glider.core.errors import EmptySplit
@@ -21,6 +22,7 @@ from glider.corpus.drawing import balanced, explained, sized
 from glider.corpus.examples import Example, ExampleTask
 from glider.corpus.from_items import Unusable, example_of, task_of
 from glider.corpus.lengths import TOO_LONG, Tokens, estimated_tokens, n_tokens, why_not_askable
+from glider.corpus.minimal_pairs import marked_by_pairs
 from glider.corpus.mixture import Mixture, format_for
 from glider.corpus.overlap import Overlap
 from glider.corpus.sources import Source
@@ -142,6 +144,8 @@ def _examples(
     limit = settings.max_prompt_tokens
     if limit is not None:
         drawn = _short_enough(drawn, format, limit, tokens, counts)
+    if settings.minimal_pairs:
+        drawn = _marked(drawn, counts)
     made_pairs = _derived(drawn, settings, format, tokens, notify) if is_train else []
     if is_train:
         drawn = balanced(drawn, settings, counts)
@@ -198,6 +202,21 @@ def _short_enough(
         else:
             kept.append(one)
     return kept
+
+
+def _marked(drawn: list[Candidate], counts: CandidateCounts) -> list[Candidate]:
+    """Mark the worse texts of minimal pairs."""
+    places: dict[str, list[int]] = {}
+    for place, one in enumerate(drawn):
+        places.setdefault(one.labelled.name, []).append(place)
+    found = list(drawn)
+    for of_set in places.values():
+        items = marked_by_pairs([drawn[place].item for place in of_set])
+        for place, item in zip(of_set, items, strict=True):
+            if item is not drawn[place].item:
+                counts.changed["marked by a minimal pair"] += 1
+                found[place] = replace(drawn[place], item=item)
+    return found
 
 
 def _derived(

@@ -59,6 +59,10 @@ class Mixture(Frozen):
     """Whose reasons are learnt: people's alone, or a teacher model's where people wrote none."""
     marks: bool = False
     """Train on score and quotes if people highlighted passages but wrote no usable reason."""
+    minimal_pairs: bool = False
+    """Mark what differs where two texts on one prompt differ in one place and in their label, if
+    people marked nothing (`glider.corpus.minimal_pairs`). With `marks` for texts without a reason.
+    """
     highlights: bool = True
     """False: the same examples, their answers without quotes, as in GLIDER's ablation. A format
     whose grammar requires quotes still serves them; compare scores."""
