@@ -3,6 +3,7 @@
     python benchmarks/levers.py mean --bench DIR [DIR ...] --systems nano small
     python benchmarks/levers.py compare --bench DIR --systems nano nano-sentences --name sentences
     python benchmarks/levers.py questions --bench DIR [DIR ...] --system nano --model fast/nano
+    python benchmarks/levers.py listings --bench DIR [DIR ...] --system nano --model fast/nano
     python benchmarks/levers.py readout --bench DIR [DIR ...] --system nano --model fast/nano \
         --examples FOLDER --states FOLDER
 
@@ -13,6 +14,8 @@ runs. `mean` and `compare` need no model.
 - *compare*: two judges whose runs are there, one of them with another strategy, say.
 - *questions*: two or three yes-or-no questions for each criterion, in the judge's own format,
   and the mean of P(yes); alone, and averaged with the score. They stand in `levers.yaml`.
+- *listings*: the same question with the levels listed from the highest down, alone, and averaged
+  with the score. Single texts; pairs keep their score.
 - *readout*: a ridge regression from the hidden state at the deciding position to the label,
   fitted to training examples; depth and penalty by cross-validation among those alone. One for
   single texts, one for pairs. Alone, and averaged with the distribution over the labels.
@@ -41,7 +44,7 @@ from glider.bench.results import Figure, Results
 from glider.bench.run import Outcome, items_from_run
 from glider.bench.scored import Scored, scored
 from glider.bench.table import ALL, measure
-from glider.core.criteria import Criterion, Rubric
+from glider.core.criteria import Criterion, Rubric, listed_top_down
 from glider.core.generation import Decoding, GenerationRequest, Labels, Message
 from glider.core.judgments import Failure, Judgment
 from glider.core.tasks import JudgeTask
@@ -190,6 +193,27 @@ def questions(args: argparse.Namespace) -> tuple[Results, dict[str, Any]]:
             systems += [plain, *beside(plain, kept, means, "questions")]
             print(f"{name}: {len(works)} answers", flush=True)
     return measured(own, systems, args.seed, args.resamples), {"questions": asked, "asked": n_asked}
+
+
+def listings(args: argparse.Namespace) -> tuple[Results, dict[str, Any]]:
+    """The levels listed from the highest down too, as pairs are asked in both orders."""
+    own = {n: one for n, one in stored(args.bench, args.system).items() if not one.items[0].is_pair}
+    systems: list[Scored] = []
+    with Judge(args.model) as judge:
+        for name, one in own.items():
+            turned: list[float | None] = [None] * len(one.items)
+            works = [
+                (row, JudgeTask(item.sample, listed_top_down(item.criterion)))
+                for row, item in enumerate(one.items)
+            ]
+            for row, outcome in judge.stream(works):
+                if isinstance(outcome, Judgment):
+                    rubric = one.items[row].criterion.rubric
+                    turned[row] = rubric.normalize(outcome.expected_or_score)
+            plain = one.scored(args.system)
+            systems += [plain, *beside(plain, one, turned, "top down")]
+            print(f"{name}: {len(works)} answers", flush=True)
+    return measured(own, systems, args.seed, args.resamples), {}
 
 
 def yes_or_no(question: str) -> Criterion:
@@ -535,7 +559,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     levers: dict[str, Callable[[argparse.Namespace], tuple[Results, dict[str, Any]]]] = {
-        "mean": mean, "compare": compare, "questions": questions, "readout": readout,
+        "mean": mean, "compare": compare, "questions": questions, "listings": listings,
+        "readout": readout,
     }  # fmt: skip
     kinds = made.add_subparsers(dest="lever", required=True)
     for name in levers:
@@ -553,7 +578,7 @@ def main() -> None:
         if name == "questions":
             one.add_argument("--questions", type=Path, default=HERE / "levers.yaml")
             one.add_argument("--limit", type=int, default=30, help="items of each set")
-        else:
+        elif name == "readout":
             one.add_argument("--examples", type=Path, required=True)
             one.add_argument("--n", type=int, default=2000, help="training examples")
             one.add_argument("--states", type=Path, required=True)
