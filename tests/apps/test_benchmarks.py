@@ -293,3 +293,28 @@ def test_a_cascade_s_curve_from_stored_runs(tmp_path):
     assert (by_share[0.4]["per_minute"], by_share[0.6]["per_minute"]) == (60, 20)
     assert by_share[0.4]["less_first"]["value"] == 0 == by_share[0.6]["less_second"]["value"]
     assert by_share[0.6]["agreement"]["value"] == pytest.approx(1)
+
+
+@needs_data
+def test_bits_a_character_of_models_that_know_nothing(tmp_path):
+    """A model with random weights pays log2(vocabulary) for a token, whatever the text."""
+    pytest.importorskip("torch", reason="reads texts with torch")
+    from tiny_models import build, make_tokenizer
+
+    folders = [build(tmp_path / name, seed=seed) for name, seed in (("a", 0), ("b", 1))]
+    script = [sys.executable, str(ROOT / "benchmarks" / "bases.py"), "--data", str(DATA)]
+    done = subprocess.run(
+        [*script, "--models", *map(str, folders), "--n", "2", "--chars", "200", "--out", tmp_path],
+        capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "bases.json").read_text())
+    first, second = result["models"]
+    tokens = make_tokenizer()
+    assert len(tokens("We open at nine.").input_ids) <= 16  # at most one token a character
+    assert 0.5 * math.log2(len(tokens)) < first["all"]["value"] < 1.05 * math.log2(len(tokens))
+    assert first["all"]["n"] == second["all"]["n"] == 2 * len(result["sets"])
+    assert first["less_first"] is None
+    gap = second["all"]["value"] - first["all"]["value"]
+    assert second["less_first"]["value"] == pytest.approx(gap, abs=1e-9)
+    assert second["less_first"]["low"] <= gap <= second["less_first"]["high"]
