@@ -57,10 +57,9 @@ def main() -> None:
     result: dict[str, Any] = {
         "facts": facts(),
         "settings": settings(args),
-        "sets": {},
+        "sets": {name: len(those) for name, those in texts.items()},
         "models": [],
     }
-    result["sets"] = {name: len(those) for name, those in texts.items()}
     of_set = np.repeat(list(texts), [len(those) for those in texts.values()])
     chars = np.array([len(text) for those in texts.values() for text in those], np.float64)
     first: Floats | None = None

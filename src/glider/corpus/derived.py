@@ -32,6 +32,7 @@ from glider.core.samples import Field as Text
 from glider.core.samples import Sample
 from glider.core.tasks import COMPARED
 from glider.corpus.augment import worded
+from glider.corpus.minimal_pairs import of_one_prompt
 from glider.corpus.overlap import instructions_of, normalized
 from glider.gold.items import Item
 
@@ -122,13 +123,9 @@ def _in_turn(streams: Sequence[Iterator[DerivedPair]]) -> Iterator[DerivedPair]:
 
 def _rated(items: Sequence[Item], rng: Random) -> Iterator[Item]:
     """Pair the lower half of a prompt's items with the upper half; use each item at most once."""
-    groups: dict[object, list[Item]] = {}
-    for item in items:
-        if len(item.sample.judged) == 1:
-            asked = tuple((f.name, f.text) for f in item.sample.told)
-            groups.setdefault((item.part, item.criterion.content_id, asked), []).append(item)
     pairs: list[Item] = []
-    for group in groups.values():
+    for numbers in of_one_prompt(items):
+        group = [items[number] for number in numbers]
         rng.shuffle(group)
         group.sort(key=lambda item: item.gold)
         half = len(group) // 2

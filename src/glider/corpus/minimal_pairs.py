@@ -27,19 +27,24 @@ def marked_by_pairs(items: Sequence[Item]) -> list[Item]:
 
     Of several better texts the one with the shortest difference decides.
     """
-    groups: dict[object, list[int]] = {}
-    for number, item in enumerate(items):
-        if len(item.sample.judged) == 1:
-            asked = tuple((field.name, field.text) for field in item.sample.told)
-            groups.setdefault((item.part, item.criterion.content_id, asked), []).append(number)
     found = list(items)
-    for numbers in groups.values():
+    for numbers in of_one_prompt(items):
         for number in numbers:
             item = items[number]
             if not item.spans:
                 better = [items[n] for n in numbers if items[n].gold > item.gold]
                 found[number] = _marked(item, better)
     return found
+
+
+def of_one_prompt(items: Sequence[Item]) -> list[list[int]]:
+    """Group the numbers of single texts that answer one prompt under one criterion."""
+    groups: dict[object, list[int]] = {}
+    for number, item in enumerate(items):
+        if len(item.sample.judged) == 1:
+            asked = tuple((field.name, field.text) for field in item.sample.told)
+            groups.setdefault((item.part, item.criterion.content_id, asked), []).append(number)
+    return list(groups.values())
 
 
 def _marked(item: Item, better: Sequence[Item]) -> Item:
